@@ -28,7 +28,7 @@ export function ajwt(policy: Policy | Verifier, options?: VerifierOptions): Requ
     })
     if (passage.kind === 'answer') return send(res, passage)
     if (passage.grant !== undefined) req.ajwt = passage.grant
-    res.set(passage.headers)
+    setHeaders(res, passage.headers)
     next()
   }
 }
@@ -64,5 +64,11 @@ function wireMethod(req: Request): string {
 }
 
 function send(res: Response, { answer }: Extract<Passage, { kind: 'answer' }>): void {
-  res.status(answer.status).set(answer.headers).end(answer.body)
+  setHeaders(res, answer.headers)
+  res.status(answer.status).end(answer.body)
+}
+
+/** Node's own setter: Express would add a charset, which JSON has none of. */
+function setHeaders(res: Response, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
 }
