@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa'
 import { createGate, createRuleGate, type Passage } from '../src/gate.js'
-import type { Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
+import type { Denial, Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
 
 /** What `ajwt` leaves on `ctx.state`. */
 export interface AjwtState {
@@ -8,11 +8,24 @@ export interface AjwtState {
   ajwt?: Grant
 }
 
+export interface DenialOptions {
+  /**
+   * Answers a refusal in the app's own way, or throws, for the app's error handling. Status, header fields and
+   * body are set already, and stand where it leaves them. Nothing it does lets the request in.
+   */
+  onDenied?: (denial: Denial, ctx: Context) => unknown
+}
+
+export type AjwtOptions = VerifierOptions & DenialOptions
+
 /**
  * Lets in what the policy allows, refuses the rest, and puts the verified grant on `ctx.state.ajwt`. Throws a
  * PolicyError where the policy is wrong.
  */
-export function ajwt(policy: Policy | Verifier, options?: VerifierOptions): Middleware<AjwtState> {
+export function ajwt(
+  policy: Policy | Verifier,
+  { onDenied, ...options }: AjwtOptions = {},
+): Middleware<AjwtState> {
   const gate = createGate(policy, options)
   return async function ajwt(ctx, next) {
     // Whatever stood here before was not put there by this middleware.
@@ -23,7 +36,7 @@ export function ajwt(policy: Policy | Verifier, options?: VerifierOptions): Midd
       headers: ctx.req.headersDistinct,
       routing: routingOf(ctx),
     })
-    if (passage.kind === 'answer') return send(ctx, passage)
+    if (passage.kind === 'answer') return answer(passage, ctx, onDenied)
     if (passage.grant !== undefined) ctx.state.ajwt = passage.grant
     ctx.set(passage.headers)
     await next()
@@ -34,11 +47,11 @@ export function ajwt(policy: Policy | Verifier, options?: VerifierOptions): Midd
  * One more rule, for one handler: applied to a request that `ajwt` has let in, with the parameters of that
  * handler. Throws a PolicyError where the rule is wrong.
  */
-export function requireIntent(rule: RouteRule): Middleware<AjwtState> {
+export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): Middleware<AjwtState> {
   const pass = createRuleGate(rule)
   return async function requireIntent(ctx, next) {
     const passage = await pass(ctx.req, (ctx as { params?: unknown }).params)
-    if (passage.kind === 'answer') return send(ctx, passage)
+    if (passage.kind === 'answer') return answer(passage, ctx, onDenied)
     await next()
   }
 }
@@ -71,8 +84,13 @@ function wireMethod(ctx: Context): string {
   return typeof originalMethod === 'string' ? originalMethod : ctx.method
 }
 
-function send(ctx: Context, { answer }: Extract<Passage, { kind: 'answer' }>): void {
-  ctx.status = answer.status
-  ctx.set(answer.headers)
-  ctx.body = answer.body
+async function answer(
+  { answer: { status, headers, body }, denial }: Extract<Passage, { kind: 'answer' }>,
+  ctx: Context,
+  onDenied: DenialOptions['onDenied'],
+): Promise<void> {
+  ctx.status = status
+  ctx.set(headers)
+  ctx.body = body
+  if (denial !== undefined) await onDenied?.(denial, ctx)
 }
