@@ -71,7 +71,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const useOnce = createUseOnce(options.replayStore ?? memoryReplayStore({ now }))
   const checks: Checks = {
     verifyToken: createTokenVerifier(compiled, issuerKeys),
-    checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations()),
+    checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations({ now })),
     checkPossession: createPossessionCheck(compiled, nonces, useOnce),
     verifyDelegation: createDelegationVerifier(compiled),
     checkRule: createRuleCheck(compiled.token.clockTolerance, useOnce),
