@@ -127,9 +127,13 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
 
   /** A nonce goes with every answer, so that the next proof has it (RFC 9449 section 8.2), and in no cache. */
   function nonceHeaders(): Readonly<Record<string, string>> {
-    const time = now() / 1000
-    if (nonces === undefined || !Number.isFinite(time)) return {}
-    return { 'dpop-nonce': nonces.current(time), 'cache-control': 'no-store' }
+    if (nonces === undefined) return {}
+    try {
+      return { 'dpop-nonce': nonces.current(seconds()), 'cache-control': 'no-store' }
+    } catch {
+      // A refusal for want of a clock is sent without one.
+      return {}
+    }
   }
 
   async function applyRule(
