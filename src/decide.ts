@@ -86,7 +86,7 @@ export async function decide(
     now: clock(),
   })
   if (denial !== undefined) return refuse('rule', denial.code, findings, denial.details)
-  return { outcome: 'allow', grant: toGrant(verified, delegation, access), ...findings }
+  return { outcome: 'allow', grant: toGrant(verified.identity, delegation, access), ...findings }
 }
 
 /** Checks answer with what they found, or with the code of what is wrong. */
