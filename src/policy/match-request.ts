@@ -2,7 +2,7 @@ import type { Rule } from '../intent/rule.js'
 import type { KnownRouting, RequestFacts } from '../request.js'
 import type { CompiledPolicy } from './compile.js'
 import { isPlainDecodedPath, isPlainPath, mostForgivingReading } from './plain-path.js'
-import { isSpelledAs, type RouteMatch, type RoutingSemantics } from './route-table.js'
+import { isSpelledAs, type Route, type RouteMatch, type RoutingSemantics } from './route-table.js'
 
 /** What the policy says of a request before anything is known of its sender. */
 export interface Access {
@@ -15,6 +15,9 @@ export interface Access {
 
 const express: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: false }
 const hono: RoutingSemantics = { caseSensitive: true, strict: true, emptyRest: true }
+
+/** What some router or other would match. */
+const loose: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: true }
 
 const undeclared: Access = Object.freeze({ kind: 'undeclared', route: undefined, params: Object.freeze({}) })
 
@@ -75,16 +78,26 @@ type Found = RouteMatch | 'contested' | undefined
 
 /**
  * The route as the framework will find it. What an app is told of letter case and last slashes need not be what a
- * router inside it is told: a path that is not spelled as the closest route is, and that could be taken for another
- * one as well, is nobody's.
+ * router inside it is told: a path that is not spelled as the closest route is, and that some router could take for
+ * a route which asks for more, is nobody's.
  */
 function find(policy: CompiledPolicy, method: string, path: string, semantics: RoutingSemantics): Found {
-  const forgiving = { caseSensitive: false, strict: false, emptyRest: semantics.emptyRest }
-  const closest = policy.routes.find(method, path, forgiving)
-  if (closest === undefined || isSpelledAs(closest.route, path)) return closest
-  if (policy.routes.findAll(method, path, forgiving).some((route) => route !== closest.route))
-    return 'contested'
-  return policy.routes.find(method, path, semantics)
+  const match = policy.routes.find(method, path, semantics)
+  const isLoose = !semantics.caseSensitive && !semantics.strict
+  const closest = isLoose
+    ? match
+    : policy.routes.find(method, path, { ...loose, emptyRest: semantics.emptyRest })
+  if (match === undefined || (closest?.route === match.route && isSpelledAs(match.route, path))) return match
+  const { access } = match.route
+  return policy.routes.findAll(method, path, loose).every((other) => asksNoMore(other.access, access))
+    ? match
+    : 'contested'
+}
+
+/** Whether whoever meets the second of two rules meets the first as well. */
+function asksNoMore(one: Route['access'], other: Route['access']): boolean {
+  if (one === other || one === 'public') return true
+  return one === 'authenticated' && typeof other === 'object' && !other.anonymous && other.mode !== 'observe'
 }
 
 /** Where the framework is unknown, all of those supported have to find one and the same route. */
@@ -108,6 +121,5 @@ function decodeAsHono(path: string): string {
 
 /** Whether an undeclared path could be another spelling of a declared one: then `unmatched` does not apply. */
 function mayBeDeclared(policy: CompiledPolicy, method: string, path: string): boolean {
-  const semantics = { caseSensitive: false, strict: false, emptyRest: true }
-  return policy.routes.findAll(method, mostForgivingReading(path), semantics).length > 0
+  return policy.routes.findAll(method, mostForgivingReading(path), loose).length > 0
 }
