@@ -11,6 +11,7 @@ import { type Access, matchRequest } from './policy/match-request.js'
 import type { PossessionCheck } from './proof/possession.js'
 import type { RequestFacts } from './request.js'
 import type { RevocationCheck } from './revocation.js'
+import { checkTokenTime } from './token/intent-token.js'
 import type { TokenVerifier, VerifiedToken } from './token/verify-token.js'
 
 /** The checks, each made for one policy. */
@@ -73,6 +74,10 @@ export async function decide(
 
   const possession = await checks.checkPossession(request, credentials.scheme, verified, clock())
   if (possession !== undefined) return refuse('proof', possession, heard)
+
+  // The stores may have taken their time.
+  const ended = checkTokenTime(verified.token, clock(), policy.token)
+  if (ended !== undefined) return refuse('token', ended, heard)
 
   const delegation = checks.verifyDelegation(verified, clock(), rule?.chains)
   if (isCode(delegation)) return refuse('delegation', delegation, heard)

@@ -87,7 +87,9 @@ function readRouting(request: VerifyRequest): KnownRouting | undefined {
  * absolute form are the sender's word, and unused.
  */
 function splitTarget(target: string): { path: string; query: string } {
-  const start = target.startsWith('/') ? 0 : (/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i.exec(target)?.[0].length ?? 0)
+  const start = target.startsWith('/')
+    ? 0
+    : (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\\]*/i.exec(target)?.[0].length ?? 0)
   const mark = target.indexOf('?', start)
   const path = target.slice(start, mark < 0 ? undefined : mark)
   const query = mark < 0 ? '' : target.slice(mark + 1)
@@ -119,7 +121,8 @@ function readFields(headers: HeaderSource): Fields {
     for (const [name, field] of fieldNames) add(fields, field, headers.get(name))
   } else {
     // Node's names are in lower case; a caller's own object may hold `Authorization`, and even both.
-    for (const name of Object.keys(headers ?? {})) {
+    // Throws where there are none at all: that is no request without credentials.
+    for (const name of Object.keys(headers)) {
       const field = fieldNames.get(name.toLowerCase())
       if (field !== undefined) add(fields, field, headers[name])
     }
@@ -144,5 +147,7 @@ function valuesOf(value: unknown): readonly string[] {
 /** `_method`, which override middleware reads from the query, where it does name a method. */
 function queryMethodOverrides(query: string): readonly string[] {
   if (!/method|%/.test(query)) return []
-  return new URLSearchParams(query).getAll('_method').filter((value) => /^[a-z]+(-[a-z]+)*$/i.test(value))
+  // Some parsers read `_method[]` as the same parameter.
+  const named = [...new URLSearchParams(query)].filter(([name]) => /^_method(\[|$)/.test(name))
+  return named.map(([, value]) => value.trim()).filter((value) => /^[a-z]+(-[a-z]+)*$/i.test(value))
 }

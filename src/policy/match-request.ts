@@ -32,7 +32,12 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
   if (!isMethod(request.method) || !isMethod(method) || hasPendingOverride(request, method)) return undeclared
   if (!isPlain(request, path)) return undeclared
 
-  if (policy.preflight && request.isPreflight && isPreflightTarget(policy, path, routing)) {
+  if (
+    policy.preflight &&
+    request.isPreflight &&
+    method === 'OPTIONS' &&
+    isPreflightTarget(policy, path, routing)
+  ) {
     return { kind: 'public', route: undefined, params: {} }
   }
   const match = routing === undefined ? findInAll(policy, method, path) : find(policy, method, path, routing)
@@ -66,12 +71,13 @@ function isPlain({ path: wirePath, routing }: RequestFacts, path: string): boole
   return routing?.decoded === true ? isPlainDecodedPath(path) : isPlainPath(path)
 }
 
-/** An OPTIONS route of the policy's own is no preflight's to pass. */
+/** Where a route of the policy's own answers OPTIONS, it is no preflight's to pass. */
 function isPreflightTarget(policy: CompiledPolicy, path: string, routing: KnownRouting | undefined): boolean {
-  return (routing === undefined ? [express, hono] : [routing]).every((semantics) => {
-    const own = policy.routes.find('OPTIONS', path, semantics)?.route
-    return policy.routes.isDeclaredPath(path, semantics) && own?.methods.includes('OPTIONS') !== true
-  })
+  return (routing === undefined ? [express, hono] : [routing]).every(
+    (semantics) =>
+      policy.routes.isDeclaredPath(path, semantics) &&
+      policy.routes.findAll('OPTIONS', path, loose).length === 0,
+  )
 }
 
 type Found = RouteMatch | 'contested' | undefined
@@ -83,10 +89,10 @@ type Found = RouteMatch | 'contested' | undefined
  */
 function find(policy: CompiledPolicy, method: string, path: string, semantics: RoutingSemantics): Found {
   const match = policy.routes.find(method, path, semantics)
-  const isLoose = !semantics.caseSensitive && !semantics.strict
-  const closest = isLoose
-    ? match
-    : policy.routes.find(method, path, { ...loose, emptyRest: semantics.emptyRest })
+  // Express 4 takes nothing behind a last slash for a `*`, too.
+  const emptyRest = semantics.emptyRest || path.endsWith('/')
+  const isLoose = !semantics.caseSensitive && !semantics.strict && emptyRest === semantics.emptyRest
+  const closest = isLoose ? match : policy.routes.find(method, path, { ...loose, emptyRest })
   if (match === undefined || (closest?.route === match.route && isSpelledAs(match.route, path))) return match
   const { access } = match.route
   return policy.routes.findAll(method, path, loose).every((other) => asksNoMore(other.access, access))

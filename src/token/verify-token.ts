@@ -123,9 +123,16 @@ async function verifyToken(
     assertions,
     revocationIds: revocationIdsOf(token, typeof assertions === 'string' ? [] : assertions),
     delegation: undefined,
-    size: 2000 + 2 * text.length + 72 * countValues(token.claims),
+    size: sizeOf(text, token, assertions),
     signer: { keys, key },
   }
+}
+
+/** An estimate, by what each part was seen to take. */
+function sizeOf(text: string, token: IntentToken, assertions: readonly Assertion[] | DenialCode): number {
+  const hops = typeof assertions === 'string' ? [] : assertions
+  const scopes = hops.reduce((count, { scopes }) => count + 3 * scopes.size, token.scopes.length)
+  return 2000 + 2 * text.length + 110 * countValues(token.claims) + 40 * scopes + 2000 * hops.length
 }
 
 /** A token of many small values takes far more memory than its text is long. */
