@@ -179,6 +179,26 @@ describe('memoryReplayStore, full', () => {
     expect(present('newcomer', 'j', clock.seconds + 67)).toBe(true)
   })
 
+  it('remembers the floor of an agent that it had to forget altogether', () => {
+    const { present, store, start } = setup(2)
+    expect(present('a', 1, start + 60)).toBe(true)
+    for (let jti = 0; jti < 4; jti++) expect(present(`other ${jti}`, jti, start + 62 + 2 * jti)).toBe(true)
+    expect(store.agents).toBe(2)
+    expect(present('a', 2, start + 80)).toBe(true)
+    expect(present('a', 1, start + 60)).toBe(false)
+  })
+
+  it('gives up what ends first, in whatever order it came', () => {
+    const { present, store, start } = setup(2)
+    expect(present('a', 1, start + 70)).toBe(true)
+    expect(present('a', 2, start + 60)).toBe(true)
+    expect(present('a', 3, start + 72)).toBe(true)
+    expect(present('a', 1, start + 70)).toBe(false)
+    expect(store.refused).toBe(0)
+    expect(present('a', 2, start + 60)).toBe(false)
+    expect(store.refused).toBe(1)
+  })
+
   it('works with room for a single entry', () => {
     const { present, start } = setup(1)
     expect(present('a', 1, start + 60)).toBe(true)
@@ -202,6 +222,7 @@ describe('memoryReplayStore, over time', () => {
       before = store.size
     }
     expect(store.size).toBe(5000)
+    expect(store.agents).toBe(1)
   })
 
   it('does not grow while as much expires as comes', () => {
@@ -223,9 +244,10 @@ describe('memoryReplayStore, over time', () => {
     for (let jti = 0; jti < 100; jti++) present('b', jti, start + 135)
     expect(store.size).toBe(100)
     clock.seconds = start + 10
-    for (let jti = 0; jti < 100; jti++) expect(present('a', jti, start + 65)).toBe(false)
-    // A proof that was made after the step is later than what was forgotten.
+    for (let jti = 0; jti < 50; jti++) expect(present('a', jti, start + 65)).toBe(false)
+    // A proof that was made after the step is later than what was forgotten, and does not bring it back.
     expect(present('a', 'fresh', clock.seconds + 65)).toBe(true)
+    for (let jti = 50; jti < 100; jti++) expect(present('a', jti, start + 65)).toBe(false)
   })
 
   it('refuses replays while the clock has jumped ahead and comes back', () => {
