@@ -4,7 +4,7 @@ import { type ServerInfo, serverInfo } from './redis-server-info.js'
 
 /** As in the memory store: a ttl beyond any token's life is a mistake. */
 const LONGEST_TTL = 31 * 24 * 3600
-/** Commands that wait for a reply: a Redis that hangs must not make the clients' queues grow without end. */
+/** Calls that wait for Redis, late ones included: while it hangs, memory must not grow without end. */
 const MAX_WAITING = 10_000
 
 /** A replay store in Redis; see {@link redisReplayStore}. */
@@ -45,27 +45,35 @@ export function redisReplayStore(
 
   async function remember(key: string, ttl: number): Promise<boolean> {
     if (!(ttl > 0 && ttl <= LONGEST_TTL)) return false
-    if (waiting >= MAX_WAITING) throw new Error('redisReplayStore: too many commands wait for Redis')
+    if (waiting >= MAX_WAITING) throw new Error('redisReplayStore: too many calls wait for Redis')
     // What belongs to no agent is a token that is good for one use: it lives longer than proofs do.
     const kind = key.includes('.') ? proofs : tokens
     kind.longest = Math.max(kind.longest, ttl)
-    return deadline(ask(key, ttl, kind, Date.now() / 1000 + ttl), timeout, late)
+    const expiry = Date.now() / 1000 + ttl
+    const lateAt = performance.now() + timeout * 1000
+    waiting += 1
+    const asked = ask(key, ttl, kind, expiry, lateAt).finally(() => {
+      waiting -= 1
+    })
+    return deadline(asked, timeout, late)
   }
 
-  async function ask(key: string, ttl: number, kind: Horizon, expiry: number): Promise<boolean> {
-    // Nothing is sent before the server is known, so nothing piles up in the client's queue while it is away.
+  async function ask(
+    key: string,
+    ttl: number,
+    kind: Horizon,
+    expiry: number,
+    lateAt: number,
+  ): Promise<boolean> {
+    // Nothing is sent before the server is known, so nothing piles up in the client's queue while it is away,
+    // and nothing is sent for a request that was answered meanwhile.
     if (!identified) await identify()
+    if (performance.now() >= lateAt) throw late()
     if (expiry <= kind.floor) throw new Error('redisReplayStore: Redis has lost what it knew of that time')
     const asked = connection
     // The entry outlives the proof by the deadline: a replay sent at the last moment may reach Redis that much later.
     const milliseconds = Math.ceil((ttl + timeout) * 1000)
-    waiting += 1
-    let reply: unknown
-    try {
-      reply = await redis.command('SET', prefix + key, '1', 'NX', 'PX', String(milliseconds))
-    } finally {
-      waiting -= 1
-    }
+    const reply = await redis.command('SET', prefix + key, '1', 'NX', 'PX', String(milliseconds))
     // Clients send again, over a new connection, what was under way on the old one: that answer tells nothing.
     if (asked !== connection) throw new Error('redisReplayStore: the connection changed before the answer')
     if (reply === 'OK') return true

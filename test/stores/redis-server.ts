@@ -26,20 +26,24 @@ export interface RedisServer {
   stop(): Promise<void>
 }
 
-/** Starts a redis-server on a free port, with nothing on disk. */
-export async function startRedis(...args: string[]): Promise<RedisServer> {
-  const port = await freePort()
+/** Starts a redis-server on a free port or the one given, with nothing on disk. */
+export async function startRedis(options: { port?: number; args?: string[] } = {}): Promise<RedisServer> {
+  const port = options.port ?? (await freePort())
   const directory = mkdtempSync(join(tmpdir(), 'ajwt-redis-'))
   let child = await launch()
 
   async function launch(): Promise<ChildProcess> {
-    const options = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '']
-    const started = spawn('redis-server', [...options, '--appendonly', 'no', ...args], { stdio: 'ignore' })
-    for (let tries = 0; tries < 100; tries++) {
+    const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory]
+    const memoryOnly = ['--save', '', '--appendonly', 'no', '--repl-diskless-sync-delay', '0']
+    const started = spawn('redis-server', [...where, ...memoryOnly, ...(options.args ?? [])], {
+      stdio: 'ignore',
+    })
+    for (let tries = 0; tries < 200; tries++) {
       const reply = await exchange(port, 'PING').catch(() => '')
       if (reply.startsWith('+PONG')) return started
       await pause(50)
     }
+    started.kill('SIGKILL')
     throw new Error('redis-server did not start')
   }
 
