@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type RedisClient, type RedisReplayStore, redisReplayStore } from '../../src/stores/redis.js'
@@ -9,9 +10,10 @@ import { freePort, hasRedisServer, type RedisServer, startRedis, WITHOUT_REDIS }
 /** A client in the shape of ioredis that answers INFO, and everything else with what `reply` gives. */
 function fakeClient(reply: () => Promise<unknown>) {
   const calls: string[][] = []
+  const events = new EventEmitter()
   const client = {
     status: 'ready',
-    on: () => {},
+    on: (event: string, listener: () => void) => events.on(event, listener),
     duplicate: () => client,
     connect: async () => {},
     disconnect: () => {},
@@ -22,7 +24,7 @@ function fakeClient(reply: () => Promise<unknown>) {
       return reply()
     },
   }
-  return { client: client as RedisClient, calls }
+  return { client: client as RedisClient, calls, emit: (event: string) => events.emit(event) }
 }
 
 /** What came of a call: true, false, or that it rejected. */
@@ -101,6 +103,22 @@ describe('redisReplayStore, what a reply means', () => {
     await expect(failing.remember('k', 60)).rejects.toThrow('no answer')
     await pause(200)
   })
+
+  it.each(['close', 'reconnecting', 'end'])(
+    'trusts no reply to what was sent before the event %s',
+    async (event) => {
+      for (const reply of ['OK', null]) {
+        const { client, emit } = fakeClient(() => pause(50, reply))
+        const store = redisReplayStore(client)
+        await store.ready()
+        const asked = store.remember('k', 60)
+        await Promise.resolve()
+        emit(event)
+        await expect(asked).rejects.toThrow('the connection changed')
+        expect(await store.remember('k', 60)).toBe(reply === 'OK')
+      }
+    },
+  )
 
   it('sends no more than ten thousand commands that nobody answers', async () => {
     const { client, calls } = fakeClient(() => new Promise(() => {}))
