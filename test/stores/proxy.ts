@@ -27,6 +27,13 @@ export async function startProxy(target: number) {
   return {
     port: (server.address() as { port: number }).port,
     cut,
+    /** Swallows what comes over the connections there are, which stay open; new ones work. */
+    silence() {
+      for (const socket of sockets) {
+        socket.unpipe()
+        socket.resume()
+      }
+    },
     retarget(port: number) {
       current = port
       cut()

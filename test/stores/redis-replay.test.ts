@@ -7,8 +7,10 @@ import { startProxy } from './proxy.js'
 import { connectClient, packages, startClient, type TestClient } from './redis-clients.js'
 import { freePort, hasRedisServer, type RedisServer, startRedis, WITHOUT_REDIS } from './redis-server.js'
 
+const INFO = 'run_id:1\r\nrole:master\r\nmaxmemory_policy:noeviction\r\n'
+
 /** A client in the shape of ioredis that answers INFO, and everything else with what `reply` gives. */
-function fakeClient(reply: () => Promise<unknown>) {
+function fakeClient(reply: () => Promise<unknown>, info = async () => INFO) {
   const calls: string[][] = []
   const events = new EventEmitter()
   const client = {
@@ -18,8 +20,7 @@ function fakeClient(reply: () => Promise<unknown>) {
     connect: async () => {},
     disconnect: () => {},
     call(...args: string[]) {
-      if (args[0] === 'INFO')
-        return Promise.resolve('run_id:1\r\nrole:master\r\nmaxmemory_policy:noeviction\r\n')
+      if (args[0] === 'INFO') return info()
       calls.push(args)
       return reply()
     },
@@ -119,6 +120,18 @@ describe('redisReplayStore, what a reply means', () => {
       }
     },
   )
+
+  it('asks again who the server is where the connection was lost before the answer', async () => {
+    let asked = 0
+    const info = async () => {
+      asked += 1
+      if (asked === 1) emit('close')
+      return INFO
+    }
+    const { client, emit } = fakeClient(async () => 'OK', info)
+    expect(await redisReplayStore(client).remember('k', 60)).toBe(true)
+    expect(asked).toBe(2)
+  })
 
   it('sends no more than ten thousand commands that nobody answers', async () => {
     const { client, calls } = fakeClient(() => new Promise(() => {}))

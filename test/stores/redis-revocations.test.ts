@@ -188,6 +188,33 @@ describe.skipIf(!hasRedisServer).each(packages)(
       await eventually(() => answer(two, 'agent:unlogged') === true)
     })
 
+    it('starts where the beginning of the log is gone', async () => {
+      await server.send(`XADD ${LOG} 500-7 id agent:gone until ${soon()}`)
+      const list = await openReady()
+      await list.revoke(agent(1), soon())
+      const other = await openReady()
+      await list.revoke(agent(2), soon())
+      await eventually(() => other.isRevoked([agent(2)]) === true)
+      expect(await server.send(`XREVRANGE ${LOG} + - COUNT 1`)).toContain('502-7')
+      // It follows, rather than load again and again: the connections are the same ones a while later.
+      const followers = async () =>
+        (await server.send('CLIENT LIST')).match(/^id=\d+(?=.* cmd=(?:xread|xrevrange) )/gm)
+      const before = await followers()
+      await pause(300)
+      expect(await followers()).toEqual(before)
+    })
+
+    it('notices a connection that is open and dead, and makes another', async () => {
+      const proxy = await startProxy(server.port)
+      const list = await openReady(proxy.port)
+      const writer = await openReady()
+      proxy.silence()
+      await writer.revoke(agent(1), soon())
+      expect(list.isRevoked([agent(1)])).toBe(false)
+      await eventually(() => answer(list, agent(1)) === true)
+      proxy.stop()
+    })
+
     it('does not follow a replica, which may be behind', async () => {
       const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(server.port)] })
       const list = await open(replica.port, { maxStale: 0.5 })
