@@ -124,9 +124,7 @@ describe('onDecision', () => {
     })
     const agent = 'agent\n7\u2028{"level":60}\u001b[2J'
     await verify(kit.call({ path: '/admin/1' }))
-    await verify(
-      kit.call({ token: { claims: { sub: agent, intent: kit.intent({ executed_by: agent }) } } }),
-    )
+    await verify(kit.call({ token: { claims: { sub: agent, intent: kit.intent({ executed_by: agent }) } } }))
     const tracer = provider.getTracer('test')
     const outer = tracer.startSpan('request')
     await tracer.startActiveSpan('request', async (span) => {

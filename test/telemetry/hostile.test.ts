@@ -109,7 +109,9 @@ describe('a caller who knows our names', () => {
       ['traceparent', `00-${'0'.repeat(32)}-${'0'.repeat(16)}-01`],
       ['__proto__', 'polluted'],
     ]
-    const token = { claims: { ...spoof, intent: kit.intent({ ...spoof, workflow_id: 'x",ajwt_outcome="allow' }) } }
+    const token = {
+      claims: { ...spoof, intent: kit.intent({ ...spoof, workflow_id: 'x",ajwt_outcome="allow' }) },
+    }
     const call = kit.call({ path: '/admin/1', token, headers: fields })
     await verify(call.method, `${call.url}?ajwt.outcome=allow&http.route=/health`, call.headers)
     expect(spans.getFinishedSpans().map(({ attributes }) => attributes)).toEqual([
@@ -154,7 +156,10 @@ describe('a flood', () => {
         const call = kit.call({ path, token })
         await verify(call.method, call.url, call.headers)
       }
-      const forged = kit.token({ header: { kid: kit.id(), alg: `ES${round}` }, claims: { iss: `https://${kit.id()}` } })
+      const forged = kit.token({
+        header: { kid: kit.id(), alg: `ES${round}` },
+        claims: { iss: `https://${kit.id()}` },
+      })
       await verify(`M${'ABCDEFGHIJ'.at(round % 10)}${'KLMNOP'.at(round % 6)}`, `/${kit.id()}`, [
         ['authorization', `DPoP ${forged}`],
       ])

@@ -60,7 +60,10 @@ describe.each(['Express 5', 'Koa 3', 'Hono 4'])('on %s under instrumentation-htt
       requests.map(async ({ method, path, traceId }) => {
         const { headers } = kit.call({ method, path })
         const traceparent = `00-${traceId}-${randomBytes(8).toString('hex')}-01`
-        await fetch(app.origin + path, { method, headers: [...headers.map(copy), ['traceparent', traceparent]] })
+        await fetch(app.origin + path, {
+          method,
+          headers: [...headers.map(copy), ['traceparent', traceparent]],
+        })
       }),
     )
     await app.stop()
@@ -74,7 +77,9 @@ describe.each(['Express 5', 'Koa 3', 'Hono 4'])('on %s under instrumentation-htt
         path,
       ).toEqual(verdicts)
       for (const span of ours) expect(span.parentSpanId).toBe(server.spanId)
-      expect(app.told.filter((told) => told.traceId === traceId).map(({ outcome }) => outcome)).toEqual(verdicts)
+      expect(app.told.filter((told) => told.traceId === traceId).map(({ outcome }) => outcome)).toEqual(
+        verdicts,
+      )
     }
     expect(app.told.map(({ overrules }) => overrules).filter((outcome) => outcome !== undefined)).toEqual([
       'allow',

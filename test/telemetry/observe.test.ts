@@ -170,11 +170,23 @@ describe('observe mode', () => {
       // A route that is observed must not draw others along, however they are spelled.
       createVerifier(policy, { now: () => kit.now }),
     ]
-    const word = fc.constantFrom('observe', 'mode', 'ajwt-mode', 'x-ajwt-mode', 'trial', '1', 'GET', 'enforce')
+    const word = fc.constantFrom(
+      'observe',
+      'mode',
+      'ajwt-mode',
+      'x-ajwt-mode',
+      'trial',
+      '1',
+      'GET',
+      'enforce',
+    )
     const path = fc
-      .array(fc.oneof(word, fc.constantFrom('orders', 'admin', '..', '%2e%2e', 'TRIAL', 'trial%2f1', '', ';')), {
-        maxLength: 4,
-      })
+      .array(
+        fc.oneof(word, fc.constantFrom('orders', 'admin', '..', '%2e%2e', 'TRIAL', 'trial%2f1', '', ';')),
+        {
+          maxLength: 4,
+        },
+      )
       .map((segments) => `/${segments.join('/')}`)
     const run = fc.asyncProperty(
       fc.constantFrom('GET', 'get', 'POST', 'HEAD', 'OPTIONS', 'observe'),

@@ -52,9 +52,11 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
       kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
 
       const verified = verifiedTexts(request, step.on?.core ?? step.expect)
-      const exported = JSON.stringify(spans.getFinishedSpans().map(({ name, attributes, events, status }) => {
-        return { name, attributes, events, status }
-      }))
+      const exported = JSON.stringify(
+        spans.getFinishedSpans().map(({ name, attributes, events, status }) => {
+          return { name, attributes, events, status }
+        }),
+      )
       search(row, 'exported', exported, request, policy, verified)
       search(row, 'logged', lines.join(), request, policy, verified)
       // A handler is given the grant; whoever is refused is given nothing.
@@ -84,7 +86,13 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
 
   for (const { points } of collector.metrics()) {
     for (const { attributes } of points) {
-      const { 'ajwt.code': code, 'http.route': route, 'ajwt.issuer': issuer, 'ajwt.outcome': outcome, ...rest } = attributes
+      const {
+        'ajwt.code': code,
+        'http.route': route,
+        'ajwt.issuer': issuer,
+        'ajwt.outcome': outcome,
+        ...rest
+      } = attributes
       expect(rest).toEqual({})
       if (code !== undefined) expect(Object.keys(denials)).toContain(code)
       if (route !== undefined) expect([...patterns]).toContain(route)
@@ -112,7 +120,14 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
     }
   }
 
-  function search(row: Row, where: string, text: string, request: WireRequest, policy: Policy, verified: string[]) {
+  function search(
+    row: Row,
+    where: string,
+    text: string,
+    request: WireRequest,
+    policy: Policy,
+    verified: string[],
+  ) {
     searched++
     const known = JSON.stringify([policy, denials, verified])
     const leaked = secretsOf(request).filter((secret) => text.includes(secret) && !known.includes(secret))

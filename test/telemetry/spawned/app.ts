@@ -17,7 +17,9 @@ const verifier = createVerifier(
   },
   {
     traceAllowed: 1,
-    onDecision: ({ outcome }, { overrules, traceId }) => process.send?.({ outcome, overrules, traceId }),
+    onDecision({ outcome }, { overrules, traceId }) {
+      process.send?.({ outcome, overrules, traceId })
+    },
   },
 )
 const app = await frameworks[framework]?.({
