@@ -9,12 +9,10 @@ import { BatchSpanProcessor, NodeTracerProvider, type SpanProcessor } from '@ope
 /** The real SDK with the real exporters, sending to `url`; nothing of it is global. */
 export function createSdk(url: string, more: SpanProcessor[] = []) {
   const prometheus = new PrometheusExporter({ preventServerStart: true })
-  const tracerProvider = new NodeTracerProvider({
-    spanProcessors: [
-      new BatchSpanProcessor(new OTLPTraceExporter({ url: `${url}/v1/traces` }), { maxQueueSize: 100_000 }),
-      ...more,
-    ],
+  const spanProcessor = new BatchSpanProcessor(new OTLPTraceExporter({ url: `${url}/v1/traces` }), {
+    maxQueueSize: 100_000,
   })
+  const tracerProvider = new NodeTracerProvider({ spanProcessors: [spanProcessor, ...more] })
   const meterProvider = new MeterProvider({
     readers: [
       new PeriodicExportingMetricReader({
@@ -25,6 +23,7 @@ export function createSdk(url: string, more: SpanProcessor[] = []) {
     ],
   })
   return {
+    spanProcessor,
     tracerProvider,
     meterProvider,
     async flush() {
