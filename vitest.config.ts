@@ -5,5 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 30_000,
     dangerouslyIgnoreUnhandledErrors: false,
+    // Hundreds of verifiers are made with a route in mode "observe": listeners still hear of it.
+    execArgv: ['--disable-warning=AJWT_OBSERVE'],
   },
 })

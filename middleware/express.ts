@@ -53,6 +53,8 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
   return async function requireIntent(req, res, next) {
     const passage = await pass(req, req.params)
     if (passage.kind === 'answer') return answer(passage, req, res, next, onDenied)
+    // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
+    if (passage.grant === undefined) delete req.ajwt
     next()
   }
 }

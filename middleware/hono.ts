@@ -50,6 +50,8 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
   return async function requireIntent(c, next) {
     const passage = await pass(c, c.req.param())
     if (passage.kind === 'answer') return answer(passage, c, onDenied)
+    // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
+    if (passage.grant === undefined) c.set('ajwt', undefined)
     return next()
   }
 }

@@ -52,6 +52,8 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
   return async function requireIntent(ctx, next) {
     const passage = await pass(ctx.req, (ctx as { params?: unknown }).params)
     if (passage.kind === 'answer') return answer(passage, ctx, onDenied)
+    // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
+    if (passage.grant === undefined) delete ctx.state.ajwt
     await next()
   }
 }

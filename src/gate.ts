@@ -2,6 +2,7 @@ import { type ChallengeContext, type Refusal, toDenial } from './challenge.js'
 import type { Decision, Denial, Grant } from './decision.js'
 import { algorithms } from './jose/algorithms.js'
 import { isMetadataRequest } from './metadata.js'
+import { warnOfObservingRule } from './observing.js'
 import type { VerifierOptions } from './options.js'
 import { checkRule } from './policy/compile.js'
 import { PolicyError } from './policy/error.js'
@@ -62,9 +63,8 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
       const earlier = rulings.get(source)
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
         // Something on the way has changed what will be looked up: the rule that was applied is not its rule.
-        return toPassage(
-          own.refuse({ code: 'route_not_declared', stage: 'rule', details: undefined }, method),
-        )
+        const refusal: Refusal = { code: 'route_not_declared', stage: 'rule', details: undefined }
+        return toPassage(own.refuse(refusal, method, await earlier.decision))
       }
       const ruling: Ruling = earlier ?? { verifier, method, path, decision: verifier.verify(request) }
       rulings.set(source, ruling)
@@ -77,6 +77,7 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
 /** One more rule for requests that some gate has let in. Throws a PolicyError where the rule is wrong. */
 export function createRuleGate(rule: RouteRule): (source: object, params: unknown) => Promise<Passage> {
   const data = checkRule(rule)
+  warnOfObservingRule(data)
   const missing: Refusal = { code: 'credentials_missing', stage: 'request', details: undefined }
   return async (source, params) => {
     const ruling = latest.get(source)
@@ -90,7 +91,7 @@ export function createRuleGate(rule: RouteRule): (source: object, params: unknow
     if (decision.outcome === 'anonymous' && data.anonymous === true) return goOn
     // What was let through to be observed goes on, unless this very rule is to be enforced.
     const mode = data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
-    return mode === 'observe' ? goOn : toPassage(own.refuse(missing, ruling.method, mode))
+    return mode === 'observe' ? goOn : toPassage(own.refuse(missing, ruling.method, decision, mode))
   }
 }
 

@@ -30,9 +30,16 @@ export interface VerifierOptions {
   fetch?: typeof globalThis.fetch
   /** Milliseconds since the epoch. Default: `Date.now`. */
   now?: () => number
-  /** Called with each verdict; whatever it throws changes nothing. */
+  /**
+   * Told of the verdict on each request, once; and once more, with `facts.overrules`, where `requireIntent` refuses
+   * what the policy had let through. Not waited for: whatever it throws, rejects or never settles changes nothing.
+   */
   onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
+  /** The share of the requests let through that get a span, from 0 to 1; every refusal has one. Default: 0. */
+  traceAllowed?: number
+  /** Default: the global one, whenever it is registered. */
   tracerProvider?: TracerProvider
+  /** Default: the global one, whenever it is registered. */
   meterProvider?: MeterProvider
 }
 
@@ -49,6 +56,7 @@ export function checkOptions(options: VerifierOptions): void {
     fetch: true,
     now: true,
     onDecision: true,
+    traceAllowed: true,
     tracerProvider: true,
     meterProvider: true,
   }
@@ -61,6 +69,7 @@ export function checkOptions(options: VerifierOptions): void {
   check('fetch', typeof options.fetch === 'function', 'must be a function')
   check('now', typeof options.now === 'function', 'must be a function')
   check('onDecision', typeof options.onDecision === 'function', 'must be a function')
+  check('traceAllowed', isRatio(options.traceAllowed), 'must be a number from 0 to 1')
   check(
     'tracerProvider',
     typeof options.tracerProvider?.getTracer === 'function',
@@ -72,4 +81,8 @@ export function checkOptions(options: VerifierOptions): void {
 
 function isSecret(value: unknown): boolean {
   return (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16
+}
+
+function isRatio(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= 1
 }

@@ -1,20 +1,18 @@
 import {
   type Attributes,
-  type Counter,
-  createNoopMeter,
-  type Histogram,
-  type Meter,
-  metrics,
+  type Context,
+  context,
+  isSpanContextValid,
+  ROOT_CONTEXT,
+  type Span,
+  SpanStatusCode,
   trace,
 } from '@opentelemetry/api'
 import type { Findings } from './decide.js'
 import type { Decision } from './decision.js'
+import { createInstrumentSource } from './instruments.js'
 import type { VerifierOptions } from './options.js'
-
-const name = 'ajwt'
-
-/** Nothing that a verified token or the policy did not put there gets longer than this. */
-const maxAttributeLength = 128
+import { printable } from './printable.js'
 
 const methods = new Set([
   'CONNECT',
@@ -29,12 +27,10 @@ const methods = new Set([
   'TRACE',
 ])
 
-/** From a warm verification to a fetch of keys that times out. */
-const durationBuckets = [
-  0.00005, 0.0001, 0.00015, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
-]
-
-/** What is known of a request when its verdict falls: closed sets, the policy's words, verified claims. */
+/**
+ * What is known of a request when its verdict falls: closed sets, the policy's words, verified claims. Fit for a log:
+ * no text is longer than 128 characters or holds a control character.
+ */
 export interface DecisionFacts {
   /** An HTTP method, or `_OTHER`. */
   readonly method: string
@@ -47,6 +43,13 @@ export interface DecisionFacts {
   readonly delegationDepth: number | undefined
   /** Seconds. */
   readonly duration: number
+  /** Of the span of this decision, or of the one that was active; undefined where nothing is traced. */
+  readonly traceId: string | undefined
+  /**
+   * The outcome of the policy, where this decision takes it back: set only where `requireIntent`, or a path rewritten
+   * between two mounts of the middleware, refuses a request after `onDecision` was told of it.
+   */
+  readonly overrules: Decision['outcome'] | undefined
 }
 
 /** A method as an attribute: never a caller's own word. */
@@ -54,107 +57,139 @@ function methodName(method: string): string {
   return methods.has(method) ? method : '_OTHER'
 }
 
-/** When a request began: for its span, and for its duration. */
+/** When a request began, and under which span. */
 export interface Watch {
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   /** Milliseconds on the monotonic clock. */
   readonly started: number
+  /** Taken at once: a store's client may lose it on the way. */
+  readonly context: Context
 }
 
 export interface Reporter {
   start(): Watch
   /** Tells everyone who listens. Whatever fails there, the verdict stands. */
-  decided(decision: Decision, method: string, findings: Findings, watch: Watch): void
+  decided(
+    decision: Decision,
+    method: string,
+    findings: Findings,
+    watch: Watch,
+    overrules?: Decision['outcome'],
+  ): void
   refreshed(issuer: string, outcome: 'success' | 'failure'): void
-}
-
-interface Instruments {
-  readonly decisions: Counter
-  readonly duration: Histogram
-  readonly refreshes: Counter
+  close(): void
 }
 
 /**
  * Reports through the OpenTelemetry API, which does nothing until an SDK is registered: before the verifier is
  * made, or after.
  */
-export function createReporter({ tracerProvider, meterProvider, onDecision }: VerifierOptions): Reporter {
-  const noopMeter = createNoopMeter()
-  let meter: Meter | undefined
-  let instruments: Instruments | undefined
+export function createReporter(options: VerifierOptions, replayStore: object): Reporter {
+  const { tracerProvider, meterProvider, traceAllowed = 0, onDecision } = options
+  const instruments = createInstrumentSource(meterProvider, replayStore)
 
-  function currentInstruments(): Instruments | undefined {
-    const current = (meterProvider ?? metrics).getMeter(name)
-    if (current === noopMeter) return undefined
-    if (instruments === undefined || current !== meter) {
-      meter = current
-      instruments = createInstruments(current)
-    }
-    return instruments
-  }
-
-  function measure(decision: Decision, facts: DecisionFacts, startedAt: number): void {
+  function measure(decision: Decision, { access }: Findings, duration: number, isFirst: boolean): void {
+    const current = instruments.current()
+    if (current === undefined) return
     const labels: Attributes = { 'ajwt.outcome': decision.outcome }
     if ('code' in decision) labels['ajwt.code'] = decision.code
-    if (facts.route !== undefined) labels['http.route'] = facts.route
-    const current = currentInstruments()
-    current?.decisions.add(1, labels)
-    current?.duration.record(facts.duration, { 'ajwt.outcome': decision.outcome })
-    if (!('code' in decision)) return
-    const span = (tracerProvider ?? trace).getTracer(name).startSpan('ajwt.verify', {
-      startTime: startedAt,
-      attributes: {
-        ...labels,
-        'ajwt.stage': decision.stage,
-        'http.request.method': facts.method,
-        ...(facts.agent === undefined ? {} : { 'ajwt.agent.id': cut(facts.agent) }),
-        ...(facts.workflow === undefined ? {} : { 'ajwt.workflow.id': cut(facts.workflow) }),
-        ...(facts.delegationDepth === undefined ? {} : { 'ajwt.delegation.depth': facts.delegationDepth }),
-      },
-    })
-    span.end()
+    if (access?.route !== undefined) labels['http.route'] = printable(access.route)
+    current.decisions.add(1, labels)
+    // What a later rule took is no time of a verification.
+    if (isFirst) current.duration.record(duration, { 'ajwt.outcome': decision.outcome })
+  }
+
+  function draw(decision: Decision, facts: DecisionFacts, watch: Watch): Span {
+    const span = (tracerProvider ?? trace)
+      .getTracer('ajwt')
+      .startSpan(
+        'ajwt.verify',
+        { startTime: watch.startedAt, attributes: toAttributes(decision, facts) },
+        watch.context,
+      )
+    // A refusal is this library at work; that it could not decide is a failure of the server's side.
+    if ('code' in decision && decision.status === 503)
+      span.setStatus({ code: SpanStatusCode.ERROR, message: decision.code })
+    span.end(watch.startedAt + facts.duration * 1000)
+    return span
+  }
+
+  /** Not waited for; a rejection is taken up here, so that it ends no process. */
+  async function tell(decision: Decision, facts: DecisionFacts, active: Context): Promise<void> {
+    try {
+      await context.with(active, () => onDecision?.(decision, facts))
+    } catch {}
   }
 
   return {
-    start: () => ({ startedAt: Date.now(), started: performance.now() }),
-    decided(decision, method, { access, verified, delegation }, { startedAt, started }) {
+    start() {
+      return { startedAt: Date.now(), started: performance.now(), context: activeContext() }
+    },
+    decided(decision, method, findings, watch, overrules) {
+      const duration = (performance.now() - watch.started) / 1000
+      try {
+        measure(decision, findings, duration, overrules === undefined)
+      } catch {}
+      const isTraced = 'code' in decision || (traceAllowed > 0 && Math.random() < traceAllowed)
+      if (!isTraced && onDecision === undefined) return
+
+      const { access, verified, delegation } = findings
       const facts: DecisionFacts = {
         method: methodName(method),
-        route: access?.route,
-        agent: verified?.token.sub,
-        workflow: verified?.token.intent.workflowId,
+        route: optional(access?.route),
+        agent: optional(verified?.token.sub),
+        workflow: optional(verified?.token.intent.workflowId),
         delegationDepth: delegation?.depth,
-        duration: (performance.now() - started) / 1000,
+        duration,
+        traceId: undefined,
+        overrules,
       }
+      let span: Span | undefined
       try {
-        measure(decision, facts, startedAt)
+        if (isTraced) span = draw(decision, facts, watch)
       } catch {}
-      try {
-        Promise.resolve(onDecision?.(decision, facts)).catch(() => {})
-      } catch {}
+      if (onDecision === undefined) return
+      const active = span === undefined ? watch.context : trace.setSpan(watch.context, span)
+      void tell(decision, Object.freeze({ ...facts, traceId: traceIdOf(active) }), active)
     },
     refreshed(issuer, outcome) {
-      currentInstruments()?.refreshes.add(1, { 'ajwt.issuer': cut(issuer), 'ajwt.outcome': outcome })
+      instruments.current()?.refreshes.add(1, { 'ajwt.issuer': printable(issuer), 'ajwt.outcome': outcome })
     },
+    close: instruments.close,
   }
 }
 
-function createInstruments(meter: Meter): Instruments {
+function toAttributes(decision: Decision, facts: DecisionFacts): Attributes {
   return {
-    decisions: meter.createCounter('ajwt.decisions', { description: 'Requests decided', unit: '{request}' }),
-    duration: meter.createHistogram('ajwt.verify.duration', {
-      description: 'Time from a request to its decision',
-      unit: 's',
-      advice: { explicitBucketBoundaries: durationBuckets },
-    }),
-    refreshes: meter.createCounter('ajwt.jwks.refreshes', {
-      description: 'Fetches of keys',
-      unit: '{fetch}',
-    }),
+    'ajwt.outcome': decision.outcome,
+    ...('code' in decision ? { 'ajwt.code': decision.code, 'ajwt.stage': decision.stage } : {}),
+    'http.request.method': facts.method,
+    ...(facts.route === undefined ? {} : { 'http.route': facts.route }),
+    ...(facts.agent === undefined ? {} : { 'ajwt.agent.id': facts.agent }),
+    ...(facts.workflow === undefined ? {} : { 'ajwt.workflow.id': facts.workflow }),
+    ...(facts.delegationDepth === undefined ? {} : { 'ajwt.delegation.depth': facts.delegationDepth }),
   }
 }
 
-function cut(value: string): string {
-  return value.slice(0, maxAttributeLength)
+function optional(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : printable(text)
+}
+
+/** A context manager is somebody else's code, and runs before anything was decided. */
+function activeContext(): Context {
+  try {
+    return context.active()
+  } catch {
+    return ROOT_CONTEXT
+  }
+}
+
+function traceIdOf(active: Context): string | undefined {
+  try {
+    const spanContext = trace.getSpan(active)?.spanContext()
+    return spanContext !== undefined && isSpanContextValid(spanContext) ? spanContext.traceId : undefined
+  } catch {
+    return undefined
+  }
 }

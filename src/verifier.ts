@@ -7,6 +7,7 @@ import { compileRule, type Rule } from './intent/rule.js'
 import { createRuleCheck } from './intent/rule-check.js'
 import { createIssuerKeys, everyIssuer } from './keys/issuers.js'
 import { type ResourceMetadata, toMetadata } from './metadata.js'
+import { warnOfObserving } from './observing.js'
 import { checkOptions, type VerifierOptions } from './options.js'
 import { type CompiledPolicy, compilePolicy } from './policy/compile.js'
 import type { Access } from './policy/match-request.js'
@@ -56,8 +57,8 @@ export interface VerifierInternals {
   readonly compiled: CompiledPolicy
   /** Applies one more rule to a request that this verifier has let in. */
   applyRule(grant: Grant, rule: RuleData, params: Grant['params'], method: string): Promise<Decision>
-  /** A refusal that no check of `verify` came to. */
-  refuse(refusal: Refusal, method: string, mode?: Rule['mode']): Decision
+  /** A refusal that no check of `verify` came to, of a request on which it had decided otherwise. */
+  refuse(refusal: Refusal, method: string, overruled: Decision, mode?: Rule['mode']): Decision
 }
 
 const internals = new WeakMap<object, VerifierInternals>()
@@ -75,10 +76,11 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   checkOptions(options)
   const compiled = compilePolicy(policy)
   const now = options.now ?? Date.now
-  const reporter = createReporter(options)
+  const replayStore = options.replayStore ?? memoryReplayStore({ now })
+  const reporter = createReporter(options, replayStore)
   const issuerKeys = createIssuerKeys(compiled, options, reporter.refreshed)
   const nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
-  const useOnce = createUseOnce(options.replayStore ?? memoryReplayStore({ now }))
+  const useOnce = createUseOnce(replayStore)
   const checks: Checks = {
     verifyToken: createTokenVerifier(compiled, issuerKeys),
     checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations({ now })),
@@ -130,7 +132,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       const isUsedUp = typeof access.kind !== 'string' && access.kind.once
       heard.set(grant, { access, verified, delegation, isUsedUp })
     }
-    return Object.freeze({ outcome: 'allow', grant, headers: nonceHeaders() })
+    return Object.freeze({ outcome: 'allow', grant, headers: Object.freeze(nonceHeaders()) })
   }
 
   function refuse(refusal: Refusal, mode: Rule['mode'], route?: string): Decision {
@@ -173,32 +175,35 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: {} })
     const decision = refuse(refusal, rule.mode, grant.route)
     const findings: Findings = subject ?? nothing
-    reporter.decided(decision, method, findings, watch)
+    reporter.decided(decision, method, findings, watch, 'allow')
     return decision
   }
 
+  const ownPolicy = snapshot(policy) as Policy
   const verifier: Verifier = Object.freeze({
     verify,
     respond: respond as Verifier['respond'],
-    policy: snapshot(policy) as Policy,
+    policy: ownPolicy,
     metadata: () => toMetadata(compiled),
     ready: () => everyIssuer(issuerKeys, (keys) => keys.ready()),
     refreshKeys: () => everyIssuer(issuerKeys, (keys) => keys.refresh()),
     close() {
       isClosed = true
       for (const keys of issuerKeys.values()) keys.close()
+      reporter.close()
     },
   })
   internals.set(verifier, {
     compiled,
     applyRule,
-    refuse(refusal, method, mode) {
+    refuse(refusal, method, overruled, mode) {
       const watch = reporter.start()
       const decision = refuse(refusal, mode)
-      reporter.decided(decision, method, nothing, watch)
+      reporter.decided(decision, method, nothing, watch, overruled.outcome)
       return decision
     },
   })
+  warnOfObserving(ownPolicy)
   return verifier
 }
 

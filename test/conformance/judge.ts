@@ -63,7 +63,7 @@ export function judgeSilence(answer: string, request: WireRequest, policy: Polic
 }
 
 /** Tokens, proofs, and every text inside of them. */
-function secretsOf(request: WireRequest): string[] {
+export function secretsOf(request: WireRequest): string[] {
   const found = new Set<string>()
   const fields = request.headers
     .filter(([name]) => /^(authorization|dpop|cookie)$/i.test(name))
