@@ -34,7 +34,7 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
     const passage = await gate.pass(req, {
       method: wireMethod(req),
       url: req.originalUrl,
-      headers: req.headersDistinct,
+      headers: req.headersDistinct ?? req.headers,
       routing: routingOf(req),
     })
     if (passage.kind === 'answer') return answer(passage, req, res, next, onDenied)

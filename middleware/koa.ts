@@ -33,7 +33,7 @@ export function ajwt(
     const passage = await gate.pass(ctx.req, {
       method: wireMethod(ctx),
       url: ctx.originalUrl,
-      headers: ctx.req.headersDistinct,
+      headers: ctx.req.headersDistinct ?? ctx.req.headers,
       routing: routingOf(ctx),
     })
     if (passage.kind === 'answer') return answer(passage, ctx, onDenied)
@@ -58,7 +58,10 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
   }
 }
 
-/** @koa/router looks a handler up by `path`, of which koa-mount has taken the mounted part off. */
+/**
+ * @koa/router looks a handler up by `newRouterPath`, where somebody has set that, else by `path`, of which
+ * koa-mount has taken the mounted part off.
+ */
 function routingOf(ctx: Context): Routing {
   return {
     path: pathFromRoot(ctx),
@@ -70,7 +73,8 @@ function routingOf(ctx: Context): Routing {
 }
 
 function pathFromRoot(ctx: Context): string {
-  const { mountPath } = ctx as { mountPath?: unknown }
+  const { mountPath, newRouterPath } = ctx as { mountPath?: unknown; newRouterPath?: unknown }
+  if (typeof newRouterPath === 'string' && newRouterPath !== '') return newRouterPath
   if (typeof mountPath !== 'string') return ctx.path
   const path = ctx.originalUrl.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '')
   if (path === ctx.path) return path

@@ -11,6 +11,7 @@ import { type Access, matchRequest } from './policy/match-request.js'
 import type { PossessionCheck } from './proof/possession.js'
 import type { RequestFacts } from './request.js'
 import type { RevocationCheck } from './revocation.js'
+import { checkTokenTime } from './token/intent-token.js'
 import type { TokenVerifier, VerifiedToken } from './token/verify-token.js'
 
 /** The checks, each made for one policy. */
@@ -74,6 +75,10 @@ export async function decide(
   const possession = await checks.checkPossession(request, credentials.scheme, verified, clock())
   if (possession !== undefined) return refuse('proof', possession, heard)
 
+  // The stores may have taken their time.
+  const ended = checkTokenTime(verified.token, clock(), policy.token)
+  if (ended !== undefined) return refuse('token', ended, heard)
+
   const delegation = checks.verifyDelegation(verified, clock(), rule?.chains)
   if (isCode(delegation)) return refuse('delegation', delegation, heard)
 
@@ -86,7 +91,7 @@ export async function decide(
     now: clock(),
   })
   if (denial !== undefined) return refuse('rule', denial.code, findings, denial.details)
-  return { outcome: 'allow', grant: toGrant(verified, delegation, access), ...findings }
+  return { outcome: 'allow', grant: toGrant(verified.identity, delegation, access), ...findings }
 }
 
 /** Checks answer with what they found, or with the code of what is wrong. */

@@ -1,11 +1,13 @@
 import type { Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
 import type { Access } from './policy/match-request.js'
-import type { VerifiedToken } from './token/verify-token.js'
+import type { IntentToken } from './token/intent-token.js'
 
-/** What a handler is told of its caller. */
-export function toGrant({ token }: VerifiedToken, delegation: Delegation, { route, params }: Access): Grant {
-  return Object.freeze({
+/** What a grant says whatever the request: made once for a token. */
+export type Identity = Omit<Grant, 'delegation' | 'route' | 'params'>
+
+export function toIdentity(token: IntentToken): Identity {
+  return {
     issuer: token.issuer,
     agent: Object.freeze({
       id: token.sub,
@@ -21,9 +23,21 @@ export function toGrant({ token }: VerifiedToken, delegation: Delegation, { rout
       executedBy: token.intent.executedBy,
       hash: token.intent.hash,
     }),
-    delegation: delegation.hops,
     token: Object.freeze({ id: token.jti, issuedAt: token.iat, expiresAt: token.exp }),
     claims: token.claims,
+  }
+}
+
+/** What a handler is told of its caller. */
+export function toGrant(identity: Identity, delegation: Delegation, { route, params }: Access): Grant {
+  return Object.freeze({
+    issuer: identity.issuer,
+    agent: identity.agent,
+    scopes: identity.scopes,
+    intent: identity.intent,
+    delegation: delegation.hops,
+    token: identity.token,
+    claims: identity.claims,
     route,
     params: Object.freeze(params),
   })

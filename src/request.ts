@@ -62,16 +62,8 @@ export function readRequest(request: VerifyRequest): RequestFacts {
     query,
     authorization: fields.authorization,
     dpop: fields.dpop,
-    isPreflight:
-      method === 'OPTIONS' &&
-      fields.origin.length === 1 &&
-      fields['access-control-request-method'].length === 1,
-    methodOverrides: [
-      ...fields['x-http-method-override'],
-      ...fields['x-http-method'],
-      ...fields['x-method-override'],
-      ...queryMethodOverrides(query),
-    ],
+    isPreflight: method === 'OPTIONS' && fields.origin.length === 1 && fields.requestedMethod.length === 1,
+    methodOverrides: [...fields.methodOverride, ...queryMethodOverrides(query)],
     routing: readRouting(request),
   }
 }
@@ -95,47 +87,56 @@ function readRouting(request: VerifyRequest): KnownRouting | undefined {
  * absolute form are the sender's word, and unused.
  */
 function splitTarget(target: string): { path: string; query: string } {
-  const start = target.startsWith('/') ? 0 : (/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i.exec(target)?.[0].length ?? 0)
+  const start = target.startsWith('/')
+    ? 0
+    : (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\\]*/i.exec(target)?.[0].length ?? 0)
   const mark = target.indexOf('?', start)
   const path = target.slice(start, mark < 0 ? undefined : mark)
   const query = mark < 0 ? '' : target.slice(mark + 1)
   return { path: path === '' && start > 0 ? '/' : path, query }
 }
 
-const fieldNames = [
-  'authorization',
-  'dpop',
-  'origin',
-  'access-control-request-method',
-  'x-http-method-override',
-  'x-http-method',
-  'x-method-override',
-] as const
+interface Fields {
+  authorization: readonly string[]
+  dpop: readonly string[]
+  origin: readonly string[]
+  requestedMethod: readonly string[]
+  methodOverride: readonly string[]
+}
 
-type Fields = Record<(typeof fieldNames)[number], readonly string[]>
+/** The header fields that matter here, by their names in lower case. */
+const fieldNames: ReadonlyMap<string, keyof Fields> = new Map([
+  ['authorization', 'authorization'],
+  ['dpop', 'dpop'],
+  ['origin', 'origin'],
+  ['access-control-request-method', 'requestedMethod'],
+  ['x-http-method-override', 'methodOverride'],
+  ['x-http-method', 'methodOverride'],
+  ['x-method-override', 'methodOverride'],
+])
 
 function readFields(headers: HeaderSource): Fields {
-  const fields = {} as Fields
-  const get = (headers as { get?: unknown } | undefined)?.get
-  for (const name of fieldNames) {
-    fields[name] =
-      typeof get === 'function'
-        ? valuesOf((headers as { get(name: string): string | null }).get(name))
-        : valuesOf(
-            Object.hasOwn(headers ?? {}, name) ? (headers as Record<string, unknown>)[name] : undefined,
-          )
+  const fields: Fields = { authorization: [], dpop: [], origin: [], requestedMethod: [], methodOverride: [] }
+  if (isFetchHeaders(headers)) {
+    for (const [name, field] of fieldNames) add(fields, field, headers.get(name))
+  } else {
+    // Node's names are in lower case; a caller's own object may hold `Authorization`, and even both.
+    // Throws where there are none at all: that is no request without credentials.
+    for (const name of Object.keys(headers)) {
+      const field = fieldNames.get(name.toLowerCase())
+      if (field !== undefined) add(fields, field, headers[name])
+    }
   }
-  if (typeof get !== 'function') addOtherSpellings(fields, headers as Record<string, unknown>)
   return fields
 }
 
-/** Node's names are in lower case; a caller's own object may hold `Authorization`, and even both. */
-function addOtherSpellings(fields: Fields, headers: Record<string, unknown>): void {
-  for (const name of Object.keys(headers ?? {})) {
-    if (!/[A-Z]/.test(name)) continue
-    const known = fieldNames.find((candidate) => candidate === name.toLowerCase())
-    if (known !== undefined) fields[known] = [...fields[known], ...valuesOf(headers[name])]
-  }
+function isFetchHeaders(headers: HeaderSource): headers is { get(name: string): string | null } {
+  return typeof (headers as { get?: unknown } | undefined)?.get === 'function'
+}
+
+function add(fields: Fields, field: keyof Fields, value: unknown): void {
+  const values = valuesOf(value)
+  fields[field] = fields[field].length === 0 ? values : [...fields[field], ...values]
 }
 
 function valuesOf(value: unknown): readonly string[] {
@@ -146,5 +147,7 @@ function valuesOf(value: unknown): readonly string[] {
 /** `_method`, which override middleware reads from the query, where it does name a method. */
 function queryMethodOverrides(query: string): readonly string[] {
   if (!/method|%/.test(query)) return []
-  return new URLSearchParams(query).getAll('_method').filter((value) => /^[a-z]+(-[a-z]+)*$/i.test(value))
+  // Some parsers read `_method[]` as the same parameter.
+  const named = [...new URLSearchParams(query)].filter(([name]) => /^_method(\[|$)/.test(name))
+  return named.map(([, value]) => value.trim()).filter((value) => /^[a-z]+(-[a-z]+)*$/i.test(value))
 }

@@ -1,20 +1,24 @@
-import { isPromise, patience, withDeadline } from './deadline.js'
 import type { DenialCode } from './denials.js'
+import { isPromise, type Maybe, patience, withDeadline } from './maybe.js'
 import type { Revocations } from './options.js'
 
 /** Whether any of these ids was revoked; whatever cannot be told refuses the request. */
-export type RevocationCheck = (ids: readonly string[]) => Promise<DenialCode | undefined>
+export type RevocationCheck = (ids: readonly string[]) => Maybe<DenialCode | undefined>
 
 export function createRevocationCheck(revocations: Revocations): RevocationCheck {
-  return async (ids) => {
-    let isRevoked: unknown
+  return (ids) => {
     try {
-      const answer: unknown = revocations.isRevoked([...ids])
-      isRevoked = isPromise(answer) ? await withDeadline(answer, patience) : answer
+      const isRevoked: unknown = revocations.isRevoked([...ids])
+      if (!isPromise(isRevoked)) return toCode(isRevoked)
+      return withDeadline(isRevoked, patience).then(toCode, () => 'revocations_unavailable')
     } catch {
       return 'revocations_unavailable'
     }
-    if (typeof isRevoked !== 'boolean') return 'revocations_unavailable'
-    return isRevoked ? 'token_revoked' : undefined
   }
+}
+
+/** An answer that is neither is no answer. */
+function toCode(isRevoked: unknown): DenialCode | undefined {
+  if (typeof isRevoked !== 'boolean') return 'revocations_unavailable'
+  return isRevoked ? 'token_revoked' : undefined
 }

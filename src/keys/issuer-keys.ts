@@ -1,6 +1,6 @@
-import { withDeadline } from '../deadline.js'
 import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
+import { withDeadline } from '../maybe.js'
 import { discoverJwksUri } from './discovery.js'
 import { fetchJson } from './fetch-json.js'
 import { type IssuerKey, type KeySet, readKeySet } from './key-set.js'

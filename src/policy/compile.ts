@@ -10,6 +10,7 @@ import type { KeyOptions, Policy, Profile, RouteRule } from './policy.js'
 import { parseRouteKey, type RouteKey } from './route-key.js'
 import { createRouteTable, type Route, type RouteTable, shapeOf } from './route-table.js'
 import type { IssuerData, PolicyData, RuleData } from './schema.js'
+import { snapshot } from './snapshot.js'
 import { isHttpUrl } from './url.js'
 
 /** An issuer as the policy names it, every default filled in. */
@@ -108,7 +109,7 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
     }),
     delegation: Object.freeze({ maxDepth, signed }),
     ruleContext,
-    authenticated: compileRule({}, ruleContext),
+    authenticated: compileRule(snapshot({}) as RuleData, ruleContext),
     routes: createRouteTable(routes),
     scopes: Object.freeze([...new Set(routes.flatMap(scopesOf))]),
     challenge: Object.freeze({
@@ -142,7 +143,8 @@ function compileIssuers(
   const isList = Array.isArray(value)
   for (const [index, item] of list(value).entries()) {
     const place = isList ? ['issuer', index] : ['issuer']
-    const issuer: IssuerData = typeof item === 'string' ? { url: item } : item
+    // A copy that inherits nothing: no `jwks` of a prototype's is an issuer's.
+    const issuer = (typeof item === 'string' ? snapshot({ url: item }) : item) as IssuerData
     if (issuers.has(issuer.url)) problems.add(place, 'names an issuer a second time')
     if (issuer.jwks !== undefined && issuer.jwksUri !== undefined) {
       problems.add(place, 'has both jwks and jwksUri: one of them has to be the keys')

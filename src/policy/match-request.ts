@@ -2,7 +2,7 @@ import type { Rule } from '../intent/rule.js'
 import type { KnownRouting, RequestFacts } from '../request.js'
 import type { CompiledPolicy } from './compile.js'
 import { isPlainDecodedPath, isPlainPath, mostForgivingReading } from './plain-path.js'
-import { isSpelledAs, type RouteMatch, type RoutingSemantics } from './route-table.js'
+import { isSpelledAs, type Route, type RouteMatch, type RoutingSemantics } from './route-table.js'
 
 /** What the policy says of a request before anything is known of its sender. */
 export interface Access {
@@ -15,6 +15,9 @@ export interface Access {
 
 const express: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: false }
 const hono: RoutingSemantics = { caseSensitive: true, strict: true, emptyRest: true }
+
+/** What some router or other would match. */
+const loose: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: true }
 
 const undeclared: Access = Object.freeze({ kind: 'undeclared', route: undefined, params: Object.freeze({}) })
 
@@ -29,7 +32,12 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
   if (!isMethod(request.method) || !isMethod(method) || hasPendingOverride(request, method)) return undeclared
   if (!isPlain(request, path)) return undeclared
 
-  if (policy.preflight && request.isPreflight && isPreflightTarget(policy, path, routing)) {
+  if (
+    policy.preflight &&
+    request.isPreflight &&
+    method === 'OPTIONS' &&
+    isPreflightTarget(policy, path, routing)
+  ) {
     return { kind: 'public', route: undefined, params: {} }
   }
   const match = routing === undefined ? findInAll(policy, method, path) : find(policy, method, path, routing)
@@ -63,28 +71,39 @@ function isPlain({ path: wirePath, routing }: RequestFacts, path: string): boole
   return routing?.decoded === true ? isPlainDecodedPath(path) : isPlainPath(path)
 }
 
-/** An OPTIONS route of the policy's own is no preflight's to pass. */
+/** Where a route of the policy's own answers OPTIONS, it is no preflight's to pass. */
 function isPreflightTarget(policy: CompiledPolicy, path: string, routing: KnownRouting | undefined): boolean {
-  return (routing === undefined ? [express, hono] : [routing]).every((semantics) => {
-    const own = policy.routes.find('OPTIONS', path, semantics)?.route
-    return policy.routes.isDeclaredPath(path, semantics) && own?.methods.includes('OPTIONS') !== true
-  })
+  return (routing === undefined ? [express, hono] : [routing]).every(
+    (semantics) =>
+      policy.routes.isDeclaredPath(path, semantics) &&
+      policy.routes.findAll('OPTIONS', path, loose).length === 0,
+  )
 }
 
 type Found = RouteMatch | 'contested' | undefined
 
 /**
  * The route as the framework will find it. What an app is told of letter case and last slashes need not be what a
- * router inside it is told: a path that is not spelled as the closest route is, and that could be taken for another
- * one as well, is nobody's.
+ * router inside it is told: a path that is not spelled as the closest route is, and that some router could take for
+ * a route which asks for more, is nobody's.
  */
 function find(policy: CompiledPolicy, method: string, path: string, semantics: RoutingSemantics): Found {
-  const forgiving = { caseSensitive: false, strict: false, emptyRest: semantics.emptyRest }
-  const closest = policy.routes.find(method, path, forgiving)
-  if (closest === undefined || isSpelledAs(closest.route, path)) return closest
-  if (policy.routes.findAll(method, path, forgiving).some((route) => route !== closest.route))
-    return 'contested'
-  return policy.routes.find(method, path, semantics)
+  const match = policy.routes.find(method, path, semantics)
+  // Express 4 takes nothing behind a last slash for a `*`, too.
+  const emptyRest = semantics.emptyRest || path.endsWith('/')
+  const isLoose = !semantics.caseSensitive && !semantics.strict && emptyRest === semantics.emptyRest
+  const closest = isLoose ? match : policy.routes.find(method, path, { ...loose, emptyRest })
+  if (match === undefined || (closest?.route === match.route && isSpelledAs(match.route, path))) return match
+  const { access } = match.route
+  return policy.routes.findAll(method, path, loose).every((other) => asksNoMore(other.access, access))
+    ? match
+    : 'contested'
+}
+
+/** Whether whoever meets the second of two rules meets the first as well. */
+function asksNoMore(one: Route['access'], other: Route['access']): boolean {
+  if (one === other || one === 'public') return true
+  return one === 'authenticated' && typeof other === 'object' && !other.anonymous && other.mode !== 'observe'
 }
 
 /** Where the framework is unknown, all of those supported have to find one and the same route. */
@@ -108,6 +127,5 @@ function decodeAsHono(path: string): string {
 
 /** Whether an undeclared path could be another spelling of a declared one: then `unmatched` does not apply. */
 function mayBeDeclared(policy: CompiledPolicy, method: string, path: string): boolean {
-  const semantics = { caseSensitive: false, strict: false, emptyRest: true }
-  return policy.routes.findAll(method, mostForgivingReading(path), semantics).length > 0
+  return policy.routes.findAll(method, mostForgivingReading(path), loose).length > 0
 }

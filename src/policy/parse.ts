@@ -78,7 +78,8 @@ function refuseOddData(value: unknown, path: readonly PropertyKey[], problems: P
 /** In whatever realm it was made: a test runner's or a worker's Object is not this module's. */
 function isPlainData(value: object): boolean {
   const prototype = Object.getPrototypeOf(value)
-  return Array.isArray(value) || prototype === null || Object.getPrototypeOf(prototype) === null
+  if (Array.isArray(value) || prototype === null) return true
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty')
 }
 
 type Issue = z.core.$ZodIssue

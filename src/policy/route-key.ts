@@ -16,7 +16,7 @@ export interface RouteKey {
 }
 
 // What a path can spell in one way only, and no router takes for a pattern of its own.
-const literalSegment = /^[A-Za-z0-9._~!$&',;=@-]+$/
+const literalSegment = /^[A-Za-z0-9._~&',;=@-]+$/
 const methodName = /^[A-Z]+(-[A-Z]+)*$/
 
 /** Reads `METHOD /path`; a string is what is wrong with it. */

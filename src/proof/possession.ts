@@ -1,5 +1,6 @@
 import type { DenialCode } from '../denials.js'
 import { sha256 } from '../jose/sha256.js'
+import type { Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
 import type { UseOnce } from '../replay.js'
 import type { RequestFacts } from '../request.js'
@@ -14,7 +15,7 @@ export type PossessionCheck = (
   scheme: 'dpop' | 'bearer',
   verified: VerifiedToken,
   now: number,
-) => Promise<DenialCode | undefined>
+) => Maybe<DenialCode | undefined>
 
 export function createPossessionCheck(
   policy: CompiledPolicy,
@@ -23,7 +24,7 @@ export function createPossessionCheck(
 ): PossessionCheck {
   const verifyProof = createProofVerifier(policy)
 
-  return async (request, scheme, { token, hash }, now) => {
+  return (request, scheme, { token, hash }, now) => {
     const { keyThumbprint } = token
     if (keyThumbprint === undefined) {
       if (policy.proof.required) return 'proof_required'

@@ -25,6 +25,8 @@ export interface MemoryReplayStore {
   remember(key: string, ttl: number): boolean
   /** Entries held, those included that have expired and wait to be swept. */
   readonly size: number
+  /** Agents that hold entries or have a floor. */
+  readonly agents: number
   /** Entries that were forced out before their time. */
   readonly evicted: number
   /** Keys that were refused without being known: a bad ttl, or no way to tell that they are new. */
@@ -96,7 +98,6 @@ export function memoryReplayStore({
       // Records are bounded like entries. With as many agents as entries, a freed one's floor goes to all.
       if (partitions.size >= maxEntries) partitions.dropIdle()
       partition = partitions.add(partitionPrint)
-      if (expiry <= partitions.floor(partition)) return refuse()
     }
     const entry = entries.add(print, expiry)
     link(entry, partition)
@@ -159,6 +160,9 @@ export function memoryReplayStore({
     remember,
     get size() {
       return entries.size
+    },
+    get agents() {
+      return partitions.size
     },
     get evicted() {
       return evicted

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { type Assertion, readAssertions } from '../delegation/assertion.js'
 import type { Delegation } from '../delegation/delegation.js'
 import type { DenialCode } from '../denials.js'
+import { type Identity, toIdentity } from '../grant.js'
 import type { Algorithm } from '../jose/algorithms.js'
 import { isSignedBy, readCompact, type UnverifiedJws } from '../jose/jws.js'
 import { own } from '../jose/own.js'
@@ -9,6 +10,7 @@ import { sha256 } from '../jose/sha256.js'
 import type { IssuerKeys } from '../keys/issuer-keys.js'
 import type { KeysByIssuer } from '../keys/issuers.js'
 import type { IssuerKey } from '../keys/key-set.js'
+import type { Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
 import { revocationIdsOf } from '../stores/revocation-ids.js'
 import { checkTokenTime, type IntentToken, readIntentToken } from './intent-token.js'
@@ -22,6 +24,8 @@ const maxCachedSize = 128 * 1024 * 1024
 /** A token that an issuer of the policy signed for this API, with all that is derived from it once. */
 export interface VerifiedToken {
   readonly token: IntentToken
+  /** What a grant says of it. */
+  readonly identity: Identity
   /** The audience, of the policy's, that it was accepted for. */
   readonly audience: string
   /** SHA-256 of the token, base64url: what a proof's `ath` has to be (RFC 9449 section 4.2). */
@@ -38,7 +42,7 @@ export interface VerifiedToken {
 }
 
 /** Verifies an access token up to its lifetime, or names what is wrong. The clock is in seconds. */
-export type TokenVerifier = (text: string, clock: () => number) => Promise<VerifiedToken | DenialCode>
+export type TokenVerifier = (text: string, clock: () => number) => Maybe<VerifiedToken | DenialCode>
 
 export function createTokenVerifier(policy: CompiledPolicy, issuerKeys: KeysByIssuer): TokenVerifier {
   // Keyed by a digest of the exact bytes, so that no other text can find an entry, and no token is kept. Only
@@ -48,24 +52,31 @@ export function createTokenVerifier(policy: CompiledPolicy, issuerKeys: KeysByIs
     sizeCalculation: ({ size }) => size,
   })
 
-  return async (text, clock) => {
-    if (text.length > maxTokenLength) return 'token_malformed'
-    const hash = sha256(text)
-    const cached = cache.get(hash)
-    // The issuer may have withdrawn the key since.
-    if (cached?.signer.keys.holds(cached.signer.key)) {
-      const denial = checkTokenTime(cached.token, clock(), policy.token)
-      if (denial === undefined) return cached
-      cache.delete(hash)
-      return denial
-    }
-    cache.delete(hash)
+  async function verifyAnew(
+    text: string,
+    hash: string,
+    clock: () => number,
+  ): Promise<VerifiedToken | DenialCode> {
     const verified = await verifyToken(text, hash, policy, issuerKeys)
     if (typeof verified === 'string') return verified
     const denial = checkTokenTime(verified.token, clock(), policy.token)
     if (denial !== undefined) return denial
     cache.set(hash, verified)
     return verified
+  }
+
+  return (text, clock) => {
+    if (text.length > maxTokenLength) return 'token_malformed'
+    const hash = sha256(text)
+    const cached = cache.get(hash)
+    // The issuer may have withdrawn the key since.
+    if (cached === undefined || !cached.signer.keys.holds(cached.signer.key)) {
+      return verifyAnew(text, hash, clock)
+    }
+    const denial = checkTokenTime(cached.token, clock(), policy.token)
+    if (denial === undefined) return cached
+    cache.delete(hash)
+    return denial
   }
 }
 
@@ -106,14 +117,22 @@ async function verifyToken(
   )
   return {
     token,
+    identity: toIdentity(token),
     audience,
     hash,
     assertions,
     revocationIds: revocationIdsOf(token, typeof assertions === 'string' ? [] : assertions),
     delegation: undefined,
-    size: 2000 + 2 * text.length + 72 * countValues(token.claims),
+    size: sizeOf(text, token, assertions),
     signer: { keys, key },
   }
+}
+
+/** An estimate, by what each part was seen to take. */
+function sizeOf(text: string, token: IntentToken, assertions: readonly Assertion[] | DenialCode): number {
+  const hops = typeof assertions === 'string' ? [] : assertions
+  const scopes = hops.reduce((count, { scopes }) => count + 3 * scopes.size, token.scopes.length)
+  return 2000 + 2 * text.length + 110 * countValues(token.claims) + 40 * scopes + 2000 * hops.length
 }
 
 /** A token of many small values takes far more memory than its text is long. */

@@ -1,3 +1,13 @@
+/** Something that is there already, or will be. */
+export type Maybe<T> = T | Promise<T>
+
+/** Whether it has to be waited for: on the way of every request, what is there already is not. */
+export function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  )
+}
+
 /** Seconds after which an answer that somebody else's code owes is given up. */
 export const patience = 5
 
@@ -17,11 +27,4 @@ export function withDeadline<T>(promise: PromiseLike<T>, seconds: number): Promi
       },
     )
   })
-}
-
-/** An answer that is there already is not waited for. */
-export function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  )
 }

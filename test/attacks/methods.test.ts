@@ -1,0 +1,98 @@
+import { createServer } from 'node:http'
+import express from 'express'
+import { describe, expect, test } from 'vitest'
+import { defaultPolicy } from '../../fixtures/conformance/policy.js'
+import { bare, createKit } from '../../fixtures/kit.js'
+import * as forExpress from '../../middleware/express.js'
+import type { Policy, RouteRule } from '../../src/index.js'
+import { verifierFor } from '../intent/verify.js'
+import { ask } from './ask.js'
+
+const guarded: RouteRule = { scope: 'admin' }
+const kit = createKit()
+
+describe('a spelling that is no method of HTTP’s has no rule', () => {
+  test.each(['get', 'Get', 'post', '(ANY)', '*', '', ' GET', 'GET ', 'GET\n', 'GET,POST', '__proto__'])(
+    '%j',
+    async (method) => {
+      const routes = { '* /x': 'public', 'GET /orders/:id': guarded, 'POST /x': guarded } as const
+      for (const unmatched of ['deny', 'authenticate', 'public'] as const) {
+        const { outcome } = verifierFor(kit, { unmatched, routes })
+        for (const path of ['/x', '/orders/42', '/nowhere']) {
+          expect(await outcome(bare(method, path))).toBe('credentials_missing')
+        }
+      }
+    },
+  )
+
+  test('in Express, whose router folds the letters of a method', async () => {
+    const app = express()
+    app.use(forExpress.ajwt({ ...defaultPolicy(), routes: { '* /x': 'public', 'POST /x': guarded } }))
+    app.post('/x', (_req, res) => void res.end('guarded'))
+    app.get('/x', (_req, res) => void res.end('open'))
+    // Node itself lets no such method in; something before the app may.
+    const folding = (method: string) =>
+      createServer((req, res) => {
+        req.method = method
+        app(req, res)
+      }).listeners('request')[0] as Parameters<typeof ask>[0]
+    expect(await ask(folding('GET'), bare('GET', '/x'))).toMatchObject({ status: 200, says: 'open' })
+    expect(await ask(folding('post'), bare('GET', '/x'))).toMatchObject({ status: 401 })
+  })
+})
+
+test('a method that every path could answer has the rule of "*", not that of another one', async () => {
+  const { outcome } = verifierFor(kit, { routes: { '* /x': 'public', 'POST /x': guarded } })
+  expect(await outcome(bare('PURGE', '/x'))).toBe('public')
+  expect(await outcome(bare('M-SEARCH', '/x'))).toBe('public')
+})
+
+describe('a method override in the query, behind the middleware', () => {
+  const policy: Policy = {
+    ...defaultPolicy(),
+    routes: { 'POST /x': 'public', 'DELETE /x': guarded, 'PURGE /x': guarded },
+  }
+
+  function build(isGuarded: boolean) {
+    const app = express()
+    if (isGuarded) app.use(forExpress.ajwt(policy))
+    app.use((req, _res, next) => {
+      const { _method: method } = req.query
+      if (typeof method === 'string') req.method = method.toUpperCase()
+      next()
+    })
+    app.post('/x', (_req, res) => void res.end('open'))
+    app.delete('/x', (_req, res) => void res.end('guarded'))
+    app.purge('/x', (_req, res) => void res.end('guarded'))
+    return app
+  }
+
+  test.each([
+    '_method=DELETE',
+    '_%6dethod=DELETE',
+    '%5Fmetho%64=delete',
+    '_method=PURGE',
+    '_method=purge&a=b',
+  ])('%s', async (query) => {
+    expect(await ask(build(false), bare('POST', `/x?${query}`))).toMatchObject({ says: 'guarded' })
+    expect(await ask(build(true), bare('POST', `/x?${query}`))).toMatchObject({
+      status: 401,
+      says: 'credentials_missing',
+    })
+  })
+
+  test.each(['', '?a=%41', '?_method=POST', '?_method=post', '?_method=%2e'])('not %j', async (query) => {
+    const { outcome } = verifierFor(kit, { routes: policy.routes })
+    expect(await outcome(bare('POST', `/x${query}`))).toBe('public')
+  })
+})
+
+test.each(['access_token=x', 'access_token[]=x', 'access_token%5B%5D=x', '%61ccess_token[0]=x'])(
+  'a token in the query as well, spelled %s, makes the credentials ambiguous',
+  async (query) => {
+    const { outcome } = verifierFor(kit)
+    expect(await outcome(kit.call({ path: `/orders/42?${query}` }))).toBe('credentials_ambiguous')
+    expect(await outcome(bare('GET', `/feed?${query}`))).toBe('credentials_missing')
+    expect(await outcome(kit.call({ path: '/orders/42?access_tokens=x' }))).toBe('allow')
+  },
+)

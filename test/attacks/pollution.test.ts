@@ -1,0 +1,96 @@
+import { Hono } from 'hono'
+import { expect, test } from 'vitest'
+import { defaultPolicy } from '../../fixtures/conformance/policy.js'
+import { bare, createKit, type WireRequest } from '../../fixtures/kit.js'
+import { ajwt } from '../../middleware/hono.js'
+import { createVerifier, type Decision, type VerifyRequest } from '../../src/index.js'
+
+const kit = createKit()
+
+/** Answers as if the application, or a library of its, had given every object this member. */
+async function whilePolluted<T>(name: string, value: unknown, run: () => Promise<T>): Promise<T> {
+  Object.defineProperty(Object.prototype, name, {
+    value,
+    configurable: true,
+    enumerable: true,
+    writable: true,
+  })
+  try {
+    return await run()
+  } finally {
+    delete (Object.prototype as Record<string, unknown>)[name]
+  }
+}
+
+function asRequest({ method, url, headers }: WireRequest): VerifyRequest {
+  return { method, url, headers: Object.fromEntries(headers) }
+}
+
+const routing = { path: '/health', method: 'GET', caseSensitive: false, strict: false, emptyRest: false }
+
+/** What a prototype could say, to a reader that does not ask whose word it is. */
+const words: readonly [name: string, value: unknown][] = [
+  ['routing', routing],
+  ['method', 'GET'],
+  ['path', '/health'],
+  ['decoded', true],
+  ['access', { kind: { mode: 'observe' }, params: {} }],
+  ['access', { kind: 'public', params: {} }],
+  ['verified', { token: { sub: 'forged', intent: {} } }],
+  ['Authorization', `DPoP ${kit.token({ claims: { scope: 'admin' } })}`],
+  ['Dpop', 'x'],
+  ['details', { scope: 'forged"scope' }],
+  ['mode', 'observe'],
+  ['anonymous', true],
+  ['outcome', 'allow'],
+]
+
+test.each(words)('Object.prototype.%s changes no decision', async (name, value) => {
+  const verifier = createVerifier(defaultPolicy(), { now: () => kit.now })
+  const closed = createVerifier(defaultPolicy())
+  closed.close()
+  const token = kit.token()
+  const narrow = kit.token({ claims: { scope: '' } })
+  const requests = () => [
+    asRequest(bare('GET', '/orders/42')),
+    asRequest(bare('POST', '/nowhere')),
+    asRequest(bare('GET', '/health')),
+    asRequest(kit.call({ token })),
+    asRequest(kit.call({ token: narrow })),
+    asRequest(kit.call({ token, path: '/agents/me' })),
+    { ...asRequest(bare('GET', '/orders;x/%25zz')), routing: { ...routing, path: '/orders;x/%25zz' } },
+    { ...asRequest(bare('POST', '/health')), routing: { ...routing, method: 'POST' } },
+    {
+      ...asRequest(bare('GET', '/orders/42')),
+      routing: { caseSensitive: false, strict: false, emptyRest: false },
+    },
+    asRequest(bare('GET', '/feed')),
+  ]
+  /** All of a decision but the ids that differ from one token to the next. */
+  const told = (decisions: readonly Decision[]) =>
+    decisions.map((decision) => (decision.outcome === 'allow' ? decision.grant.agent : decision))
+  const ask = async (list: readonly VerifyRequest[]) => {
+    const decisions: Decision[] = []
+    for (const request of list) decisions.push(await verifier.verify(request))
+    for (const request of list) decisions.push(await closed.verify(request))
+    return decisions
+  }
+  const before = JSON.stringify(told(await ask(requests())))
+  // Made beforehand: what signs must not be polluted, too.
+  const later = requests()
+  const during = await whilePolluted(name, value, () => ask(later))
+  expect(JSON.stringify(told(during))).toBe(before)
+})
+
+test('a method on Object.prototype does not stand in for the method of a Hono request', async () => {
+  const app = new Hono()
+  let runs = 0
+  app.use(ajwt({ ...defaultPolicy(), routes: { 'GET /x': 'public', 'POST /x': { scope: 'admin' } } }))
+  app.post('/x', (c) => {
+    runs++
+    return c.text('guarded')
+  })
+  const request = new Request('http://localhost/x', { method: 'POST' })
+  const { status } = await whilePolluted('method', 'GET', async () => app.fetch(request))
+  expect([status, runs]).toEqual([401, 0])
+})

@@ -1,0 +1,206 @@
+import { getRequestListener } from '@hono/node-server'
+import KoaRouter from '@koa/router'
+import express, { type Router } from 'express'
+import express4 from 'express4'
+import { Hono } from 'hono'
+import Koa from 'koa'
+import { describe, expect, test } from 'vitest'
+import { defaultPolicy } from '../../fixtures/conformance/policy.js'
+import { bare, createKit } from '../../fixtures/kit.js'
+import * as forExpress from '../../middleware/express.js'
+import * as forHono from '../../middleware/hono.js'
+import * as forKoa from '../../middleware/koa.js'
+import type { Policy, RouteRule } from '../../src/index.js'
+import { verifierFor } from '../intent/verify.js'
+import { ask } from './ask.js'
+
+const guarded: RouteRule = { scope: 'admin' }
+
+function policy(routes: Policy['routes'], more: Partial<Policy> = {}): Policy {
+  return { ...defaultPolicy(), routes, ...more }
+}
+
+const refused = { status: 401, says: 'credentials_missing' }
+
+/** An app and a router in it that were told different things of letter case and last slashes. */
+interface Mixture {
+  readonly title: string
+  readonly app: readonly string[]
+  readonly router: Parameters<typeof Router>[0]
+  readonly routes: Policy['routes']
+  readonly handlers: readonly [path: string, name: string][]
+  /** Passes, as its spelling is the policy's own. */
+  readonly open: string
+  /** Leads to the guarded handler, and has to be refused. */
+  readonly disguised: string
+}
+
+const mixtures: readonly Mixture[] = [
+  {
+    title: 'A: the app tells letters apart, its router does not',
+    app: ['case sensitive routing'],
+    router: {},
+    routes: { 'GET /api/admin': guarded, 'GET /api/:x': 'public' },
+    handlers: [
+      ['/admin', 'guarded'],
+      ['/:x', 'open'],
+    ],
+    open: '/api/other',
+    disguised: '/api/ADMIN',
+  },
+  {
+    title: 'B: the app tells slashes apart, its router does not',
+    app: ['strict routing'],
+    router: {},
+    routes: { 'GET /api/admin': guarded, 'GET /api/*': 'public' },
+    handlers: [
+      ['/admin', 'guarded'],
+      ['/*rest', 'open'],
+    ],
+    open: '/api/other',
+    disguised: '/api/admin/',
+  },
+  {
+    title: 'C: the router tells slashes apart, the app does not',
+    app: [],
+    router: { strict: true },
+    routes: { 'GET /api/a': 'public', 'GET /api/*': guarded },
+    handlers: [
+      ['/a', 'open'],
+      ['/*rest', 'guarded'],
+    ],
+    open: '/api/a',
+    disguised: '/api/a/',
+  },
+  {
+    title: 'D: the router tells letters apart, the app does not',
+    app: [],
+    router: { caseSensitive: true },
+    routes: { 'GET /api/a': 'public', 'GET /api/:x': guarded },
+    handlers: [
+      ['/a', 'open'],
+      ['/:x', 'guarded'],
+    ],
+    open: '/api/a',
+    disguised: '/API/A',
+  },
+]
+
+describe.each([
+  ['Express 5', express],
+  ['Express 4', express4],
+])('%s, where app and router disagree', (_, makeApp) => {
+  function build({ app: settings, router: options, handlers }: Mixture, guard: Policy | undefined) {
+    const app = makeApp()
+    for (const setting of settings) app.enable(setting)
+    if (guard !== undefined) app.use(forExpress.ajwt(guard))
+    const router = makeApp.Router(options)
+    for (const [path, name] of handlers) {
+      const own = makeApp === express4 ? path.replace('*rest', '*') : path
+      router.get(own, (_req, res) => void res.end(name))
+    }
+    app.use('/api', router)
+    return app
+  }
+
+  test.each(mixtures)('$title', async (mixture) => {
+    // Without a guard, the disguise does lead to the guarded handler: that is what makes it an attack.
+    expect(await ask(build(mixture, undefined), bare('GET', mixture.disguised))).toMatchObject({
+      says: 'guarded',
+    })
+    const app = build(mixture, policy(mixture.routes))
+    expect(await ask(app, bare('GET', mixture.open))).toMatchObject({ status: 200, says: 'open' })
+    expect(await ask(app, bare('GET', mixture.disguised))).toMatchObject(refused)
+  })
+})
+
+test.each([
+  ['strict', { strict: true }, 'GET /api/*', '/api/{*rest}', '/api/a/'],
+  ['sensitive', { sensitive: true }, 'GET /:y/:x', '/:y/:x', '/api/A'],
+  ['sensitive', { sensitive: true }, 'GET /:y/:x', '/:y/:x', '/API/a'],
+] as const)('@koa/router that is %s: %o, %s', async (_, options, guardedKey, guardedPath, disguised) => {
+  function build(guard: Policy | undefined) {
+    const app = new Koa()
+    if (guard !== undefined) app.use(forKoa.ajwt(guard))
+    const router = new KoaRouter(options)
+    for (const [path, name] of [
+      ['/api/a', 'open'],
+      [guardedPath, 'guarded'],
+    ] as const) {
+      router.get(path, (ctx) => {
+        ctx.body = name
+      })
+    }
+    app.use(router.routes() as unknown as Koa.Middleware)
+    return app.callback()
+  }
+  expect(await ask(build(undefined), bare('GET', disguised))).toMatchObject({ says: 'guarded' })
+  const app = build(policy({ 'GET /api/a': 'public', [guardedKey]: guarded }))
+  expect(await ask(app, bare('GET', '/api/a'))).toMatchObject({ status: 200, says: 'open' })
+  expect(await ask(app, bare('GET', disguised))).toMatchObject(refused)
+})
+
+test('Hono answers HEAD by the handler of GET, and so under its rule', async () => {
+  const app = new Hono()
+  app.use(
+    forHono.ajwt(policy({ 'GET /x': guarded, 'HEAD /x': 'public', 'HEAD /y': 'public', 'GET /y': 'public' })),
+  )
+  let runs = 0
+  for (const path of ['/x', '/y']) {
+    app.get(path, (c) => {
+      runs++
+      return c.text('get')
+    })
+  }
+  const listener = getRequestListener(app.fetch)
+  expect(await ask(listener, bare('HEAD', '/x'))).toMatchObject({ status: 401 })
+  expect(runs).toBe(0)
+  expect(await ask(listener, bare('HEAD', '/y'))).toMatchObject({ status: 200 })
+  expect(runs).toBe(1)
+})
+
+test('with the framework unknown, HEAD is let in only where every framework has the same rule for it', async () => {
+  const routes = { 'GET /x': guarded, 'HEAD /x': 'public', 'GET /y': 'public' } as const
+  const { outcome } = verifierFor(createKit(), { routes })
+  expect(await outcome(bare('HEAD', '/x'))).toBe('credentials_missing')
+  expect(await outcome(bare('HEAD', '/y'))).toBe('public')
+})
+
+describe('a strict Express app with the middleware on a mount', () => {
+  function build(routes: Policy['routes']) {
+    const app = express()
+    app.enable('strict routing')
+    app.use('/x', forExpress.ajwt(policy(routes)))
+    app.get('/x', (_req, res) => void res.end('without'))
+    app.get('/x/', (_req, res) => void res.end('with'))
+    return app
+  }
+
+  test('takes no slash off the path', async () => {
+    const app = build({ 'GET /x': 'public' })
+    expect(await ask(app, bare('GET', '/x'))).toMatchObject({ status: 200, says: 'without' })
+    expect(await ask(app, bare('GET', '/x?a=/'))).toMatchObject({ status: 200, says: 'without' })
+    expect(await ask(app, bare('GET', '/x/'))).toMatchObject(refused)
+    expect(await ask(app, bare('GET', '/x/?a'))).toMatchObject(refused)
+  })
+
+  test('adds none either', async () => {
+    const app = build({ 'GET /x/': 'public' })
+    expect(await ask(app, bare('GET', '/x/'))).toMatchObject({ status: 200, says: 'with' })
+    expect(await ask(app, bare('GET', '/x'))).toMatchObject(refused)
+  })
+})
+
+// The most forgiving reader was asked with a path that was decoded once already, and decoded it again.
+test.each(['authenticate', 'public'] as const)(
+  'an escape that decodes to a malformed one ends no request in an error, unmatched: %s',
+  async (unmatched) => {
+    const { outcome } = verifierFor(createKit(), { unmatched, routes: { 'GET /orders/:id': guarded } })
+    expect(await outcome(bare('GET', '/orders;x/%25zz'))).toBe('credentials_missing')
+    expect(await outcome(bare('GET', '/orders;x/%2541'))).toBe('credentials_missing')
+    const app = express()
+    app.use(forExpress.ajwt(policy({ 'GET /orders/:id': guarded }, { unmatched })))
+    app.get('/orders/:id', (_req, res) => void res.end('guarded'))
+    expect(await ask(app, bare('GET', '/orders;x/%25zz'))).toMatchObject(refused)
+  },
+)
