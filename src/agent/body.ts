@@ -25,7 +25,8 @@ async function readText(response: Response, limit: number): Promise<string | und
     if (done) return new Blob(chunks).text()
     length += value.length
     if (length > limit) {
-      await reader.cancel()
+      // Not awaited: of a cloned body, it ends only when the other half has been read.
+      reader.cancel().catch(() => {})
       return undefined
     }
     chunks.push(value)

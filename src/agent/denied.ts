@@ -22,7 +22,7 @@ export async function readDenial(
   const body = await readJson(response.clone(), MAX_DENIAL)
   if (typeof body?.code !== 'string' || !/^[a-z][a-z_]{2,63}$/.test(body.code)) return
   if (typeof body.error_description !== 'string') return
-  await response.body?.cancel()
+  response.body?.cancel().catch(() => {})
   const retryAfter = headers.get('retry-after') ?? ''
   return new AjwtDeniedError({
     code: body.code,

@@ -36,7 +36,7 @@ export async function scalarInRange(expand: (counter: number) => Promise<Uint8Ar
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
 
 async function seedKey(seed: Uint8Array | CryptoKey): Promise<CryptoKey> {
-  if (!(seed instanceof Uint8Array)) return seed
+  if (!ArrayBuffer.isView(seed)) return seed
   // importKey copies the bytes before it returns: the caller may wipe them.
   return crypto.subtle.importKey('raw', seed as Uint8Array<ArrayBuffer>, 'HKDF', false, ['deriveBits'])
 }

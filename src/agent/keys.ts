@@ -35,12 +35,19 @@ export function agentKey(id: string, options: KeyOptions): Promise<AgentKey> {
   if (seed !== undefined && keys !== undefined) throw new TypeError('seed and keys exclude each other')
   if (!(algorithm === 'ES256' || algorithm === 'Ed25519'))
     throw new TypeError('algorithm must be ES256 or Ed25519')
-  if (seed instanceof Uint8Array && seed.length < 32) throw new TypeError('seed must be at least 32 bytes')
+  if (seed !== undefined && !isSeed(seed)) {
+    throw new TypeError('seed must be at least 32 bytes, or an HKDF CryptoKey for deriveBits')
+  }
   if (keys) {
     signingAlgorithm(keys.privateKey, 'keys.privateKey')
     if (keys.publicKey?.type !== 'public') throw new TypeError('keys.publicKey must be a public CryptoKey')
   }
   return load(id, { seed, keys, algorithm })
+}
+
+function isSeed(seed: Uint8Array | CryptoKey): boolean {
+  if (ArrayBuffer.isView(seed)) return seed.byteLength >= 32
+  return seed?.algorithm?.name === 'HKDF' && seed.usages.includes('deriveBits')
 }
 
 async function load(id: string, { seed, keys, algorithm = 'ES256' }: KeyOptions): Promise<AgentKey> {
