@@ -44,6 +44,13 @@ export async function delegate(
   to: AgentIdentity,
   grant: DelegationGrant,
 ): Promise<string> {
+  if (context.subjectToken !== undefined) {
+    // A first assertion here would make this agent the initiator, and its caller disappear.
+    throw new AgentDelegationError(
+      'delegation_link_broken',
+      'an exchanged token has no assertion to continue',
+    )
+  }
   const chain = context.chain ?? []
   const last = chain.at(-1)
   // Clocks differ: no assertion may be older than the one it rests on.
