@@ -1,0 +1,125 @@
+import type { Json } from '../decision.js'
+import type { DenialCode } from '../denials.js'
+import type { Algorithm } from '../jose/algorithms.js'
+import { headerJwk, readCompact } from '../jose/jws.js'
+import { isObject, own } from '../jose/own.js'
+import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
+
+const maxAssertionLength = 8 * 1024
+
+/** A delegation assertion: well-formed, not yet verified. */
+export interface Assertion {
+  /** The compact JWS. */
+  readonly text: string
+  readonly algorithm: Algorithm
+  /** The delegator's key, out of the header. */
+  readonly key: PublicKey
+  /** What the signature is over. */
+  readonly input: string
+  readonly signature: Buffer
+  /** The delegator. */
+  readonly iss: string
+  /** The delegatee. */
+  readonly sub: string
+  /** The thumbprint of the delegatee's key. */
+  readonly delegateeThumbprint: string
+  readonly audiences: readonly string[]
+  readonly scopes: ReadonlySet<string>
+  /** Seconds since the epoch. */
+  readonly iat: number
+  readonly exp: number
+  readonly nbf: number | undefined
+  readonly jti: string
+  readonly workflowId: string | undefined
+  readonly intentHash: string | undefined
+  /** The hash of the assertion before it. */
+  readonly prev: string | undefined
+}
+
+/**
+ * Reads `intent.delegation`, outermost assertion first: no assertion where the token has none, and the code of
+ * what is wrong where it cannot be read. The depth comes first, before any assertion costs a thing.
+ */
+export function readAssertions(
+  delegation: Json | undefined,
+  maxDepth: number,
+  algorithms: ReadonlyMap<string, Algorithm>,
+): readonly Assertion[] | DenialCode {
+  if (delegation === undefined) return []
+  if (!Array.isArray(delegation) || delegation.length === 0) return 'delegation_malformed'
+  if (!delegation.every((item) => typeof item === 'string')) return 'delegation_malformed'
+  if (delegation.length > maxDepth) return 'delegation_too_deep'
+  const assertions: Assertion[] = []
+  for (const text of delegation as string[]) {
+    const assertion = readAssertion(text, algorithms)
+    if (assertion === undefined) return 'delegation_malformed'
+    assertions.push(assertion)
+  }
+  return assertions
+}
+
+function readAssertion(text: string, algorithms: ReadonlyMap<string, Algorithm>): Assertion | undefined {
+  const unverified = readCompact(text, maxAssertionLength)
+  if (unverified?.header.typ !== 'ajwt-delegation+jwt') return undefined
+  const algorithm = algorithms.get(unverified.header.alg)
+  const jwk = headerJwk(unverified.header)
+  const key = jwk && importPublicKey(jwk)
+  if (algorithm === undefined || key === undefined || !fits(key, algorithm)) return undefined
+  const claims = readClaims(unverified.payload)
+  return (
+    claims && { text, algorithm, key, input: unverified.input, signature: unverified.signature, ...claims }
+  )
+}
+
+type Claims = Omit<Assertion, 'text' | 'algorithm' | 'key' | 'input' | 'signature'>
+
+function readClaims(payload: Record<string, unknown>): Claims | undefined {
+  const iss = own(payload, 'iss')
+  const sub = own(payload, 'sub')
+  const confirmation = own(payload, 'cnf')
+  const jkt = isObject(confirmation) ? own(confirmation, 'jkt') : undefined
+  const aud = own(payload, 'aud')
+  const audiences = typeof aud === 'string' ? [aud] : aud
+  const scope = own(payload, 'scope')
+  const iat = own(payload, 'iat')
+  const exp = own(payload, 'exp')
+  const nbf = own(payload, 'nbf')
+  const jti = own(payload, 'jti')
+  const workflowId = own(payload, 'workflow_id')
+  const intentHash = own(payload, 'intent_hash')
+  const prev = own(payload, 'prev')
+  if (!isAgentId(iss) || !isAgentId(sub) || !isIdentifier(jti)) return undefined
+  if (typeof jkt !== 'string' || typeof scope !== 'string') return undefined
+  if (typeof iat !== 'number' || typeof exp !== 'number') return undefined
+  if (nbf !== undefined && typeof nbf !== 'number') return undefined
+  if (!Array.isArray(audiences) || !audiences.every((item) => typeof item === 'string')) return undefined
+  if (workflowId !== undefined && !isIdentifier(workflowId)) return undefined
+  if (!isOptionalText(intentHash) || !isOptionalText(prev)) return undefined
+  return {
+    iss,
+    sub,
+    delegateeThumbprint: jkt,
+    audiences,
+    scopes: new Set(scope.split(' ').filter((name) => name !== '')),
+    iat,
+    exp,
+    nbf,
+    jti,
+    workflowId,
+    intentHash,
+    prev,
+  }
+}
+
+function isIdentifier(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x20-\x7e]{1,256}$/.test(value)
+}
+
+/** Enters a hash, whose parts "|" separates. */
+function isAgentId(value: unknown): value is string {
+  return isIdentifier(value) && !value.includes('|')
+}
+
+function isOptionalText(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string'
+}

@@ -1,0 +1,31 @@
+export type {
+  Allowance,
+  Decision,
+  Denial,
+  DenialBody,
+  Grant,
+  Hop,
+  Json,
+  Observation,
+  Stage,
+} from './decision.js'
+export { type DenialCode, type DenialError, denials } from './denials.js'
+export type { ResourceMetadata } from './metadata.js'
+export type { ReplayStore, Revocations, VerifierOptions } from './options.js'
+export { PolicyError, type PolicyIssue } from './policy/error.js'
+export { definePolicy, loadPolicy } from './policy/load.js'
+export type {
+  AlgorithmName,
+  ClaimConstraint,
+  IssuerPolicy,
+  KeyOptions,
+  Policy,
+  Profile,
+  RouteRule,
+} from './policy/policy.js'
+export { policySchema } from './policy/schema.js'
+export type { HeaderSource, Routing, VerifyRequest } from './request.js'
+export { type MemoryReplayStore, memoryReplayStore } from './stores/memory-replay.js'
+export { memoryRevocations } from './stores/memory-revocations.js'
+export type { DecisionFacts } from './telemetry.js'
+export { createVerifier, type Verifier } from './verifier.js'

@@ -1,0 +1,110 @@
+import { Buffer } from 'node:buffer'
+import { verify as verifySignature } from 'node:crypto'
+import type { Algorithm } from './algorithms.js'
+import { decodeBase64url } from './base64url.js'
+import { isObject, own } from './own.js'
+import type { PublicKey } from './public-key.js'
+import { parseJsonObject } from './strict-json.js'
+
+/** A compact JWS whose shape is right and whose content nobody has vouched for yet. */
+export interface UnverifiedJws {
+  readonly header: JoseHeader
+  readonly payload: Record<string, unknown>
+  readonly signature: Buffer
+  /** What the signature is over. */
+  readonly input: string
+}
+
+/** The parts of a JOSE header that every kind of JWS here reads the same way. */
+export interface JoseHeader {
+  readonly alg: string
+  /** Lower case, without a leading "application/" (RFC 7515 section 4.1.9). */
+  readonly typ: string | undefined
+  readonly members: Record<string, unknown>
+}
+
+/** The segments of a compact JWS, still text. */
+export interface Segments {
+  readonly header: string
+  readonly payload: string
+  readonly signature: string
+}
+
+/**
+ * Splits a compact JWS (RFC 7515 section 7.1); undefined where it is longer than `maxLength` characters or
+ * has not three segments. An empty signature is let through, so that `alg: none` is refused by its name.
+ */
+export function splitCompact(text: string, maxLength: number): Segments | undefined {
+  // The length first: everything that follows costs in proportion to it.
+  if (text.length > maxLength) return undefined
+  const first = text.indexOf('.')
+  const second = text.indexOf('.', first + 1)
+  if (first < 1 || second <= first + 1 || text.indexOf('.', second + 1) >= 0) return undefined
+  return {
+    header: text.slice(0, first),
+    payload: text.slice(first + 1, second),
+    signature: text.slice(second + 1),
+  }
+}
+
+/** Reads a compact JWS up to its signature, which it does not verify; undefined where it is malformed. */
+export function readCompact(text: string, maxLength: number): UnverifiedJws | undefined {
+  const segments = splitCompact(text, maxLength)
+  if (segments === undefined) return undefined
+  const header = readHeader(segments.header)
+  if (header === undefined) return undefined
+  const payload = decodeObject(segments.payload)
+  if (payload === undefined) return undefined
+  const signature = decodeBase64url(segments.signature)
+  if (signature === undefined) return undefined
+  return { header, payload, signature, input: `${segments.header}.${segments.payload}` }
+}
+
+/** The JSON object in a segment, or undefined. */
+export function decodeObject(segment: string): Record<string, unknown> | undefined {
+  const bytes = decodeBase64url(segment)
+  return bytes && parseJsonObject(bytes)
+}
+
+/**
+ * Reads a JOSE header, or gives undefined where it is malformed or asks for an extension: no extension is
+ * understood here, so any `crit` is one too many, and an unencoded payload is not a JWT
+ * (RFC 7515 section 4.1.11, RFC 7797 section 7).
+ */
+export function readHeader(segment: string): JoseHeader | undefined {
+  const members = decodeObject(segment)
+  if (members === undefined) return undefined
+  if (Object.hasOwn(members, 'crit') || Object.hasOwn(members, 'b64')) return undefined
+  const alg = own(members, 'alg')
+  const typ = own(members, 'typ')
+  if (typeof alg !== 'string' || alg === '') return undefined
+  if (typ !== undefined && typeof typ !== 'string') return undefined
+  return { alg, typ: typ === undefined ? undefined : mediaType(typ), members }
+}
+
+/** The `jwk` of a header, where it is an object. */
+export function headerJwk(header: JoseHeader): Record<string, unknown> | undefined {
+  const jwk = own(header.members, 'jwk')
+  return isObject(jwk) ? jwk : undefined
+}
+
+/** Whether the key made this signature over this input. Never throws. */
+export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: Buffer): boolean {
+  const length = algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
+  if (signature.length !== length) return false
+  try {
+    return verifySignature(
+      algorithm.digest,
+      Buffer.from(input, 'latin1'),
+      { key: key.object, ...algorithm.options },
+      signature,
+    )
+  } catch {
+    return false
+  }
+}
+
+function mediaType(typ: string): string {
+  const lower = typ.toLowerCase()
+  return lower.startsWith('application/') ? lower.slice('application/'.length) : lower
+}

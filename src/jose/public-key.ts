@@ -1,0 +1,135 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
+import { decodeBase64url } from './base64url.js'
+import { own } from './own.js'
+import { sha256 } from './sha256.js'
+
+/** A public key that was found fit to verify signatures. */
+export interface PublicKey {
+  readonly object: KeyObject
+  readonly kty: Algorithm['kty']
+  readonly crv: string | undefined
+  /** Bytes of an RSA modulus; undefined for other keys. */
+  readonly modulusLength: number | undefined
+  /** The algorithm that the key's own `alg` pins it to, if any. */
+  readonly alg: string | undefined
+  /** RFC 7638, SHA-256, base64url. */
+  readonly thumbprint: string
+}
+
+/** Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4; RFC 8037). */
+const secretMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
+
+const coordinateSizes = new Map([
+  ['P-256', 32],
+  ['P-384', 48],
+  ['P-521', 66],
+  ['Ed25519', 32],
+])
+
+/**
+ * The public key in a JWK, or undefined where it is not one that this library verifies with: another kty or
+ * curve, a private member, a member that is not the exact encoding of its value, an RSA key outside 2048 to
+ * 4096 bits or with another exponent than 65537, or a `use`, `key_ops` or `alg` that speaks against
+ * verification (RFC 7517 section 4, RFC 7518 section 6).
+ */
+export function importPublicKey(jwk: Record<string, unknown>): PublicKey | undefined {
+  if (secretMembers.some((name) => Object.hasOwn(jwk, name))) return undefined
+  if (!isForVerification(jwk)) return undefined
+  const members = requiredMembers(jwk)
+  if (members === undefined) return undefined
+  const alg = own(jwk, 'alg') as string | undefined
+  let object: KeyObject
+  try {
+    object = createPublicKey({ key: members, format: 'jwk' })
+  } catch {
+    // A point that is not on its curve, and whatever else OpenSSL finds.
+    return undefined
+  }
+  const key: PublicKey = {
+    object,
+    kty: members.kty as Algorithm['kty'],
+    crv: members.crv,
+    modulusLength: modulusBytes(object),
+    alg,
+    thumbprint: thumbprintOf(members),
+  }
+  if (alg !== undefined) {
+    const pinned = algorithms.get(alg)
+    if (pinned === undefined || !fits(key, pinned)) return undefined
+  }
+  return key
+}
+
+/** Whether a key can have made a signature of this algorithm (RFC 8725 section 3.1). */
+export function fits(key: PublicKey, algorithm: Algorithm): boolean {
+  return (
+    key.kty === algorithm.kty &&
+    key.crv === algorithm.crv &&
+    (key.alg === undefined || isSameAlgorithm(key.alg, algorithm.name))
+  )
+}
+
+/**
+ * The RFC 7638 thumbprint of a JWK, or undefined where the JWK is none that this library would verify with.
+ * Used for `cnf.jwk`, where only the thumbprint counts.
+ */
+export function thumbprintOfJwk(jwk: Record<string, unknown>): string | undefined {
+  return importPublicKey(jwk)?.thumbprint
+}
+
+function isForVerification(jwk: Record<string, unknown>): boolean {
+  const use = own(jwk, 'use')
+  if (use !== undefined && use !== 'sig') return false
+  const alg = own(jwk, 'alg')
+  if (alg !== undefined && typeof alg !== 'string') return false
+  const operations = own(jwk, 'key_ops')
+  if (operations === undefined) return true
+  return Array.isArray(operations) && operations.includes('verify')
+}
+
+/** The members that make up the key, in the order of RFC 7638 section 3.2, each exact. */
+function requiredMembers(jwk: Record<string, unknown>): Record<string, string> | undefined {
+  const kty = own(jwk, 'kty')
+  if (kty === 'RSA') {
+    const e = own(jwk, 'e')
+    const n = own(jwk, 'n')
+    return e === 'AQAB' && isModulus(n) ? { e, kty, n } : undefined
+  }
+  const crv = own(jwk, 'crv')
+  const x = own(jwk, 'x')
+  if (typeof crv !== 'string') return undefined
+  if (kty === 'EC' && crv.startsWith('P-')) {
+    const y = own(jwk, 'y')
+    return isCoordinate(x, crv) && isCoordinate(y, crv) ? { crv, kty, x, y } : undefined
+  }
+  if (kty === 'OKP' && crv === 'Ed25519') return isCoordinate(x, crv) ? { crv, kty, x } : undefined
+  return undefined
+}
+
+function isCoordinate(value: unknown, crv: string): value is string {
+  const size = coordinateSizes.get(crv)
+  if (size === undefined || typeof value !== 'string' || value.length > 100) return false
+  return decodeBase64url(value)?.length === size
+}
+
+function modulusBytes(object: KeyObject): number | undefined {
+  const bits = object.asymmetricKeyDetails?.modulusLength
+  return bits === undefined ? undefined : Math.ceil(bits / 8)
+}
+
+function isModulus(value: unknown): value is string {
+  // 4096 bits are 683 characters: nothing longer is decoded.
+  if (typeof value !== 'string' || value.length > 683) return false
+  const bytes = decodeBase64url(value)
+  if (bytes === undefined || bytes.length < 256 || bytes.length > 512) return false
+  const first = bytes[0] as number
+  const last = bytes[bytes.length - 1] as number
+  // No leading zero byte (RFC 7518 section 2), a full 2048 bits at least, and odd, as any product of primes.
+  return (bytes.length > 256 ? first > 0 : first > 127) && last % 2 === 1
+}
+
+function thumbprintOf(members: Record<string, string>): string {
+  // The members are in order, and none of their values needs escaping.
+  return sha256(JSON.stringify(members))
+}

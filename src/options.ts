@@ -1,0 +1,75 @@
+import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
+import type { Decision } from './decision.js'
+import { PolicyError, type PolicyIssue } from './policy/error.js'
+import type { DecisionFacts } from './telemetry.js'
+
+/** Remembers what was used once. */
+export interface ReplayStore {
+  /**
+   * Exactly `true` when the key was new; it is then kept for `ttl` seconds. One atomic step: of two calls with
+   * one key, one is told `true`. Keys are digests of one fixed length. A throw refuses the request with 503.
+   */
+  remember(key: string, ttl: number): boolean | Promise<boolean>
+}
+
+/** Knows what was revoked. */
+export interface Revocations {
+  /** Whether any of these ids is revoked. A throw refuses the request with 503. */
+  isRevoked(ids: string[]): boolean | Promise<boolean>
+}
+
+/** What a verifier is made with, besides its policy. */
+export interface VerifierOptions {
+  /** Default: `memoryReplayStore()`, good for one process. */
+  replayStore?: ReplayStore
+  /** Default: `memoryRevocations()`, good for one process. */
+  revocations?: Revocations
+  /** At least 16 bytes, shared by every process that serves the API. Default: random. */
+  nonceSecret?: string | Uint8Array
+  /** Used for keys and metadata of issuers, nothing else. */
+  fetch?: typeof globalThis.fetch
+  /** Milliseconds since the epoch. Default: `Date.now`. */
+  now?: () => number
+  /** Called with each verdict; whatever it throws changes nothing. */
+  onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
+  tracerProvider?: TracerProvider
+  meterProvider?: MeterProvider
+}
+
+/** Throws a PolicyError that names every option which cannot be what it should be. */
+export function checkOptions(options: VerifierOptions): void {
+  const issues: PolicyIssue[] = []
+  const check = (name: keyof VerifierOptions, isRight: boolean, message: string) => {
+    if (options[name] !== undefined && !isRight) issues.push({ path: `options.${name}`, message })
+  }
+  const known: Record<keyof VerifierOptions, true> = {
+    replayStore: true,
+    revocations: true,
+    nonceSecret: true,
+    fetch: true,
+    now: true,
+    onDecision: true,
+    tracerProvider: true,
+    meterProvider: true,
+  }
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(known, name)) issues.push({ path: `options.${name}`, message: 'is not known' })
+  }
+  check('replayStore', typeof options.replayStore?.remember === 'function', 'must have a method remember')
+  check('revocations', typeof options.revocations?.isRevoked === 'function', 'must have a method isRevoked')
+  check('nonceSecret', isSecret(options.nonceSecret), 'must be a string or bytes, 16 bytes at least')
+  check('fetch', typeof options.fetch === 'function', 'must be a function')
+  check('now', typeof options.now === 'function', 'must be a function')
+  check('onDecision', typeof options.onDecision === 'function', 'must be a function')
+  check(
+    'tracerProvider',
+    typeof options.tracerProvider?.getTracer === 'function',
+    'must have a method getTracer',
+  )
+  check('meterProvider', typeof options.meterProvider?.getMeter === 'function', 'must have a method getMeter')
+  if (issues.length > 0) throw new PolicyError(issues)
+}
+
+function isSecret(value: unknown): boolean {
+  return (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16
+}

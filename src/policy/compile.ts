@@ -1,0 +1,320 @@
+import type { ChallengeContext } from '../challenge.js'
+import { hashIds } from '../intent/chain-hash.js'
+import { type AgentConstraints, compileRule, type Rule, type RuleContext } from '../intent/rule.js'
+import { compileWorkflow, maxOptionalSteps, type Workflow, type WorkflowStep } from '../intent/workflow.js'
+import { type Algorithm, algorithms } from '../jose/algorithms.js'
+import { type KeySet, readKeySet } from '../keys/key-set.js'
+import { normalizePath } from '../proof/uri.js'
+import { PolicyError, type PolicyIssue } from './error.js'
+import { type Problems, parsePolicy, parseRule } from './parse.js'
+import type { KeyOptions, Policy, Profile, RouteRule } from './policy.js'
+import { parseRouteKey, type RouteKey } from './route-key.js'
+import { createRouteTable, type Route, type RouteTable, shapeOf } from './route-table.js'
+import type { IssuerData, PolicyData, RuleData } from './schema.js'
+import { isHttpUrl } from './url.js'
+
+/** An issuer as the policy names it, every default filled in. */
+export interface CompiledIssuer {
+  readonly url: string
+  readonly profile: Profile
+  readonly jwks: KeySet | undefined
+  readonly jwksUri: string | undefined
+  readonly keys: Required<KeyOptions>
+}
+
+/** A policy made ready for requests: every default filled in, every list a set, nothing left to interpret. */
+export interface CompiledPolicy {
+  readonly issuers: ReadonlyMap<string, CompiledIssuer>
+  readonly audiences: ReadonlySet<string>
+  /** Normalised origins with path prefix, without a last slash. */
+  readonly publicUrls: readonly string[]
+  /** The resource identifier of RFC 9728. */
+  readonly resource: string
+  readonly mode: 'enforce' | 'observe'
+  readonly preflight: boolean
+  readonly unmatched: 'deny' | 'authenticate' | 'public'
+  readonly token: {
+    readonly types: ReadonlySet<string>
+    readonly algorithms: ReadonlyMap<string, Algorithm>
+    readonly maxLifetime: number
+    readonly clockTolerance: number
+  }
+  readonly proof: {
+    readonly required: boolean
+    readonly algorithms: ReadonlyMap<string, Algorithm>
+    readonly maxAge: number
+    readonly nonce: 'off' | 'required'
+  }
+  readonly delegation: { readonly maxDepth: number; readonly signed: 'required' | 'optional' }
+  readonly ruleContext: RuleContext
+  /** The rule of `'authenticated'` and of `unmatched: 'authenticate'`: the policy's agents, and nothing else. */
+  readonly authenticated: Rule
+  readonly routes: RouteTable
+  /** Every scope that some route needs. */
+  readonly scopes: readonly string[]
+  readonly challenge: ChallengeContext
+}
+
+/** Checks and compiles a policy. Throws a PolicyError that names every wrong place. */
+export function compilePolicy(policy: Policy): CompiledPolicy {
+  const { data, problems } = parsePolicy(policy)
+  const issuers = compileIssuers(data.issuer, problems)
+  const audiences = list(data.audience ?? [])
+  const urls = compilePublicUrls(data, audiences, problems)
+  const workflows = compileWorkflows(data.workflows ?? {}, problems)
+  const clockTolerance = data.token?.clockTolerance ?? 5
+  const ruleContext: RuleContext = Object.freeze({
+    workflows,
+    agents: compileAgents(data.agents ?? {}),
+    clockTolerance,
+  })
+  const maxDepth = data.delegation?.maxDepth ?? 4
+  const signed = data.delegation?.signed ?? 'optional'
+  const routes = compileRoutes(data.routes ?? {}, ruleContext, { maxDepth, signed }, problems)
+  const proofAlgorithms = compileAlgorithms(data.proof?.algorithms)
+  const isProofRequired = data.proof?.required ?? true
+  if (
+    !isProofRequired &&
+    issuers.size > 0 &&
+    ![...issuers.values()].some(({ profile }) => profile === 'oauth')
+  ) {
+    problems.add(
+      ['proof', 'required'],
+      'can only be false where an issuer has profile "oauth": others always bind',
+    )
+  }
+  problems.throwIfAny()
+
+  const resource = audiences.find(isHttpUrl) ?? (urls.asWritten[0] as string)
+  return Object.freeze({
+    issuers,
+    audiences: new Set(audiences),
+    publicUrls: Object.freeze(urls.normalized),
+    resource,
+    mode: data.mode ?? 'enforce',
+    preflight: data.preflight ?? false,
+    unmatched: data.unmatched ?? 'deny',
+    token: Object.freeze({
+      types: new Set((data.token?.types ?? ['at+jwt']).map((type) => type.toLowerCase())),
+      algorithms: compileAlgorithms(data.token?.algorithms),
+      maxLifetime: data.token?.maxLifetime ?? 300,
+      clockTolerance,
+    }),
+    proof: Object.freeze({
+      required: isProofRequired,
+      algorithms: proofAlgorithms,
+      maxAge: data.proof?.maxAge ?? 60,
+      nonce: data.proof?.nonce ?? 'off',
+    }),
+    delegation: Object.freeze({ maxDepth, signed }),
+    ruleContext,
+    authenticated: compileRule({}, ruleContext),
+    routes: createRouteTable(routes),
+    scopes: Object.freeze([...new Set(routes.flatMap(scopesOf))]),
+    challenge: Object.freeze({
+      proofAlgorithms: [...proofAlgorithms.keys()].join(' '),
+      resourceMetadata: metadataUrl(resource),
+      isBearerAllowed: !isProofRequired,
+    }),
+  })
+}
+
+/**
+ * Checks a rule that stands outside a policy. Throws a PolicyError; what the rule refers to is settled when
+ * the policy is known.
+ */
+export function checkRule(rule: RouteRule): RuleData {
+  return parseRule(rule)
+}
+
+/** Where RFC 9728 section 3.1 puts the metadata of a resource: between its origin and its path. */
+export function metadataUrl(resource: string): string {
+  const { origin, pathname } = new URL(resource)
+  return `${origin}/.well-known/oauth-protected-resource${pathname === '/' ? '' : pathname}`
+}
+
+function compileIssuers(
+  value: Partial<PolicyData>['issuer'],
+  problems: Problems,
+): ReadonlyMap<string, CompiledIssuer> {
+  const issuers = new Map<string, CompiledIssuer>()
+  if (value === undefined) return issuers
+  const isList = Array.isArray(value)
+  for (const [index, item] of list(value).entries()) {
+    const place = isList ? ['issuer', index] : ['issuer']
+    const issuer: IssuerData = typeof item === 'string' ? { url: item } : item
+    if (issuers.has(issuer.url)) problems.add(place, 'names an issuer a second time')
+    if (issuer.jwks !== undefined && issuer.jwksUri !== undefined) {
+      problems.add(place, 'has both jwks and jwksUri: one of them has to be the keys')
+    }
+    const jwks = issuer.jwks && readKeySet(issuer.jwks)
+    if (issuer.jwks !== undefined && jwks === undefined) {
+      problems.add([...place, 'jwks'], 'holds no public key that this library verifies with')
+    }
+    const keys = {
+      maxAge: issuer.keys?.maxAge ?? 300,
+      cooldown: issuer.keys?.cooldown ?? 30,
+      maxStale: issuer.keys?.maxStale ?? 3600,
+      timeout: issuer.keys?.timeout ?? 5,
+    }
+    if (keys.maxStale < keys.maxAge)
+      problems.add([...place, 'keys', 'maxStale'], 'must not be less than maxAge')
+    const { url, profile = 'ajwt', jwksUri } = issuer
+    issuers.set(url, Object.freeze({ url, profile, jwks, jwksUri, keys: Object.freeze(keys) }))
+  }
+  return issuers
+}
+
+function compilePublicUrls(
+  data: Partial<PolicyData>,
+  audiences: readonly string[],
+  problems: Problems,
+): { asWritten: readonly string[]; normalized: string[] } {
+  const audience = audiences.find(isHttpUrl)
+  const asWritten = data.publicUrl === undefined ? [] : list(data.publicUrl)
+  if (asWritten.length > 0) return { asWritten, normalized: asWritten.map(normalizeBase) }
+  if (audience !== undefined) return { asWritten, normalized: [new URL(audience).origin] }
+  if (data.audience !== undefined && !problems.has('publicUrl')) {
+    problems.add(['publicUrl'], 'is needed where no audience is an http(s) URL: proofs are compared with it')
+  }
+  return { asWritten, normalized: [] }
+}
+
+function normalizeBase(url: string): string {
+  const { origin } = new URL(url)
+  const path = /^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(url)?.[1] ?? ''
+  return `${origin}${(normalizePath(path === '' ? '/' : path) as string).replace(/\/+$/, '')}`
+}
+
+function compileWorkflows(
+  workflows: NonNullable<PolicyData['workflows']>,
+  problems: Problems,
+): ReadonlyMap<string, Workflow> {
+  const compiled = new Map<string, Workflow>()
+  for (const [id, { steps: written }] of Object.entries(workflows)) {
+    const steps: WorkflowStep[] = written.map((step) =>
+      typeof step === 'string'
+        ? { id: step, optional: false }
+        : { id: step.id, optional: step.optional === true },
+    )
+    const place = ['workflows', id, 'steps']
+    if (new Set(steps.map((step) => step.id)).size < steps.length) problems.add(place, 'names a step twice')
+    else if (steps.filter((step) => step.optional).length > maxOptionalSteps) {
+      problems.add(place, `has more than ${maxOptionalSteps} optional steps`)
+    } else compiled.set(id, compileWorkflow(steps))
+  }
+  return compiled
+}
+
+function compileAgents(agents: NonNullable<PolicyData['agents']>): AgentConstraints {
+  return new Map(
+    Object.entries(agents).map(([id, { checksums, registrationIds }]) => [
+      id,
+      {
+        checksums: checksums && new Set(checksums),
+        registrationIds: registrationIds && new Set(registrationIds),
+      },
+    ]),
+  )
+}
+
+function compileAlgorithms(names: readonly string[] | undefined): ReadonlyMap<string, Algorithm> {
+  if (names === undefined) return algorithms
+  return new Map(names.map((name) => [name, algorithms.get(name) as Algorithm]))
+}
+
+function compileRoutes(
+  routes: NonNullable<PolicyData['routes']>,
+  context: RuleContext,
+  delegation: CompiledPolicy['delegation'],
+  problems: Problems,
+): readonly Route[] {
+  const compiled: Route[] = []
+  const taken = new Map<string, string>()
+  for (const [key, value] of Object.entries(routes)) {
+    const route = parseRouteKey(key)
+    if (typeof route === 'string') continue
+    const place = ['routes', key]
+    for (const method of route.methods) {
+      const shape = `${method} ${shapeOf(route.segments)}`
+      const other = taken.get(shape)
+      if (other !== undefined) {
+        problems.add(place, `matches the same requests as ${JSON.stringify(other)}: one request, two rules`)
+      }
+      taken.set(shape, key)
+    }
+    if (typeof value === 'string') compiled.push({ ...route, access: value })
+    else {
+      findUnreachable(value, route, context, delegation, (path, message) =>
+        problems.add([...place, ...path], message),
+      )
+      compiled.push({ ...route, access: compileRule(value, context) })
+    }
+  }
+  return compiled
+}
+
+/** Conditions that no request can meet: a mistake in the policy, found before the first request is. */
+function findUnreachable(
+  rule: RuleData,
+  route: RouteKey,
+  context: RuleContext,
+  policy: CompiledPolicy['delegation'],
+  report: (path: readonly PropertyKey[], message: string) => void,
+): void {
+  const workflow = rule.intent && context.workflows.get(rule.intent.workflow)
+  for (const step of rule.intent?.step === undefined ? [] : list(rule.intent.step)) {
+    if (workflow !== undefined && !workflow.has(step))
+      report(['intent', 'step'], `"${step}" is no step of the workflow`)
+  }
+  const { maxDepth = policy.maxDepth, chains = [], initiators, required } = rule.delegation ?? {}
+  if (maxDepth > policy.maxDepth)
+    report(['delegation', 'maxDepth'], "is more than the policy's delegation.maxDepth")
+  if (required === true && maxDepth === 0)
+    report(['delegation', 'required'], 'cannot hold where maxDepth is 0')
+  for (const [index, chain] of chains.entries()) {
+    const place = ['delegation', 'chains', index]
+    if (chain.length - 1 > maxDepth) report(place, 'is deeper than maxDepth allows')
+    if (new Set(chain).size < chain.length) report(place, 'names an agent twice')
+    if (required === true && chain.length === 1) report(place, 'is a direct call, which required refuses')
+    if (rule.agents !== undefined && !rule.agents.includes(chain[chain.length - 1] as string)) {
+      report(place, "ends in an agent that the rule's agents do not name")
+    }
+    if (chain.length > 1 && initiators !== undefined && !initiators.includes(chain[0] as string)) {
+      report(place, 'begins with an agent that initiators does not name')
+    }
+  }
+  const hashes = new Map(chains.map((chain) => [hashIds(chain), chain.join('|')]))
+  if (hashes.size < new Set(chains.map((chain) => chain.join('|'))).size) {
+    report(['delegation', 'chains'], 'lists two chains that have one hash')
+  }
+  const names = new Set(route.segments.flatMap((segment) => (segment.kind === 'param' ? [segment.name] : [])))
+  for (const [pointer, constraint] of Object.entries(rule.claims ?? {})) {
+    const place = ['claims', pointer]
+    const { exists, param, min, max, ...rest } = constraint
+    if (param !== undefined && !names.has(param))
+      report([...place, 'param'], `the path has no parameter ":${param}"`)
+    if (min !== undefined && max !== undefined && min > max) report(place, 'min is more than max')
+    if (exists === false && Object.keys(constraint).length > 1)
+      report(place, 'a claim that is absent has no value')
+    const { equals } = rest
+    const isNumber = typeof equals === 'number'
+    if (Object.hasOwn(constraint, 'equals') && (min !== undefined || max !== undefined)) {
+      const fitsRange = isNumber && equals >= (min ?? equals) && equals <= (max ?? equals)
+      if (!fitsRange) report(place, 'equals lies outside min and max')
+    }
+  }
+  if (rule.anonymous === true && rule.mode === 'observe')
+    report(['anonymous'], 'has no effect beside mode "observe"')
+}
+
+function scopesOf(route: Route): readonly string[] {
+  if (typeof route.access === 'string') return []
+  return route.access.scope?.split(' ') ?? []
+}
+
+function list<T>(value: T | readonly T[]): readonly T[] {
+  return Array.isArray(value) ? (value as readonly T[]) : [value as T]
+}
+
+export { PolicyError, type PolicyIssue }

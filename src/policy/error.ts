@@ -1,0 +1,34 @@
+/** One wrong place of a policy. */
+export interface PolicyIssue {
+  /** Where, as in `routes["GET /orders/:id"].scope[0]`; empty for the policy as a whole. */
+  readonly path: string
+  readonly message: string
+}
+
+/**
+ * The policy, a rule or an option is wrong. Thrown when the verifier is made, never by a request; the message
+ * names every wrong place at once.
+ */
+export class PolicyError extends Error {
+  override readonly name = 'PolicyError'
+  readonly issues: readonly PolicyIssue[]
+
+  constructor(issues: readonly PolicyIssue[]) {
+    const lines = issues.map(({ path, message }) => `  ${path === '' ? 'policy' : path}: ${message}`)
+    super(
+      `The policy is wrong in ${issues.length === 1 ? 'one place' : `${issues.length} places`}:\n${lines.join('\n')}`,
+    )
+    this.issues = issues
+  }
+}
+
+/** A path as a person would write it: `issuer[0].keys.maxAge`, `routes["GET /orders"]`. */
+export function formatPath(path: readonly PropertyKey[]): string {
+  let text = ''
+  for (const key of path) {
+    if (typeof key === 'number') text += `[${key}]`
+    else if (/^[A-Za-z_$][\w$]*$/.test(String(key))) text += text === '' ? String(key) : `.${String(key)}`
+    else text += `[${JSON.stringify(String(key))}]`
+  }
+  return text
+}

@@ -1,0 +1,37 @@
+// Every segment begins with a character that is not a dot, and nothing needs decoding.
+const simplePath = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)*\/?$/
+
+/**
+ * Whether a path can be spelled in no other way that some router, proxy or file system would take for the same
+ * one, or for a way out of its folder: no empty or dot segment, no backslash, no control character, blank or
+ * "#", and percent-encoding that decodes as UTF-8. Letter case and a last slash are the router's own matter.
+ */
+export function isPlainPath(path: string): boolean {
+  if (simplePath.test(path)) return path !== ''
+  if (!path.startsWith('/') || /[\x00-\x20\x7f\\#?]/.test(path)) return false
+  const segments = path.slice(1).split('/')
+  if (segments[segments.length - 1] === '') segments.pop()
+  return segments.every(isPlainSegment)
+}
+
+function isPlainSegment(segment: string): boolean {
+  if (segment === '') return false
+  let decoded: string
+  try {
+    decoded = decodeURIComponent(segment)
+  } catch {
+    return false
+  }
+  if (/[\x00-\x1f\x7f]/.test(decoded)) return false
+  return !decoded.split(/[/\\]/).some((part) => part === '.' || part === '..')
+}
+
+/**
+ * The path that the most forgiving reader could take this one for: decoded, without `;` parameters. Only ever
+ * used to find out that an undeclared path might be another spelling of a declared one.
+ */
+export function mostForgivingReading(path: string): string {
+  const decoded = decodeURIComponent(path).replaceAll('\\', '/')
+  const segments = decoded.split('/').map((segment) => segment.split(';', 1)[0] as string)
+  return `/${segments.filter((segment) => segment !== '').join('/')}`
+}

@@ -1,0 +1,118 @@
+import { addRoute, createRouter, findRoute, type RouterContext } from 'rou3'
+import type { Rule } from '../intent/rule.js'
+import type { RouteKey } from './route-key.js'
+
+/** A declared route. */
+export interface Route extends RouteKey {
+  readonly access: 'public' | 'authenticated' | Rule
+}
+
+/** How a framework reads paths. */
+export interface RoutingSemantics {
+  /** Whether `/A` and `/a` are two paths. */
+  readonly caseSensitive: boolean
+  /** Whether `/a` and `/a/` are two paths. */
+  readonly strict: boolean
+  /** Whether `/a/*` also stands for `/a`. */
+  readonly emptyRest: boolean
+}
+
+export interface RouteMatch {
+  readonly route: Route
+  /** Decoded once. */
+  readonly params: { readonly [name: string]: string }
+}
+
+/** Stands for "a key with any method" in an index; no method on the wire looks like it. */
+const anyMethod = '(ANY)'
+
+/**
+ * The declared routes, found by a path as the framework in hand would find its handler. rou3 does the
+ * matching, over one index for each way of reading paths that is in use.
+ */
+export interface RouteTable {
+  find(method: string, path: string, semantics: RoutingSemantics): RouteMatch | undefined
+  isDeclaredPath(path: string, semantics: RoutingSemantics): boolean
+}
+
+export function createRouteTable(routes: readonly Route[]): RouteTable {
+  const indexes = new Map<string, RouterContext<Route>>()
+
+  function lookUp(method: string, path: string, semantics: RoutingSemantics): Route | undefined {
+    const slash = path.length > 1 && path.endsWith('/')
+    const name = `${semantics.caseSensitive} ${semantics.emptyRest} ${semantics.strict ? slash : 'any'}`
+    let index = indexes.get(name)
+    if (index === undefined) {
+      const inIndex = semantics.strict
+        ? routes.filter((route) => endsInRest(route) || route.hasTrailingSlash === slash)
+        : routes
+      index = createIndex(inIndex, semantics)
+      indexes.set(name, index)
+    }
+    const sought = semantics.caseSensitive ? path : lowerCase(path)
+    return findRoute(index, method, sought, { params: false })?.data
+  }
+
+  return {
+    find(method, path, semantics) {
+      const route = lookUp(method, path, semantics)
+      return route && { route, params: readParams(route, path) }
+    },
+    isDeclaredPath: (path, semantics) => lookUp(anyMethod, path, semantics) !== undefined,
+  }
+}
+
+function createIndex(routes: readonly Route[], semantics: RoutingSemantics): RouterContext<Route> {
+  const index = createRouter<Route>()
+  const shapesWithHead = new Set(
+    routes.filter((route) => route.methods.includes('HEAD')).map((route) => shapeOf(route.segments)),
+  )
+  for (const route of routes) {
+    const pattern = toPattern(route, semantics)
+    for (const method of route.methods) addRoute(index, method === '*' ? '' : method, pattern, route)
+    // Routers answer HEAD by the GET handler where the path has no HEAD handler of its own.
+    if (route.methods.includes('GET') && !shapesWithHead.has(shapeOf(route.segments))) {
+      addRoute(index, 'HEAD', pattern, route)
+    }
+    addRoute(index, anyMethod, pattern, route)
+  }
+  return index
+}
+
+function toPattern(route: Route, semantics: RoutingSemantics): string {
+  const texts = route.segments.map((segment, position) => {
+    if (segment.kind === 'param') return `:p${position}`
+    if (segment.kind === 'rest') return semantics.emptyRest ? '**' : '**:rest'
+    return semantics.caseSensitive ? segment.text : segment.text.toLowerCase()
+  })
+  return `/${texts.join('/')}`
+}
+
+function readParams(route: Route, path: string): { readonly [name: string]: string } {
+  const params: Record<string, string> = {}
+  if (!route.segments.some((segment) => segment.kind === 'param')) return params
+  const texts = path.split('/')
+  for (const [position, segment] of route.segments.entries()) {
+    if (segment.kind === 'param') params[segment.name] = decodeURIComponent(texts[position + 1] as string)
+  }
+  return params
+}
+
+/** ASCII only, as the routers do it: they take no other letter for one of these. */
+function lowerCase(path: string): string {
+  return path.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+}
+
+/** Two routes of one shape match the same paths, in routers that tell letter case apart and in others. */
+export function shapeOf(segments: RouteKey['segments']): string {
+  return segments
+    .map((segment) => {
+      if (segment.kind === 'param') return '/:'
+      return segment.kind === 'rest' ? '/*' : `/${segment.text.toLowerCase()}`
+    })
+    .join('')
+}
+
+export function endsInRest(route: RouteKey): boolean {
+  return route.segments[route.segments.length - 1]?.kind === 'rest'
+}

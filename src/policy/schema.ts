@@ -1,0 +1,171 @@
+import { z } from 'zod'
+import { algorithms } from '../jose/algorithms.js'
+import { parseRouteKey } from './route-key.js'
+import { isTrustworthyUrl } from './url.js'
+
+// Structure only, one refinement a field: what spans several fields is checked when the policy is compiled.
+
+/** An id as tokens carry it; none that enters a hash may hold the "|" that joins them. */
+const identifier = z.string().regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
+const hashedIdentifier = identifier.regex(/^[^|]*$/, 'must not hold "|", which joins ids in a hash')
+const scopeToken = z
+  .string()
+  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be a scope token (RFC 6749 section 3.3)')
+/** Ends up in a quoted string of a challenge, in a list that blanks separate. */
+const acrValue = z
+  .string()
+  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be printable ASCII without blanks and quotes')
+
+const algorithm = z.enum([...algorithms.keys()] as [string, ...string[]])
+const algorithmList = nonEmpty(algorithm, 'algorithm')
+
+function nonEmpty<T extends z.ZodType>(item: T, what: string) {
+  return z.array(item).min(1, `must name at least one ${what}`)
+}
+
+function oneOrSeveral<T extends z.ZodType>(item: T, what: string) {
+  return z.union([item, nonEmpty(item, what)])
+}
+
+function seconds(least: number, most: number) {
+  return z.number().min(least).max(most)
+}
+
+const trustworthyUrl = z
+  .string()
+  .refine(
+    isTrustworthyUrl,
+    'must be an https URL (http on loopback only) without credentials, query or fragment',
+  )
+
+const jwksUri = z
+  .string()
+  .refine((text) => isTrustworthyUrl(text, { query: true }), 'must be an https URL (http on loopback only)')
+
+const issuer = z.strictObject({
+  url: trustworthyUrl,
+  jwksUri: jwksUri.optional(),
+  jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1).max(100) }).optional(),
+  profile: z.enum(['ajwt', 'oauth']).optional(),
+  keys: z
+    .strictObject({
+      maxAge: seconds(1, 86_400).optional(),
+      cooldown: seconds(1, 3600).optional(),
+      maxStale: seconds(1, 604_800).optional(),
+      timeout: seconds(0.05, 60).optional(),
+    })
+    .optional(),
+})
+
+const claimConstraint = z
+  .strictObject({
+    equals: z.json().optional(),
+    in: nonEmpty(z.json(), 'value').optional(),
+    min: z.number().optional(),
+    max: z.number().optional(),
+    exists: z.boolean().optional(),
+    param: z.string().min(1).optional(),
+  })
+  .refine((constraint) => Object.keys(constraint).length > 0, 'must hold at least one constraint')
+
+export const ruleSchema = z.strictObject({
+  scope: oneOrSeveral(scopeToken, 'scope').optional(),
+  intent: z
+    .strictObject({ workflow: identifier, step: oneOrSeveral(hashedIdentifier, 'step').optional() })
+    .optional(),
+  agents: nonEmpty(identifier, 'agent').optional(),
+  delegation: z
+    .strictObject({
+      maxDepth: z.int().min(0).max(32).optional(),
+      initiators: nonEmpty(identifier, 'initiator').optional(),
+      chains: nonEmpty(z.array(hashedIdentifier).min(1).max(33), 'chain').optional(),
+      required: z.boolean().optional(),
+    })
+    .optional(),
+  user: z
+    .strictObject({
+      acr: nonEmpty(acrValue, 'acr value').optional(),
+      amr: nonEmpty(z.string().min(1), 'amr value').optional(),
+      maxAge: seconds(0, 31_536_000).optional(),
+    })
+    .refine((user) => Object.keys(user).length > 0, 'must hold at least one condition')
+    .optional(),
+  claims: z
+    .record(
+      z.string().regex(/^(\/([^~/]|~0|~1)*)+$/, 'must be a JSON pointer (RFC 6901), such as /amount'),
+      claimConstraint,
+    )
+    .optional(),
+  once: z.boolean().optional(),
+  anonymous: z.boolean().optional(),
+  mode: z.enum(['observe', 'enforce']).optional(),
+})
+
+const routeKey = z.string().superRefine((key, context) => {
+  const parsed = parseRouteKey(key)
+  if (typeof parsed === 'string') context.addIssue({ code: 'custom', message: parsed })
+})
+
+export const schema = z.strictObject({
+  issuer: z.union([trustworthyUrl, issuer, nonEmpty(z.union([trustworthyUrl, issuer]), 'issuer')]),
+  audience: oneOrSeveral(z.string().min(1, 'must not be empty'), 'audience'),
+  publicUrl: oneOrSeveral(trustworthyUrl, 'URL').optional(),
+  mode: z.enum(['enforce', 'observe']).optional(),
+  preflight: z.boolean().optional(),
+  unmatched: z.enum(['deny', 'authenticate', 'public']).optional(),
+  token: z
+    .strictObject({
+      types: nonEmpty(z.enum(['at+jwt', 'JWT']), 'type').optional(),
+      algorithms: algorithmList.optional(),
+      maxLifetime: seconds(1, 86_400).optional(),
+      clockTolerance: seconds(0, 300).optional(),
+    })
+    .optional(),
+  proof: z
+    .strictObject({
+      required: z.boolean().optional(),
+      algorithms: algorithmList.optional(),
+      maxAge: seconds(1, 3600).optional(),
+      nonce: z.enum(['off', 'required']).optional(),
+    })
+    .optional(),
+  delegation: z
+    .strictObject({
+      maxDepth: z.int().min(0).max(32).optional(),
+      signed: z.enum(['required', 'optional']).optional(),
+    })
+    .optional(),
+  workflows: z
+    .record(
+      identifier,
+      z.strictObject({
+        steps: nonEmpty(
+          z.union([
+            hashedIdentifier,
+            z.strictObject({ id: hashedIdentifier, optional: z.boolean().optional() }),
+          ]),
+          'step',
+        ),
+      }),
+    )
+    .optional(),
+  agents: z
+    .record(
+      identifier,
+      z
+        .strictObject({
+          checksums: nonEmpty(z.string().min(1), 'checksum').optional(),
+          registrationIds: nonEmpty(identifier, 'registration id').optional(),
+        })
+        .refine((agent) => Object.keys(agent).length > 0, 'must name checksums or registrationIds'),
+    )
+    .optional(),
+  routes: z.record(routeKey, z.union([z.literal('public'), z.literal('authenticated'), ruleSchema])),
+})
+
+export type PolicyData = z.infer<typeof schema>
+export type RuleData = z.infer<typeof ruleSchema>
+export type IssuerData = z.infer<typeof issuer>
+
+/** The JSON Schema (draft 2020-12) of a policy, for editors and for other languages. */
+export const policySchema = z.toJSONSchema(schema, { io: 'input' })

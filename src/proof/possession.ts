@@ -1,0 +1,45 @@
+import type { DenialCode } from '../denials.js'
+import { sha256 } from '../jose/sha256.js'
+import type { CompiledPolicy } from '../policy/compile.js'
+import type { UseOnce } from '../replay.js'
+import type { RequestFacts } from '../request.js'
+import type { VerifiedToken } from '../token/verify-token.js'
+import { createProofVerifier } from './dpop-proof.js'
+import type { Nonces } from './nonce.js'
+
+/** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). */
+export type PossessionCheck = (
+  request: RequestFacts,
+  scheme: 'dpop' | 'bearer',
+  verified: VerifiedToken,
+  now: number,
+) => Promise<DenialCode | undefined>
+
+export function createPossessionCheck(
+  policy: CompiledPolicy,
+  nonces: Nonces | undefined,
+  useOnce: UseOnce,
+): PossessionCheck {
+  const verifyProof = createProofVerifier(policy)
+
+  return async (request, scheme, { token, hash }, now) => {
+    const { keyThumbprint } = token
+    if (keyThumbprint === undefined) {
+      if (policy.proof.required) return 'proof_required'
+      // Scheme DPoP says that the token is bound; to no key that there is, then.
+      return scheme === 'bearer' ? undefined : 'proof_key_mismatch'
+    }
+    if (scheme === 'bearer') return 'proof_required'
+    if (request.dpop.length === 0) return 'proof_missing'
+    if (request.dpop.length > 1) return 'proof_malformed'
+
+    const text = (request.dpop[0] as string).replace(/^ +| +$/g, '')
+    const { method, path } = request
+    const proof = verifyProof(text, { keyThumbprint, tokenHash: hash, method, path, now })
+    if (typeof proof === 'string') return proof
+    if (nonces?.isCurrent(proof.nonce, now) === false) return 'proof_nonce_required'
+    // Processes with clocks a little apart share one store: none may forget what another still accepts.
+    const ttl = proof.iat + policy.proof.maxAge + policy.token.clockTolerance - now
+    return useOnce(`${keyThumbprint}.${sha256(proof.jti)}`, ttl, 'proof_replayed')
+  }
+}

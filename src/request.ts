@@ -1,0 +1,132 @@
+/** How the framework in hand routes, as far as its adapter knows. */
+export interface Routing {
+  /** The path it will look its handler up by. Default: the path of `url`. */
+  readonly path?: string
+  /** The method it will look its handler up by, where a method override was applied. Default: `method`. */
+  readonly method?: string
+  /** Whether `/A` and `/a` are two paths to it. */
+  readonly caseSensitive: boolean
+  /** Whether `/a` and `/a/` are two paths to it. */
+  readonly strict: boolean
+  /** Whether a final `*` also matches nothing, as in `/a` for `/a/*`. */
+  readonly emptyRest: boolean
+}
+
+/** Node's header object, or its `headersDistinct`, or a Fetch `Headers`. */
+export type HeaderSource =
+  | { readonly [name: string]: string | readonly string[] | undefined }
+  | { get(name: string): string | null }
+
+/** A request, as `verify` takes it. */
+export interface VerifyRequest {
+  /** As on the wire. */
+  readonly method: string
+  /** Absolute, or path with query. */
+  readonly url: string
+  readonly headers: HeaderSource
+  /** Without it, a path that the supported frameworks would route differently counts as undeclared. */
+  readonly routing?: Routing
+}
+
+/** What the checks need of a request, and nothing else of it. */
+export interface RequestFacts {
+  /** As on the wire. */
+  readonly method: string
+  /** The path on the wire, not decoded. */
+  readonly path: string
+  readonly query: string
+  /** One element a header field. */
+  readonly authorization: readonly string[]
+  readonly dpop: readonly string[]
+  readonly isPreflight: boolean
+  /** Methods that a method override asks for in place of the one on the wire. */
+  readonly methodOverrides: readonly string[]
+  readonly routing: Routing | undefined
+}
+
+/** Reads a request, whatever it is: what is not of its type reads as absent. */
+export function readRequest(request: VerifyRequest): RequestFacts {
+  const method = typeof request.method === 'string' ? request.method : ''
+  const { path, query } = splitTarget(typeof request.url === 'string' ? request.url : '')
+  const fields = readFields(request.headers)
+  return {
+    method,
+    path,
+    query,
+    authorization: fields.authorization,
+    dpop: fields.dpop,
+    isPreflight:
+      method === 'OPTIONS' &&
+      fields.origin.length === 1 &&
+      fields['access-control-request-method'].length === 1,
+    methodOverrides: [
+      ...fields['x-http-method-override'],
+      ...fields['x-http-method'],
+      ...fields['x-method-override'],
+      ...queryMethodOverrides(query),
+    ],
+    routing: request.routing,
+  }
+}
+
+/**
+ * Path and query of a request target, in origin form or absolute form (RFC 9112 section 3.2). Not by the URL
+ * parser, which would resolve what has to be seen: dot segments, backslashes. Authority and scheme of an
+ * absolute form are the sender's word, and unused.
+ */
+function splitTarget(target: string): { path: string; query: string } {
+  const start = target.startsWith('/') ? 0 : (/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i.exec(target)?.[0].length ?? 0)
+  const mark = target.indexOf('?', start)
+  const path = target.slice(start, mark < 0 ? undefined : mark)
+  const query = mark < 0 ? '' : target.slice(mark + 1)
+  return { path: path === '' && start > 0 ? '/' : path, query }
+}
+
+const fieldNames = [
+  'authorization',
+  'dpop',
+  'origin',
+  'access-control-request-method',
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+] as const
+
+type Fields = Record<(typeof fieldNames)[number], readonly string[]>
+
+function readFields(headers: HeaderSource): Fields {
+  const fields = {} as Fields
+  const get = (headers as { get?: unknown } | undefined)?.get
+  for (const name of fieldNames) {
+    fields[name] =
+      typeof get === 'function'
+        ? valuesOf((headers as { get(name: string): string | null }).get(name))
+        : valuesOf(
+            Object.hasOwn(headers ?? {}, name) ? (headers as Record<string, unknown>)[name] : undefined,
+          )
+  }
+  if (typeof get !== 'function') addOtherSpellings(fields, headers as Record<string, unknown>)
+  return fields
+}
+
+/** Node's names are in lower case; a caller's own object may hold `Authorization`, and even both. */
+function addOtherSpellings(fields: Fields, headers: Record<string, unknown>): void {
+  for (const name in headers) {
+    if (!/[A-Z]/.test(name)) continue
+    const known = fieldNames.find((candidate) => candidate === name.toLowerCase())
+    if (known !== undefined) fields[known] = [...fields[known], ...valuesOf(headers[name])]
+  }
+}
+
+function valuesOf(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value]
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+}
+
+const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+
+/** `_method`, which override middleware reads from the query, where it does name a method. */
+function queryMethodOverrides(query: string): readonly string[] {
+  if (!query.includes('method')) return []
+  return new URLSearchParams(query).getAll('_method').filter((value) => knownMethods.has(value.toUpperCase()))
+}

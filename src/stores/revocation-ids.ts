@@ -1,0 +1,19 @@
+import type { Assertion } from '../delegation/assertion.js'
+import type { IntentToken } from '../token/intent-token.js'
+
+/**
+ * Every id under which a token, or the delegation behind it, can be revoked. Ids are qualified, so that none
+ * can be taken for another: no issuer holds a blank, so that what follows the first one is the id.
+ */
+export function revocationIdsOf(token: IntentToken, assertions: readonly Assertion[]): string[] {
+  const { issuer } = token
+  const ids = new Set([`token:${issuer} ${token.jti}`, `agent:${issuer} ${token.sub}`])
+  if (token.registrationId !== undefined) ids.add(`registration:${issuer} ${token.registrationId}`)
+  if (token.keyThumbprint !== undefined) ids.add(`key:${token.keyThumbprint}`)
+  for (const assertion of assertions) {
+    ids.add(`token:${issuer} ${assertion.jti}`)
+    ids.add(`agent:${issuer} ${assertion.iss}`)
+    ids.add(`key:${assertion.key.thumbprint}`)
+  }
+  return [...ids]
+}
