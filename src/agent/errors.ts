@@ -1,3 +1,4 @@
+import type { DenialCode } from '../denials.js'
 import type { AjwtChallenge } from './challenge.js'
 
 /** The agent is no longer what was registered. Nothing was sent, nothing signed. */
@@ -40,8 +41,11 @@ export class AgentTokenError extends Error {
   }
 }
 
+/** One of ajwt's denial codes, such as `step_out_of_order`, or one that a later version has added. */
+export type AjwtCode = DenialCode | (string & {})
+
 export interface AjwtDenial {
-  code: string
+  code: AjwtCode
   status: number
   error?: string | undefined
   description: string
@@ -52,8 +56,7 @@ export interface AjwtDenial {
 /** A denial by an API that ajwt protects: no handler ran. */
 export class AjwtDeniedError extends Error {
   override readonly name = 'AjwtDeniedError'
-  /** One of ajwt's denial codes, such as `step_out_of_order`. */
-  readonly code: string
+  readonly code: AjwtCode
   readonly status: number
   /** The OAuth error; absent where the denial has none. */
   readonly error: string | undefined
@@ -74,7 +77,8 @@ export class AjwtDeniedError extends Error {
   }
 }
 
-export type DelegationFault =
+export type DelegationFault = Extract<
+  DenialCode,
   | 'delegation_malformed'
   | 'delegation_too_deep'
   | 'delegation_link_broken'
@@ -83,6 +87,7 @@ export type DelegationFault =
   | 'delegation_context_mismatch'
   | 'delegation_loop'
   | 'delegation_signature_invalid'
+>
 
 /**
  * A delegation that must not be made, accepted or used. `code` is the code with which an API would deny a

@@ -11,6 +11,7 @@ export {
   AgentDelegationError,
   AgentIntegrityError,
   AgentTokenError,
+  type AjwtCode,
   AjwtDeniedError,
   type DelegationFault,
 } from './errors.js'

@@ -3,7 +3,7 @@ import { sha256base64url } from './bytes.js'
 import type { TokenNeed } from './intent.js'
 import { type AccessToken, requestToken, type TokenEndpoint, tokenParameters } from './token-request.js'
 
-export interface HeldToken {
+interface HeldToken {
   value: string
   /** Forgets it: the API refused it. */
   drop(): void

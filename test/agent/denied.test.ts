@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AjwtDeniedError } from '../../src/agent/index.js'
+import { denials } from '../../src/index.js'
 import { deny } from './support/api.js'
 import { json } from './support/http.js'
 import { failure, payload, world } from './support/setup.js'
@@ -44,23 +45,18 @@ describe('a denial', () => {
     expect(error.message).toBe('401 user_authentication_required: Sign in again.')
   })
 
-  it.each([
-    [400, 'credentials_ambiguous', 'invalid_request'],
-    [401, 'token_revoked', 'invalid_token'],
-    [403, 'step_out_of_order', 'access_denied'],
-    [503, 'keys_unavailable', undefined],
-  ])('of status %i', async (status, code, oauthError) => {
+  it.each(Object.entries(denials))('with the code %s', async (code, { status, error, description }) => {
     const { api, client, orders } = await world()
-    api.behave.answer = (_, res) => deny(res, status, code, { 'retry-after': '7' })
-    const error = await failure(client().fetch(orders, { intent }), AjwtDeniedError)
-    expect(error).toMatchObject({
-      code,
-      status,
-      error: oauthError,
-      description: `Denied: ${code}`,
-      retryAfter: 7,
-    })
-    expect(api.hits).toHaveLength(1)
+    const challenge = { 'www-authenticate': 'DPoP algs="ES256"' }
+    api.behave.answer = (_, res) => {
+      const headers = { 'cache-control': 'no-store', 'retry-after': '7', ...(status < 404 ? challenge : {}) }
+      json(res, status, { ...(error ? { error } : {}), error_description: description, code }, headers)
+      return true
+    }
+    const denied = await failure(client().fetch(orders, { intent }), AjwtDeniedError)
+    expect(denied).toMatchObject({ code, status, error, description, retryAfter: 7 })
+    // Those that a fresh token may help against are tried once more.
+    expect(api.hits).toHaveLength(['token_expired', 'token_reused'].includes(code) ? 2 : 1)
   })
 
   it('repeats no token or proof that an API echoes', async () => {

@@ -4,7 +4,7 @@ import type { TestIssuer } from './authorization-server.js'
 import { json, type Listening, listen } from './http.js'
 
 /** One request that got through, by oauth4webapi's judgement. */
-export interface Accepted {
+interface Accepted {
   method: string
   url: string
   body: string

@@ -12,7 +12,7 @@ import {
 import { json, type Listening, listen } from './http.js'
 
 /** What one token request carried, and what was made of it. */
-export interface SeenRequest {
+interface SeenRequest {
   headers: Record<string, unknown>
   params: Record<string, string>
   proof: { jwk: JWK; jkt: string; claims: Record<string, unknown> }
