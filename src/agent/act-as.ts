@@ -73,9 +73,8 @@ export async function contextForGrant(
       throw new TypeError("subjectToken is not the grant's")
     return { workflow: intent?.workflowId, hash: intent?.hash, subjectToken: authority.subjectToken }
   }
-  const { id, keyThumbprint: jkt } = agent
-  if (jkt === undefined)
-    throw new AgentDelegationError('delegation_link_broken', 'the caller has no bound key')
+  // A caller whose token is bound to no key can have signed nothing.
+  const { id, keyThumbprint: jkt = '' } = agent
   const chain = await acceptedChain(to, authority.delegation, { id, jkt })
   // Exactly the call's chain and one more: a delegation from another run of the same agent is not this call's.
   const inbound = (claims.intent as { delegation?: unknown } | undefined)?.delegation ?? []

@@ -21,8 +21,7 @@ export function createTokenSource(endpoint: TokenEndpoint, max: number, now: () 
 
   async function ask(key: string, need: TokenNeed, checksum: string): Promise<AccessToken> {
     const token = await requestToken(endpoint, need, checksum)
-    // Without a stated life it could be dead already: good for one call.
-    if (token.expiresAt !== undefined) tokens.set(key, token)
+    tokens.set(key, token)
     return token
   }
 
@@ -48,7 +47,7 @@ export function createTokenSource(endpoint: TokenEndpoint, max: number, now: () 
   }
 }
 
-/** Two seconds short of its end, so that it does not die on the way. */
+/** Two seconds short of its end, so that it does not die on the way; of unknown length, it may be over. */
 function isLive({ expiresAt }: AccessToken, now: number): boolean {
   return expiresAt !== undefined && now < expiresAt - 2000
 }

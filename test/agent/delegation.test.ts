@@ -329,7 +329,10 @@ describe('acceptDelegation', () => {
       ['a.b.c', 'delegation_malformed'],
       [`${good} `, 'delegation_malformed'],
       [`x${'a'.repeat(9000)}`, 'delegation_malformed'],
+      [await a.sign(ids.planner, { pad: 'x'.repeat(6000) }), 'delegation_malformed'],
       [Array(5).fill(good).join(' '), 'delegation_too_deep'],
+      // Counted before anything is read.
+      ['x x x x x', 'delegation_too_deep'],
     ]
     for (const [text, expected] of cases) expect(await code(planner.acceptDelegation(text))).toBe(expected)
     expect(await code(planner.acceptDelegation(undefined as never))).toBe('delegation_link_broken')
@@ -351,6 +354,7 @@ describe('acceptDelegation', () => {
       [await b.sign(ids.planner, { ...context, prev: sha256('other') }), 'delegation_link_broken'],
       [await c.sign(ids.planner, context), 'delegation_link_broken'],
       [await c.sign(ids.planner, { ...context, iss: 'b' }), 'delegation_link_broken'],
+      [await b.sign(ids.planner, { ...context, iss: 'c' }), 'delegation_link_broken'],
       [await b.sign(ids.planner, { ...context, scope: 'a b' }), 'delegation_scope_widened'],
       [await b.sign(ids.planner, { ...context, exp: Number(exp) + 1 }), 'delegation_expired'],
       [await b.sign(ids.planner, { ...context, iat: Number(payload(first).iat) - 1 }), 'delegation_expired'],

@@ -61,24 +61,22 @@ describe('a denial', () => {
 
   it('repeats no token or proof that an API echoes', async () => {
     const { api, client, orders } = await world()
-    api.behave.answer = (req, res) => {
-      const { authorization = '', dpop } = req.headers
-      const token = authorization.slice(5)
-      json(
-        res,
-        401,
-        {
-          error: token,
-          error_description: `${dpop} ${token} ${token.slice(0, 90)}\u0007`,
-          code: 'token_malformed',
-        },
-        { 'cache-control': 'no-store', 'www-authenticate': `DPoP error="x", scope="${token}"` },
-      )
-      return true
+    for (const which of ['token', 'proof'] as const) {
+      api.behave.answer = (req, res) => {
+        const { authorization = '', dpop } = req.headers
+        const echo = { token: authorization.slice(5), proof: String(dpop) }[which]
+        json(
+          res,
+          401,
+          { error: echo, error_description: `${echo} ${echo.slice(0, 90)}\u0007`, code: 'token_malformed' },
+          { 'cache-control': 'no-store', 'www-authenticate': `DPoP error="x", scope="${echo}"` },
+        )
+        return true
+      }
+      const error = await failure(client().fetch(orders, { intent }), AjwtDeniedError)
+      expect(`${error.stack} ${JSON.stringify(error)}`).not.toMatch(/eyJ|\u0007/)
+      expect(error.challenge).toBeUndefined()
     }
-    const error = await failure(client().fetch(orders, { intent }), AjwtDeniedError)
-    expect(`${error.stack} ${JSON.stringify(error)}`).not.toMatch(/eyJ|\u0007/)
-    expect(error.challenge).toBeUndefined()
   })
 })
 

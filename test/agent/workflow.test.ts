@@ -30,6 +30,8 @@ describe('a step', () => {
       await planner.fetch(orders, { intent })
     }
     await planner.fetch(orders, { intent })
+    // Outside a step: of the workflow, but of no place in it.
+    await run.fetch(orders, { intent: { scope: 'other' } })
 
     expect(result).toBe(42)
     expect(run.completedSteps).toEqual(['intake', 'review', 'issue'])
@@ -40,12 +42,18 @@ describe('a step', () => {
       ['refund', 'review', 'intake'],
       ['refund', 'issue', 'intake review'],
       [undefined, undefined, undefined],
+      ['refund', undefined, undefined],
     ])
+    const hash = 'h'.repeat(43)
     expect(issuer.requests.map(({ params }) => params.intent_hash)).toEqual([
-      ...Array(4).fill('h'.repeat(43)),
+      hash,
+      hash,
+      hash,
+      hash,
       undefined,
+      hash,
     ])
-    expect(api.accepted).toHaveLength(6)
+    expect(api.accepted).toHaveLength(7)
   })
 
   it('that throws is not completed, and can be done again', async () => {
