@@ -1,6 +1,6 @@
-import type { Request, RequestHandler, Response } from 'express'
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { createGate, createRuleGate, type Passage } from '../src/gate.js'
-import type { Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
+import type { Denial, Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
 
 declare global {
   namespace Express {
@@ -11,11 +11,22 @@ declare global {
   }
 }
 
+export interface DenialOptions {
+  /**
+   * Answers a refusal in the app's own way. Status and header fields are set already; what it does not answer is
+   * answered as usual when it returns, or when its promise settles. `next` takes an error, for the app's error
+   * handlers, and nothing else: no call of it lets the request in.
+   */
+  onDenied?: (denial: Denial, req: Request, res: Response, next: (error: unknown) => void) => unknown
+}
+
+export type AjwtOptions = VerifierOptions & DenialOptions
+
 /**
  * Lets in what the policy allows, refuses the rest, and puts the verified grant on `req.ajwt`. Throws a
  * PolicyError where the policy is wrong.
  */
-export function ajwt(policy: Policy | Verifier, options?: VerifierOptions): RequestHandler {
+export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOptions = {}): RequestHandler {
   const gate = createGate(policy, options)
   return async function ajwt(req, res, next) {
     // Whatever stood here before was not put there by this middleware.
@@ -26,9 +37,9 @@ export function ajwt(policy: Policy | Verifier, options?: VerifierOptions): Requ
       headers: req.headersDistinct,
       routing: routingOf(req),
     })
-    if (passage.kind === 'answer') return send(res, passage)
+    if (passage.kind === 'answer') return answer(passage, req, res, next, onDenied)
     if (passage.grant !== undefined) req.ajwt = passage.grant
-    res.set(passage.headers)
+    setHeaders(res, passage.headers)
     next()
   }
 }
@@ -37,11 +48,11 @@ export function ajwt(policy: Policy | Verifier, options?: VerifierOptions): Requ
  * One more rule, for one handler: applied to a request that `ajwt` has let in, with the parameters of that
  * handler. Throws a PolicyError where the rule is wrong.
  */
-export function requireIntent(rule: RouteRule): RequestHandler {
+export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): RequestHandler {
   const pass = createRuleGate(rule)
   return async function requireIntent(req, res, next) {
     const passage = await pass(req, req.params)
-    if (passage.kind === 'answer') return send(res, passage)
+    if (passage.kind === 'answer') return answer(passage, req, res, next, onDenied)
     next()
   }
 }
@@ -63,6 +74,33 @@ function wireMethod(req: Request): string {
   return typeof originalMethod === 'string' ? originalMethod : req.method
 }
 
-function send(res: Response, { answer }: Extract<Passage, { kind: 'answer' }>): void {
-  res.status(answer.status).set(answer.headers).end(answer.body)
+async function answer(
+  { answer: { status, headers, body }, denial }: Extract<Passage, { kind: 'answer' }>,
+  req: Request,
+  res: Response,
+  next: NextFunction,
+  onDenied: DenialOptions['onDenied'],
+): Promise<void> {
+  res.status(status)
+  setHeaders(res, headers)
+  if (denial !== undefined && onDenied !== undefined) {
+    let failure: unknown
+    try {
+      await onDenied(denial, req, res, (error) => {
+        failure = error
+      })
+    } catch (error) {
+      failure = error
+    }
+    // To Express, these words are no error: they skip to whatever stands behind this middleware.
+    if (failure === 'route' || failure === 'router') failure = undefined
+    if (failure) return next(failure)
+    if (res.headersSent) return
+  }
+  res.end(body)
+}
+
+/** Node's own setter: Express would add a charset, which JSON has none of. */
+function setHeaders(res: Response, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
 }

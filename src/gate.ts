@@ -39,6 +39,9 @@ interface Ruling {
   readonly decision: Promise<Decision>
 }
 
+/** What each verifier has decided, by the framework's request: one that is mounted twice decides once. */
+const rulingsByVerifier = new WeakMap<Verifier, WeakMap<object, Ruling>>()
+
 /** The latest ruling on each request, for `requireIntent` further down. */
 const latest = new WeakMap<object, Ruling>()
 
@@ -48,7 +51,7 @@ const goOn: Passage = Object.freeze({ kind: 'continue', grant: undefined, header
 export function createGate(policyOrVerifier: Policy | Verifier, options?: VerifierOptions): Gate {
   const verifier = toVerifier(policyOrVerifier, options)
   const compiled = internalsOf(verifier)?.compiled
-  const rulings = new WeakMap<object, Ruling>()
+  const rulings = rulingsOf(verifier)
 
   return {
     verifier,
@@ -100,6 +103,12 @@ function toVerifier(policyOrVerifier: Policy | Verifier, options: VerifierOption
     ])
   }
   return policyOrVerifier as Verifier
+}
+
+function rulingsOf(verifier: Verifier): WeakMap<object, Ruling> {
+  const rulings = rulingsByVerifier.get(verifier) ?? new WeakMap<object, Ruling>()
+  rulingsByVerifier.set(verifier, rulings)
+  return rulings
 }
 
 function toPassage(decision: Decision): Passage {

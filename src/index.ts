@@ -26,6 +26,6 @@ export type {
 export { policySchema } from './policy/schema.js'
 export type { HeaderSource, Routing, VerifyRequest } from './request.js'
 export { type MemoryReplayStore, memoryReplayStore } from './stores/memory-replay.js'
-export { memoryRevocations } from './stores/memory-revocations.js'
+export { type MemoryRevocations, memoryRevocations } from './stores/memory-revocations.js'
 export type { DecisionFacts } from './telemetry.js'
 export { createVerifier, type Verifier } from './verifier.js'

@@ -2,6 +2,8 @@
 export interface Routing {
   /** The path it will look its handler up by. Default: the path of `url`. */
   readonly path?: string
+  /** Whether `path` was decoded, all but the escapes of reserved characters and of `%`. */
+  readonly decoded?: boolean
   /** The method it will look its handler up by, where a method override was applied. Default: `method`. */
   readonly method?: string
   /** Whether `/A` and `/a` are two paths to it. */

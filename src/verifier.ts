@@ -24,8 +24,11 @@ import { createTokenVerifier, type VerifiedToken } from './token/verify-token.js
 
 /** Decides requests by one policy. */
 export interface Verifier {
-  /** Never rejects: what cannot be decided is refused. */
+  /** Never rejects: what cannot be decided is refused. A Fetch `Request` is one, too. */
   verify(request: VerifyRequest): Promise<Decision>
+  /** The answer to a refused request; undefined where the decision lets it go on. */
+  respond(decision: Denial): Response
+  respond(decision: Decision): Response | undefined
   /** The policy, as it was when the verifier was made. */
   readonly policy: Policy
   /** What RFC 9728 has a protected resource say of itself. */
@@ -68,7 +71,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const useOnce = createUseOnce(options.replayStore ?? memoryReplayStore({ now }))
   const checks: Checks = {
     verifyToken: createTokenVerifier(compiled, issuerKeys),
-    checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations()),
+    checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations({ now })),
     checkPossession: createPossessionCheck(compiled, nonces, useOnce),
     verifyDelegation: createDelegationVerifier(compiled),
     checkRule: createRuleCheck(compiled.token.clockTolerance, useOnce),
@@ -161,6 +164,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
 
   const verifier: Verifier = Object.freeze({
     verify,
+    respond: respond as Verifier['respond'],
     policy: snapshot(policy) as Policy,
     metadata: () => toMetadata(compiled),
     ready: () => everyIssuer(issuerKeys, (keys) => keys.ready()),
@@ -172,4 +176,10 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   })
   internals.set(verifier, { compiled, applyRule, refuse })
   return verifier
+}
+
+function respond(decision: Decision): Response | undefined {
+  if (decision.outcome !== 'deny') return undefined
+  const { status, headers, body } = decision
+  return new Response(JSON.stringify(body), { status, headers })
 }

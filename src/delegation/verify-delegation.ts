@@ -25,7 +25,7 @@ export type DelegationVerifier = (
 export function createDelegationVerifier(policy: CompiledPolicy): DelegationVerifier {
   const { clockTolerance } = policy.token
   // Digests of assertions whose signature has verified: a signature that was right stays right.
-  const signed = new LRUCache<string, true>({ max: maxCachedAssertions })
+  const signed = new LRUCache<string, true>({ maxSize: maxCachedAssertions, sizeCalculation: () => 1 })
 
   function isSignatureValid(assertion: Assertion): boolean {
     const digest = sha256(assertion.text)

@@ -134,14 +134,14 @@ function checkAgent(agents: ReadonlySet<string>): Check {
 
 function checkDelegation(rule: NonNullable<RuleData['delegation']>): Check {
   const initiators = rule.initiators && new Set(rule.initiators)
-  // Ids hold no "|", so that a joined chain is as good as the list itself.
-  const chains = rule.chains && new Set(rule.chains.map((ids) => ids.join('|')))
+  // As JSON, and not joined by "|": the agent of an ordinary OAuth token may hold that.
+  const chains = rule.chains && new Set(rule.chains.map((ids) => JSON.stringify(ids)))
   return ({ delegation }) => {
     if (rule.required === true && delegation.depth === 0) return { code: 'delegation_required' }
     const isAllowed =
       delegation.depth <= (rule.maxDepth ?? Number.POSITIVE_INFINITY) &&
       (initiators === undefined || initiators.has(delegation.initiator)) &&
-      (chains === undefined || chains.has(delegation.agents.join('|')))
+      (chains === undefined || chains.has(JSON.stringify(delegation.agents)))
     return isAllowed ? undefined : { code: 'delegation_not_allowed' }
   }
 }

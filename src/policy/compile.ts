@@ -5,7 +5,6 @@ import { compileWorkflow, maxOptionalSteps, type Workflow, type WorkflowStep } f
 import { type Algorithm, algorithms } from '../jose/algorithms.js'
 import { type KeySet, readKeySet } from '../keys/key-set.js'
 import { normalizePath } from '../proof/uri.js'
-import { PolicyError, type PolicyIssue } from './error.js'
 import { type Problems, parsePolicy, parseRule } from './parse.js'
 import type { KeyOptions, Policy, Profile, RouteRule } from './policy.js'
 import { parseRouteKey, type RouteKey } from './route-key.js'
@@ -316,5 +315,3 @@ function scopesOf(route: Route): readonly string[] {
 function list<T>(value: T | readonly T[]): readonly T[] {
   return Array.isArray(value) ? (value as readonly T[]) : [value as T]
 }
-
-export { PolicyError, type PolicyIssue }

@@ -1,7 +1,7 @@
 import type { Rule } from '../intent/rule.js'
 import type { RequestFacts, Routing } from '../request.js'
 import type { CompiledPolicy } from './compile.js'
-import { isPlainPath, mostForgivingReading } from './plain-path.js'
+import { isPlainDecodedPath, isPlainPath, mostForgivingReading } from './plain-path.js'
 import type { RouteMatch, RoutingSemantics } from './route-table.js'
 
 /** What the policy says of a request before anything is known of its sender. */
@@ -27,7 +27,7 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
   const { routing } = request
   const method = routing?.method ?? request.method
   const path = routing?.path ?? request.path
-  if (hasPendingOverride(request, method) || !isPlainPath(path)) return undeclared
+  if (hasPendingOverride(request, method) || !isPlain(request, path)) return undeclared
 
   if (policy.preflight && request.isPreflight && isPreflightTarget(policy, path, routing)) {
     return { kind: 'public', route: undefined, params: {} }
@@ -50,6 +50,13 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
  */
 function hasPendingOverride({ methodOverrides }: RequestFacts, method: string): boolean {
   return methodOverrides.some((override) => override.trim().toUpperCase() !== method)
+}
+
+/** The path on the wire, and what a framework has made of it. */
+function isPlain({ path: wirePath, routing }: RequestFacts, path: string): boolean {
+  if (!isPlainPath(wirePath)) return false
+  if (path === wirePath) return true
+  return routing?.decoded === true ? isPlainDecodedPath(path) : isPlainPath(path)
 }
 
 /** An OPTIONS route of the policy's own is no preflight's to pass. */

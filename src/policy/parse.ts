@@ -15,6 +15,7 @@ export interface Problems {
 export function parsePolicy(policy: unknown): { data: Partial<PolicyData>; problems: Problems } {
   const problems = createProblems()
   const input = snapshot(policy)
+  refuseProtoMembers(input, [], problems)
   const result = schema.safeParse(input)
   if (result.success) return { data: snapshot(result.data) as PolicyData, problems }
   for (const issue of result.error.issues) addIssue(issue, [], problems)
@@ -24,7 +25,9 @@ export function parsePolicy(policy: unknown): { data: Partial<PolicyData>; probl
 /** Throws a PolicyError where the rule has not the right shape. */
 export function parseRule(rule: unknown): RuleData {
   const problems = createProblems()
-  const result = ruleSchema.safeParse(snapshot(rule))
+  const input = snapshot(rule)
+  refuseProtoMembers(input, [], problems)
+  const result = ruleSchema.safeParse(input)
   if (!result.success) for (const issue of result.error.issues) addIssue(issue, [], problems)
   problems.throwIfAny()
   return snapshot(result.data) as RuleData
@@ -47,6 +50,16 @@ function partsThatParse(input: unknown): Record<string, unknown> {
     }
   }
   return parts
+}
+
+/** The schema passes over a member of this name, and what it was to constrain would be free. */
+function refuseProtoMembers(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
+  if (typeof value !== 'object' || value === null || path.length > 40) return
+  for (const [name, member] of Object.entries(value)) {
+    const place = [...path, Array.isArray(value) ? Number(name) : name]
+    if (name === '__proto__') problems.add(place, 'is a name that cannot be used')
+    refuseProtoMembers(member, place, problems)
+  }
 }
 
 type Issue = z.core.$ZodIssue

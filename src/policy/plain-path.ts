@@ -14,6 +14,14 @@ export function isPlainPath(path: string): boolean {
   return segments.every(isPlainSegment)
 }
 
+/** The same of a path that a framework has decoded already, all but the escapes of reserved characters. */
+export function isPlainDecodedPath(path: string): boolean {
+  if (!path.startsWith('/') || /[\x00-\x1f\x7f]/.test(path)) return false
+  const segments = path.slice(1).split('/')
+  if (segments[segments.length - 1] === '') segments.pop()
+  return segments.every((segment) => segment !== '' && segment !== '.' && segment !== '..')
+}
+
 function isPlainSegment(segment: string): boolean {
   if (segment === '') return false
   let decoded: string

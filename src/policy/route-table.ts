@@ -113,6 +113,6 @@ export function shapeOf(segments: RouteKey['segments']): string {
     .join('')
 }
 
-export function endsInRest(route: RouteKey): boolean {
+function endsInRest(route: RouteKey): boolean {
   return route.segments[route.segments.length - 1]?.kind === 'rest'
 }

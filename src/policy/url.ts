@@ -10,7 +10,7 @@ export function isTrustworthyUrl(text: string, allow: { query?: boolean } = {}):
   return url.protocol === 'https:' || isLoopback(url.hostname)
 }
 
-export function isLoopback(hostname: string): boolean {
+function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
 }
 

@@ -10,8 +10,9 @@ import { normalizeHttpUri, normalizePath } from './uri.js'
 
 const maxProofLength = 8 * 1024
 const maxJtiLength = 256
-const maxCachedHeaders = 20_000
-const maxCachedHeaderLength = 16 * 1024 * 1024
+/** Characters of proof headers whose key is kept; each entry counts as a thousand more. */
+const maxCachedLength = 32 * 1024 * 1024
+const entryLength = 1000
 
 /** What a proof has to be made for. */
 export interface ProofTarget {
@@ -48,9 +49,8 @@ export function createProofVerifier(policy: CompiledPolicy): ProofVerifier {
   // An agent sends the same header with every proof: its key is read once. A header gets in only after it has
   // come with a signature that verified.
   const headers = new LRUCache<string, ProofKey>({
-    max: maxCachedHeaders,
-    maxSize: maxCachedHeaderLength,
-    sizeCalculation: (_, header) => header.length,
+    maxSize: maxCachedLength,
+    sizeCalculation: (_, header) => header.length + entryLength,
   })
 
   return (text, target) => {

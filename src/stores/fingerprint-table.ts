@@ -47,15 +47,17 @@ export class FingerprintTable {
     const rows = this.#rows
     let row = this.#buckets.get(this.#bucket(print[0] as number), 0)
     while (row !== 0) {
+      const chunk = rows.chunk(row)
+      const at = rows.at(row)
       if (
-        rows.get(row, 0) === print[0] &&
-        rows.get(row, 1) === print[1] &&
-        rows.get(row, 2) === print[2] &&
-        rows.get(row, 3) === print[3]
+        chunk[at] === print[0] &&
+        chunk[at + 1] === print[1] &&
+        chunk[at + 2] === print[2] &&
+        chunk[at + 3] === print[3]
       ) {
         return row
       }
-      row = rows.get(row, CHAIN)
+      row = chunk[at + CHAIN] as number
     }
     return 0
   }
@@ -71,7 +73,12 @@ export class FingerprintTable {
     } else {
       this.#free = rows.get(row, CHAIN)
     }
-    for (let word = 0; word < 4; word++) rows.set(row, word, print[word] as number)
+    const chunk = rows.chunk(row)
+    const at = rows.at(row)
+    chunk[at] = print[0] as number
+    chunk[at + 1] = print[1] as number
+    chunk[at + 2] = print[2] as number
+    chunk[at + 3] = print[3] as number
     this.#times.set(row, time)
     this.#push(this.#bucket(print[0] as number), row)
     this.size += 1

@@ -1,4 +1,4 @@
-import { type Fingerprint, fingerprint, randomSeed } from './fingerprint.js'
+import { type Fingerprint, fingerprinter } from './fingerprint.js'
 import { FingerprintTable, OWN } from './fingerprint-table.js'
 import { Partitions } from './partitions.js'
 
@@ -52,7 +52,7 @@ export function memoryReplayStore({
   if (!Number.isInteger(maxEntries) || maxEntries < 1 || maxEntries > 2 ** 27) {
     throw new TypeError('memoryReplayStore: maxEntries must be an integer from 1 to 134217728')
   }
-  const seed = randomSeed()
+  const fingerprint = fingerprinter()
   const partitionPrint: Fingerprint = new Int32Array(4)
   const print: Fingerprint = new Int32Array(4)
   const entries = new FingerprintTable(3)
@@ -69,12 +69,10 @@ export function memoryReplayStore({
     const expiry = time + ttl
     sweep(time)
 
-    const dot = key.indexOf('.')
-    fingerprint(key, 0, Math.max(dot, 0), seed, partitionPrint)
+    fingerprint(key, partitionPrint, print)
     let partition = partitions.find(partitionPrint)
     if (expiry <= partitions.floor(partition)) return refuse()
 
-    fingerprint(key, dot > 0 ? dot + 1 : 0, key.length, partitionPrint, print)
     const seen = entries.find(print)
     if (seen !== 0) {
       const known = entries.time(seen)

@@ -18,6 +18,15 @@ export class IntRows {
     while (row >> SHIFT >= this.#chunks.length) this.#chunks.push(new Int32Array(ROWS * this.#width))
   }
 
+  /** The chunk that holds `row`, from `at(row)` on: for code that reads several fields. */
+  chunk(row: number): Int32Array {
+    return this.#chunks[row >> SHIFT] as Int32Array
+  }
+
+  at(row: number): number {
+    return (row & MASK) * this.#width
+  }
+
   get(row: number, field: number): number {
     return (this.#chunks[row >> SHIFT] as Int32Array)[(row & MASK) * this.#width + field] as number
   }

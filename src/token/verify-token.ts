@@ -16,9 +16,9 @@ import { checkTokenTime, type IntentToken, readIntentToken } from './intent-toke
 /** In characters, all of them ASCII. */
 const maxTokenLength = 16 * 1024
 
-/** Characters of token text whose verified content is kept: bounds the cache whatever the size of the tokens. */
-const maxCachedLength = 32 * 1024 * 1024
-const maxCachedTokens = 50_000
+/** Characters of token text whose verified content is kept; each entry counts as a thousand more. */
+const maxCachedLength = 64 * 1024 * 1024
+const entryLength = 1000
 
 /** A token that an issuer of the policy signed for this API, with all that is derived from it once. */
 export interface VerifiedToken {
@@ -43,9 +43,8 @@ export function createTokenVerifier(policy: CompiledPolicy, issuerKeys: KeysByIs
   // Keyed by a digest of the exact bytes, so that no other text can find an entry, and no token is kept. Only
   // what has passed every check gets in: junk pushes nothing out.
   const cache = new LRUCache<string, VerifiedToken & { length: number }>({
-    max: maxCachedTokens,
     maxSize: maxCachedLength,
-    sizeCalculation: ({ length }) => length,
+    sizeCalculation: ({ length }) => length + entryLength,
   })
 
   return async (text, now) => {

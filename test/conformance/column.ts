@@ -1,0 +1,106 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import { apps, type HandlerAnswer, type StartApp } from '../../fixtures/conformance/apps.js'
+import { groups } from '../../fixtures/conformance/index.js'
+import { type Column, type Expectation, type Row, stepsOf } from '../../fixtures/conformance/row.js'
+import { benchOf, JWKS_URI } from '../../fixtures/conformance/run.js'
+import { send, type WireResponse } from '../../fixtures/conformance/wire.js'
+import { createKit, type WireRequest } from '../../fixtures/kit.js'
+import type { Policy } from '../../src/index.js'
+import { bodyOf, judgeHeaders, judgeRefusal, judgeSilence } from './judge.js'
+
+/** Runs the whole table over a real socket against one framework. */
+export function testColumn(column: Exclude<Column, 'core'>): void {
+  const start = apps[column]
+  const rejections: unknown[] = []
+  const onRejection = (reason: unknown) => rejections.push(reason)
+  process.on('unhandledRejection', onRejection)
+
+  for (const [group, rows] of Object.entries(groups)) {
+    describe(`${group}, in ${column}`, () => {
+      for (const row of rows) test(`${row.id} ${row.title}`, () => run(row, column, start))
+    })
+  }
+
+  afterAll(() => {
+    process.off('unhandledRejection', onRejection)
+    expect(rejections).toEqual([])
+  })
+}
+
+async function run(row: Row, column: Column, start: StartApp): Promise<void> {
+  const kit = createKit(row.now)
+  const { verifier, policy, fetched } = benchOf(row, kit)
+  const app = await start(verifier, policy)
+  try {
+    for (const step of stepsOf(row, kit)) {
+      kit.advance(step.after ?? 0)
+      const request = await step.request(kit)
+      const runsBefore = app.handlerRuns()
+      const response = await send(app.port, request)
+      const runs = app.handlerRuns() - runsBefore
+      kit.nonce = response.headers.find(([name]) => name === 'dpop-nonce')?.[1]
+      if (row.wire !== undefined) judgeParser(response, row.wire, runs)
+      else judge(response, runs, step.on?.[column] ?? step.expect, request, policy)
+    }
+  } finally {
+    verifier.close()
+    await app.close()
+  }
+  expect(fetched.filter((url) => row.jwks === undefined || url !== JWKS_URI)).toEqual([])
+}
+
+/** Node's parser has refused the request: no middleware has seen it. */
+function judgeParser(response: WireResponse, difference: string, runs: number): void {
+  expect(String(response.status)).toBe(difference.slice(0, 3))
+  expect(runs).toBe(0)
+}
+
+function judge(
+  response: WireResponse,
+  runs: number,
+  expected: Expectation,
+  request: WireRequest,
+  policy: Policy,
+): void {
+  const isHead = request.method === 'HEAD'
+  const headers = Object.fromEntries(response.headers)
+  if ('code' in expected && expected.outcome === 'deny') {
+    if (isHead) expect(response.body).toBe('')
+    // An answer to HEAD has no body: only its fields are judged.
+    const body = isHead ? bodyOf(expected) : parse(response.body)
+    expect(codeOf(body) ?? `status ${response.status}`).toBe(expected.code)
+    expect(runs).toBe(0)
+    const names = response.headers.map(([name]) => name)
+    // One field of each name: a second challenge or a second nonce would be read in two ways.
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([])
+    expect(headers['content-type']).toMatch(/^application\/json(;|$)/)
+    judgeRefusal({ status: response.status, headers, body }, expected)
+    judgeSilence(response.body + JSON.stringify(response.headers), request, policy, headers['dpop-nonce'])
+    return
+  }
+  if (!('code' in expected)) judgeHeaders(headers, expected)
+  if ('framework' in expected) {
+    // Let through, to a framework that has no handler for it.
+    expect([401, 403, 503]).not.toContain(response.status)
+    expect(runs).toBe(0)
+    return
+  }
+  expect([response.status, codeOf(parse(response.body))]).toEqual([200, undefined])
+  expect(runs).toBe(1)
+  if (isHead) return
+  const { grant } = parse(response.body) as HandlerAnswer
+  if (expected.outcome !== 'allow') expect(grant).toBeNull()
+  else expect(grant).toMatchObject(expected.grant ?? { issuer: expect.any(String) })
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function codeOf(body: unknown): unknown {
+  return typeof body === 'object' && body !== null && 'code' in body ? body.code : undefined
+}

@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+function importsOf(folder: string): { file: string; from: string }[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) => {
+      const text = readFileSync(join(root, folder, file), 'utf8')
+      const imports = text.matchAll(/(?:from|import\() ?'([^']+)'|^import '([^']+)'/gm)
+      return [...imports].map(([, from, bare]) => ({ file, from: (from ?? bare) as string }))
+    })
+}
+
+describe('borders', () => {
+  it('finds imports to judge', () => {
+    expect(importsOf('src').length).toBeGreaterThan(100)
+    expect(importsOf('middleware').length).toBeGreaterThan(6)
+  })
+
+  it('keeps frameworks out of the core', () => {
+    // The agents' side is another end of the wire; its own test holds its borders.
+    const foreign = importsOf('src').filter(
+      ({ file, from }) => !/^agent\//.test(file) && !from.startsWith('.') && !from.startsWith('node:'),
+    )
+    const names = new Set(foreign.map(({ from }) => from))
+    expect([...names].sort()).toEqual(['@opentelemetry/api', 'lru-cache', 'rou3', 'zod'])
+  })
+
+  it('keeps every decision out of the adapters', () => {
+    const allowed = ['../src/gate.js', '../src/index.js']
+    const others = importsOf('middleware').filter(
+      ({ from }) => from.startsWith('.') && !allowed.includes(from),
+    )
+    expect(others).toEqual([])
+    for (const file of readdirSync(join(root, 'middleware'))) {
+      const text = readFileSync(join(root, 'middleware', file), 'utf8')
+      // Codes, statuses, headers of credentials: whoever names one has begun to judge.
+      expect(text).not.toMatch(/\b(40[0-9]|503|authorization|dpop|www-authenticate|scope|audience)\b/i)
+    }
+  })
+
+  it('never looks at the Host header, nor at what a proxy forwards', () => {
+    for (const folder of ['src', 'middleware']) {
+      for (const file of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
+        if (!file.endsWith('.ts')) continue
+        const text = readFileSync(join(root, folder, file), 'utf8')
+        expect(text, file).not.toMatch(/headers\.host|'host'|x-forwarded|req\.(host|hostname|protocol|ip)\b/i)
+      }
+    }
+  })
+})
