@@ -60,12 +60,18 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
 /** Express looks a handler up by `url`, whose mounted part is in `baseUrl`, and folds case unless told not to. */
 function routingOf(req: Request): Routing {
   return {
-    path: req.baseUrl + (req.baseUrl !== '' && req.path === '/' ? '' : req.path),
+    path: pathFromRoot(req),
     method: req.method,
     caseSensitive: req.app.enabled('case sensitive routing'),
     strict: req.app.enabled('strict routing'),
     emptyRest: false,
   }
+}
+
+/** Express adds a slash to a mounted path that is nothing but its mount. */
+function pathFromRoot(req: Request): string {
+  const isAdded = req.baseUrl !== '' && req.path === '/' && !/^[^?]*\/(\?|$)/.test(req.originalUrl)
+  return req.baseUrl + (isAdded ? '' : req.path)
 }
 
 /** The method-override package keeps the method of the wire, which is the one that a proof is made for. */

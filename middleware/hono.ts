@@ -33,7 +33,7 @@ export function ajwt(
     // Whatever stood here before was not put there by this middleware.
     c.set('ajwt', undefined)
     const { method, url, headers } = c.req.raw
-    const passage = await gate.pass(c.req.raw, { method, url, headers, routing: routingOf(c) })
+    const passage = await gate.pass(c, { method, url, headers, routing: routingOf(c) })
     if (passage.kind === 'answer') return answer(passage, c, onDenied)
     c.set('ajwt', passage.grant)
     for (const [name, value] of Object.entries(passage.headers)) c.header(name, value)
@@ -48,7 +48,7 @@ export function ajwt(
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): MiddlewareHandler<AjwtEnv> {
   const pass = createRuleGate(rule)
   return async function requireIntent(c, next) {
-    const passage = await pass(c.req.raw, c.req.param())
+    const passage = await pass(c, c.req.param())
     if (passage.kind === 'answer') return answer(passage, c, onDenied)
     return next()
   }
@@ -56,7 +56,9 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
 
 /** Hono decodes a path before it looks its handler up, and folds nothing; `strict: false` it has done by now. */
 function routingOf(c: Context): Routing {
-  return { path: c.req.path, decoded: true, caseSensitive: true, strict: true, emptyRest: true }
+  // It answers HEAD by the handler of GET, and by no other.
+  const method = c.req.method === 'HEAD' ? 'GET' : c.req.method
+  return { path: c.req.path, decoded: true, method, caseSensitive: true, strict: true, emptyRest: true }
 }
 
 async function answer(

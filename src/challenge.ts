@@ -15,7 +15,7 @@ export interface ChallengeContext {
 export interface Refusal {
   readonly code: DenialCode
   readonly stage: Stage
-  readonly details?: ChallengeDetails | undefined
+  readonly details: ChallengeDetails | undefined
 }
 
 /** Seconds after which a client may try again what failed through no fault of its own. */

@@ -1,5 +1,6 @@
 import type { DenialCode } from './denials.js'
 import type { RequestFacts } from './request.js'
+import { trimBlanks } from './trim.js'
 
 /** An access token as it came: nothing about it is known yet. */
 export interface Credentials {
@@ -23,7 +24,7 @@ export function readCredentials(request: RequestFacts): Credentials | DenialCode
   if (scheme !== 'dpop' && scheme !== 'bearer') {
     return /,\s*(dpop|bearer)\s/i.test(field) ? 'credentials_ambiguous' : 'scheme_unsupported'
   }
-  const unverifiedToken = blank < 0 ? '' : field.slice(blank).replace(/^ +| +$/g, '')
+  const unverifiedToken = blank < 0 ? '' : trimBlanks(field.slice(blank))
   if (/[ ,]/.test(unverifiedToken)) return 'credentials_ambiguous'
   if (scheme === 'bearer' && request.dpop.length > 0) return 'credentials_ambiguous'
   return { scheme, unverifiedToken }
@@ -36,6 +37,7 @@ export function hasNoCredentials(request: RequestFacts): boolean {
 
 /** RFC 6750 section 2.3 is not supported: such a token ends up in logs (RFC 9700 section 4.3.2). */
 function hasTokenInQuery(query: string): boolean {
-  if (query === '' || !/access|%/i.test(query)) return false
-  return new URLSearchParams(query).has('access_token')
+  if (query === '' || !/access|%/.test(query)) return false
+  // Some parsers read `access_token[]` as the same parameter.
+  return [...new URLSearchParams(query).keys()].some((name) => /^access_token(\[|$)/.test(name))
 }

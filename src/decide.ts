@@ -24,10 +24,17 @@ export interface Checks {
 
 /** What was found out on the way to a verdict. */
 export interface Findings {
-  readonly access?: Access
-  readonly verified?: VerifiedToken
-  readonly delegation?: Delegation
+  readonly access: Access | undefined
+  readonly verified: VerifiedToken | undefined
+  readonly delegation: Delegation | undefined
 }
+
+/** Every member is there, so that none is read from a prototype. */
+export const nothing: Findings = Object.freeze({
+  access: undefined,
+  verified: undefined,
+  delegation: undefined,
+})
 
 export type Verdict = Findings &
   (
@@ -38,36 +45,37 @@ export type Verdict = Findings &
 
 /**
  * The way of a request: one check after the other, never raced, so that one request always meets one verdict.
- * The first check that fails names it. `now` is in seconds since the epoch.
+ * The first check that fails names it. The clock, in seconds, is read anew for each: some of them wait.
  */
 export async function decide(
   request: RequestFacts,
-  now: number,
+  clock: () => number,
   policy: CompiledPolicy,
   checks: Checks,
 ): Promise<Verdict> {
   const access = matchRequest(policy, request)
-  if (access.kind === 'public') return { outcome: 'public', access }
+  if (access.kind === 'public') return { ...nothing, outcome: 'public', access }
   const rule = access.kind === 'undeclared' ? undefined : access.kind
-  if (rule?.anonymous && hasNoCredentials(request)) return { outcome: 'anonymous', access }
+  if (rule?.anonymous && hasNoCredentials(request)) return { ...nothing, outcome: 'anonymous', access }
 
   const credentials = readCredentials(request)
   if (isCode(credentials)) {
     // Whoever has shown nothing yet is told at once which scopes to come with.
     const details = credentials === 'credentials_missing' ? { scope: rule?.scope } : undefined
-    return refuse('request', credentials, { access }, details)
+    return refuse('request', credentials, { ...nothing, access }, details)
   }
-  const verified = await checks.verifyToken(credentials.unverifiedToken, now)
-  if (isCode(verified)) return refuse('token', verified, { access })
+  const verified = await checks.verifyToken(credentials.unverifiedToken, clock)
+  if (isCode(verified)) return refuse('token', verified, { ...nothing, access })
 
+  const heard: Findings = { access, verified, delegation: undefined }
   const revocation = await checks.checkRevocation(verified.revocationIds)
-  if (revocation !== undefined) return refuse('revocation', revocation, { access, verified })
+  if (revocation !== undefined) return refuse('revocation', revocation, heard)
 
-  const possession = await checks.checkPossession(request, credentials.scheme, verified, now)
-  if (possession !== undefined) return refuse('proof', possession, { access, verified })
+  const possession = await checks.checkPossession(request, credentials.scheme, verified, clock())
+  if (possession !== undefined) return refuse('proof', possession, heard)
 
-  const delegation = checks.verifyDelegation(verified, now, rule?.chains)
-  if (isCode(delegation)) return refuse('delegation', delegation, { access, verified })
+  const delegation = checks.verifyDelegation(verified, clock(), rule?.chains)
+  if (isCode(delegation)) return refuse('delegation', delegation, heard)
 
   const findings = { access, verified, delegation }
   if (rule === undefined) return refuse('rule', 'route_not_declared', findings)
@@ -75,7 +83,7 @@ export async function decide(
     token: verified.token,
     delegation,
     params: access.params,
-    now,
+    now: clock(),
   })
   if (denial !== undefined) return refuse('rule', denial.code, findings, denial.details)
   return { outcome: 'allow', grant: toGrant(verified, delegation, access), ...findings }
@@ -86,6 +94,11 @@ function isCode<T extends object>(result: T | DenialCode): result is DenialCode 
   return typeof result === 'string'
 }
 
-function refuse(stage: Stage, code: DenialCode, findings: Findings, details?: Refusal['details']): Verdict {
+function refuse(
+  stage: Stage,
+  code: DenialCode,
+  findings: Findings,
+  details: Refusal['details'] = undefined,
+): Verdict {
   return { outcome: 'refuse', refusal: { code, stage, details }, ...findings }
 }

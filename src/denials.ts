@@ -331,6 +331,9 @@ export const denials = {
   },
 } as const satisfies Record<string, DenialEntry>
 
+for (const entry of Object.values(denials)) Object.freeze(entry)
+Object.freeze(denials)
+
 interface DenialEntry {
   status: 400 | 401 | 403 | 503
   error: string | undefined

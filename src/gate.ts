@@ -1,4 +1,4 @@
-import { toDenial } from './challenge.js'
+import { type ChallengeContext, type Refusal, toDenial } from './challenge.js'
 import type { Decision, Denial, Grant } from './decision.js'
 import { algorithms } from './jose/algorithms.js'
 import { isMetadataRequest } from './metadata.js'
@@ -7,7 +7,7 @@ import { checkRule } from './policy/compile.js'
 import { PolicyError } from './policy/error.js'
 import type { Policy, RouteRule } from './policy/policy.js'
 import type { VerifyRequest } from './request.js'
-import { createVerifier, internalsOf, type Verifier } from './verifier.js'
+import { createVerifier, internalsOf, type Verifier, type VerifierInternals } from './verifier.js'
 
 /** What an adapter does with a request: answer it, or let it go on, with a grant or without. */
 export type Passage =
@@ -50,20 +50,21 @@ const goOn: Passage = Object.freeze({ kind: 'continue', grant: undefined, header
 /** Makes a gate of a policy, or of a verifier that was made before. */
 export function createGate(policyOrVerifier: Policy | Verifier, options?: VerifierOptions): Gate {
   const verifier = toVerifier(policyOrVerifier, options)
-  const compiled = internalsOf(verifier)?.compiled
+  const own = internalsOf(verifier) as VerifierInternals
   const rulings = rulingsOf(verifier)
 
   return {
     verifier,
     async pass(source, request) {
       const path = request.routing?.path ?? request.url
-      if (compiled !== undefined && isMetadataRequest(compiled, request.method, path))
-        return metadataOf(verifier)
       const method = request.routing?.method ?? request.method
+      if (isMetadataRequest(own.compiled, request.method, path)) return metadataOf(verifier)
       const earlier = rulings.get(source)
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
         // Something on the way has changed what will be looked up: the rule that was applied is not its rule.
-        return toPassage(refusal(verifier, 'route_not_declared'))
+        return toPassage(
+          own.refuse({ code: 'route_not_declared', stage: 'rule', details: undefined }, method),
+        )
       }
       const ruling: Ruling = earlier ?? { verifier, method, path, decision: verifier.verify(request) }
       rulings.set(source, ruling)
@@ -76,21 +77,28 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
 /** One more rule for requests that some gate has let in. Throws a PolicyError where the rule is wrong. */
 export function createRuleGate(rule: RouteRule): (source: object, params: unknown) => Promise<Passage> {
   const data = checkRule(rule)
+  const missing: Refusal = { code: 'credentials_missing', stage: 'request', details: undefined }
   return async (source, params) => {
     const ruling = latest.get(source)
-    const decision = await ruling?.decision
-    if (ruling === undefined || decision === undefined)
-      return toPassage(refusal(undefined, 'credentials_missing'))
+    if (ruling === undefined)
+      return data.mode === 'observe' ? goOn : toPassage(toDenial(missing, noPolicy, undefined))
+    const decision = await ruling.decision
+    const own = internalsOf(ruling.verifier) as VerifierInternals
     if (decision.outcome === 'allow') {
-      const own = internalsOf(ruling.verifier)
-      if (own !== undefined)
-        return toPassage(await own.applyRule(decision.grant, data, toParams(params), ruling.method))
+      return toPassage(await own.applyRule(decision.grant, data, toParams(params), ruling.method))
     }
-    if (decision.outcome === 'observe' || (decision.outcome === 'anonymous' && data.anonymous === true))
-      return goOn
-    const mode = data.mode ?? ruling.verifier.policy.mode ?? 'enforce'
-    return mode === 'observe' ? goOn : toPassage(refusal(ruling.verifier, 'credentials_missing'))
+    if (decision.outcome === 'anonymous' && data.anonymous === true) return goOn
+    // What was let through to be observed goes on, unless this very rule is to be enforced.
+    const mode = data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
+    return mode === 'observe' ? goOn : toPassage(own.refuse(missing, ruling.method, mode))
   }
+}
+
+/** What can be said in a challenge where no `ajwt` stands before `requireIntent`. */
+const noPolicy: ChallengeContext = {
+  proofAlgorithms: [...algorithms.keys()].join(' '),
+  resourceMetadata: undefined,
+  isBearerAllowed: false,
 }
 
 function toVerifier(policyOrVerifier: Policy | Verifier, options: VerifierOptions | undefined): Verifier {
@@ -114,19 +122,17 @@ function rulingsOf(verifier: Verifier): WeakMap<object, Ruling> {
 function toPassage(decision: Decision): Passage {
   if (decision.outcome === 'allow')
     return { kind: 'continue', grant: decision.grant, headers: decision.headers }
+  if (decision.outcome === 'observe')
+    return { kind: 'continue', grant: undefined, headers: nonceOf(decision.headers) }
   if (decision.outcome !== 'deny') return goOn
   const { status, headers, body } = decision
   return { kind: 'answer', answer: { status, headers, body: JSON.stringify(body) }, denial: decision }
 }
 
-function refusal(verifier: Verifier | undefined, code: 'credentials_missing' | 'route_not_declared'): Denial {
-  const context = verifier && internalsOf(verifier)?.compiled.challenge
-  const withoutPolicy = {
-    proofAlgorithms: [...algorithms.keys()].join(' '),
-    resourceMetadata: undefined,
-    isBearerAllowed: false,
-  }
-  return toDenial({ code, stage: 'rule' }, context ?? withoutPolicy, undefined)
+/** Clients learn the nonce while refusals are only observed, so that they have it once they are enforced. */
+function nonceOf(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const nonce = headers['dpop-nonce']
+  return nonce === undefined ? {} : { 'dpop-nonce': nonce, 'cache-control': 'no-store' }
 }
 
 function metadataOf(verifier: Verifier): Passage {

@@ -1,3 +1,4 @@
+import { isPromise, patience, withDeadline } from './deadline.js'
 import type { DenialCode } from './denials.js'
 import type { ReplayStore } from './options.js'
 
@@ -9,7 +10,8 @@ export function createUseOnce(store: ReplayStore): UseOnce {
     let isNew: unknown
     try {
       // A second at least: some stores take nothing for "until now", and would keep it for ever or not at all.
-      isNew = await store.remember(key, Math.max(ttl, 1))
+      const answer: unknown = store.remember(key, Math.max(ttl, 1))
+      isNew = isPromise(answer) ? await withDeadline(answer, patience) : answer
     } catch {
       return 'replay_store_unavailable'
     }

@@ -1,3 +1,5 @@
+import { own } from './jose/own.js'
+
 /** How the framework in hand routes, as far as its adapter knows. */
 export interface Routing {
   /** The path it will look its handler up by. Default: the path of `url`. */
@@ -43,8 +45,11 @@ export interface RequestFacts {
   readonly isPreflight: boolean
   /** Methods that a method override asks for in place of the one on the wire. */
   readonly methodOverrides: readonly string[]
-  readonly routing: Routing | undefined
+  readonly routing: KnownRouting | undefined
 }
+
+/** A Routing with every member set, so that none is read from a prototype. */
+export interface KnownRouting extends Required<Routing> {}
 
 /** Reads a request, whatever it is: what is not of its type reads as absent. */
 export function readRequest(request: VerifyRequest): RequestFacts {
@@ -67,7 +72,20 @@ export function readRequest(request: VerifyRequest): RequestFacts {
       ...fields['x-method-override'],
       ...queryMethodOverrides(query),
     ],
-    routing: request.routing,
+    routing: readRouting(request),
+  }
+}
+
+function readRouting(request: VerifyRequest): KnownRouting | undefined {
+  const routing = own(request, 'routing') as Routing | undefined
+  if (routing === undefined) return undefined
+  return {
+    path: (own(routing, 'path') as string | undefined) ?? splitTarget(request.url).path,
+    decoded: own(routing, 'decoded') === true,
+    method: (own(routing, 'method') as string | undefined) ?? request.method,
+    caseSensitive: own(routing, 'caseSensitive') === true,
+    strict: own(routing, 'strict') === true,
+    emptyRest: own(routing, 'emptyRest') === true,
   }
 }
 
@@ -113,7 +131,7 @@ function readFields(headers: HeaderSource): Fields {
 
 /** Node's names are in lower case; a caller's own object may hold `Authorization`, and even both. */
 function addOtherSpellings(fields: Fields, headers: Record<string, unknown>): void {
-  for (const name in headers) {
+  for (const name of Object.keys(headers ?? {})) {
     if (!/[A-Z]/.test(name)) continue
     const known = fieldNames.find((candidate) => candidate === name.toLowerCase())
     if (known !== undefined) fields[known] = [...fields[known], ...valuesOf(headers[name])]
@@ -125,10 +143,8 @@ function valuesOf(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 }
 
-const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
-
 /** `_method`, which override middleware reads from the query, where it does name a method. */
 function queryMethodOverrides(query: string): readonly string[] {
-  if (!query.includes('method')) return []
-  return new URLSearchParams(query).getAll('_method').filter((value) => knownMethods.has(value.toUpperCase()))
+  if (!/method|%/.test(query)) return []
+  return new URLSearchParams(query).getAll('_method').filter((value) => /^[a-z]+(-[a-z]+)*$/i.test(value))
 }

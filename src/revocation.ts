@@ -1,3 +1,4 @@
+import { isPromise, patience, withDeadline } from './deadline.js'
 import type { DenialCode } from './denials.js'
 import type { Revocations } from './options.js'
 
@@ -8,7 +9,8 @@ export function createRevocationCheck(revocations: Revocations): RevocationCheck
   return async (ids) => {
     let isRevoked: unknown
     try {
-      isRevoked = await revocations.isRevoked([...ids])
+      const answer: unknown = revocations.isRevoked([...ids])
+      isRevoked = isPromise(answer) ? await withDeadline(answer, patience) : answer
     } catch {
       return 'revocations_unavailable'
     }

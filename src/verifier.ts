@@ -1,5 +1,5 @@
 import { type Refusal, toDenial } from './challenge.js'
-import { type Checks, decide, type Findings, type Verdict } from './decide.js'
+import { type Checks, decide, type Findings, nothing, type Verdict } from './decide.js'
 import type { Decision, Denial, Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
 import { createDelegationVerifier } from './delegation/verify-delegation.js'
@@ -9,6 +9,7 @@ import { createIssuerKeys, everyIssuer } from './keys/issuers.js'
 import { type ResourceMetadata, toMetadata } from './metadata.js'
 import { checkOptions, type VerifierOptions } from './options.js'
 import { type CompiledPolicy, compilePolicy } from './policy/compile.js'
+import type { Access } from './policy/match-request.js'
 import type { Policy } from './policy/policy.js'
 import type { RuleData } from './policy/schema.js'
 import { snapshot } from './policy/snapshot.js'
@@ -41,13 +42,22 @@ export interface Verifier {
   close(): void
 }
 
+/** Who was let in with a grant, for rules that come later on the way. */
+interface Heard {
+  readonly access: Access
+  readonly verified: VerifiedToken
+  readonly delegation: Delegation
+  /** Whether this request has used its token up already, as far as rules with `once` go. */
+  isUsedUp: boolean
+}
+
 /** What the adapters need of a verifier, beyond what its users do. */
 export interface VerifierInternals {
   readonly compiled: CompiledPolicy
   /** Applies one more rule to a request that this verifier has let in. */
   applyRule(grant: Grant, rule: RuleData, params: Grant['params'], method: string): Promise<Decision>
   /** A refusal that no check of `verify` came to. */
-  refuse(refusal: Refusal, mode: Rule['mode']): Decision
+  refuse(refusal: Refusal, method: string, mode?: Rule['mode']): Decision
 }
 
 const internals = new WeakMap<object, VerifierInternals>()
@@ -76,7 +86,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     verifyDelegation: createDelegationVerifier(compiled),
     checkRule: createRuleCheck(compiled.token.clockTolerance, useOnce),
   }
-  const heard = new WeakMap<Grant, { verified: VerifiedToken; delegation: Delegation }>()
+  const heard = new WeakMap<Grant, Heard>()
   const extraRules = new WeakMap<RuleData, Rule>()
   let isClosed = false
 
@@ -95,9 +105,10 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     try {
       const facts = readRequest(request)
       method = facts.method
-      verdict = await decide(facts, seconds(), compiled, checks)
+      verdict = await decide(facts, seconds, compiled, checks)
     } catch {
-      verdict = { outcome: 'refuse', refusal: { code: 'internal_error', stage: 'request' } }
+      const refusal: Refusal = { code: 'internal_error', stage: 'request', details: undefined }
+      verdict = { ...nothing, outcome: 'refuse', refusal }
     }
     const decision = toDecision(verdict)
     reporter.decided(decision, method, verdict, watch)
@@ -115,7 +126,10 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       return Object.freeze({ outcome: verdict.outcome, ...(route === undefined ? {} : { route }) })
     }
     const { grant, verified, delegation } = verdict
-    if (verified !== undefined && delegation !== undefined) heard.set(grant, { verified, delegation })
+    if (access !== undefined && verified !== undefined && delegation !== undefined) {
+      const isUsedUp = typeof access.kind !== 'string' && access.kind.once
+      heard.set(grant, { access, verified, delegation, isUsedUp })
+    }
     return Object.freeze({ outcome: 'allow', grant, headers: nonceHeaders() })
   }
 
@@ -127,9 +141,13 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
 
   /** A nonce goes with every answer, so that the next proof has it (RFC 9449 section 8.2), and in no cache. */
   function nonceHeaders(): Readonly<Record<string, string>> {
-    const time = now() / 1000
-    if (nonces === undefined || !Number.isFinite(time)) return {}
-    return { 'dpop-nonce': nonces.current(time), 'cache-control': 'no-store' }
+    if (nonces === undefined) return {}
+    try {
+      return { 'dpop-nonce': nonces.current(seconds()), 'cache-control': 'no-store' }
+    } catch {
+      // A refusal for want of a clock is sent without one.
+      return {}
+    }
   }
 
   async function applyRule(
@@ -142,22 +160,19 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     const rule = extraRules.get(data) ?? compileRule(data, compiled.ruleContext)
     extraRules.set(data, rule)
     const subject = heard.get(grant)
-    let refusal: Refusal | undefined = { code: 'internal_error', stage: 'rule' }
+    let refusal: Refusal | undefined = { code: 'internal_error', stage: 'rule', details: undefined }
     try {
       if (subject !== undefined) {
-        const { verified, delegation } = subject
-        const denial = await checks.checkRule(rule, {
-          token: verified.token,
-          delegation,
-          params,
-          now: seconds(),
-        })
-        refusal = denial && { ...denial, stage: 'rule' }
+        const { verified, delegation, isUsedUp } = subject
+        const judged = { token: verified.token, delegation, params, now: seconds() }
+        const denial = isUsedUp ? rule.check(judged) : await checks.checkRule(rule, judged)
+        refusal = denial && { code: denial.code, stage: 'rule', details: denial.details }
+        subject.isUsedUp ||= rule.once && denial === undefined
       }
     } catch {}
     if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: {} })
     const decision = refuse(refusal, rule.mode, grant.route)
-    const findings: Findings = { access: { kind: rule, route: grant.route, params }, ...subject }
+    const findings: Findings = subject ?? nothing
     reporter.decided(decision, method, findings, watch)
     return decision
   }
@@ -174,7 +189,16 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       for (const keys of issuerKeys.values()) keys.close()
     },
   })
-  internals.set(verifier, { compiled, applyRule, refuse })
+  internals.set(verifier, {
+    compiled,
+    applyRule,
+    refuse(refusal, method, mode) {
+      const watch = reporter.start()
+      const decision = refuse(refusal, mode)
+      reporter.decided(decision, method, nothing, watch)
+      return decision
+    },
+  })
   return verifier
 }
 

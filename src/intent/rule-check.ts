@@ -13,6 +13,6 @@ export function createRuleCheck(clockTolerance: number, useOnce: UseOnce): RuleC
     const key = `${sha256(`once ${issuer}`)}.${sha256(jti)}`
     // As long as any process with this policy could still accept the token.
     const code = await useOnce(key, exp + 2 * clockTolerance - subject.now, 'token_reused')
-    return code && { code }
+    return code && { code, details: undefined }
   }
 }

@@ -25,7 +25,7 @@ export interface RuleSubject {
 /** A rule that does not hold. */
 export interface RuleDenial {
   readonly code: DenialCode
-  readonly details?: ChallengeDetails
+  readonly details: ChallengeDetails | undefined
 }
 
 type Check = (subject: RuleSubject) => RuleDenial | undefined
@@ -95,12 +95,12 @@ function checkAgentVersion(agents: AgentConstraints): Check {
       agent.checksums !== undefined &&
       !(token.checksum !== undefined && agent.checksums.has(token.checksum))
     ) {
-      return { code: 'agent_checksum_not_allowed' }
+      return deny('agent_checksum_not_allowed')
     }
     const { registrationIds } = agent
     if (registrationIds === undefined) return undefined
     if (token.registrationId !== undefined && registrationIds.has(token.registrationId)) return undefined
-    return { code: 'agent_not_allowed' }
+    return deny('agent_not_allowed')
   }
 }
 
@@ -116,20 +116,20 @@ function checkIntent(
   const steps = list(intent.step)
   const workflow = workflows.get(intent.workflow)
   return ({ token: { intent: claimed } }) => {
-    if (claimed.workflowId !== intent.workflow) return { code: 'workflow_not_allowed' }
+    if (claimed.workflowId !== intent.workflow) return deny('workflow_not_allowed')
     if (steps !== undefined && !(claimed.step !== undefined && steps.includes(claimed.step))) {
-      return { code: 'step_not_allowed' }
+      return deny('step_not_allowed')
     }
     if (workflow === undefined) return undefined
     const hashes = claimed.step === undefined ? undefined : workflow.get(claimed.step)
-    if (hashes === undefined) return { code: 'step_not_allowed' }
+    if (hashes === undefined) return deny('step_not_allowed')
     if (claimed.stepSequenceHash !== undefined && hashes.has(claimed.stepSequenceHash)) return undefined
-    return { code: 'step_out_of_order' }
+    return deny('step_out_of_order')
   }
 }
 
 function checkAgent(agents: ReadonlySet<string>): Check {
-  return ({ token }) => (agents.has(token.sub) ? undefined : { code: 'agent_not_allowed' })
+  return ({ token }) => (agents.has(token.sub) ? undefined : deny('agent_not_allowed'))
 }
 
 function checkDelegation(rule: NonNullable<RuleData['delegation']>): Check {
@@ -137,12 +137,12 @@ function checkDelegation(rule: NonNullable<RuleData['delegation']>): Check {
   // As JSON, and not joined by "|": the agent of an ordinary OAuth token may hold that.
   const chains = rule.chains && new Set(rule.chains.map((ids) => JSON.stringify(ids)))
   return ({ delegation }) => {
-    if (rule.required === true && delegation.depth === 0) return { code: 'delegation_required' }
+    if (rule.required === true && delegation.depth === 0) return deny('delegation_required')
     const isAllowed =
       delegation.depth <= (rule.maxDepth ?? Number.POSITIVE_INFINITY) &&
       (initiators === undefined || initiators.has(delegation.initiator)) &&
       (chains === undefined || chains.has(JSON.stringify(delegation.agents)))
-    return isAllowed ? undefined : { code: 'delegation_not_allowed' }
+    return isAllowed ? undefined : deny('delegation_not_allowed')
   }
 }
 
@@ -163,7 +163,7 @@ function checkUser(rule: NonNullable<RuleData['user']>, clockTolerance: number):
 
 function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>[string]): Check {
   const path = parsePointer(pointer)
-  const denial: RuleDenial = { code: 'claim_not_allowed' }
+  const denial = deny('claim_not_allowed')
   const { equals, in: oneOf, min, max, exists, param } = constraint
   const hasEquals = Object.hasOwn(constraint, 'equals')
   return ({ token, params }) => {
@@ -177,6 +177,10 @@ function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>
     if (param !== undefined && !isParameter(value, params, param)) return denial
     return undefined
   }
+}
+
+function deny(code: DenialCode): RuleDenial {
+  return { code, details: undefined }
 }
 
 /** A parameter is text: a claim equals it as a string, or as the decimal form of an exact integer. */

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
 import { decodeBase64url } from './base64url.js'
@@ -103,7 +104,9 @@ function requiredMembers(jwk: Record<string, unknown>): Record<string, string> |
     const y = own(jwk, 'y')
     return isCoordinate(x, crv) && isCoordinate(y, crv) ? { crv, kty, x, y } : undefined
   }
-  if (kty === 'OKP' && crv === 'Ed25519') return isCoordinate(x, crv) ? { crv, kty, x } : undefined
+  if (kty === 'OKP' && crv === 'Ed25519') {
+    return isCoordinate(x, crv) && isSoundEd25519(x) ? { crv, kty, x } : undefined
+  }
   return undefined
 }
 
@@ -111,6 +114,26 @@ function isCoordinate(value: unknown, crv: string): value is string {
   const size = coordinateSizes.get(crv)
   if (size === undefined || typeof value !== 'string' || value.length > 100) return false
   return decodeBase64url(value)?.length === size
+}
+
+const ed25519Prime = 2n ** 255n - 19n
+
+/** The y coordinates of the points whose order divides 8: signatures under them verify for many messages. */
+const smallOrder = new Set([
+  0n,
+  1n,
+  ed25519Prime - 1n,
+  0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n,
+  0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n,
+])
+
+/** One encoding a key, and no key that anybody could sign for (RFC 8032 section 5.1.3, RFC 8037 section 2). */
+function isSoundEd25519(x: string): boolean {
+  const bytes = Buffer.from(x, 'base64url').reverse()
+  // The highest bit is the sign of the other coordinate.
+  bytes[0] = (bytes[0] as number) & 0x7f
+  const y = BigInt(`0x${bytes.toString('hex')}`)
+  return y < ed25519Prime && !smallOrder.has(y)
 }
 
 function modulusBytes(object: KeyObject): number | undefined {

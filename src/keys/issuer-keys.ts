@@ -1,3 +1,4 @@
+import { withDeadline } from '../deadline.js'
 import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
 import { discoverJwksUri } from './discovery.js'
@@ -69,11 +70,11 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
 
   async function attempt(): Promise<boolean> {
     const elapsed = timing()
-    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(seconds(options.timeout))])
+    const timeout = new AbortController()
     try {
-      const uri = jwksUri ?? (await discoverJwksUri(options.issuer, options.fetch, signal))
-      const fetched = readKeySet(await fetchJson(uri, options.fetch, signal), set)
-      if (fetched === undefined) throw new Error('no usable key')
+      const signal = AbortSignal.any([closing.signal, timeout.signal])
+      // Beside the signal, since a `fetch` of the user's own may not heed it.
+      const { uri, fetched } = await withDeadline(download(signal), options.timeout)
       jwksUri = uri
       set = fetched
       // Counted from the request, not the answer: a key withdrawn while it was under way is noticed in time.
@@ -87,7 +88,16 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
       backoff = Math.min(firstBackoff * 2 ** failures, seconds(options.cooldown)) * (0.5 + Math.random() / 2)
       failures++
       return false
+    } finally {
+      timeout.abort()
     }
+  }
+
+  async function download(signal: AbortSignal) {
+    const uri = jwksUri ?? (await discoverJwksUri(options.issuer, options.fetch, signal))
+    const fetched = readKeySet(await fetchJson(uri, options.fetch, signal), set)
+    if (fetched === undefined) throw new Error('no usable key')
+    return { uri, fetched }
   }
 
   function fetchKeys(): Promise<boolean> {
@@ -159,9 +169,18 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
  */
 function createElapsed(now: () => number): () => () => number {
   return () => {
-    const startedAt = now()
+    const startedAt = read(now)
     const startedMonotonic = performance.now()
-    return () => Math.max(now() - startedAt, performance.now() - startedMonotonic)
+    return () => Math.max(read(now) - startedAt || 0, performance.now() - startedMonotonic)
+  }
+}
+
+/** A clock that fails must not take the keys with it: the monotonic one goes on. */
+function read(now: () => number): number {
+  try {
+    return Number(now())
+  } catch {
+    return Number.NaN
   }
 }
 

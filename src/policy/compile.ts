@@ -56,7 +56,8 @@ export interface CompiledPolicy {
 
 /** Checks and compiles a policy. Throws a PolicyError that names every wrong place. */
 export function compilePolicy(policy: Policy): CompiledPolicy {
-  const { data, problems } = parsePolicy(policy)
+  const { data, routeKeys, problems } = parsePolicy(policy)
+  findCollisions(routeKeys, problems)
   const issuers = compileIssuers(data.issuer, problems)
   const audiences = list(data.audience ?? [])
   const urls = compilePublicUrls(data, audiences, problems)
@@ -229,19 +230,10 @@ function compileRoutes(
   problems: Problems,
 ): readonly Route[] {
   const compiled: Route[] = []
-  const taken = new Map<string, string>()
   for (const [key, value] of Object.entries(routes)) {
     const route = parseRouteKey(key)
     if (typeof route === 'string') continue
     const place = ['routes', key]
-    for (const method of route.methods) {
-      const shape = `${method} ${shapeOf(route.segments)}`
-      const other = taken.get(shape)
-      if (other !== undefined) {
-        problems.add(place, `matches the same requests as ${JSON.stringify(other)}: one request, two rules`)
-      }
-      taken.set(shape, key)
-    }
     if (typeof value === 'string') compiled.push({ ...route, access: value })
     else {
       findUnreachable(value, route, context, delegation, (path, message) =>
@@ -251,6 +243,22 @@ function compileRoutes(
     }
   }
   return compiled
+}
+
+/** Two keys that match the same requests, in routers that fold letter case at least: one request, two rules. */
+function findCollisions(keys: readonly string[], problems: Problems): void {
+  const taken = new Map<string, string>()
+  for (const key of keys) {
+    const route = parseRouteKey(key)
+    if (typeof route === 'string') continue
+    for (const method of route.methods) {
+      const shape = `${method} ${shapeOf(route.segments)}`
+      const other = taken.get(shape)
+      if (other !== undefined)
+        problems.add(['routes', key], `matches the same requests as ${JSON.stringify(other)}`)
+      taken.set(shape, key)
+    }
+  }
 }
 
 /** Conditions that no request can meet: a mistake in the policy, found before the first request is. */

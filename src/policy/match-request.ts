@@ -1,8 +1,8 @@
 import type { Rule } from '../intent/rule.js'
-import type { RequestFacts, Routing } from '../request.js'
+import type { KnownRouting, RequestFacts } from '../request.js'
 import type { CompiledPolicy } from './compile.js'
 import { isPlainDecodedPath, isPlainPath, mostForgivingReading } from './plain-path.js'
-import type { RouteMatch, RoutingSemantics } from './route-table.js'
+import { isSpelledAs, type RouteMatch, type RoutingSemantics } from './route-table.js'
 
 /** What the policy says of a request before anything is known of its sender. */
 export interface Access {
@@ -15,7 +15,6 @@ export interface Access {
 
 const express: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: false }
 const hono: RoutingSemantics = { caseSensitive: true, strict: true, emptyRest: true }
-const forgiving: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: true }
 
 const undeclared: Access = Object.freeze({ kind: 'undeclared', route: undefined, params: Object.freeze({}) })
 
@@ -27,13 +26,13 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
   const { routing } = request
   const method = routing?.method ?? request.method
   const path = routing?.path ?? request.path
-  if (hasPendingOverride(request, method) || !isPlain(request, path)) return undeclared
+  if (!isMethod(request.method) || !isMethod(method) || hasPendingOverride(request, method)) return undeclared
+  if (!isPlain(request, path)) return undeclared
 
   if (policy.preflight && request.isPreflight && isPreflightTarget(policy, path, routing)) {
     return { kind: 'public', route: undefined, params: {} }
   }
-  const match =
-    routing === undefined ? findUnlessContested(policy, method, path) : find(policy, method, path, routing)
+  const match = routing === undefined ? findInAll(policy, method, path) : find(policy, method, path, routing)
   if (match === 'contested') return undeclared
   if (match !== undefined) {
     const { access, path: route } = match.route
@@ -42,6 +41,11 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
   if (policy.unmatched === 'deny' || mayBeDeclared(policy, method, path)) return undeclared
   const kind = policy.unmatched === 'public' ? 'public' : policy.authenticated
   return { kind, route: undefined, params: {} }
+}
+
+/** Some routers fold the letters of a method: a spelling that is no method of HTTP's has no rule. */
+function isMethod(method: string): boolean {
+  return /^[A-Z]+(-[A-Z]+)*$/.test(method)
 }
 
 /**
@@ -60,7 +64,7 @@ function isPlain({ path: wirePath, routing }: RequestFacts, path: string): boole
 }
 
 /** An OPTIONS route of the policy's own is no preflight's to pass. */
-function isPreflightTarget(policy: CompiledPolicy, path: string, routing: Routing | undefined): boolean {
+function isPreflightTarget(policy: CompiledPolicy, path: string, routing: KnownRouting | undefined): boolean {
   return (routing === undefined ? [express, hono] : [routing]).every((semantics) => {
     const own = policy.routes.find('OPTIONS', path, semantics)?.route
     return policy.routes.isDeclaredPath(path, semantics) && own?.methods.includes('OPTIONS') !== true
@@ -69,18 +73,26 @@ function isPreflightTarget(policy: CompiledPolicy, path: string, routing: Routin
 
 type Found = RouteMatch | 'contested' | undefined
 
-function find(policy: CompiledPolicy, method: string, path: string, routing: Routing): Found {
-  const match = policy.routes.find(method, path, routing)
-  if (routing.caseSensitive || !/[A-Z]/.test(path)) return match
-  // A router of the app may be stricter about letter case than the app: then another handler runs.
-  const exact = policy.routes.find(method, path, { ...routing, caseSensitive: true })
-  return exact !== undefined && exact.route !== match?.route ? 'contested' : match
+/**
+ * The route as the framework will find it. What an app is told of letter case and last slashes need not be what a
+ * router inside it is told: a path that is not spelled as the closest route is, and that could be taken for another
+ * one as well, is nobody's.
+ */
+function find(policy: CompiledPolicy, method: string, path: string, semantics: RoutingSemantics): Found {
+  const forgiving = { caseSensitive: false, strict: false, emptyRest: semantics.emptyRest }
+  const closest = policy.routes.find(method, path, forgiving)
+  if (closest === undefined || isSpelledAs(closest.route, path)) return closest
+  if (policy.routes.findAll(method, path, forgiving).some((route) => route !== closest.route))
+    return 'contested'
+  return policy.routes.find(method, path, semantics)
 }
 
 /** Where the framework is unknown, all of those supported have to find one and the same route. */
-function findUnlessContested(policy: CompiledPolicy, method: string, path: string): Found {
-  const one = policy.routes.find(method, path, express)
-  const other = policy.routes.find(method, decodeAsHono(path), hono)
+function findInAll(policy: CompiledPolicy, method: string, path: string): Found {
+  const one = find(policy, method, path, express)
+  // Hono answers HEAD by the handler of GET, and by no other.
+  const other = find(policy, method === 'HEAD' ? 'GET' : method, decodeAsHono(path), hono)
+  if (one === 'contested' || other === 'contested') return 'contested'
   return one?.route === other?.route && isSameParams(one, other) ? one : 'contested'
 }
 
@@ -96,5 +108,6 @@ function decodeAsHono(path: string): string {
 
 /** Whether an undeclared path could be another spelling of a declared one: then `unmatched` does not apply. */
 function mayBeDeclared(policy: CompiledPolicy, method: string, path: string): boolean {
-  return policy.routes.find(method, mostForgivingReading(path), forgiving) !== undefined
+  const semantics = { caseSensitive: false, strict: false, emptyRest: true }
+  return policy.routes.findAll(method, mostForgivingReading(path), semantics).length > 0
 }

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { isObject } from '../jose/own.js'
 import { formatPath, PolicyError, type PolicyIssue } from './error.js'
 import { type PolicyData, type RuleData, ruleSchema, schema } from './schema.js'
 import { snapshot } from './snapshot.js'
@@ -11,22 +12,30 @@ export interface Problems {
   throwIfAny(): void
 }
 
-/** The parts of a policy that have the right shape, and what is wrong with the others. */
-export function parsePolicy(policy: unknown): { data: Partial<PolicyData>; problems: Problems } {
+/** A policy that was read: the parts that have the right shape, and what is wrong with the others. */
+export interface ParsedPolicy {
+  readonly data: Partial<PolicyData>
+  /** The keys of `routes`, those included whose rule is wrong. */
+  readonly routeKeys: readonly string[]
+  readonly problems: Problems
+}
+
+export function parsePolicy(policy: unknown): ParsedPolicy {
   const problems = createProblems()
   const input = snapshot(policy)
-  refuseProtoMembers(input, [], problems)
+  refuseOddData(policy, [], problems)
   const result = schema.safeParse(input)
-  if (result.success) return { data: snapshot(result.data) as PolicyData, problems }
-  for (const issue of result.error.issues) addIssue(issue, [], problems)
-  return { data: snapshot(partsThatParse(input)) as Partial<PolicyData>, problems }
+  for (const issue of result.error?.issues ?? []) addIssue(issue, [], problems)
+  const data = snapshot(result.success ? result.data : partsThatParse(input)) as Partial<PolicyData>
+  const routes = isObject(input) ? input.routes : undefined
+  return { data, routeKeys: isObject(routes) ? Object.keys(routes) : [], problems }
 }
 
 /** Throws a PolicyError where the rule has not the right shape. */
 export function parseRule(rule: unknown): RuleData {
   const problems = createProblems()
   const input = snapshot(rule)
-  refuseProtoMembers(input, [], problems)
+  refuseOddData(rule, [], problems)
   const result = ruleSchema.safeParse(input)
   if (!result.success) for (const issue of result.error.issues) addIssue(issue, [], problems)
   problems.throwIfAny()
@@ -36,12 +45,12 @@ export function parseRule(rule: unknown): RuleData {
 /** So that one wrong key hides nothing that is wrong elsewhere. */
 function partsThatParse(input: unknown): Record<string, unknown> {
   const parts: Record<string, unknown> = {}
-  if (typeof input !== 'object' || input === null) return parts
+  if (!isObject(input)) return parts
   for (const [key, part] of Object.entries(schema.shape)) {
-    const value = (input as Record<string, unknown>)[key]
+    const value = input[key]
     const result = (part as z.ZodType).safeParse(value)
     if (result.success && result.data !== undefined) parts[key] = result.data
-    else if (key === 'routes' && typeof value === 'object' && value !== null) {
+    else if (key === 'routes' && isObject(value)) {
       parts[key] = Object.fromEntries(
         Object.entries(value).filter(
           ([route, rule]) => schema.shape.routes.safeParse({ [route]: rule }).success,
@@ -52,14 +61,24 @@ function partsThatParse(input: unknown): Record<string, unknown> {
   return parts
 }
 
-/** The schema passes over a member of this name, and what it was to constrain would be free. */
-function refuseProtoMembers(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
+/**
+ * Refuses what the schema would not see: a member that it passes over, so that what it was to constrain were free,
+ * and objects that are more than their data.
+ */
+function refuseOddData(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
   if (typeof value !== 'object' || value === null || path.length > 40) return
+  if (!isPlainData(value)) problems.add(path, 'must be plain data, as JSON has it')
   for (const [name, member] of Object.entries(value)) {
     const place = [...path, Array.isArray(value) ? Number(name) : name]
     if (name === '__proto__') problems.add(place, 'is a name that cannot be used')
-    refuseProtoMembers(member, place, problems)
+    refuseOddData(member, place, problems)
   }
+}
+
+/** In whatever realm it was made: a test runner's or a worker's Object is not this module's. */
+function isPlainData(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value)
+  return Array.isArray(value) || prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 type Issue = z.core.$ZodIssue
@@ -68,7 +87,7 @@ function addIssue(issue: Issue, prefix: readonly PropertyKey[], problems: Proble
   const path = [...prefix, ...issue.path]
   if (issue.code === 'invalid_union') {
     const branch = closestBranch(issue.errors)
-    if (branch === undefined) problems.add(path, `is none of the forms that can stand here`)
+    if (branch === undefined) problems.add(path, 'is none of the forms that can stand here')
     else for (const inner of branch) addIssue(inner, path, problems)
   } else if (issue.code === 'unrecognized_keys') {
     for (const key of issue.keys) problems.add([...path, key], 'is not known')

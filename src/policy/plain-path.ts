@@ -1,3 +1,6 @@
+/** As long as a request line gets with Node's own limit. */
+const maxPathLength = 16 * 1024
+
 // Every segment begins with a character that is not a dot, and nothing needs decoding.
 const simplePath = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)*\/?$/
 
@@ -7,6 +10,7 @@ const simplePath = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)*\/?$/
  * "#", and percent-encoding that decodes as UTF-8. Letter case and a last slash are the router's own matter.
  */
 export function isPlainPath(path: string): boolean {
+  if (path.length > maxPathLength) return false
   if (simplePath.test(path)) return path !== ''
   if (!path.startsWith('/') || /[\x00-\x20\x7f\\#?]/.test(path)) return false
   const segments = path.slice(1).split('/')
@@ -16,7 +20,7 @@ export function isPlainPath(path: string): boolean {
 
 /** The same of a path that a framework has decoded already, all but the escapes of reserved characters. */
 export function isPlainDecodedPath(path: string): boolean {
-  if (!path.startsWith('/') || /[\x00-\x1f\x7f]/.test(path)) return false
+  if (path.length > maxPathLength || !path.startsWith('/') || /[\x00-\x1f\x7f]/.test(path)) return false
   const segments = path.slice(1).split('/')
   if (segments[segments.length - 1] === '') segments.pop()
   return segments.every((segment) => segment !== '' && segment !== '.' && segment !== '..')

@@ -1,4 +1,4 @@
-import { addRoute, createRouter, findRoute, type RouterContext } from 'rou3'
+import { addRoute, createRouter, findAllRoutes, findRoute, type RouterContext } from 'rou3'
 import type { Rule } from '../intent/rule.js'
 import type { RouteKey } from './route-key.js'
 
@@ -32,13 +32,16 @@ const anyMethod = '(ANY)'
  */
 export interface RouteTable {
   find(method: string, path: string, semantics: RoutingSemantics): RouteMatch | undefined
+  /** Every route that this path could be taken for, the most specific last. */
+  findAll(method: string, path: string, semantics: RoutingSemantics): readonly Route[]
+  /** Whether some method of this path is declared. */
   isDeclaredPath(path: string, semantics: RoutingSemantics): boolean
 }
 
 export function createRouteTable(routes: readonly Route[]): RouteTable {
   const indexes = new Map<string, RouterContext<Route>>()
 
-  function lookUp(method: string, path: string, semantics: RoutingSemantics): Route | undefined {
+  function indexFor(path: string, semantics: RoutingSemantics): RouterContext<Route> {
     const slash = path.length > 1 && path.endsWith('/')
     const name = `${semantics.caseSensitive} ${semantics.emptyRest} ${semantics.strict ? slash : 'any'}`
     let index = indexes.get(name)
@@ -49,8 +52,11 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
       index = createIndex(inIndex, semantics)
       indexes.set(name, index)
     }
-    const sought = semantics.caseSensitive ? path : lowerCase(path)
-    return findRoute(index, method, sought, { params: false })?.data
+    return index
+  }
+
+  function lookUp(method: string, path: string, semantics: RoutingSemantics): Route | undefined {
+    return findRoute(indexFor(path, semantics), method, fold(path, semantics), { params: false })?.data
   }
 
   return {
@@ -58,6 +64,10 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
       const route = lookUp(method, path, semantics)
       return route && { route, params: readParams(route, path) }
     },
+    findAll: (method, path, semantics) =>
+      findAllRoutes(indexFor(path, semantics), method, fold(path, semantics), { params: false }).map(
+        ({ data }) => data,
+      ),
     isDeclaredPath: (path, semantics) => lookUp(anyMethod, path, semantics) !== undefined,
   }
 }
@@ -99,8 +109,8 @@ function readParams(route: Route, path: string): { readonly [name: string]: stri
 }
 
 /** ASCII only, as the routers do it: they take no other letter for one of these. */
-function lowerCase(path: string): string {
-  return path.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+function fold(path: string, { caseSensitive }: RoutingSemantics): string {
+  return caseSensitive ? path : path.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
 /** Two routes of one shape match the same paths, in routers that tell letter case apart and in others. */
@@ -111,6 +121,16 @@ export function shapeOf(segments: RouteKey['segments']): string {
       return segment.kind === 'rest' ? '/*' : `/${segment.text.toLowerCase()}`
     })
     .join('')
+}
+
+/** Whether a path that matches has the route's own letters, and its last slash or none. */
+export function isSpelledAs(route: Route, path: string): boolean {
+  const hasSlash = path.length > 1 && path.endsWith('/')
+  if (!endsInRest(route) && hasSlash !== route.hasTrailingSlash) return false
+  const texts = path.split('/')
+  return route.segments.every(({ kind, ...segment }, position) => {
+    return kind !== 'literal' || (segment as { text: string }).text === texts[position + 1]
+  })
 }
 
 function endsInRest(route: RouteKey): boolean {

@@ -7,6 +7,7 @@ export function isTrustworthyUrl(text: string, allow: { query?: boolean } = {}):
   const url = new URL(text)
   if (url.username !== '' || url.password !== '' || text.includes('#') || text.includes('@')) return false
   if (text.includes('?') && !allow.query) return false
+  if (/%(?![0-9A-Fa-f]{2})/.test(text)) return false
   return url.protocol === 'https:' || isLoopback(url.hostname)
 }
 

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { LRUCache } from 'lru-cache'
 import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
@@ -71,9 +72,14 @@ export function createProofVerifier(policy: CompiledPolicy): ProofVerifier {
     // Last but for the nonce and the replay, since it costs more than all the rest.
     const input = text.slice(0, segments.header.length + 1 + segments.payload.length)
     if (!isSignedBy(signer.key, signer.algorithm, input, signature)) return 'proof_signature_invalid'
-    if (known === undefined) headers.set(segments.header, signer)
+    if (known === undefined) headers.set(copyOf(segments.header), signer)
     return claims
   }
+}
+
+/** A slice of a text keeps all of it in memory: this one is of a header, and the text is the whole proof. */
+function copyOf(header: string): string {
+  return Buffer.from(header, 'latin1').toString('latin1')
 }
 
 function readSigner(segment: string, policy: CompiledPolicy): ProofKey | DenialCode {

@@ -4,6 +4,7 @@ import type { CompiledPolicy } from '../policy/compile.js'
 import type { UseOnce } from '../replay.js'
 import type { RequestFacts } from '../request.js'
 import type { VerifiedToken } from '../token/verify-token.js'
+import { trimBlanks } from '../trim.js'
 import { createProofVerifier } from './dpop-proof.js'
 import type { Nonces } from './nonce.js'
 
@@ -33,7 +34,7 @@ export function createPossessionCheck(
     if (request.dpop.length === 0) return 'proof_missing'
     if (request.dpop.length > 1) return 'proof_malformed'
 
-    const text = (request.dpop[0] as string).replace(/^ +| +$/g, '')
+    const text = trimBlanks(request.dpop[0] as string)
     const { method, path } = request
     const proof = verifyProof(text, { keyThumbprint, tokenHash: hash, method, path, now })
     if (typeof proof === 'string') return proof

@@ -139,6 +139,7 @@ function readStep(step: unknown, sub: string): string {
 
 /** Some issuers send the ids of the chain in place of their hash; they count as the chain they hash to. */
 function readChain(chain: unknown, sub: string, initiatedBy: string | undefined): string {
+  withoutBar(sub)
   if (typeof chain === 'string') return chain
   const ids = strings(chain).map((id) => withoutBar(identifier(id)))
   demand(ids.length > 0 && ids[ids.length - 1] === sub)

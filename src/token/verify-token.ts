@@ -16,9 +16,8 @@ import { checkTokenTime, type IntentToken, readIntentToken } from './intent-toke
 /** In characters, all of them ASCII. */
 const maxTokenLength = 16 * 1024
 
-/** Characters of token text whose verified content is kept; each entry counts as a thousand more. */
-const maxCachedLength = 64 * 1024 * 1024
-const entryLength = 1000
+/** Bytes of memory that verified tokens may take, by an estimate that the largest do not exceed. */
+const maxCachedSize = 128 * 1024 * 1024
 
 /** A token that an issuer of the policy signed for this API, with all that is derived from it once. */
 export interface VerifiedToken {
@@ -33,27 +32,29 @@ export interface VerifiedToken {
   readonly revocationIds: string[]
   /** The delegation, once it was verified for this token: nothing in that can change but the time. */
   delegation: Delegation | undefined
+  /** Bytes of memory that it takes, about. */
+  readonly size: number
   readonly signer: { readonly keys: IssuerKeys; readonly key: IssuerKey }
 }
 
-/** Verifies an access token up to its lifetime, or names what is wrong. `now` is in seconds. */
-export type TokenVerifier = (text: string, now: number) => Promise<VerifiedToken | DenialCode>
+/** Verifies an access token up to its lifetime, or names what is wrong. The clock is in seconds. */
+export type TokenVerifier = (text: string, clock: () => number) => Promise<VerifiedToken | DenialCode>
 
 export function createTokenVerifier(policy: CompiledPolicy, issuerKeys: KeysByIssuer): TokenVerifier {
   // Keyed by a digest of the exact bytes, so that no other text can find an entry, and no token is kept. Only
   // what has passed every check gets in: junk pushes nothing out.
-  const cache = new LRUCache<string, VerifiedToken & { length: number }>({
-    maxSize: maxCachedLength,
-    sizeCalculation: ({ length }) => length + entryLength,
+  const cache = new LRUCache<string, VerifiedToken>({
+    maxSize: maxCachedSize,
+    sizeCalculation: ({ size }) => size,
   })
 
-  return async (text, now) => {
+  return async (text, clock) => {
     if (text.length > maxTokenLength) return 'token_malformed'
     const hash = sha256(text)
     const cached = cache.get(hash)
     // The issuer may have withdrawn the key since.
     if (cached?.signer.keys.holds(cached.signer.key)) {
-      const denial = checkTokenTime(cached.token, now, policy.token)
+      const denial = checkTokenTime(cached.token, clock(), policy.token)
       if (denial === undefined) return cached
       cache.delete(hash)
       return denial
@@ -61,9 +62,9 @@ export function createTokenVerifier(policy: CompiledPolicy, issuerKeys: KeysByIs
     cache.delete(hash)
     const verified = await verifyToken(text, hash, policy, issuerKeys)
     if (typeof verified === 'string') return verified
-    const denial = checkTokenTime(verified.token, now, policy.token)
+    const denial = checkTokenTime(verified.token, clock(), policy.token)
     if (denial !== undefined) return denial
-    cache.set(hash, Object.assign(verified, { length: text.length }))
+    cache.set(hash, verified)
     return verified
   }
 }
@@ -110,8 +111,15 @@ async function verifyToken(
     assertions,
     revocationIds: revocationIdsOf(token, typeof assertions === 'string' ? [] : assertions),
     delegation: undefined,
+    size: 2000 + 2 * text.length + 72 * countValues(token.claims),
     signer: { keys, key },
   }
+}
+
+/** A token of many small values takes far more memory than its text is long. */
+function countValues(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 1
+  return Object.values(value).reduce<number>((count, member) => count + countValues(member), 1)
 }
 
 function isKeyId(kid: unknown): kid is string | undefined {
