@@ -6,10 +6,12 @@ import { describe, expect, it } from 'vitest'
 import { atTheGrant } from '../fixtures/demo/attacks/at-the-grant.js'
 import { onTheProof } from '../fixtures/demo/attacks/on-the-proof.js'
 import { onTheRights } from '../fixtures/demo/attacks/on-the-rights.js'
+import { onTheTeam } from '../fixtures/demo/attacks/on-the-team.js'
 import { onTheToken } from '../fixtures/demo/attacks/on-the-token.js'
 import { honest } from '../fixtures/demo/honest.js'
 import { play, type Scene } from '../fixtures/demo/scene.js'
 import { formatTable } from '../fixtures/demo/table.js'
+import { teamwork } from '../fixtures/demo/team.js'
 import type { World } from '../fixtures/demo/world.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -27,7 +29,8 @@ describe('the demo', () => {
     const [output, errors] = [collect(demo, 'stdout'), collect(demo, 'stderr')]
     const [code] = await once(demo, 'close')
     expect(output(), errors()).toContain('as expected.')
-    for (const scene of [...honest, ...onTheProof, ...onTheToken, ...onTheRights, ...atTheGrant]) {
+    const groups = [honest, onTheProof, onTheToken, onTheRights, atTheGrant, teamwork, onTheTeam]
+    for (const scene of groups.flat()) {
       const [status, denial] = scene.expected
       const verdict = denial === undefined ? `allow ${status}` : `deny ${status} ${denial}`
       expect(lineOf(output(), scene), scene.tried).toMatch(new RegExp(`^ok .* {2}${verdict} `))

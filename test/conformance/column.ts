@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { apps, type HandlerAnswer, type StartApp } from '../../fixtures/conformance/apps.js'
 import { groups } from '../../fixtures/conformance/index.js'
-import { type Column, type Expectation, type Row, stepsOf } from '../../fixtures/conformance/row.js'
+import { allowed, type Column, type Expectation, type Row, stepsOf } from '../../fixtures/conformance/row.js'
 import { benchOf, JWKS_URI } from '../../fixtures/conformance/run.js'
 import { send, type WireResponse } from '../../fixtures/conformance/wire.js'
 import { createKit, ISSUER, type WireRequest } from '../../fixtures/kit.js'
@@ -20,6 +20,21 @@ export function testColumn(column: Exclude<Column, 'core'>): void {
       for (const row of rows) test(`${row.id} ${row.title}`, () => run(row, column, start))
     })
   }
+
+  test('A163 of 20 identical requests at once, one runs a handler', async () => {
+    const kit = createKit()
+    const row: Row = { id: 'A163', title: '', clause: '', request: () => kit.call(), expect: allowed() }
+    const { verifier, policy } = benchOf(row, kit)
+    const app = await start(verifier, policy)
+    try {
+      const request = kit.call()
+      const responses = await Promise.all(Array.from({ length: 20 }, () => send(app.port, request)))
+      expect(app.handlerRuns()).toBe(1)
+      expect(responses.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)])
+    } finally {
+      await app.close()
+    }
+  })
 
   afterAll(() => {
     process.off('unhandledRejection', onRejection)

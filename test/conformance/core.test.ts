@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { groups, rows } from '../../fixtures/conformance/index.js'
 import type { Expectation, Row } from '../../fixtures/conformance/row.js'
-import { stepsOf } from '../../fixtures/conformance/row.js'
+import { allowed, stepsOf } from '../../fixtures/conformance/row.js'
 import { benchOf, JWKS_URI } from '../../fixtures/conformance/run.js'
-import { createKit, type Header, type WireRequest } from '../../fixtures/kit.js'
-import { type Decision, type DenialCode, denials, type Policy, type VerifyRequest } from '../../src/index.js'
+import { agentKeys, createKit, type Header, type WireRequest } from '../../fixtures/kit.js'
+import { type Decision, denials, type Policy, type VerifyRequest } from '../../src/index.js'
 import { judgeHeaders, judgeRefusal, judgeSilence } from './judge.js'
 
 type HeaderForm = (headers: readonly Header[]) => VerifyRequest['headers'] | undefined
@@ -71,20 +71,36 @@ function judge(decision: Decision, expected: Expectation, request: WireRequest, 
   }
 }
 
-/** Codes that belong to checks whose rows stand elsewhere. */
-const elsewhere: DenialCode[] = [
-  'delegation_malformed',
-  'delegation_too_deep',
-  'delegation_link_broken',
-  'delegation_scope_widened',
-  'delegation_expired',
-  'delegation_context_mismatch',
-  'delegation_loop',
-  'delegation_hash_mismatch',
-  'delegation_signature_invalid',
-  'delegation_required',
-  'delegation_not_allowed',
-]
+describe('at the same time', () => {
+  const row: Row = { id: 'A163', title: '', clause: '', request: (kit) => kit.call(), expect: allowed() }
+
+  test('A163 of 100 identical proofs, one is accepted', async () => {
+    const kit = createKit()
+    const { verifier } = benchOf(row, kit)
+    const { method, url, headers } = kit.call()
+    const request = { method, url, headers: Object.fromEntries(headers) }
+    const decisions = await Promise.all(Array.from({ length: 100 }, () => verifier.verify(request)))
+    const outcomes = decisions.map((decision) => ('code' in decision ? decision.code : decision.outcome))
+    expect(outcomes.filter((outcome) => outcome === 'allow')).toHaveLength(1)
+    expect(outcomes.filter((outcome) => outcome === 'proof_replayed')).toHaveLength(99)
+  })
+
+  test('A259 of 100 agents, each is taken for itself', async () => {
+    const kit = createKit()
+    const { verifier } = benchOf(row, kit)
+    const ids = Array.from({ length: 100 }, (_, index) => `agent-${index}`)
+    const granted = await Promise.all(
+      ids.map(async (id, index) => {
+        const key = index % 2 === 0 ? agentKeys.seven : agentKeys.eight
+        const claims = { sub: id, intent: kit.intent({ executed_by: id }), cnf: { jkt: key.thumbprint } }
+        const { method, url, headers } = kit.call({ token: { claims }, proof: { key } })
+        const decision = await verifier.verify({ method, url, headers: Object.fromEntries(headers) })
+        return decision.outcome === 'allow' ? decision.grant.agent.id : decision.outcome
+      }),
+    )
+    expect(granted).toEqual(ids)
+  })
+})
 
 describe('the table', () => {
   test('has each id once', () => {
@@ -94,7 +110,7 @@ describe('the table', () => {
 
   test('has a row for every code', () => {
     const kit = createKit()
-    const seen = new Set<string>(elsewhere)
+    const seen = new Set<string>()
     for (const row of rows) {
       for (const { expect: expected } of stepsOf(row, kit)) if ('code' in expected) seen.add(expected.code)
     }

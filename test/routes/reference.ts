@@ -1,0 +1,144 @@
+/**
+ * What the policy's documentation says about routes, written down a second time and as plainly as possible: it
+ * shares no code with the library, and lists every candidate where the library asks a router.
+ */
+
+/** How much a route asks of a caller. */
+export type RouteAccess = 'public' | 'authenticated' | { readonly scope: string }
+
+/** A route that the policy declares and an app has a handler for. */
+export interface DeclaredRoute {
+  readonly key: string
+  readonly methods: readonly string[]
+  /** As in the policy: literals, `:name`, and a final `*`. */
+  readonly segments: readonly string[]
+  readonly hasTrailingSlash: boolean
+  readonly access: RouteAccess
+}
+
+/** What a caller shows: nothing, or a token with these scopes. */
+export type Credential = 'none' | ReadonlySet<string>
+
+export interface Semantics {
+  readonly caseSensitive: boolean
+  readonly strict: boolean
+  readonly emptyRest: boolean
+}
+
+export function declare(
+  methods: readonly string[],
+  segments: readonly string[],
+  access: RouteAccess,
+  hasTrailingSlash = false,
+): DeclaredRoute {
+  const slash = hasTrailingSlash && segments.length > 0 && segments[segments.length - 1] !== '*'
+  const key = `${methods.join(',')} /${segments.join('/')}${slash ? '/' : ''}`
+  return { key, methods, segments, access, hasTrailingSlash: slash }
+}
+
+export function pathOf({ key }: DeclaredRoute): string {
+  return key.slice(key.indexOf(' ') + 1)
+}
+
+/** Whether a credential is enough for a handler that has this rule. */
+export function satisfies(credential: Credential, access: RouteAccess): boolean {
+  if (access === 'public') return true
+  if (credential === 'none') return false
+  return access === 'authenticated' || credential.has(access.scope)
+}
+
+type Kind = 'literal' | 'param' | 'rest' | 'end'
+const order: readonly Kind[] = ['literal', 'param', 'end', 'rest']
+
+function kindOf(segment: string | undefined): Kind {
+  if (segment === undefined) return 'end'
+  if (segment === '*') return 'rest'
+  return segment.startsWith(':') ? 'param' : 'literal'
+}
+
+/** 0 where the route names the method, 1 where its GET stands for HEAD, 2 for `*`; undefined for neither. */
+function methodRank({ methods }: DeclaredRoute, method: string): number | undefined {
+  if (methods.includes(method)) return 0
+  if (method === 'HEAD' && methods.includes('GET')) return 1
+  return methods.includes('*') ? 2 : undefined
+}
+
+/** The most specific first, by path. */
+function comparePaths(one: DeclaredRoute, other: DeclaredRoute): number {
+  const length = Math.max(one.segments.length, other.segments.length)
+  for (let index = 0; index < length; index++) {
+    const difference =
+      order.indexOf(kindOf(one.segments[index])) - order.indexOf(kindOf(other.segments[index]))
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+/** The order in which an app has to register its handlers, such that each answers what the policy means it to. */
+export function inOrder(routes: readonly DeclaredRoute[]): readonly DeclaredRoute[] {
+  return [...routes].sort((one, other) => comparePaths(one, other) || methodOrder(one) - methodOrder(other))
+}
+
+/** Routers take a GET for HEAD unless a handler of its own comes before it. */
+function methodOrder({ methods }: DeclaredRoute): number {
+  if (methods.includes('*')) return 2
+  return methods.includes('HEAD') ? 0 : 1
+}
+
+function matches(route: DeclaredRoute, path: string, semantics: Semantics): boolean {
+  const slash = path.length > 1 && path.endsWith('/')
+  const texts = path === '/' ? [] : path.slice(1, slash ? -1 : undefined).split('/')
+  const hasRest = route.segments[route.segments.length - 1] === '*'
+  if (semantics.strict && !hasRest && slash !== route.hasTrailingSlash) return false
+  const fixed = hasRest ? route.segments.slice(0, -1) : route.segments
+  if (hasRest ? texts.length < fixed.length + (semantics.emptyRest ? 0 : 1) : texts.length !== fixed.length) {
+    return false
+  }
+  return fixed.every((segment, index) => {
+    const text = texts[index] as string
+    if (segment.startsWith(':')) return text !== ''
+    return semantics.caseSensitive ? segment === text : segment.toLowerCase() === text.toLowerCase()
+  })
+}
+
+/** The route that stands for a plain request, out of all that match it. */
+export function findReference(
+  routes: readonly DeclaredRoute[],
+  method: string,
+  path: string,
+  semantics: Semantics,
+): DeclaredRoute | undefined {
+  return routes
+    .filter((route) => methodRank(route, method) !== undefined && matches(route, path, semantics))
+    .sort(
+      (one, other) =>
+        comparePaths(one, other) ||
+        (methodRank(one, method) as number) - (methodRank(other, method) as number),
+    )[0]
+}
+
+/** Whether whoever may reach `other` may reach `route` as well. */
+function asksNoMore(route: DeclaredRoute, other: DeclaredRoute): boolean {
+  if (route === other || route.access === 'public') return true
+  return route.access === 'authenticated' && other.access !== 'public'
+}
+
+/**
+ * Whether a request may be refused although the app has a handler for it: some setting of a router, of letter
+ * case or of slashes, would make a handler run that asks for more.
+ */
+export function isContested(
+  routes: readonly DeclaredRoute[],
+  method: string,
+  path: string,
+  route: DeclaredRoute,
+): boolean {
+  return [true, false].some((caseSensitive) =>
+    [true, false].some((strict) =>
+      [path.endsWith('/'), false].some((emptyRest) => {
+        const found = findReference(routes, method, path, { caseSensitive, strict, emptyRest })
+        return found !== undefined && !asksNoMore(found, route)
+      }),
+    ),
+  )
+}

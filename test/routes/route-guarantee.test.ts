@@ -1,0 +1,127 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { builders, plainSetup } from './apps.js'
+import { type DeclaredRoute, isContested, pathOf } from './reference.js'
+import { scenarios, toRequest } from './scenarios.js'
+import { honestValues, plainPath, routeLists, spell } from './spellings.js'
+import { policyOf } from './tokens.js'
+import { type Bench, createTrial, openBench, type Trial } from './trial.js'
+import type { RawRequest } from './wire.js'
+
+/*
+ * The guarantee: whatever handler of a real app answers a request, the caller had what that handler's own rule
+ * asks for. Every route has a scope of its own, so the credential that gets through tells which rule was applied.
+ * An app without `ajwt`, the same otherwise, tells which handler a spelling means, so that exactly the caller
+ * who must not reach it can try.
+ */
+
+// A failure prints its seed: ROUTE_SEED=... runs the same again, and ROUTE_RUNS=... runs more.
+const seed = Number(process.env.ROUTE_SEED ?? Date.now() % 0x7fffffff)
+const numRuns = Number(process.env.ROUTE_RUNS ?? 100)
+
+const valueLists = fc.array(fc.constantFrom(...honestValues), { minLength: 3, maxLength: 3 })
+
+const foldedByExpressAndKoa = fc.constantFrom('letterCase', 'otherCase', 'lastSlash')
+const decodedByHono = fc.constant('encodedLetter')
+
+describe.each(Object.entries(builders))('%s', (name, build) => {
+  let bench: Bench
+  beforeAll(async () => {
+    bench = await openBench()
+  })
+  afterAll(() => bench.close())
+
+  test('no spelling of a request reaches a handler under a weaker rule than its own', async () => {
+    const seen = { meant: 0, passed: 0 }
+    await fc.assert(
+      fc.asyncProperty(scenarios, async ({ routes, setup, unmatched, preflight, requests }) => {
+        const policy = policyOf(routes, { unmatched, preflight })
+        const trial = createTrial(
+          bench,
+          routes,
+          build(routes, policy, setup),
+          build(routes, undefined, setup),
+        )
+        for (const draft of requests) {
+          const finding = await trial.attempt(toRequest(draft, routes))
+          if (finding.meant !== undefined) seen.meant++
+          seen.passed += finding.passed
+        }
+      }),
+      { numRuns, seed },
+    )
+    // Else nothing was tried: no request meant a handler, or none was let through anywhere.
+    expect(seen.meant).toBeGreaterThan(numRuns)
+    expect(seen.passed).toBeGreaterThan(numRuns / 4)
+  })
+
+  test('the plain spelling of a route, with the right to it, reaches its handler', async () => {
+    let reached = 0
+    await fc.assert(
+      fc.asyncProperty(routeLists, valueLists, async (routes, values) => {
+        const trial = createTrial(
+          bench,
+          routes,
+          build(routes, policyOf(routes), plainSetup),
+          build(routes, undefined, plainSetup),
+        )
+        for (const route of routes) {
+          const target = plainPath(route, values)
+          for (const named of route.methods) {
+            const method = named === '*' ? 'PUT' : named
+            const meant = await reach(trial, routes, { method, target, headers: [] }, target)
+            if (meant === route) reached++
+          }
+        }
+      }),
+      { numRuns: numRuns / 4, seed },
+    )
+    expect(reached).toBeGreaterThan(numRuns / 4)
+  })
+
+  test('so does any other spelling that the framework takes for the same', async () => {
+    let reached = 0
+    const spellings = name === 'Hono 4' ? decodedByHono : foldedByExpressAndKoa
+    await fc.assert(
+      fc.asyncProperty(routeLists, valueLists, spellings, fc.nat(), async (routes, values, spelling, at) => {
+        const trial = createTrial(
+          bench,
+          routes,
+          build(routes, policyOf(routes), plainSetup),
+          build(routes, undefined, plainSetup),
+        )
+        for (const route of routes) {
+          const plain = plainPath(route, values)
+          const target = spell(plain, [{ name: spelling, at }])
+          const method = route.methods[0]?.replace('*', 'PUT') as string
+          const read = name === 'Hono 4' ? plain : target
+          const meant = await reach(trial, routes, { method, target, headers: [] }, read)
+          if (meant === route && target !== plain) reached++
+        }
+      }),
+      { numRuns: numRuns / 4, seed },
+    )
+    expect(reached).toBeGreaterThan(numRuns / 8)
+  })
+})
+
+/** Has the owner of the right to it make a request that means some handler; which one. */
+async function reach(
+  trial: Trial,
+  routes: readonly DeclaredRoute[],
+  request: RawRequest,
+  read: string,
+): Promise<DeclaredRoute | undefined> {
+  const meant = await trial.meaningOf(request)
+  if (meant === undefined || isContested(routes, request.method, read, meant)) return undefined
+  const { status, answer } = await trial.call(request, meant)
+  const { method, target } = request
+  expect({ method, target, status, key: answer?.key }).toEqual({
+    method,
+    target,
+    status: 200,
+    key: meant.key,
+  })
+  if (meant.access !== 'public') expect(answer?.grant?.route).toBe(pathOf(meant))
+  return meant
+}
