@@ -147,6 +147,15 @@ describe('the attacks', () => {
     expect(new Set(bodies)).toEqual(new Set(['one {"all":true}']))
   })
 
+  it('count a denial for another reason as a failure: what it hides may be open', async () => {
+    const verifier = createVerifier(policy)
+    const app = async (request: Request) => {
+      const { outcome } = await verifier.verify(request)
+      return outcome === 'allow' ? new Response() : Response.json({ code: 'token_expired' }, { status: 401 })
+    }
+    expect(broken(await issuer.attacks(app, read)).caught).toEqual(['an expired token'])
+  })
+
   it('go under a delegation, where the route needs one', async () => {
     const delegation = issuer.delegate(['planner', 'worker'], { scope: 'orders:read' })
     const routes = { 'GET /orders/:id': { scope: 'orders:read', delegation: { required: true } } }
