@@ -10,6 +10,7 @@ import { onTheTeam } from '../fixtures/demo/attacks/on-the-team.js'
 import { onTheToken } from '../fixtures/demo/attacks/on-the-token.js'
 import { honest } from '../fixtures/demo/honest.js'
 import { play, type Scene } from '../fixtures/demo/scene.js'
+import { throughTheShim } from '../fixtures/demo/shim.js'
 import { formatTable } from '../fixtures/demo/table.js'
 import { teamwork } from '../fixtures/demo/team.js'
 import type { World } from '../fixtures/demo/world.js'
@@ -29,10 +30,20 @@ describe('the demo', () => {
     const [output, errors] = [collect(demo, 'stdout'), collect(demo, 'stderr')]
     const [code] = await once(demo, 'close')
     expect(output(), errors()).toContain('as expected.')
-    const groups = [honest, onTheProof, onTheToken, onTheRights, atTheGrant, teamwork, onTheTeam]
+    const groups = [
+      honest,
+      onTheProof,
+      onTheToken,
+      onTheRights,
+      atTheGrant,
+      teamwork,
+      onTheTeam,
+      throughTheShim,
+    ]
     for (const scene of groups.flat()) {
       const [status, denial] = scene.expected
-      const verdict = denial === undefined ? `allow ${status}` : `deny ${status} ${denial}`
+      const refusal = status === 0 ? 'stop' : `deny ${status}`
+      const verdict = denial === undefined ? `allow ${status}` : `${refusal} ${denial}`
       expect(lineOf(output(), scene), scene.tried).toMatch(new RegExp(`^ok .* {2}${verdict} `))
     }
     expect(errors()).toBe('')
@@ -97,7 +108,10 @@ describe('its table', () => {
     })
     expect(leak).toMatchObject({ right: false, table: expect.stringContaining('yet a handler ran') })
     const broken = await judged({ play: () => Promise.reject(new Error('boom')) })
-    expect(broken).toMatchObject({ right: false, table: expect.stringContaining('!!  something') })
+    expect(broken).toMatchObject({
+      right: false,
+      table: expect.stringMatching(/^!! {2}something .* failed /m),
+    })
   })
 })
 

@@ -22,9 +22,42 @@ describe('borders', () => {
   })
 
   it('keeps frameworks out of the core', () => {
-    const foreign = importsOf('src').filter(({ from }) => !from.startsWith('.') && !from.startsWith('node:'))
+    // The other ends of the wire: a test of its own holds the borders of the agents' side, and the next one theirs.
+    const foreign = importsOf('src').filter(
+      ({ file, from }) =>
+        !/^(agent|testing|oidc-provider)\//.test(file) && !from.startsWith('.') && !from.startsWith('node:'),
+    )
     const names = new Set(foreign.map(({ from }) => from))
     expect([...names].sort()).toEqual(['@opentelemetry/api', 'lru-cache', 'rou3', 'zod'])
+  })
+
+  it('keeps what mints apart from what verifies: a mistake in one is not also in the other', () => {
+    const outside = (folder: string) => {
+      const files = importsOf('src').filter(({ file }) => file.startsWith(folder))
+      expect(files.length).toBeGreaterThan(10)
+      return [...new Set(files.map(({ from }) => from).filter((from) => !/^\.\/|^node:/.test(from)))].sort()
+    }
+    // Types are gone by the time it runs.
+    const types = ['../index.js']
+    expect(outside('testing/')).toEqual(['../agent/definition.js', ...types])
+    const peer = ['oidc-provider', 'oidc-provider/lib/helpers/grants.js']
+    expect(outside('oidc-provider/')).toEqual(['../agent/index.js', 'jose', ...peer])
+    const core = importsOf('src').filter(({ file }) => !/^(agent|testing|oidc-provider)\//.test(file))
+    expect(core.filter(({ from }) => /\/(agent|testing|oidc-provider)\//.test(from))).toEqual([])
+  })
+
+  it('loads oidc-provider when it is asked to, and not when the entry is', () => {
+    const files = readdirSync(join(root, 'src/oidc-provider'))
+    for (const file of files) {
+      const text = readFileSync(join(root, 'src/oidc-provider', file), 'utf8')
+      expect(text, file).not.toMatch(/^import (?!type\b)[^']*from 'oidc-provider/m)
+    }
+  })
+
+  it('runs its testing entry under any runner', () => {
+    for (const { from } of importsOf('src').filter(({ file }) => file.startsWith('testing/'))) {
+      expect(from).not.toMatch(/vitest|jest|node:test/)
+    }
   })
 
   it('keeps every decision out of the adapters', () => {

@@ -1,0 +1,34 @@
+/**
+ * A response's JSON object; undefined where it is none, or longer than `limit` bytes: a server must not be
+ * able to fill the client's memory with an error message.
+ */
+export async function readJson(
+  response: Response,
+  limit: number,
+): Promise<Record<string, unknown> | undefined> {
+  const text = await readText(response, limit)
+  try {
+    const value: unknown = JSON.parse(text ?? '')
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function readText(response: Response, limit: number): Promise<string | undefined> {
+  const reader = response.body?.getReader()
+  if (!reader) return undefined
+  const chunks: Uint8Array<ArrayBuffer>[] = []
+  let length = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return new Blob(chunks).text()
+    length += value.length
+    if (length > limit) {
+      // Not awaited: of a cloned body, it ends only when the other half has been read.
+      reader.cancel().catch(() => {})
+      return undefined
+    }
+    chunks.push(value)
+  }
+}

@@ -1,0 +1,54 @@
+import { sha256, sha256base64url } from './bytes.js'
+import { type AgentDefinition, canonicalAgent } from './definition.js'
+import { AgentIntegrityError } from './errors.js'
+import { text } from './grammar.js'
+
+/**
+ * The agent checksum: `sha256:` and the lower-case hex SHA-256 of the RFC 8785 form of
+ * `{ id, prompt, tools, config }`, tools sorted by name, the prompt's white space normalised.
+ *
+ * @throws TypeError naming the member that is wrong
+ */
+export async function agentChecksum(definition: AgentDefinition): Promise<string> {
+  return checksumOf(canonicalAgent(definition))
+}
+
+/**
+ * The `intent_hash` of a user's request, as it was shown and approved: base64url SHA-256 of its UTF-8 bytes.
+ *
+ * @throws TypeError where it is not a well-formed string
+ */
+export async function intentHash(request: string): Promise<string> {
+  return sha256base64url(text(request, 'request'))
+}
+
+/**
+ * Compares the agent as it is now with its registered checksum, or else with what it was at this call.
+ * The first reading is taken at once, so that no change can slip in before the first request.
+ *
+ * @returns a check that resolves to the checksum, or rejects with AgentIntegrityError
+ */
+export function createIntegrityCheck(agent: AgentDefinition, registered?: string): () => Promise<string> {
+  const { id } = agent
+  const atCreation = canonicalAgent(agent)
+  return async () => {
+    const expected = registered ?? (await checksumOf(atCreation))
+    const actual = await currentChecksum(agent)
+    if (actual !== expected) throw new AgentIntegrityError(id, expected, actual)
+    return actual
+  }
+}
+
+/** A definition that was changed into something with no checksum at all is a changed agent, too. */
+async function currentChecksum(agent: AgentDefinition): Promise<string | undefined> {
+  try {
+    return await agentChecksum(agent)
+  } catch {
+    return undefined
+  }
+}
+
+async function checksumOf(canonical: string): Promise<string> {
+  const hex = Array.from(await sha256(canonical), (byte) => byte.toString(16).padStart(2, '0'))
+  return `sha256:${hex.join('')}`
+}

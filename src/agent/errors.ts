@@ -1,0 +1,104 @@
+import type { DenialCode } from '../denials.js'
+import type { AjwtChallenge } from './challenge.js'
+
+/** The agent is no longer what was registered. Nothing was sent, nothing signed. */
+export class AgentIntegrityError extends Error {
+  override readonly name = 'AgentIntegrityError'
+  readonly agentId: string
+  readonly expected: string
+  /** Absent where the definition has become something that has no checksum. */
+  readonly actual: string | undefined
+
+  constructor(agentId: string, expected: string, actual: string | undefined) {
+    super(`agent ${agentId} has changed: its checksum is not the registered one`)
+    this.agentId = agentId
+    this.expected = expected
+    this.actual = actual
+  }
+}
+
+export interface AgentTokenFailure {
+  error: string
+  description?: string | undefined
+  status?: number | undefined
+}
+
+/**
+ * The authorization server gave no usable token. `error` is its OAuth error (RFC 6749 section 5.2), or
+ * `unreachable` (no answer; `status` is absent) or `invalid_response` (an answer that must not be used).
+ */
+export class AgentTokenError extends Error {
+  override readonly name = 'AgentTokenError'
+  readonly error: string
+  readonly description: string | undefined
+  readonly status: number | undefined
+
+  constructor({ error, description, status }: AgentTokenFailure) {
+    super(`no token: ${error}${description ? `: ${description}` : ''}`)
+    this.error = error
+    this.description = description
+    this.status = status
+  }
+}
+
+/** One of ajwt's denial codes, such as `step_out_of_order`, or one that a later version has added. */
+export type AjwtCode = DenialCode | (string & {})
+
+export interface AjwtDenial {
+  code: AjwtCode
+  status: number
+  error?: string | undefined
+  description: string
+  challenge?: AjwtChallenge | undefined
+  retryAfter?: number | undefined
+}
+
+/** A denial by an API that ajwt protects: no handler ran. */
+export class AjwtDeniedError extends Error {
+  override readonly name = 'AjwtDeniedError'
+  readonly code: AjwtCode
+  readonly status: number
+  /** The OAuth error; absent where the denial has none. */
+  readonly error: string | undefined
+  readonly description: string
+  /** What the API asks for: scopes, a stronger user authentication, where its metadata is. */
+  readonly challenge: AjwtChallenge | undefined
+  /** Seconds, where the API named them (status 503). */
+  readonly retryAfter: number | undefined
+
+  constructor(denial: AjwtDenial) {
+    super(`${denial.status} ${denial.code}: ${denial.description}`)
+    this.code = denial.code
+    this.status = denial.status
+    this.error = denial.error
+    this.description = denial.description
+    this.challenge = denial.challenge
+    this.retryAfter = denial.retryAfter
+  }
+}
+
+export type DelegationFault = Extract<
+  DenialCode,
+  | 'delegation_malformed'
+  | 'delegation_too_deep'
+  | 'delegation_link_broken'
+  | 'delegation_scope_widened'
+  | 'delegation_expired'
+  | 'delegation_context_mismatch'
+  | 'delegation_loop'
+  | 'delegation_signature_invalid'
+>
+
+/**
+ * A delegation that must not be made, accepted or used. `code` is the code with which an API would deny a
+ * token that carried it.
+ */
+export class AgentDelegationError extends Error {
+  override readonly name = 'AgentDelegationError'
+  readonly code: DelegationFault
+
+  constructor(code: DelegationFault, message: string) {
+    super(message)
+    this.code = code
+  }
+}

@@ -1,0 +1,39 @@
+import type { errors } from 'oidc-provider'
+import type * as Grants from 'oidc-provider/lib/helpers/grants.js'
+
+const NEEDED = ['buildTokenResponse', 'checkDpopReplay', 'resolveRequestedResources', 'validateDpop'] as const
+
+/** What the grant uses of oidc-provider beyond the provider that it is given. */
+export type Peer = Pick<typeof Grants, (typeof NEEDED)[number]> & { readonly errors: typeof errors }
+
+interface Modules {
+  readonly main: () => Promise<{ readonly errors?: typeof errors }>
+  readonly helpers: () => Promise<object>
+}
+
+const installed: Modules = {
+  main: () => import('oidc-provider'),
+  helpers: () => import('oidc-provider/lib/helpers/grants.js'),
+}
+
+/**
+ * The helpers that oidc-provider has for grants of others' making are outside its promise of stability: a
+ * release without them must be told as what it is, and at start, not at the first token request.
+ *
+ * @throws Error naming what is missing
+ */
+export async function loadPeer({ main, helpers }: Modules = installed): Promise<Peer> {
+  const { errors } = await main().catch(missing('oidc-provider is not installed'))
+  const grants: Partial<Peer> = await helpers().catch(missing('it has no lib/helpers/grants.js'))
+  const lacks = NEEDED.filter((name) => typeof grants[name] !== 'function')
+  if (lacks.length > 0) missing(`its lib/helpers/grants.js lacks ${lacks.join(', ')}`)()
+  return { ...(grants as Peer), errors: errors as Peer['errors'] }
+}
+
+function missing(what: string) {
+  return (cause?: unknown): never => {
+    throw new Error(`ajwt/oidc-provider needs oidc-provider 9 (9.13 is what it is tested with): ${what}`, {
+      cause,
+    })
+  }
+}

@@ -1,0 +1,69 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { type AgentDefinition, canonicalAgent } from '../agent/definition.js'
+import { type DelegationGrant, delegate, type TestDelegation } from './delegation.js'
+import { generateKey, type TestKey } from './key.js'
+
+/** What an agent is made of, where a policy names its checksum or registration. */
+export interface TestAgentOptions {
+  /** Default: no prompt, no tools. */
+  readonly definition?: Omit<AgentDefinition, 'id'>
+  readonly registrationId?: string
+}
+
+/** A registered agent with a key of its own. */
+export interface TestAgent {
+  readonly id: string
+  /** For `agents[id].checksums` of a policy. */
+  readonly checksum: string
+  /** For `agents[id].registrationIds` of a policy. */
+  readonly registrationId: string
+  /** The thumbprint of its key, as `grant.agent.keyThumbprint` has it. */
+  readonly keyThumbprint: string
+  /** Hands a part of its rights to another agent; `grant.after` is the delegation that this one continues. */
+  delegateTo(to: TestAgent | string, grant: DelegationGrant): TestDelegation
+}
+
+export interface AgentBook {
+  agent(id: string, options?: TestAgentOptions): TestAgent
+  keyOf(agent: TestAgent | string): TestKey
+}
+
+/** The agents of one issuer: an id is the same agent, with the same key, wherever it is named. */
+export function createAgents(audience: string, now: () => number): AgentBook {
+  const agents = new Map<string, { readonly agent: TestAgent; readonly key: TestKey }>()
+
+  function enrol(id: string, { definition, registrationId }: TestAgentOptions = {}) {
+    const key = generateKey()
+    // Throws a TypeError that names the member which has no checksum.
+    const canonical = canonicalAgent({ prompt: '', tools: [], ...definition, id })
+    const agent: TestAgent = Object.freeze({
+      id,
+      checksum: `sha256:${createHash('sha256').update(canonical).digest('hex')}`,
+      registrationId: registrationId ?? `reg-${randomUUID()}`,
+      keyThumbprint: key.thumbprint,
+      delegateTo: (to: TestAgent | string, grant: DelegationGrant) =>
+        delegate({ from: agent, key, to: book.agent(idOf(to)), audience, now: now() }, grant),
+    })
+    const entry = { agent, key }
+    agents.set(id, entry)
+    return entry
+  }
+
+  const book: AgentBook = {
+    agent(id, options) {
+      const known = agents.get(id)
+      // With another key it would be another agent: tokens and delegations made before would be void.
+      if (known && options) throw new TypeError(`agent "${id}" is registered already: options come first`)
+      return (known ?? enrol(id, options)).agent
+    },
+    keyOf(agent) {
+      const id = idOf(agent)
+      return (agents.get(id) ?? enrol(id)).key
+    },
+  }
+  return book
+}
+
+export function idOf(agent: TestAgent | string): string {
+  return typeof agent === 'string' ? agent : agent.id
+}

@@ -1,0 +1,384 @@
+import { createHmac, createPublicKey, type JsonWebKey, randomUUID } from 'node:crypto'
+import type { DenialCode } from '../index.js'
+import type { Attacker, AttackTarget, Forgery } from './attack.js'
+import { type DelegationGrant, delegate, scopeList } from './delegation.js'
+import { generateKey, sequenceHash, signingInput, type TestKey } from './key.js'
+
+interface Attack {
+  readonly name: string
+  readonly expected: readonly [status: number, ...codes: DenialCode[]]
+  /** Absent: it applies to every route. */
+  readonly applies?: (target: AttackTarget) => boolean
+  readonly forge: (attacker: Attacker) => Forgery | Promise<Forgery>
+}
+
+const DAY = 86_400
+const SOMEBODY = 'ajwt-test-somebody-else'
+
+/** A token with these claims otherwise, and a good proof. */
+const tokenWith =
+  (change: (claims: Record<string, unknown>, now: number) => object, header?: object) =>
+  (attacker: Attacker) =>
+    attacker.carry(attacker.token({ ...change(attacker.claims(), attacker.mint.seconds()) }, { ...header }))
+
+/** A good token, and a proof that is otherwise. */
+const proofWith =
+  (change: (attacker: Attacker) => Parameters<Attacker['proof']>[1]) => (attacker: Attacker) => {
+    const token = attacker.token()
+    return attacker.carry(token, attacker.proof(token, change(attacker)))
+  }
+
+const intentWith = (change: object) =>
+  tokenWith((claims) => ({ intent: { ...(claims.intent as object), ...change } }))
+
+const onCredentials: readonly Attack[] = [
+  {
+    name: 'no credentials',
+    expected: [401, 'credentials_missing'],
+    forge: () => ({ headers: [] }),
+  },
+  {
+    name: 'a stolen token, sent as Bearer',
+    expected: [401, 'proof_required'],
+    forge: (attacker) => ({ headers: [['authorization', `Bearer ${attacker.token()}`]] }),
+  },
+  {
+    name: 'a stolen token without a proof',
+    expected: [401, 'proof_missing'],
+    forge: (attacker) => ({ headers: [['authorization', `DPoP ${attacker.token()}`]] }),
+  },
+  {
+    name: 'a second token in the query',
+    expected: [400, 'credentials_ambiguous'],
+    forge: (attacker) => {
+      const query = `${attacker.path.includes('?') ? '&' : '?'}access_token=${attacker.token()}`
+      return { ...attacker.carry(attacker.token()), path: attacker.path + query }
+    },
+  },
+]
+
+const onTheToken: readonly Attack[] = [
+  {
+    name: 'a token that nobody signed (alg none)',
+    expected: [401, 'algorithm_not_allowed'],
+    forge: (attacker) =>
+      attacker.carry(`${signingInput({ typ: 'at+jwt', alg: 'none' }, attacker.claims())}.`),
+  },
+  {
+    name: "a token signed with HMAC, under the issuer's public key",
+    expected: [401, 'algorithm_not_allowed'],
+    forge: (attacker) => {
+      const { key, kid } = attacker.mint
+      const input = signingInput({ typ: 'at+jwt', alg: 'HS256', kid }, attacker.claims())
+      return attacker.carry(`${input}.${createHmac('sha256', pem(key)).update(input).digest('base64url')}`)
+    },
+  },
+  {
+    name: "a token signed with another key under the issuer's kid",
+    expected: [401, 'signature_invalid'],
+    forge: (attacker) => attacker.carry(attacker.mint.sign(attacker.claims(), {}, generateKey())),
+  },
+  {
+    name: 'a token signed with a key that it brings along',
+    expected: [401, 'key_not_found'],
+    forge: (attacker) => {
+      const key = generateKey()
+      return attacker.carry(
+        attacker.mint.sign(attacker.claims(), { kid: 'brought-along', jwk: key.jwk }, key),
+      )
+    },
+  },
+  {
+    name: 'a token altered after it was signed',
+    expected: [401, 'signature_invalid'],
+    forge: (attacker) => attacker.carry(altered(attacker.token(), { scope: 'admin' })),
+  },
+  {
+    name: 'a JWT of another kind, under the right key',
+    expected: [401, 'token_type_not_allowed'],
+    forge: tokenWith(() => ({}), { typ: 'logout+jwt' }),
+  },
+  {
+    name: "another issuer's token",
+    expected: [401, 'issuer_not_trusted'],
+    forge: tokenWith(() => ({ iss: 'https://somebody-else.test' })),
+  },
+  {
+    name: 'a token for another API',
+    expected: [401, 'audience_mismatch'],
+    forge: tokenWith(() => ({ aud: 'https://somebody-else.test' })),
+  },
+  {
+    name: 'an expired token',
+    expected: [401, 'token_expired'],
+    forge: tokenWith((_, now) => ({ iat: now - DAY - 60, exp: now - DAY })),
+  },
+  {
+    name: 'a token from the future',
+    expected: [401, 'token_not_yet_valid'],
+    forge: tokenWith((_, now) => ({ iat: now + DAY, exp: now + DAY + 60 })),
+  },
+  {
+    name: 'a token that lives for a year',
+    expected: [401, 'token_lifetime_exceeded'],
+    forge: tokenWith((_, now) => ({ exp: now + 365 * DAY })),
+  },
+  {
+    name: 'a token that is bound to no key',
+    expected: [401, 'claims_invalid'],
+    forge: tokenWith(() => ({ cnf: undefined })),
+  },
+  {
+    name: 'a token without an intent',
+    expected: [401, 'claims_invalid'],
+    forge: tokenWith(() => ({ intent: undefined })),
+  },
+  {
+    name: 'a token whose intent is for another agent',
+    expected: [401, 'claims_invalid'],
+    forge: intentWith({ executed_by: SOMEBODY }),
+  },
+]
+
+const onTheProof: readonly Attack[] = [
+  {
+    name: "a proof with a thief's key",
+    expected: [401, 'proof_key_mismatch'],
+    forge: proofWith(() => ({ key: generateKey() })),
+  },
+  {
+    name: 'a proof for another method',
+    expected: [401, 'proof_method_mismatch'],
+    forge: proofWith(({ method }) => ({ method: method === 'PUT' ? 'PATCH' : 'PUT' })),
+  },
+  {
+    name: 'a proof for another URL',
+    expected: [401, 'proof_uri_mismatch'],
+    forge: proofWith(({ url }) => ({ url: `${url.split(/[?#]/, 1)[0]}/elsewhere` })),
+  },
+  {
+    name: 'a proof of yesterday',
+    expected: [401, 'proof_stale'],
+    forge: proofWith(({ mint }) => ({ claims: { iat: mint.seconds() - DAY } })),
+  },
+  {
+    name: 'a proof of tomorrow',
+    expected: [401, 'proof_stale'],
+    forge: proofWith(({ mint }) => ({ claims: { iat: mint.seconds() + DAY } })),
+  },
+  {
+    name: 'a proof for another token',
+    expected: [401, 'proof_token_mismatch'],
+    forge: (attacker) => attacker.carry(attacker.token(), attacker.proof(attacker.token())),
+  },
+  {
+    name: 'a proof for no token at all',
+    expected: [401, 'proof_malformed'],
+    forge: proofWith(() => ({ claims: { ath: undefined } })),
+  },
+  {
+    name: 'a proof altered after it was signed',
+    expected: [401, 'proof_signature_invalid'],
+    forge: (attacker) => {
+      const token = attacker.token()
+      return attacker.carry(token, altered(attacker.proof(token), { jti: randomUUID() }))
+    },
+  },
+  {
+    name: 'a proof with HMAC',
+    expected: [401, 'proof_algorithm_not_allowed'],
+    forge: proofWith(() => ({ header: { alg: 'HS256' } })),
+  },
+  {
+    name: 'two proofs',
+    expected: [401, 'proof_malformed'],
+    forge: (attacker) => {
+      const token = attacker.token()
+      const { headers } = attacker.carry(token)
+      return { headers: [...headers, ['dpop', attacker.proof(token)]] }
+    },
+  },
+  {
+    name: 'a proof and its token, used again',
+    expected: [401, 'proof_replayed'],
+    forge: async (attacker) => {
+      const honest = attacker.carry(attacker.token())
+      await attacker.send(honest)
+      return honest
+    },
+  },
+]
+
+/** A token on somebody's behalf, with a chain of one hop that is as it should be but for the change. */
+const delegated =
+  (
+    change: (attacker: Attacker) => {
+      readonly from?: string
+      readonly key?: TestKey
+      readonly grant?: Partial<DelegationGrant>
+      readonly rewrite?: (assertion: string) => string
+      readonly scope?: string
+    },
+  ) =>
+  (attacker: Attacker) => {
+    const { mint, target } = attacker
+    const { from: id = SOMEBODY, key, grant, rewrite = (same) => same, scope } = change(attacker)
+    const honest = attacker.claims()
+    const { workflow_id, intent_hash } = honest.intent as { workflow_id?: string; intent_hash?: string }
+    const from = mint.agents.agent(id)
+    const to = mint.executor(target)
+    const chain = delegate(
+      {
+        from,
+        key: key ?? mint.agents.keyOf(from),
+        to,
+        audience: honest.aud as string,
+        now: mint.seconds() * 1000,
+      },
+      {
+        scope: String(honest.scope),
+        ...(workflow_id !== undefined && { workflow: workflow_id }),
+        ...(intent_hash !== undefined && { hash: intent_hash }),
+        ...grant,
+      },
+    )
+    const intent = {
+      ...(honest.intent as object),
+      initiated_by: from.id,
+      initiator_jkt: from.keyThumbprint,
+      delegation: chain.assertions.map(rewrite),
+      delegation_chain: sequenceHash(chain.agents),
+    }
+    return attacker.carry(attacker.token({ intent, ...(scope !== undefined && { scope }) }))
+  }
+
+const onTheDelegation: readonly Attack[] = [
+  {
+    name: "a delegation that a stranger signed in the delegator's name",
+    expected: [401, 'delegation_link_broken'],
+    forge: delegated(() => ({ key: generateKey() })),
+  },
+  {
+    name: 'a delegation that was made to another agent',
+    expected: [401, 'delegation_link_broken'],
+    forge: delegated(() => ({ grant: { claims: { sub: 'ajwt-test-third' } } })),
+  },
+  {
+    name: 'a delegation that was made to another key',
+    expected: [401, 'delegation_link_broken'],
+    forge: delegated(() => ({ grant: { claims: { cnf: { jkt: generateKey().thumbprint } } } })),
+  },
+  {
+    name: 'a delegation altered after it was signed',
+    expected: [401, 'delegation_signature_invalid'],
+    forge: delegated(() => ({ rewrite: (assertion) => altered(assertion, { jti: randomUUID() }) })),
+  },
+  {
+    name: 'a token with more scope than was delegated',
+    expected: [401, 'delegation_scope_widened'],
+    forge: delegated((attacker) => ({ scope: `${attacker.claims().scope} ajwt-test:more`.trim() })),
+  },
+  {
+    name: 'a delegation that has expired',
+    expected: [401, 'delegation_expired'],
+    forge: delegated(({ mint }) => ({
+      grant: { claims: { iat: mint.seconds() - DAY, exp: mint.seconds() - DAY + 60 } },
+    })),
+  },
+  {
+    name: 'a delegation for another API',
+    expected: [401, 'delegation_context_mismatch'],
+    forge: delegated(() => ({ grant: { audience: 'https://somebody-else.test' } })),
+  },
+  {
+    name: 'a delegation for another workflow',
+    expected: [401, 'delegation_context_mismatch'],
+    forge: delegated(() => ({ grant: { workflow: 'ajwt-test-other' } })),
+  },
+  {
+    name: 'a delegation of an agent to itself',
+    expected: [401, 'delegation_loop'],
+    forge: delegated(({ mint, target }) => ({ from: mint.executor(target).id })),
+  },
+  {
+    name: 'a delegation that nobody signed',
+    expected: [403, 'delegation_not_allowed', 'delegation_required'],
+    forge: (attacker) => {
+      const ids = [SOMEBODY, attacker.mint.executor(attacker.target).id]
+      const change = { delegation: undefined, initiator_jkt: undefined, initiated_by: SOMEBODY }
+      return intentWith({ ...change, delegation_chain: sequenceHash(ids) })(attacker)
+    },
+  },
+]
+
+const onTheRoute: readonly Attack[] = [
+  {
+    name: 'a token without the scope',
+    expected: [403, 'scope_insufficient'],
+    applies: ({ scope, delegation }) => scopeList(scope ?? delegation?.scope ?? []).length > 0,
+    forge: tokenWith(() => ({ scope: '' })),
+  },
+  {
+    name: 'a token for another workflow',
+    expected: [403, 'workflow_not_allowed'],
+    // In a chain each assertion names the workflow: the delegation would be refused first.
+    applies: ({ intent, delegation }) => intent?.workflow !== undefined && delegation === undefined,
+    forge: intentWith({ workflow_id: 'ajwt-test-other' }),
+  },
+  {
+    name: 'a token for another step',
+    expected: [403, 'step_not_allowed'],
+    applies: ({ intent }) => intent?.step !== undefined,
+    forge: intentWith({ workflow_step: 'ajwt-test-other' }),
+  },
+  {
+    name: 'a token for a step whose predecessors were left out',
+    expected: [403, 'step_out_of_order'],
+    applies: ({ intent }) => (intent?.completedSteps ?? []).length > 0,
+    forge: intentWith({ step_sequence_hash: sequenceHash([]) }),
+  },
+  {
+    name: 'a token that nobody was authenticated for',
+    expected: [401, 'user_authentication_required'],
+    applies: ({ user }) => user !== undefined,
+    forge: tokenWith(() => ({ acr: undefined, amr: undefined, auth_time: undefined })),
+  },
+  {
+    name: 'the path with two slashes',
+    expected: [403, 'route_not_declared'],
+    forge: (attacker) => {
+      const path = `/${attacker.path}`
+      const token = attacker.token()
+      return { ...attacker.carry(token, attacker.proof(token, { url: attacker.mint.urlOf(path) })), path }
+    },
+  },
+  {
+    name: 'another method in a header',
+    expected: [403, 'route_not_declared'],
+    forge: (attacker) => {
+      const override = attacker.method === 'DELETE' ? 'PATCH' : 'DELETE'
+      const { headers } = attacker.carry(attacker.token())
+      return { headers: [...headers, ['x-http-method-override', override]] }
+    },
+  },
+]
+
+/** In the order in which a request is checked. */
+export const corpus: readonly Attack[] = [
+  ...onCredentials,
+  ...onTheToken,
+  ...onTheProof,
+  ...onTheDelegation,
+  ...onTheRoute,
+]
+
+/** The same header and signature over other claims. */
+function altered(jws: string, change: object): string {
+  const [header, payload = '', signature] = jws.split('.')
+  const claims = { ...JSON.parse(Buffer.from(payload, 'base64url').toString()), ...change }
+  return [header, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.')
+}
+
+function pem({ jwk }: { readonly jwk: JsonWebKey }): string {
+  return createPublicKey({ key: { ...jwk }, format: 'jwk' }).export({ type: 'spki', format: 'pem' }) as string
+}

@@ -1,0 +1,5 @@
+export type { TestAgent, TestAgentOptions } from './agent.js'
+export type { AttackRow, AttackTarget, TestApp } from './attack.js'
+export type { DelegationGrant, TestDelegation } from './delegation.js'
+export { createTestIssuer, type TestIssuer, type TestIssuerOptions } from './issuer.js'
+export type { TestCall, TestHeaders, TestIntent, TokenClaims } from './mint.js'

@@ -1,0 +1,53 @@
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type JsonWebKey,
+  type KeyObject,
+  sign,
+} from 'node:crypto'
+
+// node:crypto rather than Web Crypto: it signs at once, so that `headers()` fits into a call without `await`.
+
+/** An ES256 key pair, and the names that it goes by. */
+export interface TestKey {
+  readonly privateKey: KeyObject
+  /** The required public members only. */
+  readonly jwk: JsonWebKey
+  /** RFC 7638 thumbprint, base64url SHA-256. */
+  readonly thumbprint: string
+}
+
+export function generateKey(): TestKey {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { crv, kty, x, y } = createPublicKey(privateKey).export({ format: 'jwk' })
+  // RFC 7638 section 3.2: the required members in the order of their names.
+  return {
+    privateKey,
+    jwk: { kty, crv, x, y } as JsonWebKey,
+    thumbprint: sha256(JSON.stringify({ crv, kty, x, y })),
+  }
+}
+
+/** Base64url SHA-256 of a text. */
+export function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
+
+/** The hash of draft-goswami-agentic-jwt-00: 16 hex digits of SHA-256 over ids joined by `|`. */
+export function sequenceHash(ids: readonly string[]): string {
+  return createHash('sha256').update(ids.join('|')).digest('hex').slice(0, 16)
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+/** A compact JWS with ES256; members that are undefined are left out. */
+export function signJws(header: Members, payload: Members, key: TestKey): string {
+  const input = signingInput({ alg: 'ES256', ...header }, payload)
+  const options = { key: key.privateKey, dsaEncoding: 'ieee-p1363' } as const
+  return `${input}.${sign('sha256', Buffer.from(input), options).toString('base64url')}`
+}
+
+export function signingInput(header: Members, payload: Members): string {
+  return [header, payload].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+}

@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest'
+import { loadPeer } from '../../src/oidc-provider/peer.js'
+
+const main = () => import('oidc-provider')
+const helpers = () => import('oidc-provider/lib/helpers/grants.js')
+const absent = () => Promise.reject(new Error('ERR_MODULE_NOT_FOUND'))
+
+describe('the installed oidc-provider', () => {
+  it('has what the grant needs', async () => {
+    expect(Object.keys(await loadPeer())).toContain('validateDpop')
+  })
+
+  it('is told to be missing, or to be the wrong one, in so many words', async () => {
+    const needs = /^ajwt\/oidc-provider needs oidc-provider 9 .*: /
+    const failures: [Parameters<typeof loadPeer>[0], string][] = [
+      [{ main: absent, helpers }, 'oidc-provider is not installed'],
+      [{ main, helpers: absent }, 'it has no lib/helpers/grants.js'],
+      [
+        { main, helpers: async () => ({ ...(await helpers()), validateDpop: undefined }) },
+        'its lib/helpers/grants.js lacks validateDpop',
+      ],
+    ]
+    for (const [modules, what] of failures) {
+      const failure = await loadPeer(modules).then(
+        () => '',
+        (error: Error) => error.message,
+      )
+      expect(failure).toMatch(needs)
+      expect(failure).toContain(what)
+    }
+  })
+})
