@@ -33,6 +33,10 @@ describe('a policy is plain data, and what is not is refused where it stands', (
     ['a URL', new URL('https://orders.example.com')],
     ['a Date', new Date(0)],
     ['an object that inherits its condition', Object.create({ scope: 'admin' })],
+    [
+      'one that inherits it from what inherits nothing',
+      Object.create(Object.assign(Object.create(null), { scope: 'admin' })),
+    ],
   ]
 
   test.each(rules)('%s for a rule', (_, rule) => {

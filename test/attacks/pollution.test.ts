@@ -1,7 +1,15 @@
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
-import { bare, createKit, type WireRequest } from '../../fixtures/kit.js'
+import {
+  bare,
+  createKit,
+  ISSUER,
+  issuerJwks,
+  issuerKeys,
+  published,
+  type WireRequest,
+} from '../../fixtures/kit.js'
 import { ajwt } from '../../middleware/hono.js'
 import { createVerifier, type Decision, type VerifyRequest } from '../../src/index.js'
 
@@ -51,12 +59,16 @@ test.each(words)('Object.prototype.%s changes no decision', async (name, value) 
   closed.close()
   const token = kit.token()
   const narrow = kit.token({ claims: { scope: '' } })
+  const elsewhere = kit.token({
+    claims: { scope: 'orders:refund', intent: kit.intent({ workflow_id: 'return' }) },
+  })
   const requests = () => [
     asRequest(bare('GET', '/orders/42')),
     asRequest(bare('POST', '/nowhere')),
     asRequest(bare('GET', '/health')),
     asRequest(kit.call({ token })),
     asRequest(kit.call({ token: narrow })),
+    asRequest(kit.call({ token: elsewhere, method: 'POST', path: '/orders/42/refund' })),
     asRequest(kit.call({ token, path: '/agents/me' })),
     { ...asRequest(bare('GET', '/orders;x/%25zz')), routing: { ...routing, path: '/orders;x/%25zz' } },
     { ...asRequest(bare('POST', '/health')), routing: { ...routing, method: 'POST' } },
@@ -93,4 +105,31 @@ test('a method on Object.prototype does not stand in for the method of a Hono re
   const request = new Request('http://localhost/x', { method: 'POST' })
   const { status } = await whilePolluted('method', 'GET', async () => app.fetch(request))
   expect([status, runs]).toEqual([401, 0])
+})
+
+// Whatever a verifier is made of must be its own: a default that inherits is anybody's.
+test.each([
+  ['jwks', { keys: [published(issuerKeys.stranger)] }],
+  ['jwksUri', 'https://evil.example.com/jwks'],
+  ['profile', 'oauth'],
+  ['anonymous', true],
+  ['mode', 'observe'],
+])('Object.prototype.%s, there when the verifier is made, changes no decision', async (name, value) => {
+  const fetch = async (url: unknown) =>
+    String(url) === `${ISSUER}/jwks`
+      ? Response.json(issuerJwks())
+      : Response.json({ issuer: ISSUER, jwks_uri: `${ISSUER}/jwks` })
+  const policy = { ...defaultPolicy(), issuer: ISSUER }
+  const verifier = await whilePolluted(name, value, async () =>
+    createVerifier(policy, { now: () => kit.now, fetch }),
+  )
+  const code = async (request: WireRequest) => {
+    const decision = await verifier.verify(asRequest(request))
+    return 'code' in decision ? [decision.outcome, decision.code] : decision.outcome
+  }
+  expect(await code(kit.call())).toBe('allow')
+  expect(await code(kit.call({ token: { key: issuerKeys.stranger } }))).toEqual(['deny', 'key_not_found'])
+  const ordinary = { claims: { intent: undefined, agent_proof: undefined } }
+  expect(await code(kit.call({ token: ordinary }))).toEqual(['deny', 'claims_invalid'])
+  expect(await code(bare('GET', '/me'))).toEqual(['deny', 'credentials_missing'])
 })

@@ -1,12 +1,14 @@
+import { type ClientHttp2Session, connect, createServer } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import KoaRouter from '@koa/router'
 import express, { type Router } from 'express'
 import express4 from 'express4'
 import { Hono } from 'hono'
 import Koa from 'koa'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
-import { bare, createKit } from '../../fixtures/kit.js'
+import { bare, createKit, type WireRequest } from '../../fixtures/kit.js'
 import * as forExpress from '../../middleware/express.js'
 import * as forHono from '../../middleware/hono.js'
 import * as forKoa from '../../middleware/koa.js'
@@ -204,3 +206,70 @@ test.each(['authenticate', 'public'] as const)(
     expect(await ask(app, bare('GET', '/orders;x/%25zz'))).toMatchObject(refused)
   },
 )
+
+test('@koa/router looks its handler up by newRouterPath, where that is set: so does the middleware', async () => {
+  function build(guard: Policy | undefined) {
+    const app = new Koa()
+    app.use((ctx, next) => {
+      Object.assign(ctx, { newRouterPath: ctx.path.replace(/^\/v1/, '') })
+      return next()
+    })
+    if (guard !== undefined) app.use(forKoa.ajwt(guard))
+    const router = new KoaRouter()
+    for (const [path, name] of [
+      ['/admin', 'guarded'],
+      ['/health', 'open'],
+    ] as const) {
+      router.get(path, (ctx) => {
+        ctx.body = name
+      })
+    }
+    app.use(router.routes() as unknown as Koa.Middleware)
+    return app.callback()
+  }
+  expect(await ask(build(undefined), bare('GET', '/v1/admin'))).toMatchObject({ says: 'guarded' })
+  const app = build(policy({ 'GET /admin': guarded, 'GET /health': 'public', 'GET /v1/*': 'public' }))
+  expect(await ask(app, bare('GET', '/v1/admin'))).toMatchObject(refused)
+  expect(await ask(app, bare('GET', '/v1/health'))).toMatchObject({ status: 200, says: 'open' })
+})
+
+describe('Koa over HTTP/2, whose requests have no headersDistinct', () => {
+  const kit = createKit()
+  const app = new Koa()
+  const routes = {
+    'POST /x': 'public',
+    'DELETE /x': guarded,
+    'GET /feed': { anonymous: true },
+    'GET /me': 'authenticated',
+  } as const
+  app.use(forKoa.ajwt(policy(routes), { now: () => kit.now }))
+  app.use((ctx) => {
+    ctx.body = ctx.get('x-http-method-override') || 'handler'
+  })
+  const server = createServer(app.callback())
+  let client: ClientHttp2Session
+
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  })
+  afterAll(() => {
+    client.destroy()
+    server.close()
+  })
+
+  async function statusOf({ method, url, headers }: WireRequest): Promise<unknown> {
+    const stream = client.request({ ':method': method, ':path': url, ...Object.fromEntries(headers) })
+    const status = new Promise((resolve) => stream.on('response', (fields) => resolve(fields[':status'])))
+    stream.resume().end()
+    return status
+  }
+
+  test('credentials and overrides are seen', async () => {
+    expect(await statusOf(bare('GET', '/feed'))).toBe(200)
+    expect(await statusOf(bare('GET', '/feed', [['authorization', 'DPoP garbage']]))).toBe(401)
+    expect(await statusOf(kit.call({ path: '/me' }))).toBe(200)
+    expect(await statusOf(bare('POST', '/x'))).toBe(200)
+    expect(await statusOf(bare('POST', '/x', [['x-http-method-override', 'DELETE']]))).toBe(401)
+  })
+})

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { oauthIssuer } from '../../fixtures/conformance/policy.js'
 import {
   AUDIENCE,
   agentKeys,
@@ -175,6 +176,22 @@ describe('the clock is read anew after whatever was waited for', () => {
       return publish()
     }
     expect(await remote({ fetch }).outcome(kit.call())).toBe('token_expired')
+  })
+
+  test('a token that ended while the replay store was asked', async () => {
+    const slow = { replayStore: { remember: taking(300, true) } }
+    expect(await verifierFor(kit, {}, slow).outcome(kit.call())).toBe('token_expired')
+  })
+
+  test('a token without a proof that ended while revocations were asked for', async () => {
+    const policy = { issuer: oauthIssuer(), proof: { required: false } }
+    const ask = (seconds: number) => {
+      const options = { revocations: { isRevoked: taking(seconds, false) } }
+      const token = { claims: { cnf: undefined } }
+      return verifierFor(kit, policy, options).outcome(kit.call({ scheme: 'Bearer', token, proof: null }))
+    }
+    expect(await ask(0)).toBe('allow')
+    expect(await ask(300)).toBe('token_expired')
   })
 
   test('a proof that got old while revocations were asked for', async () => {
