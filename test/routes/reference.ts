@@ -123,22 +123,31 @@ function asksNoMore(route: DeclaredRoute, other: DeclaredRoute): boolean {
   return route.access === 'authenticated' && other.access !== 'public'
 }
 
+export const asExpress: Semantics = { caseSensitive: false, strict: false, emptyRest: false }
+export const asHono: Semantics = { caseSensitive: true, strict: true, emptyRest: true }
+
 /**
- * Whether a request may be refused although the app has a handler for it: some setting of a router, of letter
- * case or of slashes, would make a handler run that asks for more.
+ * Whether a request that means this route has to be taken for it. It may be refused where it is not spelled as the
+ * key of the closest route, and some setting of some router, of letter case or of slashes, would make a handler run
+ * that asks for more.
  */
-export function isContested(
+export function isSettled(
   routes: readonly DeclaredRoute[],
   method: string,
   path: string,
   route: DeclaredRoute,
+  semantics: Semantics,
 ): boolean {
-  return [true, false].some((caseSensitive) =>
-    [true, false].some((strict) =>
-      [path.endsWith('/'), false].some((emptyRest) => {
-        const found = findReference(routes, method, path, { caseSensitive, strict, emptyRest })
-        return found !== undefined && !asksNoMore(found, route)
-      }),
-    ),
-  )
+  if (findReference(routes, method, path, semantics) !== route) return false
+  const closest = findReference(routes, method, path, {
+    caseSensitive: false,
+    strict: false,
+    emptyRest: semantics.emptyRest || path.endsWith('/'),
+  })
+  if (closest === route && matches(route, path, { ...semantics, caseSensitive: true, strict: true }))
+    return true
+  const forgiving = { caseSensitive: false, strict: false, emptyRest: true }
+  return routes
+    .filter((other) => methodRank(other, method) !== undefined && matches(other, path, forgiving))
+    .every((other) => asksNoMore(other, route))
 }
