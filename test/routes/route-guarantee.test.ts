@@ -17,7 +17,7 @@ import type { RawRequest } from './wire.js'
 
 // A failure prints its seed: ROUTE_SEED=... runs the same again, and ROUTE_RUNS=... runs more.
 const seed = Number(process.env.ROUTE_SEED ?? Date.now() % 0x7fffffff)
-const numRuns = Number(process.env.ROUTE_RUNS ?? 40)
+const numRuns = Number(process.env.ROUTE_RUNS ?? 120)
 
 const valueLists = fc.array(fc.constantFrom(...honestValues), { minLength: 3, maxLength: 3 })
 
