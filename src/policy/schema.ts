@@ -86,7 +86,8 @@ export const ruleSchema = z.strictObject({
     .strictObject({
       acr: nonEmpty(acrValue, 'acr value').optional(),
       amr: nonEmpty(z.string().min(1), 'amr value').optional(),
-      maxAge: seconds(0, 31_536_000).optional(),
+      // Goes out as max_age, which is a whole number (RFC 9470 section 3).
+      maxAge: z.int().min(0).max(31_536_000).optional(),
     })
     .refine((user) => Object.keys(user).length > 0, 'must hold at least one condition')
     .optional(),

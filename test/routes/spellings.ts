@@ -95,18 +95,7 @@ export const routeLists: fc.Arbitrary<readonly DeclaredRoute[]> = fc
   })
 
 /** What stands for a parameter, or for one segment of a `*`, in an honest request. */
-export const honestValues = [
-  'x1',
-  'a%20b',
-  'caf%C3%A9',
-  'x%2Fy',
-  '42',
-  'a+b',
-  '%C2%A0',
-  'a:b',
-  'x%25y',
-  '%41',
-]
+export const honestValues = ['x1', 'a%20b', 'caf%C3%A9', 'x%2Fy', '42', 'a+b', '%C2%A0', 'a:b', 'x%25y']
 
 /** The path of a request that means this route, in the spelling of the policy. */
 export function plainPath(route: DeclaredRoute, values: readonly string[]): string {

@@ -1,0 +1,3 @@
+import { testColumn } from './column.js'
+
+testColumn('koa2')
