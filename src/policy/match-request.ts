@@ -127,5 +127,6 @@ function decodeAsHono(path: string): string {
 
 /** Whether an undeclared path could be another spelling of a declared one: then `unmatched` does not apply. */
 function mayBeDeclared(policy: CompiledPolicy, method: string, path: string): boolean {
-  return policy.routes.findAll(method, mostForgivingReading(path), loose).length > 0
+  const readings = [path, mostForgivingReading(path)]
+  return readings.some((reading) => policy.routes.findAll(method, reading, loose).length > 0)
 }

@@ -150,6 +150,14 @@ describe('a request of which only method and URL are known', () => {
     })
   })
 
+  test('nor is an encoded letter anybody’s that leads to two handlers', async () => {
+    const two = verifierOf({ 'GET /orders/:id': scoped, 'GET /:kind/:id': 'public' })
+    expect(await askWithToken(two, 'GET', '/%6frders/1')).toMatchObject({ code: 'route_not_declared' })
+    expect(routeOf(await askWithToken(two, 'GET', '/%6frders/1', asExpress))).toBe('/:kind/:id')
+    const decoded = { ...asHono, path: '/orders/1', decoded: true }
+    expect(routeOf(await askWithToken(two, 'GET', '/%6frders/1', decoded))).toBe('/orders/:id')
+  })
+
   test('what a rewrite before has made of the path is held to the same', async () => {
     const rewritten = ['//orders/1', '/orders//1', '/./orders/1', '/orders/..', '/orders/1\0', 'orders/1', '']
     for (const path of rewritten) {
@@ -366,6 +374,10 @@ describe('a path in other letter case, or with another end, than the key has', (
     [{ 'GET /a/files/*': more, 'GET /a/:id': less }, asExpress, '/a/files/', undefined],
     [{ 'GET /a/files/*': more, 'GET /a/:id/': less }, asExpress, '/a/files/', undefined],
     [{ 'GET /a/files/*': more, 'GET /a/:id': less }, asExpress, '/a/files', '/a/:id'],
+    // Nothing is `unmatched` that some router takes for a route, however its parameters are read.
+    [{ 'GET /:x/admin': more }, sensitive, '/x/ADMIN', undefined],
+    [{ 'GET /:x/admin': more }, sensitive, '/x%2Fy/ADMIN', undefined],
+    [{ 'GET /:x/admin': more }, strict, '/x%2Fy/admin/', undefined],
     // Two rules of which neither implies the other.
     [{ 'GET /a': { scope: 'one' }, 'GET /:x': { scope: 'other' } }, asExpress, '/A', undefined],
     [{ 'GET /a': { ...more, anonymous: true }, 'GET /:x': less }, asExpress, '/A', undefined],
@@ -381,7 +393,10 @@ describe('a path in other letter case, or with another end, than the key has', (
     [{ 'GET /': less, 'GET /*': more }, asExpress, '/', '/'],
   ]
   test.each(rows)('%j, %o, %s: %s', async (routes, routing, path, expected) => {
-    expect(routeOf(await askWithToken(verifierOf(routes), 'GET', path, routing))).toBe(expected)
+    const verifier = verifierOf(routes, { unmatched: 'public' })
+    const decision = await askWithToken(verifier, 'GET', path, routing)
+    expect(routeOf(decision)).toBe(expected)
+    if (expected === undefined) expect(decision).toMatchObject({ code: 'route_not_declared' })
   })
 })
 

@@ -13,7 +13,7 @@ import * as forExpress from '../../middleware/express.js'
 import * as forHono from '../../middleware/hono.js'
 import * as forKoa from '../../middleware/koa.js'
 import { createVerifier, type Verifier } from '../../src/index.js'
-import { registerExpress, registerHono, registerKoa } from './apps.js'
+import { answerField, fromField, registerExpress, registerHono, registerKoa } from './apps.js'
 import { asExpress, asHono, type DeclaredRoute, declare, isSettled } from './reference.js'
 import { requestLists, toRequest } from './scenarios.js'
 import { honestValues, plainPath, routeLists } from './spellings.js'
@@ -354,6 +354,55 @@ function placeRoutes(
       ),
   }
 }
+
+describe('a path that the app rewrites before ajwt is the rewritten one', () => {
+  const old = declare(['GET'], ['old', ':id'], 'public')
+  const moved = declare(['GET'], ['new', ':id'], { scope: 'new' })
+  const routes = [old, moved]
+
+  test.each([
+    ['Express 5', express, '*rest'],
+    ['Express 4', express4, '*'],
+  ] as const)('%s', async (_name, framework, rest) => {
+    const app = framework()
+    app.use((req, _res, next) => {
+      req.url = req.url.replace('/old/', '/new/')
+      next()
+    })
+    app.use(forExpress.ajwt(policyOf(routes)))
+    registerExpress(app, rest, routes)
+    await tryRewritten(app)
+  })
+
+  test.each([
+    ['Koa 3', Koa],
+    ['Koa 2', Koa2],
+  ] as const)('%s', async (_name, framework) => {
+    const app = new framework()
+    app.use((ctx, next) => {
+      ctx.path = ctx.path.replace('/old/', '/new/')
+      return next()
+    })
+    app.use(forKoa.ajwt(policyOf(routes)) as Koa.Middleware)
+    const router = new KoaRouter()
+    registerKoa(router, routes)
+    app.use(router.routes() as unknown as Koa.Middleware)
+    await tryRewritten(app.callback())
+  })
+
+  async function tryRewritten(app: RequestListener): Promise<void> {
+    const wire = await openWire()
+    wire.serve(app)
+    const request = { method: 'GET', target: '/old/1', headers: [] }
+    expect((await wire.send(request)).status).toBe(401)
+    const response = await wire.send({ ...request, headers: await fieldsOf(new Set(['new'])) })
+    expect(fromField(response.headers.get(answerField))).toMatchObject({
+      key: moved.key,
+      grant: { route: '/new/:id', params: { id: '1' } },
+    })
+    await wire.close()
+  }
+})
 
 test.each([Koa, Koa2])(
   'where a router of Koa passes its own middleware by, requireIntent lets nobody in',

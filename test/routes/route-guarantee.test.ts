@@ -1,7 +1,15 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { builders, plainSetup } from './apps.js'
-import { asExpress, asHono, type DeclaredRoute, isSettled, pathOf, type Semantics } from './reference.js'
+import {
+  asExpress,
+  asHono,
+  type DeclaredRoute,
+  declare,
+  isSettled,
+  pathOf,
+  type Semantics,
+} from './reference.js'
 import { scenarios, toRequest } from './scenarios.js'
 import { honestValues, plainPath, routeLists, spell } from './spellings.js'
 import { policyOf } from './tokens.js'
@@ -55,6 +63,34 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
     // Else nothing was tried: no request meant a handler, or none was let through anywhere.
     expect(seen.meant).toBeGreaterThan(numRuns)
     expect(seen.passed).toBeGreaterThan(numRuns / 4)
+  })
+
+  test('a method override is settled where it came before, and refused where it is still to come', async () => {
+    const [posting, deleting] = [
+      declare(['POST'], ['a', ':id'], { scope: 'post' }),
+      declare(['DELETE'], ['a', ':id'], { scope: 'delete' }),
+    ]
+    const routes = [posting, deleting]
+    const overridden: RawRequest[] = [
+      { method: 'POST', target: '/a/1', headers: [['x-http-method-override', 'DELETE']] },
+      { method: 'POST', target: '/a/1?_method=DELETE', headers: [] },
+      { method: 'POST', target: '/a/1?_%6dethod=%44ELETE', headers: [] },
+    ]
+    for (const override of ['before', 'after'] as const) {
+      const setup = { ...plainSetup, override }
+      const policy = policyOf(routes)
+      const trial = createTrial(bench, routes, build(routes, policy, setup), build(routes, undefined, setup))
+      for (const request of overridden) {
+        expect(await trial.meaningOf(request)).toBe(deleting)
+        expect(await trial.call(request, posting)).toMatchObject({ status: 403, answer: undefined })
+        const { status, answer } = await trial.call(request, deleting)
+        expect({ override, request, status, key: answer?.key }).toEqual(
+          override === 'before'
+            ? { override, request, status: 200, key: deleting.key }
+            : { override, request, status: 403, key: undefined },
+        )
+      }
+    }
   })
 
   test('the plain spelling of a route, with the right to it, reaches its handler', async () => {
