@@ -569,6 +569,14 @@ describe('what it costs', () => {
     }
   })
 
+  test('what is longer than any server takes is not looked up at all', async () => {
+    const path = `/a/${'x'.repeat(17 * 1024)}`
+    for (const routing of [asExpress, asHono, { ...asHono, decoded: true, path }]) {
+      const decision = await askWithToken(few, 'GET', path, routing)
+      expect(decision).toMatchObject({ code: 'route_not_declared' })
+    }
+  })
+
   test('10,000 routes: less than 50 ms a request', async () => {
     const routes: Record<string, 'public'> = {}
     for (let number = 0; number < 2500; number++) {
@@ -686,7 +694,7 @@ describe('a CORS preflight', () => {
 })
 
 test('what a declared key says of its own methods is what the key says', () => {
-  // The helper of these tests writes keys: a wrong one would prove nothing.
+  // Most of these tests have their keys written: a wrong one would prove nothing.
   expect(declare(['GET', 'HEAD'], ['a', ':b', '*'], 'public').key).toBe('GET,HEAD /a/:b/*')
   expect(declare(['GET'], [], 'public', true).key).toBe('GET /')
   expect(declare(['GET'], ['a'], 'public', true).key).toBe('GET /a/')

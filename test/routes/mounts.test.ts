@@ -468,7 +468,7 @@ for (const [framework, ofFramework] of Object.entries(layouts)) {
         )
         expect(reached).toBeGreaterThan(numRuns)
       },
-      60_000,
+      180_000,
     )
   })
 }

@@ -27,6 +27,9 @@ import type { RawRequest } from './wire.js'
 const seed = Number(process.env.ROUTE_SEED ?? Date.now() % 0x7fffffff)
 const numRuns = Number(process.env.ROUTE_RUNS ?? 120)
 
+// A failure is first made as small as it goes, and only then told.
+const timeLimit = 180_000
+
 const valueLists = fc.array(fc.constantFrom(...honestValues), { minLength: 3, maxLength: 3 })
 
 const foldedByExpressAndKoa = fc.constantFrom('letterCase', 'otherCase', 'lastSlash')
@@ -41,29 +44,33 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
   })
   afterAll(() => bench.close())
 
-  test('no spelling of a request reaches a handler under a weaker rule than its own', async () => {
-    const seen = { meant: 0, passed: 0 }
-    await fc.assert(
-      fc.asyncProperty(scenarios, async ({ routes, setup, unmatched, preflight, requests }) => {
-        const policy = policyOf(routes, { unmatched, preflight })
-        const trial = createTrial(
-          bench,
-          routes,
-          build(routes, policy, setup),
-          build(routes, undefined, setup),
-        )
-        for (const draft of requests) {
-          const finding = await trial.attempt(toRequest(draft, routes))
-          if (finding.meant !== undefined) seen.meant++
-          seen.passed += finding.passed
-        }
-      }),
-      { numRuns, seed },
-    )
-    // Else nothing was tried: no request meant a handler, or none was let through anywhere.
-    expect(seen.meant).toBeGreaterThan(numRuns)
-    expect(seen.passed).toBeGreaterThan(numRuns / 4)
-  })
+  test(
+    'no spelling of a request reaches a handler under a weaker rule than its own',
+    async () => {
+      const seen = { meant: 0, passed: 0 }
+      await fc.assert(
+        fc.asyncProperty(scenarios, async ({ routes, setup, unmatched, preflight, requests }) => {
+          const policy = policyOf(routes, { unmatched, preflight })
+          const trial = createTrial(
+            bench,
+            routes,
+            build(routes, policy, setup),
+            build(routes, undefined, setup),
+          )
+          for (const draft of requests) {
+            const finding = await trial.attempt(toRequest(draft, routes))
+            if (finding.meant !== undefined) seen.meant++
+            seen.passed += finding.passed
+          }
+        }),
+        { numRuns, seed },
+      )
+      // Else nothing was tried: no request meant a handler, or none was let through anywhere.
+      expect(seen.meant).toBeGreaterThan(numRuns)
+      expect(seen.passed).toBeGreaterThan(numRuns / 4)
+    },
+    timeLimit,
+  )
 
   test('a method override is settled where it came before, and refused where it is still to come', async () => {
     const [posting, deleting] = [
@@ -93,54 +100,68 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
     }
   })
 
-  test('the plain spelling of a route, with the right to it, reaches its handler', async () => {
-    let reached = 0
-    await fc.assert(
-      fc.asyncProperty(routeLists, valueLists, async (routes, values) => {
-        const trial = createTrial(
-          bench,
-          routes,
-          build(routes, policyOf(routes), plainSetup),
-          build(routes, undefined, plainSetup),
-        )
-        for (const route of routes) {
-          const target = plainPath(route, values)
-          for (const named of route.methods) {
-            const method = named === '*' ? 'PUT' : named
-            const meant = await reach(trial, routes, { method, target, headers: [] }, target, semantics)
-            if (meant === route) reached++
+  test(
+    'the plain spelling of a route, with the right to it, reaches its handler',
+    async () => {
+      let reached = 0
+      await fc.assert(
+        fc.asyncProperty(routeLists, valueLists, async (routes, values) => {
+          const trial = createTrial(
+            bench,
+            routes,
+            build(routes, policyOf(routes), plainSetup),
+            build(routes, undefined, plainSetup),
+          )
+          for (const route of routes) {
+            const target = plainPath(route, values)
+            for (const named of route.methods) {
+              const method = named === '*' ? 'PUT' : named
+              const meant = await reach(trial, routes, { method, target, headers: [] }, target, semantics)
+              if (meant === route) reached++
+            }
           }
-        }
-      }),
-      { numRuns: numRuns / 4, seed },
-    )
-    expect(reached).toBeGreaterThan(numRuns / 4)
-  })
+        }),
+        { numRuns: numRuns / 4, seed },
+      )
+      expect(reached).toBeGreaterThan(numRuns / 4)
+    },
+    timeLimit,
+  )
 
-  test('so does any other spelling that the framework takes for the same', async () => {
-    let reached = 0
-    const spellings = isHono ? decodedByHono : foldedByExpressAndKoa
-    await fc.assert(
-      fc.asyncProperty(routeLists, valueLists, spellings, fc.nat(), async (routes, values, spelling, at) => {
-        const trial = createTrial(
-          bench,
-          routes,
-          build(routes, policyOf(routes), plainSetup),
-          build(routes, undefined, plainSetup),
-        )
-        for (const route of routes) {
-          const plain = plainPath(route, values)
-          const target = spell(plain, [{ name: spelling, at }])
-          const method = route.methods[0]?.replace('*', 'PUT') as string
-          const read = isHono ? plain : target
-          const meant = await reach(trial, routes, { method, target, headers: [] }, read, semantics)
-          if (meant === route && target !== plain) reached++
-        }
-      }),
-      { numRuns: numRuns / 4, seed },
-    )
-    expect(reached).toBeGreaterThan(numRuns / 8)
-  })
+  test(
+    'so does any other spelling that the framework takes for the same',
+    async () => {
+      let reached = 0
+      const spellings = isHono ? decodedByHono : foldedByExpressAndKoa
+      await fc.assert(
+        fc.asyncProperty(
+          routeLists,
+          valueLists,
+          spellings,
+          fc.nat(),
+          async (routes, values, spelling, at) => {
+            const trial = createTrial(
+              bench,
+              routes,
+              build(routes, policyOf(routes), plainSetup),
+              build(routes, undefined, plainSetup),
+            )
+            for (const route of routes) {
+              const plain = plainPath(route, values)
+              const target = spell(plain, [{ name: spelling, at }])
+              const method = route.methods[0]?.replace('*', 'PUT') as string
+              const read = isHono ? plain : target
+              const meant = await reach(trial, routes, { method, target, headers: [] }, read, semantics)
+              if (meant === route && target !== plain) reached++
+            }
+          },
+        ),
+        { numRuns: numRuns / 4, seed },
+      )
+      expect(reached).toBeGreaterThan(numRuns / 8)
+    },
+    timeLimit,
+  )
 })
 
 /** Has the owner of the right to it make a request that means some handler; which one. */

@@ -38,6 +38,10 @@ const fields = fc.oneof(
   { weight: 6, arbitrary: fc.constant([]) },
   { weight: 1, arbitrary: fc.constant(preflightFields) },
   {
+    weight: 1,
+    arbitrary: overridden.map((method) => [...preflightFields, ['x-http-method-override', method]] as const),
+  },
+  {
     weight: 2,
     arbitrary: fc
       .tuple(
