@@ -1,6 +1,6 @@
 import type { DenialCode } from './denials.js'
 import type { RequestFacts } from './request.js'
-import { trimBlanks } from './trim.js'
+import { trimBlanks } from './text.js'
 
 /** An access token as it came: nothing about it is known yet. */
 export interface Credentials {
@@ -25,7 +25,7 @@ export function readCredentials(request: RequestFacts): Credentials | DenialCode
     return /,\s*(dpop|bearer)\s/i.test(field) ? 'credentials_ambiguous' : 'scheme_unsupported'
   }
   const unverifiedToken = blank < 0 ? '' : trimBlanks(field.slice(blank))
-  if (/[ ,]/.test(unverifiedToken)) return 'credentials_ambiguous'
+  if (unverifiedToken.includes(' ') || unverifiedToken.includes(',')) return 'credentials_ambiguous'
   if (scheme === 'bearer' && request.dpop.length > 0) return 'credentials_ambiguous'
   return { scheme, unverifiedToken }
 }

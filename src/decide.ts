@@ -6,6 +6,7 @@ import type { DelegationVerifier } from './delegation/verify-delegation.js'
 import type { DenialCode } from './denials.js'
 import { toGrant } from './grant.js'
 import type { RuleCheck } from './intent/rule-check.js'
+import { isPromise } from './maybe.js'
 import type { CompiledPolicy } from './policy/compile.js'
 import { type Access, matchRequest } from './policy/match-request.js'
 import type { PossessionCheck } from './proof/possession.js'
@@ -37,16 +38,21 @@ export const nothing: Findings = Object.freeze({
   delegation: undefined,
 })
 
-export type Verdict = Findings &
-  (
-    | { readonly outcome: 'public' | 'anonymous' }
-    | { readonly outcome: 'allow'; readonly grant: Grant }
-    | { readonly outcome: 'refuse'; readonly refusal: Refusal }
-  )
+export type Verdict =
+  | (Findings & { readonly outcome: 'public' | 'anonymous' })
+  | (Findings & { readonly outcome: 'refuse'; readonly refusal: Refusal })
+  | {
+      readonly outcome: 'allow'
+      readonly grant: Grant
+      readonly access: Access
+      readonly verified: VerifiedToken
+      readonly delegation: Delegation
+    }
 
 /**
  * The way of a request: one check after the other, never raced, so that one request always meets one verdict.
- * The first check that fails names it. The clock, in seconds, is read anew for each: some of them wait.
+ * The first check that fails names it. What is there already is not waited for; where something was, the clock, in
+ * seconds, is read anew.
  */
 export async function decide(
   request: RequestFacts,
@@ -65,33 +71,43 @@ export async function decide(
     const details = credentials === 'credentials_missing' ? { scope: rule?.scope } : undefined
     return refuse('request', credentials, { ...nothing, access }, details)
   }
-  const verified = await checks.verifyToken(credentials.unverifiedToken, clock)
+  let now = clock()
+  let verified = checks.verifyToken(credentials.unverifiedToken, now, clock)
+  if (isPromise(verified)) {
+    verified = await verified
+    now = clock()
+  }
   if (isCode(verified)) return refuse('token', verified, { ...nothing, access })
 
   const heard: Findings = { access, verified, delegation: undefined }
-  const revocation = await checks.checkRevocation(verified.revocationIds)
+  let revocation = checks.checkRevocation(verified.revocationIds)
+  if (isPromise(revocation)) {
+    revocation = await revocation
+    now = clock()
+  }
   if (revocation !== undefined) return refuse('revocation', revocation, heard)
 
-  const possession = await checks.checkPossession(request, credentials.scheme, verified, clock())
+  let possession = checks.checkPossession(request, credentials.scheme, verified, now)
+  if (isPromise(possession)) {
+    possession = await possession
+    now = clock()
+  }
   if (possession !== undefined) return refuse('proof', possession, heard)
 
   // The stores may have taken their time.
-  const ended = checkTokenTime(verified.token, clock(), policy.token)
+  const ended = checkTokenTime(verified.token, now, policy.token)
   if (ended !== undefined) return refuse('token', ended, heard)
 
-  const delegation = checks.verifyDelegation(verified, clock(), rule?.chains)
+  const delegation = checks.verifyDelegation(verified, now, rule?.chains)
   if (isCode(delegation)) return refuse('delegation', delegation, heard)
 
   const findings = { access, verified, delegation }
   if (rule === undefined) return refuse('rule', 'route_not_declared', findings)
-  const denial = await checks.checkRule(rule, {
-    token: verified.token,
-    delegation,
-    params: access.params,
-    now: clock(),
-  })
+  let denial = checks.checkRule(rule, { token: verified.token, delegation, params: access.params, now })
+  if (isPromise(denial)) denial = await denial
   if (denial !== undefined) return refuse('rule', denial.code, findings, denial.details)
-  return { outcome: 'allow', grant: toGrant(verified.identity, delegation, access), ...findings }
+  const grant = toGrant(verified.identity, delegation, access)
+  return { outcome: 'allow', grant, access, verified, delegation }
 }
 
 /** Checks answer with what they found, or with the code of what is wrong. */

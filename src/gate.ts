@@ -8,7 +8,7 @@ import { checkRule } from './policy/compile.js'
 import { PolicyError } from './policy/error.js'
 import type { Policy, RouteRule } from './policy/policy.js'
 import type { VerifyRequest } from './request.js'
-import { createVerifier, internalsOf, type Verifier, type VerifierInternals } from './verifier.js'
+import { createVerifier, type Heard, internalsOf, type Verifier, type VerifierInternals } from './verifier.js'
 
 /** What an adapter does with a request: answer it, or let it go on, with a grant or without. */
 export type Passage =
@@ -38,6 +38,8 @@ interface Ruling {
   readonly method: string
   readonly path: string | undefined
   readonly decision: Promise<Decision>
+  /** Who was let in, once that is decided. */
+  heard: Heard | undefined
 }
 
 /** What each verifier has decided, by the framework's request: one that is mounted twice decides once. */
@@ -54,6 +56,14 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
   const own = internalsOf(verifier) as VerifierInternals
   const rulings = rulingsOf(verifier)
 
+  function judge(request: VerifyRequest, method: string, path: string): Ruling {
+    const decision = own.judge(request, (heard) => {
+      ruling.heard = heard
+    })
+    const ruling: Ruling = { verifier, method, path, decision, heard: undefined }
+    return ruling
+  }
+
   return {
     verifier,
     async pass(source, request) {
@@ -66,7 +76,7 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
         const refusal: Refusal = { code: 'route_not_declared', stage: 'rule', details: undefined }
         return toPassage(own.refuse(refusal, method, await earlier.decision))
       }
-      const ruling: Ruling = earlier ?? { verifier, method, path, decision: verifier.verify(request) }
+      const ruling = earlier ?? judge(request, method, path)
       rulings.set(source, ruling)
       latest.set(source, ruling)
       return toPassage(await ruling.decision)
@@ -85,8 +95,8 @@ export function createRuleGate(rule: RouteRule): (source: object, params: unknow
       return data.mode === 'observe' ? goOn : toPassage(toDenial(missing, noPolicy, undefined))
     const decision = await ruling.decision
     const own = internalsOf(ruling.verifier) as VerifierInternals
-    if (decision.outcome === 'allow') {
-      return toPassage(await own.applyRule(decision.grant, data, toParams(params), ruling.method))
+    if (ruling.heard !== undefined) {
+      return toPassage(await own.applyRule(ruling.heard, data, toParams(params), ruling.method))
     }
     if (decision.outcome === 'anonymous' && data.anonymous === true) return goOn
     // What was let through to be observed goes on, unless this very rule is to be enforced.

@@ -39,6 +39,6 @@ export function toGrant(identity: Identity, delegation: Delegation, { route, par
     token: identity.token,
     claims: identity.claims,
     route,
-    params: Object.freeze(params),
+    params,
   })
 }

@@ -1,3 +1,4 @@
+export type { CacheOptions } from './caches.js'
 export type {
   Allowance,
   Decision,

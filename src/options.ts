@@ -1,4 +1,5 @@
 import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
+import { type CacheOptions, cacheDefaults } from './caches.js'
 import type { Decision } from './decision.js'
 import { PolicyError, type PolicyIssue } from './policy/error.js'
 import type { DecisionFacts } from './telemetry.js'
@@ -26,6 +27,8 @@ export interface VerifierOptions {
   revocations?: Revocations
   /** At least 16 bytes, shared by every process that serves the API. Default: random. */
   nonceSecret?: string | Uint8Array
+  /** Bounds of what is kept in memory so that it need not be verified again. */
+  cache?: CacheOptions
   /** Used for keys and metadata of issuers, nothing else. */
   fetch?: typeof globalThis.fetch
   /** Milliseconds since the epoch. Default: `Date.now`. */
@@ -53,6 +56,7 @@ export function checkOptions(options: VerifierOptions): void {
     replayStore: true,
     revocations: true,
     nonceSecret: true,
+    cache: true,
     fetch: true,
     now: true,
     onDecision: true,
@@ -66,6 +70,7 @@ export function checkOptions(options: VerifierOptions): void {
   check('replayStore', typeof options.replayStore?.remember === 'function', 'must have a method remember')
   check('revocations', typeof options.revocations?.isRevoked === 'function', 'must have a method isRevoked')
   check('nonceSecret', isSecret(options.nonceSecret), 'must be a string or bytes, 16 bytes at least')
+  issues.push(...checkCache(options.cache))
   check('fetch', typeof options.fetch === 'function', 'must be a function')
   check('now', typeof options.now === 'function', 'must be a function')
   check('onDecision', typeof options.onDecision === 'function', 'must be a function')
@@ -77,6 +82,18 @@ export function checkOptions(options: VerifierOptions): void {
   )
   check('meterProvider', typeof options.meterProvider?.getMeter === 'function', 'must have a method getMeter')
   if (issues.length > 0) throw new PolicyError(issues)
+}
+
+function checkCache(cache: CacheOptions | undefined): readonly PolicyIssue[] {
+  if (cache === undefined) return []
+  const path = 'options.cache'
+  if (typeof cache !== 'object' || cache === null) return [{ path, message: 'must be an object' }]
+  return Object.entries(cache).flatMap(([name, bytes]) => {
+    const place = `${path}.${name}`
+    if (!Object.hasOwn(cacheDefaults, name)) return [{ path: place, message: 'is not known' }]
+    const isRight = bytes === undefined || (Number.isSafeInteger(bytes) && bytes >= 0)
+    return isRight ? [] : [{ path: place, message: 'must be a whole number of bytes' }]
+  })
 }
 
 function isSecret(value: unknown): boolean {

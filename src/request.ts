@@ -1,4 +1,5 @@
 import { own } from './jose/own.js'
+import { isSimplePath } from './policy/plain-path.js'
 
 /** How the framework in hand routes, as far as its adapter knows. */
 export interface Routing {
@@ -38,6 +39,8 @@ export interface RequestFacts {
   readonly method: string
   /** The path on the wire, not decoded. */
   readonly path: string
+  /** Whether there is one way only to write that path. */
+  readonly isSimplePath: boolean
   readonly query: string
   /** One element a header field. */
   readonly authorization: readonly string[]
@@ -59,11 +62,13 @@ export function readRequest(request: VerifyRequest): RequestFacts {
   return {
     method,
     path,
+    isSimplePath: isSimplePath(path),
     query,
     authorization: fields.authorization,
     dpop: fields.dpop,
     isPreflight: method === 'OPTIONS' && fields.origin.length === 1 && fields.requestedMethod.length === 1,
-    methodOverrides: [...fields.methodOverride, ...queryMethodOverrides(query)],
+    methodOverrides:
+      query === '' ? fields.methodOverride : [...fields.methodOverride, ...queryMethodOverrides(query)],
     routing: readRouting(request),
   }
 }
@@ -115,15 +120,31 @@ const fieldNames: ReadonlyMap<string, keyof Fields> = new Map([
   ['x-method-override', 'methodOverride'],
 ])
 
+const none: readonly string[] = Object.freeze([])
+
+/** The lengths of these names, a bit each: most fields of a request are none of these, and have another length. */
+const fieldNameLengths = [...fieldNames.keys()].reduce((bits, name) => bits | (1 << name.length), 0)
+
+function fieldOf(name: string): keyof Fields | undefined {
+  const hasLength = name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
+  return hasLength ? fieldNames.get(name.toLowerCase()) : undefined
+}
+
 function readFields(headers: HeaderSource): Fields {
-  const fields: Fields = { authorization: [], dpop: [], origin: [], requestedMethod: [], methodOverride: [] }
+  const fields: Fields = {
+    authorization: none,
+    dpop: none,
+    origin: none,
+    requestedMethod: none,
+    methodOverride: none,
+  }
   if (isFetchHeaders(headers)) {
     for (const [name, field] of fieldNames) add(fields, field, headers.get(name))
   } else {
     // Node's names are in lower case; a caller's own object may hold `Authorization`, and even both.
     // Throws where there are none at all: that is no request without credentials.
     for (const name of Object.keys(headers)) {
-      const field = fieldNames.get(name.toLowerCase())
+      const field = fieldOf(name)
       if (field !== undefined) add(fields, field, headers[name])
     }
   }
@@ -141,7 +162,9 @@ function add(fields: Fields, field: keyof Fields, value: unknown): void {
 
 function valuesOf(value: unknown): readonly string[] {
   if (typeof value === 'string') return [value]
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+  if (!Array.isArray(value)) return none
+  if (value.length === 1 && typeof value[0] === 'string') return [value[0]]
+  return value.filter((item) => typeof item === 'string')
 }
 
 /** `_method`, which override middleware reads from the query, where it does name a method. */

@@ -10,7 +10,7 @@ import {
 } from '@opentelemetry/api'
 import type { Findings } from './decide.js'
 import type { Decision } from './decision.js'
-import { createInstrumentSource } from './instruments.js'
+import { createInstrumentSource, type Instruments } from './instruments.js'
 import type { VerifierOptions } from './options.js'
 import { printable } from './printable.js'
 
@@ -59,8 +59,6 @@ function methodName(method: string): string {
 
 /** When a request began, and under which span. */
 export interface Watch {
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number
   /** Milliseconds on the monotonic clock. */
   readonly started: number
   /** Taken at once: a store's client may lose it on the way. */
@@ -89,9 +87,21 @@ export function createReporter(options: VerifierOptions, replayStore: object): R
   const { tracerProvider, meterProvider, traceAllowed = 0, onDecision } = options
   const instruments = createInstrumentSource(meterProvider, replayStore)
 
-  function measure(decision: Decision, { access }: Findings, duration: number, isFirst: boolean): void {
-    const current = instruments.current()
-    if (current === undefined) return
+  function currentInstruments(): Instruments | undefined {
+    try {
+      return instruments.current()
+    } catch {
+      return undefined
+    }
+  }
+
+  function measure(
+    current: Instruments,
+    decision: Decision,
+    { access }: Findings,
+    duration: number,
+    isFirst: boolean,
+  ): void {
     const labels: Attributes = { 'ajwt.outcome': decision.outcome }
     if ('code' in decision) labels['ajwt.code'] = decision.code
     if (access?.route !== undefined) labels['http.route'] = printable(access.route)
@@ -101,17 +111,15 @@ export function createReporter(options: VerifierOptions, replayStore: object): R
   }
 
   function draw(decision: Decision, facts: DecisionFacts, watch: Watch): Span {
+    const end = Date.now()
+    const startTime = end - facts.duration * 1000
     const span = (tracerProvider ?? trace)
       .getTracer('ajwt')
-      .startSpan(
-        'ajwt.verify',
-        { startTime: watch.startedAt, attributes: toAttributes(decision, facts) },
-        watch.context,
-      )
+      .startSpan('ajwt.verify', { startTime, attributes: toAttributes(decision, facts) }, watch.context)
     // A refusal is this library at work; that it could not decide is a failure of the server's side.
     if ('code' in decision && decision.status === 503)
       span.setStatus({ code: SpanStatusCode.ERROR, message: decision.code })
-    span.end(watch.startedAt + facts.duration * 1000)
+    span.end(end)
     return span
   }
 
@@ -124,15 +132,17 @@ export function createReporter(options: VerifierOptions, replayStore: object): R
 
   return {
     start() {
-      return { startedAt: Date.now(), started: performance.now(), context: activeContext() }
+      return { started: performance.now(), context: activeContext() }
     },
     decided(decision, method, findings, watch, overrules) {
+      const current = currentInstruments()
+      const isTraced = 'code' in decision || (traceAllowed > 0 && Math.random() < traceAllowed)
+      if (current === undefined && !isTraced && onDecision === undefined) return
+
       const duration = (performance.now() - watch.started) / 1000
       try {
-        measure(decision, findings, duration, overrules === undefined)
+        if (current !== undefined) measure(current, decision, findings, duration, overrules === undefined)
       } catch {}
-      const isTraced = 'code' in decision || (traceAllowed > 0 && Math.random() < traceAllowed)
-      if (!isTraced && onDecision === undefined) return
 
       const { access, verified, delegation } = findings
       const facts: DecisionFacts = {

@@ -1,5 +1,6 @@
+import { withDefaults } from './caches.js'
 import { type Refusal, toDenial } from './challenge.js'
-import { type Checks, decide, type Findings, nothing, type Verdict } from './decide.js'
+import { type Checks, decide, nothing, type Verdict } from './decide.js'
 import type { Decision, Denial, Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
 import { createDelegationVerifier } from './delegation/verify-delegation.js'
@@ -44,7 +45,8 @@ export interface Verifier {
 }
 
 /** Who was let in with a grant, for rules that come later on the way. */
-interface Heard {
+export interface Heard {
+  readonly grant: Grant
   readonly access: Access
   readonly verified: VerifiedToken
   readonly delegation: Delegation
@@ -55,8 +57,10 @@ interface Heard {
 /** What the adapters need of a verifier, beyond what its users do. */
 export interface VerifierInternals {
   readonly compiled: CompiledPolicy
+  /** As `verify`; `heard` is told who was let in, where somebody was. */
+  judge(request: VerifyRequest, heard: (heard: Heard) => void): Promise<Decision>
   /** Applies one more rule to a request that this verifier has let in. */
-  applyRule(grant: Grant, rule: RuleData, params: Grant['params'], method: string): Promise<Decision>
+  applyRule(heard: Heard, rule: RuleData, params: Grant['params'], method: string): Promise<Decision>
   /** A refusal that no check of `verify` came to, of a request on which it had decided otherwise. */
   refuse(refusal: Refusal, method: string, overruled: Decision, mode?: Rule['mode']): Decision
 }
@@ -81,14 +85,14 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const issuerKeys = createIssuerKeys(compiled, options, reporter.refreshed)
   const nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
   const useOnce = createUseOnce(replayStore)
+  const cache = withDefaults(options.cache)
   const checks: Checks = {
-    verifyToken: createTokenVerifier(compiled, issuerKeys),
+    verifyToken: createTokenVerifier(compiled, issuerKeys, cache.tokens),
     checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations({ now })),
-    checkPossession: createPossessionCheck(compiled, nonces, useOnce),
-    verifyDelegation: createDelegationVerifier(compiled),
+    checkPossession: createPossessionCheck(compiled, cache.proofKeys, nonces, useOnce),
+    verifyDelegation: createDelegationVerifier(compiled, cache.assertions),
     checkRule: createRuleCheck(compiled.token.clockTolerance, useOnce),
   }
-  const heard = new WeakMap<Grant, Heard>()
   const extraRules = new WeakMap<RuleData, Rule>()
   let isClosed = false
 
@@ -100,7 +104,10 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     return time
   }
 
-  async function verify(request: VerifyRequest): Promise<Decision> {
+  async function judge(
+    request: VerifyRequest,
+    heard: ((heard: Heard) => void) | undefined,
+  ): Promise<Decision> {
     const watch = reporter.start()
     let method = ''
     let verdict: Verdict
@@ -113,6 +120,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       verdict = { ...nothing, outcome: 'refuse', refusal }
     }
     const decision = toDecision(verdict)
+    if (verdict.outcome === 'allow') heard?.(toHeard(verdict))
     reporter.decided(decision, method, verdict, watch)
     return decision
   }
@@ -127,12 +135,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     if (verdict.outcome !== 'allow') {
       return Object.freeze({ outcome: verdict.outcome, ...(route === undefined ? {} : { route }) })
     }
-    const { grant, verified, delegation } = verdict
-    if (access !== undefined && verified !== undefined && delegation !== undefined) {
-      const isUsedUp = typeof access.kind !== 'string' && access.kind.once
-      heard.set(grant, { access, verified, delegation, isUsedUp })
-    }
-    return Object.freeze({ outcome: 'allow', grant, headers: Object.freeze(nonceHeaders()) })
+    return Object.freeze({ outcome: 'allow', grant: verdict.grant, headers: nonceHeaders() })
   }
 
   function refuse(refusal: Refusal, mode: Rule['mode'], route?: string): Decision {
@@ -143,17 +146,17 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
 
   /** A nonce goes with every answer, so that the next proof has it (RFC 9449 section 8.2), and in no cache. */
   function nonceHeaders(): Readonly<Record<string, string>> {
-    if (nonces === undefined) return {}
+    if (nonces === undefined) return noHeaders
     try {
-      return { 'dpop-nonce': nonces.current(seconds()), 'cache-control': 'no-store' }
+      return Object.freeze({ 'dpop-nonce': nonces.current(seconds()), 'cache-control': 'no-store' })
     } catch {
       // A refusal for want of a clock is sent without one.
-      return {}
+      return noHeaders
     }
   }
 
   async function applyRule(
-    grant: Grant,
+    heard: Heard,
     data: RuleData,
     params: Grant['params'],
     method: string,
@@ -161,27 +164,25 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     const watch = reporter.start()
     const rule = extraRules.get(data) ?? compileRule(data, compiled.ruleContext)
     extraRules.set(data, rule)
-    const subject = heard.get(grant)
-    let refusal: Refusal | undefined = { code: 'internal_error', stage: 'rule', details: undefined }
+    const { grant, verified, delegation, isUsedUp } = heard
+    let refusal: Refusal | undefined
     try {
-      if (subject !== undefined) {
-        const { verified, delegation, isUsedUp } = subject
-        const judged = { token: verified.token, delegation, params, now: seconds() }
-        const denial = isUsedUp ? rule.check(judged) : await checks.checkRule(rule, judged)
-        refusal = denial && { code: denial.code, stage: 'rule', details: denial.details }
-        subject.isUsedUp ||= rule.once && denial === undefined
-      }
-    } catch {}
-    if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: {} })
+      const subject = { token: verified.token, delegation, params, now: seconds() }
+      const denial = isUsedUp ? rule.check(subject) : await checks.checkRule(rule, subject)
+      refusal = denial && { code: denial.code, stage: 'rule', details: denial.details }
+      heard.isUsedUp ||= rule.once && denial === undefined
+    } catch {
+      refusal = { code: 'internal_error', stage: 'rule', details: undefined }
+    }
+    if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: noHeaders })
     const decision = refuse(refusal, rule.mode, grant.route)
-    const findings: Findings = subject ?? nothing
-    reporter.decided(decision, method, findings, watch, 'allow')
+    reporter.decided(decision, method, heard, watch, 'allow')
     return decision
   }
 
   const ownPolicy = snapshot(policy) as Policy
   const verifier: Verifier = Object.freeze({
-    verify,
+    verify: (request: VerifyRequest) => judge(request, undefined),
     respond: respond as Verifier['respond'],
     policy: ownPolicy,
     metadata: () => toMetadata(compiled),
@@ -195,6 +196,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   })
   internals.set(verifier, {
     compiled,
+    judge,
     applyRule,
     refuse(refusal, method, overruled, mode) {
       const watch = reporter.start()
@@ -205,6 +207,18 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   })
   warnOfObserving(ownPolicy)
   return verifier
+}
+
+const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
+
+function toHeard({ grant, access, verified, delegation }: Extract<Verdict, { outcome: 'allow' }>): Heard {
+  return {
+    grant,
+    access,
+    verified,
+    delegation,
+    isUsedUp: typeof access.kind === 'object' && access.kind.once,
+  }
 }
 
 function respond(decision: Decision): Response | undefined {

@@ -13,7 +13,8 @@ import { importPublicKey } from '../src/jose/public-key.js'
 import { sha256 } from '../src/jose/sha256.js'
 import { readKeySet } from '../src/keys/key-set.js'
 import { compilePolicy } from '../src/policy/compile.js'
-import { createProofVerifier, type ProofTarget } from '../src/proof/dpop-proof.js'
+import { isSimplePath } from '../src/policy/plain-path.js'
+import { createProofVerifier } from '../src/proof/dpop-proof.js'
 
 type Jwk = Record<string, unknown>
 
@@ -82,15 +83,21 @@ describe('RFC 9449, examples', () => {
     routes: {},
   })
   const { proof, accessToken, claims } = rfc9449.resourceProof
-  const target: ProofTarget = {
+  const target = {
     keyThumbprint: rfc9449.thumbprint,
-    tokenHash: sha256(accessToken),
+    hash: sha256(accessToken),
     method: 'GET',
     path: '/protectedresource',
     now: 1_562_262_618,
   }
-  const verifyProof = (text: string, over: Partial<ProofTarget> = {}) =>
-    createProofVerifier(policy)(text, { ...target, ...over })
+  const verifyProof = (text: string, over: Partial<typeof target> = {}) => {
+    const { keyThumbprint, hash, method, path, now } = { ...target, ...over }
+    return createProofVerifier(policy, 0)(text, {
+      bound: { hash, token: { keyThumbprint }, proofSigner: undefined },
+      request: { method, path, isSimplePath: isSimplePath(path) },
+      now,
+    })
+  }
 
   test('section 7.1: ath is the hash of the access token', () => {
     expect(sha256(accessToken)).toBe(claims.ath)
@@ -103,7 +110,7 @@ describe('RFC 9449, examples', () => {
   test('section 7.1: the proof is right for nothing else', () => {
     expect(verifyProof(proof, { method: 'POST' })).toBe('proof_method_mismatch')
     expect(verifyProof(proof, { path: '/protected' })).toBe('proof_uri_mismatch')
-    expect(verifyProof(proof, { tokenHash: sha256('other') })).toBe('proof_token_mismatch')
+    expect(verifyProof(proof, { hash: sha256('other') })).toBe('proof_token_mismatch')
     expect(verifyProof(proof, { keyThumbprint: rfc7638.thumbprint })).toBe('proof_key_mismatch')
     expect(verifyProof(proof, { now: target.now + 61 })).toBe('proof_stale')
     expect(verifyProof(proof, { now: target.now - 6 })).toBe('proof_stale')

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { createCache } from '../caches.js'
 import type { Hop } from '../decision.js'
 import type { DenialCode } from '../denials.js'
 import { hashIds } from '../intent/chain-hash.js'
@@ -10,7 +10,8 @@ import type { VerifiedToken } from '../token/verify-token.js'
 import type { Assertion } from './assertion.js'
 import type { Delegation } from './delegation.js'
 
-const maxCachedAssertions = 50_000
+/** Bytes that a digest takes in the cache, about. */
+const digestSize = 150
 
 /**
  * Finds out how the right to act came to the agent that holds the token, or what is wrong with that. `now` is
@@ -22,10 +23,11 @@ export type DelegationVerifier = (
   listedChains: readonly (readonly string[])[] | undefined,
 ) => Delegation | DenialCode
 
-export function createDelegationVerifier(policy: CompiledPolicy): DelegationVerifier {
+/** Keeps the digests of verified assertions within `cacheSize` bytes, about. */
+export function createDelegationVerifier(policy: CompiledPolicy, cacheSize: number): DelegationVerifier {
   const { clockTolerance } = policy.token
   // Digests of assertions whose signature has verified: a signature that was right stays right.
-  const signed = new LRUCache<string, true>({ maxSize: maxCachedAssertions, sizeCalculation: () => 1 })
+  const signed = createCache<true>(cacheSize, () => digestSize)
 
   function isSignatureValid(assertion: Assertion): boolean {
     const digest = sha256(assertion.text)

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { verify as verifySignature } from 'node:crypto'
 import type { Algorithm } from './algorithms.js'
-import { decodeBase64url } from './base64url.js'
+import { decodeBase64url, decodeBase64urlText } from './base64url.js'
 import { isObject, own } from './own.js'
 import type { PublicKey } from './public-key.js'
 import { parseJsonObject } from './strict-json.js'
@@ -62,8 +62,8 @@ export function readCompact(text: string, maxLength: number): UnverifiedJws | un
 
 /** The JSON object in a segment, or undefined. */
 export function decodeObject(segment: string): Record<string, unknown> | undefined {
-  const bytes = decodeBase64url(segment)
-  return bytes && parseJsonObject(bytes)
+  const bytes = decodeBase64urlText(segment)
+  return bytes === undefined ? undefined : parseJsonObject(bytes)
 }
 
 /**
@@ -88,15 +88,20 @@ export function headerJwk(header: JoseHeader): Record<string, unknown> | undefin
   return isObject(jwk) ? jwk : undefined
 }
 
+/** Where the input of a signature stands while it is verified. */
+const room = Buffer.allocUnsafeSlow(16 * 1024)
+
 /** Whether the key made this signature over this input. Never throws. */
 export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: Buffer): boolean {
+  const { dsaEncoding, padding, saltLength } = algorithm.options
   const length = algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
   if (signature.length !== length) return false
   try {
+    const bytes = room.subarray(0, room.write(input, 'latin1'))
     return verifySignature(
       algorithm.digest,
-      Buffer.from(input, 'latin1'),
-      { key: key.object, ...algorithm.options },
+      bytes,
+      { key: key.object, dsaEncoding, padding, saltLength },
       signature,
     )
   } catch {

@@ -3,7 +3,8 @@
  * never taken for something that a token, a key or a header said.
  */
 export function own(object: object, name: string): unknown {
-  return Object.hasOwn(object, name) ? (object as Record<string, unknown>)[name] : undefined
+  const value = (object as Record<string, unknown>)[name]
+  return value === undefined || Object.hasOwn(object, name) ? value : undefined
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -2,7 +2,7 @@ import type { Rule } from '../intent/rule.js'
 import type { KnownRouting, RequestFacts } from '../request.js'
 import type { CompiledPolicy } from './compile.js'
 import { isPlainDecodedPath, isPlainPath, mostForgivingReading } from './plain-path.js'
-import { isSpelledAs, type Route, type RouteMatch, type RoutingSemantics } from './route-table.js'
+import type { Route, RouteMatch, RoutingSemantics } from './route-table.js'
 
 /** What the policy says of a request before anything is known of its sender. */
 export interface Access {
@@ -19,7 +19,12 @@ const hono: RoutingSemantics = { caseSensitive: true, strict: true, emptyRest: t
 /** What some router or other would match. */
 const loose: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: true }
 
-const undeclared: Access = Object.freeze({ kind: 'undeclared', route: undefined, params: Object.freeze({}) })
+/** The same, but for a final `*`. */
+const looseWithRest: RoutingSemantics = { ...loose, emptyRest: false }
+
+const noParams = Object.freeze({})
+
+const undeclared: Access = Object.freeze({ kind: 'undeclared', route: undefined, params: noParams })
 
 /**
  * Finds the rule of a request, such that the handler which the framework will run has no stricter one. What
@@ -38,7 +43,7 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
     method === 'OPTIONS' &&
     isPreflightTarget(policy, path, routing)
   ) {
-    return { kind: 'public', route: undefined, params: {} }
+    return { kind: 'public', route: undefined, params: noParams }
   }
   const match = routing === undefined ? findInAll(policy, method, path) : find(policy, method, path, routing)
   if (match === 'contested') return undeclared
@@ -48,12 +53,22 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
   }
   if (policy.unmatched === 'deny' || mayBeDeclared(policy, method, path)) return undeclared
   const kind = policy.unmatched === 'public' ? 'public' : policy.authenticated
-  return { kind, route: undefined, params: {} }
+  return { kind, route: undefined, params: noParams }
 }
+
+const commonMethods: ReadonlySet<string> = new Set([
+  'GET',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'HEAD',
+  'OPTIONS',
+])
 
 /** Some routers fold the letters of a method: a spelling that is no method of HTTP's has no rule. */
 function isMethod(method: string): boolean {
-  return /^[A-Z]+(-[A-Z]+)*$/.test(method)
+  return commonMethods.has(method) || /^[A-Z]+(-[A-Z]+)*$/.test(method)
 }
 
 /**
@@ -61,12 +76,13 @@ function isMethod(method: string): boolean {
  * method which is not the one that the framework routes by.
  */
 function hasPendingOverride({ methodOverrides }: RequestFacts, method: string): boolean {
+  if (methodOverrides.length === 0) return false
   return methodOverrides.some((override) => override.trim().toUpperCase() !== method)
 }
 
 /** The path on the wire, and what a framework has made of it. */
-function isPlain({ path: wirePath, routing }: RequestFacts, path: string): boolean {
-  if (!isPlainPath(wirePath)) return false
+function isPlain({ path: wirePath, isSimplePath, routing }: RequestFacts, path: string): boolean {
+  if (!isSimplePath && !isPlainPath(wirePath)) return false
   if (path === wirePath) return true
   return routing?.decoded === true ? isPlainDecodedPath(path) : isPlainPath(path)
 }
@@ -92,8 +108,8 @@ function find(policy: CompiledPolicy, method: string, path: string, semantics: R
   // Express 4 takes nothing behind a last slash for a `*`, too.
   const emptyRest = semantics.emptyRest || path.endsWith('/')
   const isLoose = !semantics.caseSensitive && !semantics.strict && emptyRest === semantics.emptyRest
-  const closest = isLoose ? match : policy.routes.find(method, path, { ...loose, emptyRest })
-  if (match === undefined || (closest?.route === match.route && isSpelledAs(match.route, path))) return match
+  const closest = isLoose ? match : policy.routes.find(method, path, emptyRest ? loose : looseWithRest)
+  if (match === undefined || (closest?.route === match.route && match.isSpelledAsRoute)) return match
   const { access } = match.route
   return policy.routes.findAll(method, path, loose).every((other) => asksNoMore(other.access, access))
     ? match
@@ -112,12 +128,14 @@ function findInAll(policy: CompiledPolicy, method: string, path: string): Found 
   // Hono answers HEAD by the handler of GET, and by no other.
   const other = find(policy, method === 'HEAD' ? 'GET' : method, decodeAsHono(path), hono)
   if (one === 'contested' || other === 'contested') return 'contested'
-  return one?.route === other?.route && isSameParams(one, other) ? one : 'contested'
+  if (one?.route !== other?.route) return 'contested'
+  return one === undefined || other === undefined || isSameParams(one.params, other.params)
+    ? one
+    : 'contested'
 }
 
-function isSameParams(one: RouteMatch | undefined, other: RouteMatch | undefined): boolean {
-  const params = one?.params ?? {}
-  return Object.keys(params).every((name) => params[name] === other?.params[name])
+function isSameParams(one: RouteMatch['params'], other: RouteMatch['params']): boolean {
+  return Object.keys(one).every((name) => one[name] === other[name])
 }
 
 /** Hono decodes a path before it matches it, all but what would change its segments. */

@@ -1,8 +1,12 @@
 /** As long as a request line gets with Node's own limit. */
 const maxPathLength = 16 * 1024
 
-// Every segment begins with a character that is not a dot, and nothing needs decoding.
-const simplePath = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)*\/?$/
+const simplePath = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)+\/?$|^\/$/
+
+/** Whether every segment of a path begins with a character that is not a dot, and nothing needs decoding. */
+export function isSimplePath(path: string): boolean {
+  return path.length <= maxPathLength && simplePath.test(path)
+}
 
 /**
  * Whether a path can be spelled in no other way that some router, proxy or file system would take for the same
@@ -11,7 +15,7 @@ const simplePath = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)*\/?$/
  */
 export function isPlainPath(path: string): boolean {
   if (path.length > maxPathLength) return false
-  if (simplePath.test(path)) return path !== ''
+  if (isSimplePath(path)) return true
   if (!path.startsWith('/') || /[\x00-\x20\x7f\\#?]/.test(path)) return false
   const segments = path.slice(1).split('/')
   if (segments[segments.length - 1] === '') segments.pop()

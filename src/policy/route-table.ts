@@ -1,6 +1,6 @@
 import { addRoute, createRouter, findAllRoutes, findRoute, type RouterContext } from 'rou3'
 import type { Rule } from '../intent/rule.js'
-import type { RouteKey } from './route-key.js'
+import type { RouteKey, Segment } from './route-key.js'
 
 /** A declared route. */
 export interface Route extends RouteKey {
@@ -19,6 +19,8 @@ export interface RoutingSemantics {
 
 export interface RouteMatch {
   readonly route: Route
+  /** Whether the path has the route's own letters, and its last slash or none. */
+  readonly isSpelledAsRoute: boolean
   /** Decoded once. */
   readonly params: { readonly [name: string]: string }
 }
@@ -39,18 +41,19 @@ export interface RouteTable {
 }
 
 export function createRouteTable(routes: readonly Route[]): RouteTable {
-  const indexes = new Map<string, RouterContext<Route>>()
+  const indexes: (RouterContext<Route> | undefined)[] = new Array(16)
 
   function indexFor(path: string, semantics: RoutingSemantics): RouterContext<Route> {
-    const slash = path.length > 1 && path.endsWith('/')
-    const name = `${semantics.caseSensitive} ${semantics.emptyRest} ${semantics.strict ? slash : 'any'}`
-    let index = indexes.get(name)
+    const { caseSensitive, strict, emptyRest } = semantics
+    const slash = strict && path.length > 1 && path.endsWith('/')
+    const place = (caseSensitive ? 1 : 0) + (emptyRest ? 2 : 0) + (strict ? 4 : 0) + (slash ? 8 : 0)
+    let index = indexes[place]
     if (index === undefined) {
-      const inIndex = semantics.strict
+      const inIndex = strict
         ? routes.filter((route) => endsInRest(route) || route.hasTrailingSlash === slash)
         : routes
       index = createIndex(inIndex, semantics)
-      indexes.set(name, index)
+      indexes[place] = index
     }
     return index
   }
@@ -62,7 +65,7 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
   return {
     find(method, path, semantics) {
       const route = lookUp(method, path, semantics)
-      return route && { route, params: readParams(route, path) }
+      return route && toMatch(route, path)
     },
     findAll: (method, path, semantics) =>
       findAllRoutes(indexFor(path, semantics), method, fold(path, semantics), { params: false }).map(
@@ -98,19 +101,32 @@ function toPattern(route: Route, semantics: RoutingSemantics): string {
   return `/${texts.join('/')}`
 }
 
-function readParams(route: Route, path: string): { readonly [name: string]: string } {
+function toMatch(route: Route, path: string): RouteMatch {
+  const hasSlash = path.length > 1 && path.endsWith('/')
+  let isSpelledAsRoute = endsInRest(route) || hasSlash === route.hasTrailingSlash
   const params: Record<string, string> = {}
-  if (!route.segments.some((segment) => segment.kind === 'param')) return params
-  const texts = path.split('/')
-  for (const [position, segment] of route.segments.entries()) {
-    if (segment.kind === 'param') params[segment.name] = decodeURIComponent(texts[position + 1] as string)
+  const { segments } = route
+  let start = 1
+  for (let position = 0; position < segments.length; position++) {
+    const segment = segments[position] as Segment
+    if (segment.kind === 'rest') break
+    const slash = path.indexOf('/', start)
+    const text = path.slice(start, slash < 0 ? path.length : slash)
+    start += text.length + 1
+    if (segment.kind === 'param') params[segment.name] = decode(text)
+    else if (segment.text !== text) isSpelledAsRoute = false
   }
-  return params
+  return { route, isSpelledAsRoute, params }
+}
+
+function decode(text: string): string {
+  return text.includes('%') ? decodeURIComponent(text) : text
 }
 
 /** ASCII only, as the routers do it: they take no other letter for one of these. */
 function fold(path: string, { caseSensitive }: RoutingSemantics): string {
-  return caseSensitive ? path : path.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+  if (caseSensitive || !/[A-Z]/.test(path)) return path
+  return path.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
 /** Two routes of one shape match the same paths, in routers that tell letter case apart and in others. */
@@ -121,16 +137,6 @@ export function shapeOf(segments: RouteKey['segments']): string {
       return segment.kind === 'rest' ? '/*' : `/${segment.text.toLowerCase()}`
     })
     .join('')
-}
-
-/** Whether a path that matches has the route's own letters, and its last slash or none. */
-export function isSpelledAs(route: Route, path: string): boolean {
-  const hasSlash = path.length > 1 && path.endsWith('/')
-  if (!endsInRest(route) && hasSlash !== route.hasTrailingSlash) return false
-  const texts = path.split('/')
-  return route.segments.every(({ kind, ...segment }, position) => {
-    return kind !== 'literal' || (segment as { text: string }).text === texts[position + 1]
-  })
 }
 
 function endsInRest(route: RouteKey): boolean {

@@ -1,5 +1,4 @@
-import { Buffer } from 'node:buffer'
-import { LRUCache } from 'lru-cache'
+import { createCache } from '../caches.js'
 import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
 import { decodeBase64url } from '../jose/base64url.js'
@@ -7,24 +6,28 @@ import { decodeObject, headerJwk, isSignedBy, readHeader, splitCompact } from '.
 import { own } from '../jose/own.js'
 import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
 import type { CompiledPolicy } from '../policy/compile.js'
+import type { RequestFacts } from '../request.js'
+import { copyAscii } from '../text.js'
 import { normalizeHttpUri, normalizePath } from './uri.js'
 
 const maxProofLength = 8 * 1024
 const maxJtiLength = 256
-/** Characters of proof headers whose key is kept; each entry counts as a thousand more. */
-const maxCachedLength = 32 * 1024 * 1024
-const entryLength = 1000
+/** Bytes that a cached key takes besides its header, about. */
+const keySize = 2000
+
+/** The token that a proof has to be made for. */
+export interface BoundToken {
+  /** SHA-256, base64url. */
+  readonly hash: string
+  readonly token: { readonly keyThumbprint: string | undefined }
+  /** Whoever signed the last proof that verified with this token. */
+  proofSigner: ProofSigner | undefined
+}
 
 /** What a proof has to be made for. */
 export interface ProofTarget {
-  /** The thumbprint of the key that the token is bound to. */
-  readonly keyThumbprint: string
-  /** SHA-256 of the token, base64url. */
-  readonly tokenHash: string
-  /** As on the wire. */
-  readonly method: string
-  /** The path on the wire. */
-  readonly path: string
+  readonly bound: BoundToken
+  readonly request: Pick<RequestFacts, 'method' | 'path' | 'isSimplePath'>
   /** Seconds since the epoch. */
   readonly now: number
 }
@@ -41,48 +44,47 @@ export interface VerifiedProof {
 /** Verifies a DPoP proof (RFC 9449 section 4.3), or names what is wrong with it. */
 export type ProofVerifier = (text: string, target: ProofTarget) => VerifiedProof | DenialCode
 
-interface ProofKey {
+/** What the header of a proof says of its signer. */
+export interface ProofSigner {
+  /** The segment of the proof. */
+  readonly header: string
   readonly algorithm: Algorithm
   readonly key: PublicKey
 }
 
-export function createProofVerifier(policy: CompiledPolicy): ProofVerifier {
-  // An agent sends the same header with every proof: its key is read once. A header gets in only after it has
-  // come with a signature that verified.
-  const headers = new LRUCache<string, ProofKey>({
-    maxSize: maxCachedLength,
-    sizeCalculation: (_, header) => header.length + entryLength,
-  })
+/** Keeps the keys of known headers within `cacheSize` bytes, about. */
+export function createProofVerifier(policy: CompiledPolicy, cacheSize: number): ProofVerifier {
+  // An agent sends the same header with every proof, whatever the token: its key is read once. A header gets in
+  // only after it has come with a signature that verified.
+  const signers = createCache<ProofSigner>(cacheSize, ({ header }) => header.length + keySize)
 
-  return (text, target) => {
+  return (text, { bound, request, now }) => {
     const segments = splitCompact(text, maxProofLength)
     if (segments === undefined) return 'proof_malformed'
     const claims = readClaims(segments.payload)
     const signature = decodeBase64url(segments.signature)
     if (claims === undefined || signature === undefined) return 'proof_malformed'
-    const known = headers.get(segments.header)
-    const signer = known ?? readSigner(segments.header, policy)
+    const { header } = segments
+    const isLast = bound.proofSigner?.header === header
+    const known = isLast ? bound.proofSigner : signers.get(header)
+    const signer = known ?? readSigner(header, policy)
     if (typeof signer === 'string') return signer
 
-    if (signer.key.thumbprint !== target.keyThumbprint) return 'proof_key_mismatch'
-    if (claims.ath !== target.tokenHash) return 'proof_token_mismatch'
-    if (claims.htm !== target.method) return 'proof_method_mismatch'
-    if (!isSameUri(claims.htu, target.path, policy.publicUrls)) return 'proof_uri_mismatch'
-    if (!isFresh(claims, target.now, policy)) return 'proof_stale'
+    if (signer.key.thumbprint !== bound.token.keyThumbprint) return 'proof_key_mismatch'
+    if (claims.ath !== bound.hash) return 'proof_token_mismatch'
+    if (claims.htm !== request.method) return 'proof_method_mismatch'
+    if (!isSameUri(claims.htu, request, policy.publicUrls)) return 'proof_uri_mismatch'
+    if (!isFresh(claims, now, policy)) return 'proof_stale'
     // Last but for the nonce and the replay, since it costs more than all the rest.
-    const input = text.slice(0, segments.header.length + 1 + segments.payload.length)
+    const input = text.slice(0, header.length + 1 + segments.payload.length)
     if (!isSignedBy(signer.key, signer.algorithm, input, signature)) return 'proof_signature_invalid'
-    if (known === undefined) headers.set(copyOf(segments.header), signer)
+    if (known === undefined) signers.set(signer.header, signer)
+    if (!isLast) bound.proofSigner = signer
     return claims
   }
 }
 
-/** A slice of a text keeps all of it in memory: this one is of a header, and the text is the whole proof. */
-function copyOf(header: string): string {
-  return Buffer.from(header, 'latin1').toString('latin1')
-}
-
-function readSigner(segment: string, policy: CompiledPolicy): ProofKey | DenialCode {
+function readSigner(segment: string, policy: CompiledPolicy): ProofSigner | DenialCode {
   const header = readHeader(segment)
   if (header?.typ !== 'dpop+jwt') return 'proof_malformed'
   const algorithm = policy.proof.algorithms.get(header.alg)
@@ -90,7 +92,7 @@ function readSigner(segment: string, policy: CompiledPolicy): ProofKey | DenialC
   const jwk = headerJwk(header)
   const key = jwk && importPublicKey(jwk)
   if (key === undefined || !fits(key, algorithm)) return 'proof_key_invalid'
-  return { algorithm, key }
+  return { header: copyAscii(segment), algorithm, key }
 }
 
 interface ProofClaims extends VerifiedProof {
@@ -130,13 +132,18 @@ function isFresh({ iat, exp, nbf }: ProofClaims, now: number, policy: CompiledPo
 }
 
 /** Whether `htu` is this path under one of the URLs that clients see the app at (RFC 9449 section 4.3). */
-function isSameUri(htu: string, path: string, publicUrls: readonly string[]): boolean {
-  const isPlain = path.startsWith('/')
-  if (isPlain && publicUrls.some((base) => htu.length === base.length + path.length && htu === base + path)) {
-    // Equal as written, and a path in its normal form: equal after normalisation.
-    if (normalizePath(path) === path) return true
+function isSameUri(
+  htu: string,
+  { path, isSimplePath }: ProofTarget['request'],
+  publicUrls: readonly string[],
+): boolean {
+  if (isSimplePath) {
+    // Equal as written, and in the normal form: equal after normalisation.
+    for (const base of publicUrls) {
+      if (htu.length === base.length + path.length && htu.startsWith(base) && htu.endsWith(path)) return true
+    }
   }
-  const normalizedPath = isPlain ? normalizePath(path) : undefined
+  const normalizedPath = path.startsWith('/') ? normalizePath(path) : undefined
   const normalized = normalizeHttpUri(htu)
   if (normalized === undefined || normalizedPath === undefined) return false
   return publicUrls.some((base) => normalized === base + normalizedPath)

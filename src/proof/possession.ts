@@ -4,8 +4,8 @@ import type { Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
 import type { UseOnce } from '../replay.js'
 import type { RequestFacts } from '../request.js'
+import { trimBlanks } from '../text.js'
 import type { VerifiedToken } from '../token/verify-token.js'
-import { trimBlanks } from '../trim.js'
 import { createProofVerifier } from './dpop-proof.js'
 import type { Nonces } from './nonce.js'
 
@@ -19,13 +19,14 @@ export type PossessionCheck = (
 
 export function createPossessionCheck(
   policy: CompiledPolicy,
+  cacheSize: number,
   nonces: Nonces | undefined,
   useOnce: UseOnce,
 ): PossessionCheck {
-  const verifyProof = createProofVerifier(policy)
+  const verifyProof = createProofVerifier(policy, cacheSize)
 
-  return (request, scheme, { token, hash }, now) => {
-    const { keyThumbprint } = token
+  return (request, scheme, verified, now) => {
+    const { keyThumbprint } = verified.token
     if (keyThumbprint === undefined) {
       if (policy.proof.required) return 'proof_required'
       // Scheme DPoP says that the token is bound; to no key that there is, then.
@@ -36,8 +37,7 @@ export function createPossessionCheck(
     if (request.dpop.length > 1) return 'proof_malformed'
 
     const text = trimBlanks(request.dpop[0] as string)
-    const { method, path } = request
-    const proof = verifyProof(text, { keyThumbprint, tokenHash: hash, method, path, now })
+    const proof = verifyProof(text, { bound: verified, request, now })
     if (typeof proof === 'string') return proof
     if (nonces?.isCurrent(proof.nonce, now) === false) return 'proof_nonce_required'
     // Processes with clocks a little apart share one store: none may forget what another still accepts.

@@ -1,8 +1,8 @@
+import { isSimplePath } from '../policy/plain-path.js'
+
 /** An http(s) URI taken apart; only what has one reading. */
 const httpUri =
   /^(https?):\/\/((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?(\/[^?#]*)?(?:\?[^#]*)?(?:#.*)?$/i
-
-const simplePath = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)*\/?$/
 
 /**
  * The form under which two spellings of one http(s) URI are equal, query and fragment left out, by syntax- and
@@ -23,7 +23,7 @@ export function normalizeHttpUri(uri: string): string | undefined {
 
 /** A path with unreserved characters decoded, escapes in capitals and dot segments removed; undefined where malformed. */
 export function normalizePath(path: string): string | undefined {
-  if (simplePath.test(path)) return path
+  if (isSimplePath(path)) return path
   if (/[^\x21-\x7e]|%(?![0-9A-Fa-f]{2})/.test(path)) return undefined
   return removeDotSegments(normalizeEncoding(path))
 }

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { createCache } from '../caches.js'
 import { type Assertion, readAssertions } from '../delegation/assertion.js'
 import type { Delegation } from '../delegation/delegation.js'
 import type { DenialCode } from '../denials.js'
@@ -12,17 +12,18 @@ import type { KeysByIssuer } from '../keys/issuers.js'
 import type { IssuerKey } from '../keys/key-set.js'
 import type { Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
+import type { BoundToken, ProofSigner } from '../proof/dpop-proof.js'
 import { revocationIdsOf } from '../stores/revocation-ids.js'
+import { copyAscii } from '../text.js'
 import { checkTokenTime, type IntentToken, readIntentToken } from './intent-token.js'
 
 /** In characters, all of them ASCII. */
 const maxTokenLength = 16 * 1024
 
-/** Bytes of memory that verified tokens may take, by an estimate that the largest do not exceed. */
-const maxCachedSize = 128 * 1024 * 1024
-
 /** A token that an issuer of the policy signed for this API, with all that is derived from it once. */
-export interface VerifiedToken {
+export interface VerifiedToken extends BoundToken {
+  /** The compact JWS. */
+  readonly text: string
   readonly token: IntentToken
   /** What a grant says of it. */
   readonly identity: Identity
@@ -36,53 +37,57 @@ export interface VerifiedToken {
   readonly revocationIds: string[]
   /** The delegation, once it was verified for this token: nothing in that can change but the time. */
   delegation: Delegation | undefined
+  proofSigner: ProofSigner | undefined
   /** Bytes of memory that it takes, about. */
   readonly size: number
   readonly signer: { readonly keys: IssuerKeys; readonly key: IssuerKey }
 }
 
-/** Verifies an access token up to its lifetime, or names what is wrong. The clock is in seconds. */
-export type TokenVerifier = (text: string, clock: () => number) => Maybe<VerifiedToken | DenialCode>
+/** Verifies an access token up to its lifetime, or names what is wrong. The clock, in seconds, is read after waiting. */
+export type TokenVerifier = (
+  text: string,
+  now: number,
+  clock: () => number,
+) => Maybe<VerifiedToken | DenialCode>
 
-export function createTokenVerifier(policy: CompiledPolicy, issuerKeys: KeysByIssuer): TokenVerifier {
-  // Keyed by a digest of the exact bytes, so that no other text can find an entry, and no token is kept. Only
-  // what has passed every check gets in: junk pushes nothing out.
-  const cache = new LRUCache<string, VerifiedToken>({
-    maxSize: maxCachedSize,
-    sizeCalculation: ({ size }) => size,
-  })
+/** Keeps verified tokens within `cacheSize` bytes, by an estimate that none exceeds. */
+export function createTokenVerifier(
+  policy: CompiledPolicy,
+  issuerKeys: KeysByIssuer,
+  cacheSize: number,
+): TokenVerifier {
+  // Found by the end of the signature, which costs less to hash than a whole token, and then compared byte by
+  // byte. Only what has passed every check gets in: junk pushes nothing out.
+  const cache = createCache<VerifiedToken>(cacheSize, ({ size }) => size)
 
-  async function verifyAnew(
-    text: string,
-    hash: string,
-    clock: () => number,
-  ): Promise<VerifiedToken | DenialCode> {
-    const verified = await verifyToken(text, hash, policy, issuerKeys)
+  async function verifyAnew(text: string, clock: () => number): Promise<VerifiedToken | DenialCode> {
+    const verified = await verifyToken(text, policy, issuerKeys)
     if (typeof verified === 'string') return verified
     const denial = checkTokenTime(verified.token, clock(), policy.token)
     if (denial !== undefined) return denial
-    cache.set(hash, verified)
+    cache.set(endOf(verified.text), verified)
     return verified
   }
 
-  return (text, clock) => {
+  return (text, now, clock) => {
     if (text.length > maxTokenLength) return 'token_malformed'
-    const hash = sha256(text)
-    const cached = cache.get(hash)
+    const cached = cache.get(endOf(text))
     // The issuer may have withdrawn the key since.
-    if (cached === undefined || !cached.signer.keys.holds(cached.signer.key)) {
-      return verifyAnew(text, hash, clock)
-    }
-    const denial = checkTokenTime(cached.token, clock(), policy.token)
+    if (cached?.text !== text || !cached.signer.keys.holds(cached.signer.key)) return verifyAnew(text, clock)
+    const denial = checkTokenTime(cached.token, now, policy.token)
     if (denial === undefined) return cached
-    cache.delete(hash)
+    cache.delete(endOf(text))
     return denial
   }
 }
 
+/** As many characters as a digest has, out of a signature that the issuer made: no two tokens share them. */
+function endOf(text: string): string {
+  return text.slice(-43)
+}
+
 async function verifyToken(
   text: string,
-  hash: string,
   policy: CompiledPolicy,
   issuerKeys: KeysByIssuer,
 ): Promise<VerifiedToken | DenialCode> {
@@ -116,13 +121,15 @@ async function verifyToken(
     policy.proof.algorithms,
   )
   return {
+    text: copyAscii(text),
     token,
     identity: toIdentity(token),
     audience,
-    hash,
+    hash: sha256(text),
     assertions,
     revocationIds: revocationIdsOf(token, typeof assertions === 'string' ? [] : assertions),
     delegation: undefined,
+    proofSigner: undefined,
     size: sizeOf(text, token, assertions),
     signer: { keys, key },
   }
