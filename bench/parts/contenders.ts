@@ -1,0 +1,226 @@
+/**
+ * Ours and what is there besides, each as its own documentation has it used, with everything on that it offers against
+ * a stolen token.
+ */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { auth } from 'express-oauth2-jwt-bearer'
+import {
+  calculateJwkThumbprint,
+  createLocalJWKSet,
+  EmbeddedJWK,
+  type JWK,
+  type JWTPayload,
+  jwtVerify,
+} from 'jose'
+import * as oauth from 'oauth4webapi'
+import { createVerifier, type Policy } from '../../src/index.js'
+import { versionOf } from './report.js'
+import { API, type BenchAlgorithm, type BenchRequest, ISSUER, type Workload } from './workload.js'
+
+/** Something that lets a request in or does not. */
+export interface Contender {
+  readonly name: string
+  /** Whether it claims to refuse a proof that was seen before. */
+  readonly refusesReplays: boolean
+  /** What a server would have at hand: not timed. */
+  prepare(request: BenchRequest): unknown
+  accepts(prepared: unknown): Promise<boolean>
+}
+
+export interface Contenders {
+  readonly ours: Contender
+  readonly peers: readonly Contender[]
+  close(): void
+}
+
+/** The policy that ours decides by in most benchmarks. */
+export function benchPolicy({ jwks }: Workload, algorithm: BenchAlgorithm = 'ES256'): Policy {
+  return {
+    issuer: { url: ISSUER, jwks: jwks as never },
+    audience: API,
+    token: { algorithms: [algorithm] },
+    proof: { algorithms: [algorithm] },
+    routes: {
+      'GET /health': 'public',
+      'GET /orders/:id': { scope: 'orders:read', intent: { workflow: 'refund', step: 'issue' } },
+      'POST /orders/:id/refund': { scope: 'orders:refund', intent: { workflow: 'refund', step: 'issue' } },
+    },
+  }
+}
+
+export async function createContenders(workload: Workload, algorithm: BenchAlgorithm): Promise<Contenders> {
+  const server = createServer((_, response) => {
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify(workload.jwks))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const jwksUri = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`
+  return {
+    ours: ours(workload, algorithm),
+    peers: [
+      expressOauth2JwtBearer(jwksUri, algorithm),
+      oauth4webapi(jwksUri),
+      straightJose(workload, algorithm),
+    ],
+    close: () => server.close(),
+  }
+}
+
+function ours(workload: Workload, algorithm: BenchAlgorithm): Contender {
+  const verifier = createVerifier(benchPolicy(workload, algorithm))
+  return {
+    name: 'ajwt',
+    refusesReplays: true,
+    prepare: (request) => request,
+    accepts: async (request) => (await verifier.verify(request as BenchRequest)).outcome === 'allow',
+  }
+}
+
+/** The middleware itself, with the members of a request that it reads, and no Express around it. */
+function expressOauth2JwtBearer(jwksUri: string, algorithm: BenchAlgorithm): Contender {
+  const check = auth({
+    issuer: ISSUER,
+    audience: API,
+    jwksUri,
+    tokenSigningAlg: algorithm,
+    dpop: { enabled: true, required: true },
+  })
+  return {
+    name: `express-oauth2-jwt-bearer ${versionOf('express-oauth2-jwt-bearer')}`,
+    refusesReplays: false,
+    prepare({ method, url, headers }) {
+      const plain = Object.fromEntries(Object.entries(headers).map(([name, [value]]) => [name, value]))
+      const host = plain.host as string
+      return {
+        method,
+        url,
+        originalUrl: url,
+        protocol: 'https',
+        host,
+        hostname: host,
+        headers: plain,
+        query: {},
+        get: (name: string) => plain[name.toLowerCase()],
+        is: () => false,
+      }
+    },
+    accepts: (request) =>
+      new Promise((resolve) => {
+        check(request as never, {} as never, (error) => resolve(error === undefined))
+      }),
+  }
+}
+
+function oauth4webapi(jwksUri: string): Contender {
+  const server: oauth.AuthorizationServer = { issuer: ISSUER, jwks_uri: jwksUri }
+  return {
+    name: `oauth4webapi ${versionOf('oauth4webapi')}`,
+    refusesReplays: false,
+    prepare: ({ method, url, headers }) =>
+      new Request(`${API}${url}`, {
+        method,
+        headers: Object.entries(headers).map(
+          ([name, [value]]) => [name, value as string] as [string, string],
+        ),
+      }),
+    async accepts(request) {
+      try {
+        await oauth.validateJwtAccessToken(server, request as Request, API, {
+          requireDPoP: true,
+          [oauth.allowInsecureRequests]: true,
+        })
+        return true
+      } catch {
+        return false
+      }
+    },
+  }
+}
+
+/** RFC 9449 section 4.3 in a straight line of calls, as one would write it with nothing but `jose`. */
+function straightJose(workload: Workload, algorithm: BenchAlgorithm): Contender {
+  const keys = createLocalJWKSet(workload.jwks as { keys: JWK[] })
+  const algorithms = [algorithm]
+
+  async function check({ method, url, headers }: BenchRequest): Promise<void> {
+    const [scheme, token] = (headers.authorization?.[0] as string).split(' ') as [string, string]
+    if (scheme !== 'DPoP') throw new Error('scheme')
+    const { payload } = await jwtVerify<JWTPayload & { cnf?: { jkt?: string } }>(token, keys, {
+      issuer: ISSUER,
+      audience: API,
+      typ: 'at+jwt',
+      algorithms,
+    })
+    const proof = await jwtVerify(headers.dpop?.[0] as string, EmbeddedJWK, {
+      typ: 'dpop+jwt',
+      algorithms,
+      maxTokenAge: 60,
+    })
+    const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))
+    if (proof.payload.ath !== Buffer.from(digest).toString('base64url')) throw new Error('ath')
+    if (proof.payload.htm !== method || proof.payload.htu !== `${API}${url}`) throw new Error('htm, htu')
+    if ((await calculateJwkThumbprint(proof.protectedHeader.jwk as JWK)) !== payload.cnf?.jkt)
+      throw new Error('jkt')
+  }
+
+  return {
+    name: `jose ${versionOf('jose')}, by hand`,
+    refusesReplays: false,
+    prepare: (request) => request,
+    async accepts(request) {
+      try {
+        await check(request as BenchRequest)
+        return true
+      } catch {
+        return false
+      }
+    },
+  }
+}
+
+/** Throws where a contender refuses a good request, or lets a bad one in: whoever is wrong is not measured. */
+export async function prove(contender: Contender, workload: Workload): Promise<void> {
+  const agent = workload.agent()
+  const token = workload.token(agent)
+  const good = () => workload.request(agent, token)
+  const ask = (request: BenchRequest) => contender.accepts(contender.prepare(request))
+  const withHeader = (request: BenchRequest, name: string, value: string): BenchRequest => ({
+    ...request,
+    headers: { ...request.headers, [name]: [value] },
+  })
+  const spoil = (text: string) => text.slice(0, -10) + (text.at(-10) === 'A' ? 'B' : 'A') + text.slice(-9)
+
+  for (let time = 0; time < 2; time++) {
+    if (!(await ask(good()))) throw new Error(`${contender.name} refuses a good request`)
+  }
+  const other = workload.agent()
+  const expired = workload.token(agent, { iat: 1_700_000_000, exp: 1_700_000_300 })
+  const bad: Record<string, BenchRequest> = {
+    'a token whose signature is wrong': workload.request(agent, spoil(token)),
+    'a proof whose signature is wrong': withHeader(good(), 'dpop', spoil(good().headers.dpop?.[0] as string)),
+    'a proof for another path': { ...good(), url: '/orders/2' },
+    'a proof for another method': { ...good(), method: 'POST' },
+    'a proof for another token': withHeader(good(), 'authorization', `DPoP ${workload.token(agent)}`),
+    'a proof by another key': workload.request(other, token),
+    'a token that has expired': workload.request(agent, expired),
+    'a token for another API': workload.request(
+      agent,
+      workload.token(agent, { aud: 'https://other.example.com' }),
+    ),
+    'a token of another issuer': workload.request(
+      agent,
+      workload.token(agent, { iss: 'https://other.example.com' }),
+    ),
+  }
+  for (const [what, request] of Object.entries(bad)) {
+    if (await ask(request)) throw new Error(`${contender.name} lets in ${what}`)
+  }
+  const twice = good()
+  await ask(twice)
+  if ((await ask(twice)) === contender.refusesReplays) {
+    throw new Error(
+      `${contender.name} ${contender.refusesReplays ? 'lets a replay in' : 'does refuse replays'}`,
+    )
+  }
+}

@@ -1,0 +1,54 @@
+/** The middle of the values: half of them are no greater. */
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5)
+}
+
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((one, other) => one - other)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number
+}
+
+/** How long one run of something takes. */
+export interface Timed {
+  readonly name: string
+  /** Makes the inputs of one round, untimed, and gives what is timed: so many runs of it. */
+  round(runs: number): Promise<() => void | Promise<void>> | (() => void | Promise<void>)
+}
+
+export interface Timing {
+  readonly name: string
+  /** Microseconds a run, the median of the rounds. */
+  readonly micros: number
+  /** To the first of those that took turns, the median of the rounds: what slows the machine slows both. */
+  readonly ratio: number
+}
+
+/**
+ * Lets them take turns, each with a round, in an order that changes, so that whatever the machine does meanwhile it
+ * does to all of them. The first rounds are not counted.
+ */
+export async function interleave(
+  contenders: readonly Timed[],
+  { rounds, runs, warmUp = Math.ceil(rounds / 5) }: { rounds: number; runs: number; warmUp?: number },
+): Promise<Timing[]> {
+  const times = contenders.map(() => [] as number[])
+  for (let round = 0; round < warmUp + rounds; round++) {
+    for (let turn = 0; turn < contenders.length; turn++) {
+      const index = (turn + round) % contenders.length
+      const run = await (contenders[index] as Timed).round(runs)
+      const began = performance.now()
+      await run()
+      const micros = ((performance.now() - began) * 1000) / runs
+      if (round >= warmUp) times[index]?.push(micros)
+    }
+  }
+  const [base] = times as [number[]]
+  return contenders.map(({ name }, index) => {
+    const own = times[index] as number[]
+    return {
+      name,
+      micros: median(own),
+      ratio: median(own.map((time, round) => time / (base[round] as number))),
+    }
+  })
+}
