@@ -87,7 +87,7 @@ export async function decide(
   }
   if (revocation !== undefined) return refuse('revocation', revocation, heard)
 
-  let possession = checks.checkPossession(request, credentials.scheme, verified, now)
+  let possession = checks.checkPossession(request, credentials.scheme, verified, now, clock)
   if (isPromise(possession)) {
     possession = await possession
     now = clock()

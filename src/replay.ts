@@ -1,15 +1,28 @@
 import type { DenialCode } from './denials.js'
+import { sha256 } from './jose/sha256.js'
 import { isPromise, type Maybe, patience, withDeadline } from './maybe.js'
 import type { ReplayStore } from './options.js'
+import { rememberIdOf } from './stores/memory-replay.js'
 
-/** Uses something up: `ifKnown` where that was done before. `ttl` is in seconds. */
-export type UseOnce = (key: string, ttl: number, ifKnown: DenialCode) => Maybe<DenialCode | undefined>
+/**
+ * Uses something up: `ifKnown` where that was done before. An id is unique among those of its owner, a digest; `ttl`
+ * is in seconds.
+ */
+export type UseOnce = (
+  owner: string,
+  id: string,
+  ttl: number,
+  ifKnown: DenialCode,
+) => Maybe<DenialCode | undefined>
 
 export function createUseOnce(store: ReplayStore): UseOnce {
-  return (key, ttl, ifKnown) => {
+  return (owner, id, ttl, ifKnown) => {
+    // A second at least: some stores take nothing for "until now", and would keep it for ever or not at all.
+    const seconds = Math.max(ttl, 1)
     try {
-      // A second at least: some stores take nothing for "until now", and would keep it for ever or not at all.
-      const isNew: unknown = store.remember(key, Math.max(ttl, 1))
+      const rememberId = rememberIdOf(store)
+      if (rememberId !== undefined) return rememberId(owner, id, seconds) ? undefined : ifKnown
+      const isNew: unknown = store.remember(`${owner}.${sha256(id)}`, seconds)
       if (!isPromise(isNew)) return toCode(isNew, ifKnown)
       return withDeadline(isNew, patience).then(
         (answer) => toCode(answer, ifKnown),

@@ -110,25 +110,20 @@ interface Fields {
 }
 
 /** The header fields that matter here, by their names in lower case. */
-const fieldNames: ReadonlyMap<string, keyof Fields> = new Map([
-  ['authorization', 'authorization'],
-  ['dpop', 'dpop'],
-  ['origin', 'origin'],
-  ['access-control-request-method', 'requestedMethod'],
-  ['x-http-method-override', 'methodOverride'],
-  ['x-http-method', 'methodOverride'],
-  ['x-method-override', 'methodOverride'],
-])
+const fieldNames = [
+  'authorization',
+  'dpop',
+  'origin',
+  'access-control-request-method',
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+]
+
+/** Their lengths, a bit each: most fields of a request are none of these, and have another length. */
+const fieldNameLengths = fieldNames.reduce((bits, name) => bits | (1 << name.length), 0)
 
 const none: readonly string[] = Object.freeze([])
-
-/** The lengths of these names, a bit each: most fields of a request are none of these, and have another length. */
-const fieldNameLengths = [...fieldNames.keys()].reduce((bits, name) => bits | (1 << name.length), 0)
-
-function fieldOf(name: string): keyof Fields | undefined {
-  const hasLength = name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
-  return hasLength ? fieldNames.get(name.toLowerCase()) : undefined
-}
 
 function readFields(headers: HeaderSource): Fields {
   const fields: Fields = {
@@ -139,13 +134,13 @@ function readFields(headers: HeaderSource): Fields {
     methodOverride: none,
   }
   if (isFetchHeaders(headers)) {
-    for (const [name, field] of fieldNames) add(fields, field, headers.get(name))
+    for (const name of fieldNames) add(fields, name, headers.get(name))
   } else {
     // Node's names are in lower case; a caller's own object may hold `Authorization`, and even both.
     // Throws where there are none at all: that is no request without credentials.
     for (const name of Object.keys(headers)) {
-      const field = fieldOf(name)
-      if (field !== undefined) add(fields, field, headers[name])
+      const mayMatter = name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
+      if (mayMatter) add(fields, name.toLowerCase(), headers[name])
     }
   }
   return fields
@@ -155,9 +150,29 @@ function isFetchHeaders(headers: HeaderSource): headers is { get(name: string): 
   return typeof (headers as { get?: unknown } | undefined)?.get === 'function'
 }
 
-function add(fields: Fields, field: keyof Fields, value: unknown): void {
-  const values = valuesOf(value)
-  fields[field] = fields[field].length === 0 ? values : [...fields[field], ...values]
+function add(fields: Fields, name: string, value: unknown): void {
+  switch (name) {
+    case 'authorization':
+      fields.authorization = join(fields.authorization, value)
+      break
+    case 'dpop':
+      fields.dpop = join(fields.dpop, value)
+      break
+    case 'origin':
+      fields.origin = join(fields.origin, value)
+      break
+    case 'access-control-request-method':
+      fields.requestedMethod = join(fields.requestedMethod, value)
+      break
+    case 'x-http-method-override':
+    case 'x-http-method':
+    case 'x-method-override':
+      fields.methodOverride = join(fields.methodOverride, value)
+  }
+}
+
+function join(values: readonly string[], value: unknown): readonly string[] {
+  return values.length === 0 ? valuesOf(value) : [...values, ...valuesOf(value)]
 }
 
 function valuesOf(value: unknown): readonly string[] {

@@ -6,6 +6,7 @@ import type { Delegation } from './delegation/delegation.js'
 import { createDelegationVerifier } from './delegation/verify-delegation.js'
 import { compileRule, type Rule } from './intent/rule.js'
 import { createRuleCheck } from './intent/rule-check.js'
+import { createSignatureCheck } from './jose/signature-check.js'
 import { createIssuerKeys, everyIssuer } from './keys/issuers.js'
 import { type ResourceMetadata, toMetadata } from './metadata.js'
 import { warnOfObserving } from './observing.js'
@@ -15,6 +16,7 @@ import type { Access } from './policy/match-request.js'
 import type { Policy } from './policy/policy.js'
 import type { RuleData } from './policy/schema.js'
 import { snapshot } from './policy/snapshot.js'
+import { createProofVerifier } from './proof/dpop-proof.js'
 import { createNonces } from './proof/nonce.js'
 import { createPossessionCheck } from './proof/possession.js'
 import { createUseOnce } from './replay.js'
@@ -59,6 +61,8 @@ export interface VerifierInternals {
   readonly compiled: CompiledPolicy
   /** As `verify`; `heard` is told who was let in, where somebody was. */
   judge(request: VerifyRequest, heard: (heard: Heard) => void): Promise<Decision>
+  /** Whether other requests wait for the event loop, as far as an adapter knows. */
+  setCrowded(isCrowded: boolean): void
   /** Applies one more rule to a request that this verifier has let in. */
   applyRule(heard: Heard, rule: RuleData, params: Grant['params'], method: string): Promise<Decision>
   /** A refusal that no check of `verify` came to, of a request on which it had decided otherwise. */
@@ -86,10 +90,18 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
   const useOnce = createUseOnce(replayStore)
   const cache = withDefaults(options.cache)
+  let underWay = 0
+  let isCrowded = false
+  const isSignedBy = createSignatureCheck(() => underWay > 1 || isCrowded)
   const checks: Checks = {
-    verifyToken: createTokenVerifier(compiled, issuerKeys, cache.tokens),
+    verifyToken: createTokenVerifier(compiled, issuerKeys, cache.tokens, isSignedBy),
     checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations({ now })),
-    checkPossession: createPossessionCheck(compiled, cache.proofKeys, nonces, useOnce),
+    checkPossession: createPossessionCheck(
+      compiled,
+      createProofVerifier(compiled, cache.proofKeys, isSignedBy),
+      nonces,
+      useOnce,
+    ),
     verifyDelegation: createDelegationVerifier(compiled, cache.assertions),
     checkRule: createRuleCheck(compiled.token.clockTolerance, useOnce),
   }
@@ -111,6 +123,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     const watch = reporter.start()
     let method = ''
     let verdict: Verdict
+    underWay += 1
     try {
       const facts = readRequest(request)
       method = facts.method
@@ -118,6 +131,8 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     } catch {
       const refusal: Refusal = { code: 'internal_error', stage: 'request', details: undefined }
       verdict = { ...nothing, outcome: 'refuse', refusal }
+    } finally {
+      underWay -= 1
     }
     const decision = toDecision(verdict)
     if (verdict.outcome === 'allow') heard?.(toHeard(verdict))
@@ -197,6 +212,9 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   internals.set(verifier, {
     compiled,
     judge,
+    setCrowded(crowded) {
+      isCrowded = crowded
+    },
     applyRule,
     refuse(refusal, method, overruled, mode) {
       const watch = reporter.start()

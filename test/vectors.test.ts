@@ -92,7 +92,11 @@ describe('RFC 9449, examples', () => {
   }
   const verifyProof = (text: string, over: Partial<typeof target> = {}) => {
     const { keyThumbprint, hash, method, path, now } = { ...target, ...over }
-    return createProofVerifier(policy, 0)(text, {
+    return createProofVerifier(
+      policy,
+      0,
+      isSignedBy,
+    )(text, {
       bound: { hash, token: { keyThumbprint }, proofSigner: undefined },
       request: { method, path, isSimplePath: isSimplePath(path) },
       now,

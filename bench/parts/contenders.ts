@@ -144,7 +144,7 @@ function straightJose(workload: Workload, algorithm: BenchAlgorithm): Contender 
   const algorithms = [algorithm]
 
   async function check({ method, url, headers }: BenchRequest): Promise<void> {
-    const [scheme, token] = (headers.authorization?.[0] as string).split(' ') as [string, string]
+    const [scheme, token] = String(headers.authorization?.[0]).split(' ') as [string, string]
     if (scheme !== 'DPoP') throw new Error('scheme')
     const { payload } = await jwtVerify<JWTPayload & { cnf?: { jkt?: string } }>(token, keys, {
       issuer: ISSUER,

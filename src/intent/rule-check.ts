@@ -12,9 +12,13 @@ export function createRuleCheck(clockTolerance: number, useOnce: UseOnce): RuleC
     const denial = rule.check(subject)
     if (denial !== undefined || !rule.once) return denial
     const { issuer, jti, exp } = subject.token
-    const key = `${sha256(`once ${issuer}`)}.${sha256(jti)}`
     // As long as any process with this policy could still accept the token.
-    const code = useOnce(key, exp + 2 * clockTolerance - subject.now, 'token_reused')
+    const code = useOnce(
+      sha256(`once ${issuer}`),
+      jti,
+      exp + 2 * clockTolerance - subject.now,
+      'token_reused',
+    )
     return isPromise(code) ? code.then(toDenial) : toDenial(code)
   }
 }

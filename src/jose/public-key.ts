@@ -51,7 +51,7 @@ export function importPublicKey(jwk: Record<string, unknown>): PublicKey | undef
     object,
     kty: members.kty as Algorithm['kty'],
     crv: members.crv,
-    modulusLength: modulusBytes(object),
+    modulusLength: members.kty === 'RSA' ? modulusBytes(object) : undefined,
     alg,
     thumbprint: thumbprintOf(members),
   }

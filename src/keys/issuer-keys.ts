@@ -1,6 +1,6 @@
 import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
-import { withDeadline } from '../maybe.js'
+import { type Maybe, withDeadline } from '../maybe.js'
 import { discoverJwksUri } from './discovery.js'
 import { fetchJson } from './fetch-json.js'
 import { type IssuerKey, type KeySet, readKeySet } from './key-set.js'
@@ -10,7 +10,7 @@ export interface IssuerKeys {
   /** Whether the issuer still publishes this key, as far as is known. Asks no network and never waits. */
   holds(key: IssuerKey): boolean
   /** The keys that may have signed, or why there are none. Waits for a fetch only where it has to. */
-  find(kid: string | undefined, algorithm: Algorithm): Promise<readonly IssuerKey[] | DenialCode>
+  find(kid: string | undefined, algorithm: Algorithm): Maybe<readonly IssuerKey[] | DenialCode>
   /** Fetches the keys now; whether they could be had. */
   refresh(): Promise<boolean>
   /** Whether there are keys to verify with, fetched first where there are none. */
@@ -37,7 +37,7 @@ export interface RemoteKeysOptions {
 export function inlineKeys(set: KeySet): IssuerKeys {
   return {
     holds: (key) => set.has(key),
-    find: async (kid, algorithm) => {
+    find: (kid, algorithm) => {
       const keys = set.select(kid, algorithm)
       return keys.length > 0 ? keys : 'key_not_found'
     },
@@ -121,7 +121,12 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
     return set
   }
 
-  async function find(
+  function find(kid: string | undefined, algorithm: Algorithm): Maybe<readonly IssuerKey[] | DenialCode> {
+    const found = usableSet()?.select(kid, algorithm)
+    return found !== undefined && found.length > 0 ? found : findAfterFetch(kid, algorithm)
+  }
+
+  async function findAfterFetch(
     kid: string | undefined,
     algorithm: Algorithm,
   ): Promise<readonly IssuerKey[] | DenialCode> {

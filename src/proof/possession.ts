@@ -1,31 +1,42 @@
 import type { DenialCode } from '../denials.js'
-import { sha256 } from '../jose/sha256.js'
-import type { Maybe } from '../maybe.js'
+import { isPromise, type Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
 import type { UseOnce } from '../replay.js'
 import type { RequestFacts } from '../request.js'
 import { trimBlanks } from '../text.js'
 import type { VerifiedToken } from '../token/verify-token.js'
-import { createProofVerifier } from './dpop-proof.js'
+import type { ProofVerifier, VerifiedProof } from './dpop-proof.js'
 import type { Nonces } from './nonce.js'
 
-/** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). */
+/** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). The clock is in seconds. */
 export type PossessionCheck = (
   request: RequestFacts,
   scheme: 'dpop' | 'bearer',
   verified: VerifiedToken,
   now: number,
+  clock: () => number,
 ) => Maybe<DenialCode | undefined>
 
 export function createPossessionCheck(
   policy: CompiledPolicy,
-  cacheSize: number,
+  verifyProof: ProofVerifier,
   nonces: Nonces | undefined,
   useOnce: UseOnce,
 ): PossessionCheck {
-  const verifyProof = createProofVerifier(policy, cacheSize)
+  /** What is left once the proof is right for its request. */
+  function useUp(
+    proof: VerifiedProof | DenialCode,
+    keyThumbprint: string,
+    now: number,
+  ): Maybe<DenialCode | undefined> {
+    if (typeof proof === 'string') return proof
+    if (nonces?.isCurrent(proof.nonce, now) === false) return 'proof_nonce_required'
+    // Processes with clocks a little apart share one store: none may forget what another still accepts.
+    const ttl = proof.iat + policy.proof.maxAge + policy.token.clockTolerance - now
+    return useOnce(keyThumbprint, proof.jti, ttl, 'proof_replayed')
+  }
 
-  return (request, scheme, verified, now) => {
+  return (request, scheme, verified, now, clock) => {
     const { keyThumbprint } = verified.token
     if (keyThumbprint === undefined) {
       if (policy.proof.required) return 'proof_required'
@@ -36,12 +47,9 @@ export function createPossessionCheck(
     if (request.dpop.length === 0) return 'proof_missing'
     if (request.dpop.length > 1) return 'proof_malformed'
 
-    const text = trimBlanks(request.dpop[0] as string)
-    const proof = verifyProof(text, { bound: verified, request, now })
-    if (typeof proof === 'string') return proof
-    if (nonces?.isCurrent(proof.nonce, now) === false) return 'proof_nonce_required'
-    // Processes with clocks a little apart share one store: none may forget what another still accepts.
-    const ttl = proof.iat + policy.proof.maxAge + policy.token.clockTolerance - now
-    return useOnce(`${keyThumbprint}.${sha256(proof.jti)}`, ttl, 'proof_replayed')
+    const proof = verifyProof(trimBlanks(request.dpop[0] as string), { bound: verified, request, now })
+    return isPromise(proof)
+      ? proof.then((answer) => useUp(answer, keyThumbprint, clock()))
+      : useUp(proof, keyThumbprint, now)
   }
 }

@@ -65,13 +65,18 @@ export function memoryReplayStore({
 
   function remember(key: string, ttl: number): boolean {
     if (typeof key !== 'string') throw new TypeError('memoryReplayStore: the key must be a string')
+    const dot = key.indexOf('.')
+    return dot > 0 ? rememberId(key.slice(0, dot), key.slice(dot + 1), ttl) : rememberId('', key, ttl)
+  }
+
+  function rememberId(owner: string, id: string, ttl: number): boolean {
     const time = now() / 1000
     // Written so that NaN fails; a clock that is not a number must not make an entry that never expires, either.
     if (!(ttl > 0 && ttl <= LONGEST_TTL && Number.isFinite(time))) return refuse()
     const expiry = time + ttl
     sweep(time)
 
-    fingerprint(key, partitionPrint, print)
+    fingerprint(owner, id, partitionPrint, print)
     let partition = partitions.find(partitionPrint)
     if (expiry <= partitions.floor(partition)) return refuse()
 
@@ -156,7 +161,7 @@ export function memoryReplayStore({
     else entries.set(after, BEFORE, before)
   }
 
-  return {
+  const store: MemoryReplayStore = {
     remember,
     get size() {
       return entries.size
@@ -171,4 +176,20 @@ export function memoryReplayStore({
       return refused
     },
   }
+  doors.set(store, { remember, rememberId })
+  return store
+}
+
+/** As `remember` for the key of this owner and this id, without a digest of either. */
+type RememberId = (owner: string, id: string, ttl: number) => boolean
+
+const doors = new WeakMap<object, { readonly remember: unknown; readonly rememberId: RememberId }>()
+
+/**
+ * The short way into a store that `memoryReplayStore` made; undefined for any other, and for one whose `remember`
+ * somebody has replaced. What came in on one way is not known on the other.
+ */
+export function rememberIdOf(store: { readonly remember: unknown }): RememberId | undefined {
+  const door = doors.get(store)
+  return door !== undefined && door.remember === store.remember ? door.rememberId : undefined
 }

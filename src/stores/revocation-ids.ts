@@ -7,13 +7,13 @@ import type { IntentToken } from '../token/intent-token.js'
  */
 export function revocationIdsOf(token: IntentToken, assertions: readonly Assertion[]): string[] {
   const { issuer } = token
-  const ids = new Set([`token:${issuer} ${token.jti}`, `agent:${issuer} ${token.sub}`])
-  if (token.registrationId !== undefined) ids.add(`registration:${issuer} ${token.registrationId}`)
-  if (token.keyThumbprint !== undefined) ids.add(`key:${token.keyThumbprint}`)
+  const ids = [`token:${issuer} ${token.jti}`, `agent:${issuer} ${token.sub}`]
+  if (token.registrationId !== undefined) ids.push(`registration:${issuer} ${token.registrationId}`)
+  if (token.keyThumbprint !== undefined) ids.push(`key:${token.keyThumbprint}`)
   for (const assertion of assertions) {
-    ids.add(`token:${issuer} ${assertion.jti}`)
-    ids.add(`agent:${issuer} ${assertion.iss}`)
-    ids.add(`key:${assertion.key.thumbprint}`)
+    ids.push(`token:${issuer} ${assertion.jti}`)
+    ids.push(`agent:${issuer} ${assertion.iss}`)
+    ids.push(`key:${assertion.key.thumbprint}`)
   }
-  return [...ids]
+  return assertions.length === 0 ? ids : [...new Set(ids)]
 }

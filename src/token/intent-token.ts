@@ -43,6 +43,8 @@ export interface IntentToken {
     readonly authTime: number | undefined
   }
   readonly claims: { readonly [name: string]: Json }
+  /** How many values the claims hold, those within others included: each takes memory of its own. */
+  readonly valueCount: number
 }
 
 const noIntent: Intent = Object.freeze({
@@ -86,7 +88,7 @@ function read(payload: Record<string, unknown>, issuer: string, profile: Profile
   const intent = own(payload, 'intent')
   if (isAjwt) demand(proof !== undefined && confirmation !== undefined && intent !== undefined)
   const agentProof = proof === undefined ? undefined : object(proof)
-  return Object.freeze({
+  return {
     issuer,
     sub,
     jti: identifier(own(payload, 'jti')),
@@ -99,13 +101,14 @@ function read(payload: Record<string, unknown>, issuer: string, profile: Profile
     intent: intent === undefined ? noIntent : readIntent(object(intent), sub),
     checksum: agentProof && text(own(agentProof, 'agent_checksum')),
     registrationId: agentProof && identifier(own(agentProof, 'registration_id')),
-    user: Object.freeze({
+    user: {
       acr: optional(text, own(payload, 'acr')),
       amr: optional(strings, own(payload, 'amr')),
       authTime: optional(number, own(payload, 'auth_time')),
-    }),
-    claims: deepFreeze(payload) as IntentToken['claims'],
-  })
+    },
+    claims: payload as IntentToken['claims'],
+    valueCount: freezeAll(payload),
+  }
 }
 
 function readIntent(intent: Record<string, unknown>, sub: string): Intent {
@@ -115,7 +118,7 @@ function readIntent(intent: Record<string, unknown>, sub: string): Intent {
   const delegation = own(intent, 'delegation')
   const initiatorThumbprint = optional(thumbprint, own(intent, 'initiator_jkt'))
   if (delegation !== undefined) demand(initiatedBy !== undefined && initiatorThumbprint !== undefined)
-  return Object.freeze({
+  return {
     workflowId: optional(identifier, own(intent, 'workflow_id')),
     step: optional((step) => readStep(step, sub), own(intent, 'workflow_step')),
     executedBy,
@@ -125,7 +128,7 @@ function readIntent(intent: Record<string, unknown>, sub: string): Intent {
     stepSequenceHash: optional(text, own(intent, 'step_sequence_hash')),
     hash: optional(text, own(intent, 'intent_hash')),
     delegation: delegation as Json | undefined,
-  })
+  }
 }
 
 function readStep(step: unknown, sub: string): string {
@@ -165,7 +168,10 @@ function readConfirmation(value: unknown): string {
 /** Only a blank separates scopes (RFC 6749 section 3.3). */
 function readScopes(value: unknown): readonly string[] {
   if (value === undefined) return Object.freeze([])
-  return Object.freeze([...new Set(anyText(value).split(' '))].filter((scope) => scope !== ''))
+  const scopes = anyText(value).split(' ')
+  const isPlain =
+    scopes.length <= 8 && scopes.every((scope, at) => scope !== '' && scopes.indexOf(scope) === at)
+  return Object.freeze(isPlain ? scopes : [...new Set(scopes)].filter((scope) => scope !== ''))
 }
 
 function audiences(value: unknown): readonly string[] {
@@ -225,13 +231,13 @@ function demand(condition: boolean): void {
   if (!condition) throw new InvalidClaim()
 }
 
-/** A handler gets the claims themselves, and every request with this token the same ones. */
-function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null) {
-    for (const name of Object.keys(value)) deepFreeze((value as Record<string, unknown>)[name])
-    Object.freeze(value)
-  }
-  return value
+/** A handler gets the claims themselves, and every request with this token the same ones. Gives the number of values. */
+function freezeAll(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 1
+  let count = 1
+  for (const name of Object.keys(value)) count += freezeAll((value as Record<string, unknown>)[name])
+  Object.freeze(value)
+  return count
 }
 
 /** What the clock says of a token, with the tolerance on the side of neither (RFC 7519 sections 4.1.4 to 4.1.6). */

@@ -4,14 +4,15 @@ import type { Delegation } from '../delegation/delegation.js'
 import type { DenialCode } from '../denials.js'
 import { type Identity, toIdentity } from '../grant.js'
 import type { Algorithm } from '../jose/algorithms.js'
-import { isSignedBy, readCompact, type UnverifiedJws } from '../jose/jws.js'
+import { readCompact, type UnverifiedJws } from '../jose/jws.js'
 import { own } from '../jose/own.js'
 import { sha256 } from '../jose/sha256.js'
+import type { SignatureCheck } from '../jose/signature-check.js'
 import type { IssuerKeys } from '../keys/issuer-keys.js'
 import type { KeysByIssuer } from '../keys/issuers.js'
 import type { IssuerKey } from '../keys/key-set.js'
-import type { Maybe } from '../maybe.js'
-import type { CompiledPolicy } from '../policy/compile.js'
+import { isPromise, type Maybe } from '../maybe.js'
+import type { CompiledIssuer, CompiledPolicy } from '../policy/compile.js'
 import type { BoundToken, ProofSigner } from '../proof/dpop-proof.js'
 import { revocationIdsOf } from '../stores/revocation-ids.js'
 import { copyAscii } from '../text.js'
@@ -55,15 +56,50 @@ export function createTokenVerifier(
   policy: CompiledPolicy,
   issuerKeys: KeysByIssuer,
   cacheSize: number,
+  isSignedBy: SignatureCheck,
 ): TokenVerifier {
   // Found by the end of the signature, which costs less to hash than a whole token, and then compared byte by
   // byte. Only what has passed every check gets in: junk pushes nothing out.
   const cache = createCache<VerifiedToken>(cacheSize, ({ size }) => size)
 
-  async function verifyAnew(text: string, clock: () => number): Promise<VerifiedToken | DenialCode> {
-    const verified = await verifyToken(text, policy, issuerKeys)
+  function verifyAnew(text: string, now: number, clock: () => number): Maybe<VerifiedToken | DenialCode> {
+    const signed = readSigned(text, policy)
+    if (typeof signed === 'string') return signed
+    const keys = issuerKeys.get(signed.issuer) as IssuerKeys
+    const candidates = keys.find(signed.kid, signed.algorithm)
+    if (isPromise(candidates)) return verifyLater(text, signed, keys, candidates, clock)
+    if (typeof candidates === 'string') return candidates
+    const signer = findSigner(candidates, signed, isSignedBy)
+    if (isPromise(signer)) return verifyLater(text, signed, keys, signer, clock)
+    return admit(text, signed, keys, signer, now)
+  }
+
+  /** The same, where the keys or the signature have to be waited for. */
+  async function verifyLater(
+    text: string,
+    signed: Signed,
+    keys: IssuerKeys,
+    awaited: PromiseLike<readonly IssuerKey[] | DenialCode | IssuerKey | undefined>,
+    clock: () => number,
+  ): Promise<VerifiedToken | DenialCode> {
+    let found = await awaited
+    if (typeof found === 'string') return found
+    if (Array.isArray(found)) found = await findSigner(found as IssuerKey[], signed, isSignedBy)
+    return admit(text, signed, keys, found as IssuerKey | undefined, clock())
+  }
+
+  /** The rest, once it is known which key has signed; only what passes all of it is kept. */
+  function admit(
+    text: string,
+    signed: Signed,
+    keys: IssuerKeys,
+    signer: IssuerKey | undefined,
+    now: number,
+  ): VerifiedToken | DenialCode {
+    if (signer === undefined) return 'signature_invalid'
+    const verified = readVerified(text, signed, { keys, key: signer }, policy)
     if (typeof verified === 'string') return verified
-    const denial = checkTokenTime(verified.token, clock(), policy.token)
+    const denial = checkTokenTime(verified.token, now, policy.token)
     if (denial !== undefined) return denial
     cache.set(endOf(verified.text), verified)
     return verified
@@ -73,7 +109,9 @@ export function createTokenVerifier(
     if (text.length > maxTokenLength) return 'token_malformed'
     const cached = cache.get(endOf(text))
     // The issuer may have withdrawn the key since.
-    if (cached?.text !== text || !cached.signer.keys.holds(cached.signer.key)) return verifyAnew(text, clock)
+    if (cached?.text !== text || !cached.signer.keys.holds(cached.signer.key)) {
+      return verifyAnew(text, now, clock)
+    }
     const denial = checkTokenTime(cached.token, now, policy.token)
     if (denial === undefined) return cached
     cache.delete(endOf(text))
@@ -86,11 +124,15 @@ function endOf(text: string): string {
   return text.slice(-43)
 }
 
-async function verifyToken(
-  text: string,
-  policy: CompiledPolicy,
-  issuerKeys: KeysByIssuer,
-): Promise<VerifiedToken | DenialCode> {
+/** A token in which everything but its claims is in order; nobody has vouched for it yet. */
+interface Signed {
+  readonly unverified: UnverifiedJws
+  readonly kid: string | undefined
+  readonly algorithm: Algorithm
+  readonly issuer: CompiledIssuer
+}
+
+function readSigned(text: string, policy: CompiledPolicy): Signed | DenialCode {
   const unverified = readCompact(text, maxTokenLength)
   if (unverified === undefined) return 'token_malformed'
   const kid = own(unverified.header.members, 'kid')
@@ -104,13 +146,16 @@ async function verifyToken(
   const unverifiedIssuer = own(unverified.payload, 'iss')
   const issuer = typeof unverifiedIssuer === 'string' ? policy.issuers.get(unverifiedIssuer) : undefined
   if (issuer === undefined) return 'issuer_not_trusted'
+  return { unverified, kid, algorithm, issuer }
+}
 
-  const keys = issuerKeys.get(issuer) as IssuerKeys
-  const candidates = await keys.find(kid, algorithm)
-  if (typeof candidates === 'string') return candidates
-  const key = findSigner(candidates, algorithm, unverified)
-  if (key === undefined) return 'signature_invalid'
-
+/** Everything that a token says, once its signature has verified. */
+function readVerified(
+  text: string,
+  { unverified, issuer }: Signed,
+  signer: VerifiedToken['signer'],
+  policy: CompiledPolicy,
+): VerifiedToken | DenialCode {
   const token = readIntentToken(unverified.payload, issuer.url, issuer.profile)
   if (token === undefined) return 'claims_invalid'
   const audience = token.audiences.find((name) => policy.audiences.has(name))
@@ -131,7 +176,7 @@ async function verifyToken(
     delegation: undefined,
     proofSigner: undefined,
     size: sizeOf(text, token, assertions),
-    signer: { keys, key },
+    signer,
   }
 }
 
@@ -139,23 +184,29 @@ async function verifyToken(
 function sizeOf(text: string, token: IntentToken, assertions: readonly Assertion[] | DenialCode): number {
   const hops = typeof assertions === 'string' ? [] : assertions
   const scopes = hops.reduce((count, { scopes }) => count + 3 * scopes.size, token.scopes.length)
-  return 2000 + 2 * text.length + 110 * countValues(token.claims) + 40 * scopes + 2000 * hops.length
-}
-
-/** A token of many small values takes far more memory than its text is long. */
-function countValues(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 1
-  return Object.values(value).reduce<number>((count, member) => count + countValues(member), 1)
+  return 2000 + 2 * text.length + 125 * token.valueCount + 40 * scopes + 2000 * hops.length
 }
 
 function isKeyId(kid: unknown): kid is string | undefined {
   return kid === undefined || (typeof kid === 'string' && kid.length > 0 && kid.length <= 256)
 }
 
+/** The first of the candidates whose signature it is; one after the other, since there is nearly always only one. */
 function findSigner(
   candidates: readonly IssuerKey[],
-  algorithm: Algorithm,
-  { input, signature }: UnverifiedJws,
-): IssuerKey | undefined {
-  return candidates.find(({ key }) => isSignedBy(key, algorithm, input, signature))
+  signed: Signed,
+  isSignedBy: SignatureCheck,
+): Maybe<IssuerKey | undefined> {
+  const { algorithm, unverified } = signed
+  const { input, signature } = unverified
+  for (const [position, candidate] of candidates.entries()) {
+    const isSigner = isSignedBy(candidate.key, algorithm, input, signature)
+    if (isPromise(isSigner)) {
+      return isSigner.then((answer) =>
+        answer ? candidate : findSigner(candidates.slice(position + 1), signed, isSignedBy),
+      )
+    }
+    if (isSigner) return candidate
+  }
+  return undefined
 }
