@@ -58,7 +58,7 @@ export interface KnownRouting extends Required<Routing> {}
 export function readRequest(request: VerifyRequest): RequestFacts {
   const method = typeof request.method === 'string' ? request.method : ''
   const { path, query } = splitTarget(typeof request.url === 'string' ? request.url : '')
-  const fields = readFields(request.headers)
+  const fields = readFields(request.headers, method)
   return {
     method,
     path,
@@ -120,12 +120,17 @@ const fieldNames = [
   'x-method-override',
 ]
 
+/** Those that matter whatever the method. */
+const fieldNamesOfAny = fieldNames.filter(
+  (name) => name !== 'origin' && name !== 'access-control-request-method',
+)
+
 /** Their lengths, a bit each: most fields of a request are none of these, and have another length. */
 const fieldNameLengths = fieldNames.reduce((bits, name) => bits | (1 << name.length), 0)
 
 const none: readonly string[] = Object.freeze([])
 
-function readFields(headers: HeaderSource): Fields {
+function readFields(headers: HeaderSource, method: string): Fields {
   const fields: Fields = {
     authorization: none,
     dpop: none,
@@ -134,7 +139,9 @@ function readFields(headers: HeaderSource): Fields {
     methodOverride: none,
   }
   if (isFetchHeaders(headers)) {
-    for (const name of fieldNames) add(fields, name, headers.get(name))
+    // Each look into them costs: the two of a preflight only where it can be one.
+    for (const name of method === 'OPTIONS' ? fieldNames : fieldNamesOfAny)
+      add(fields, name, headers.get(name))
   } else {
     // Node's names are in lower case; a caller's own object may hold `Authorization`, and even both.
     // Throws where there are none at all: that is no request without credentials.

@@ -61,8 +61,8 @@ export interface VerifierInternals {
   readonly compiled: CompiledPolicy
   /** As `verify`; `heard` is told who was let in, where somebody was. */
   judge(request: VerifyRequest, heard: (heard: Heard) => void): Promise<Decision>
-  /** Whether other requests wait for the event loop, as far as an adapter knows. */
-  setCrowded(isCrowded: boolean): void
+  /** Where signatures are verified from now on, whatever is under way: for measurements. */
+  setPlace(place: 'loop' | 'pool'): void
   /** Applies one more rule to a request that this verifier has let in. */
   applyRule(heard: Heard, rule: RuleData, params: Grant['params'], method: string): Promise<Decision>
   /** A refusal that no check of `verify` came to, of a request on which it had decided otherwise. */
@@ -91,8 +91,8 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const useOnce = createUseOnce(replayStore)
   const cache = withDefaults(options.cache)
   let underWay = 0
-  let isCrowded = false
-  const isSignedBy = createSignatureCheck(() => underWay > 1 || isCrowded)
+  let place: 'loop' | 'pool' | undefined
+  const isSignedBy = createSignatureCheck(() => (place === undefined ? underWay > 1 : place === 'pool'))
   const checks: Checks = {
     verifyToken: createTokenVerifier(compiled, issuerKeys, cache.tokens, isSignedBy),
     checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations({ now })),
@@ -212,8 +212,8 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   internals.set(verifier, {
     compiled,
     judge,
-    setCrowded(crowded) {
-      isCrowded = crowded
+    setPlace(wanted) {
+      place = wanted
     },
     applyRule,
     refuse(refusal, method, overruled, mode) {

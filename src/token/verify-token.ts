@@ -184,7 +184,7 @@ function readVerified(
 function sizeOf(text: string, token: IntentToken, assertions: readonly Assertion[] | DenialCode): number {
   const hops = typeof assertions === 'string' ? [] : assertions
   const scopes = hops.reduce((count, { scopes }) => count + 3 * scopes.size, token.scopes.length)
-  return 2000 + 2 * text.length + 125 * token.valueCount + 40 * scopes + 2000 * hops.length
+  return 2000 + 2 * text.length + 125 * token.valueCount + 40 * scopes + 3500 * hops.length
 }
 
 function isKeyId(kid: unknown): kid is string | undefined {

@@ -1,0 +1,117 @@
+/** One server in a process of its own, with a guard or without. Told by its parent what to be, it answers with its port. */
+import { createPublicKey, verify as verifySignature } from 'node:crypto'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import KoaRouter from '@koa/router'
+import express, { type ErrorRequestHandler } from 'express'
+import { auth } from 'express-oauth2-jwt-bearer'
+import { Hono } from 'hono'
+import Koa from 'koa'
+import * as forExpress from '../../middleware/express.js'
+import * as forHono from '../../middleware/hono.js'
+import * as forKoa from '../../middleware/koa.js'
+import { createVerifier, type Policy } from '../../src/index.js'
+import { internalsOf } from '../../src/verifier.js'
+import { median } from './statistics.js'
+import { type BenchRequest, createWorkload, ISSUER } from './workload.js'
+
+export type Framework = 'Express' | 'Koa' | 'Hono' | 'node:http'
+export type Guard = 'none' | 'ajwt' | 'express-oauth2-jwt-bearer' | 'ajwt, event loop' | 'ajwt, thread pool'
+
+export interface AppSettings {
+  readonly framework: Framework
+  readonly guard: Guard
+  /** The API's own URL, which tokens and proofs name. */
+  readonly url: string
+  readonly jwks: { readonly keys: readonly Record<string, unknown>[] }
+  readonly jwksUri: string
+}
+
+const body = { order: '1', state: 'shipped' }
+
+function policyOf({ jwks, url }: AppSettings): Policy {
+  return {
+    issuer: { url: ISSUER, jwks: jwks as never },
+    audience: url,
+    routes: {
+      'GET /health': 'public',
+      'GET /orders/:id': { scope: 'orders:read', intent: { workflow: 'refund', step: 'issue' } },
+    },
+  }
+}
+
+function listenerOf(settings: AppSettings): RequestListener {
+  const { framework, guard, url, jwksUri } = settings
+  if (framework === 'Koa') {
+    const app = new Koa()
+    if (guard === 'ajwt') app.use(forKoa.ajwt(policyOf(settings)))
+    const router = new KoaRouter().get('/orders/:id', (context) => {
+      context.body = body
+    })
+    return app.use(router.routes()).callback()
+  }
+  if (framework === 'Hono') {
+    const app = new Hono()
+    if (guard === 'ajwt') app.use(forHono.ajwt(policyOf(settings)))
+    return getRequestListener(app.get('/orders/:id', (context) => context.json(body)).fetch)
+  }
+  if (framework === 'node:http') {
+    const verifier = createVerifier(policyOf(settings))
+    internalsOf(verifier)?.setPlace(guard === 'ajwt, thread pool' ? 'pool' : 'loop')
+    return async (request, response) => {
+      const { method = '', url: target = '', headersDistinct } = request
+      const { outcome } = await verifier.verify({ method, url: target, headers: headersDistinct })
+      response.writeHead(outcome === 'allow' ? 200 : 401, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(body))
+    }
+  }
+  const app = express()
+  if (guard === 'ajwt') app.use(forExpress.ajwt(policyOf(settings)))
+  if (guard === 'express-oauth2-jwt-bearer') {
+    const dpop = { enabled: true, required: true }
+    app.use(auth({ issuer: ISSUER, audience: url, jwksUri, tokenSigningAlg: 'ES256', dpop }))
+  }
+  app.get('/orders/:id', (_, response) => {
+    response.json(body)
+  })
+  // Express's own handler prints every error.
+  app.use(((error, _request, response, _next) => {
+    response.status(error.status ?? 500).end()
+  }) satisfies ErrorRequestHandler)
+  return app
+}
+
+/** Milliseconds that one raw verification takes in this process, now. */
+function floor(): number {
+  const workload = createWorkload()
+  const agent = workload.agent()
+  const key = {
+    key: createPublicKey({ key: agent.key.jwk as never, format: 'jwk' }),
+    dsaEncoding: 'ieee-p1363' as const,
+  }
+  const token = workload.token(agent)
+  const times = Array.from({ length: 200 }, () => {
+    const text = (workload.request(agent, token) as BenchRequest).headers.dpop?.[0] as string
+    const dot = text.lastIndexOf('.')
+    const data = Buffer.from(text.slice(0, dot))
+    const signature = Buffer.from(text.slice(dot + 1), 'base64url')
+    const began = performance.now()
+    verifySignature('sha256', data, key, signature)
+    return performance.now() - began
+  })
+  return median(times)
+}
+
+let listener: RequestListener = (_, response) => response.end()
+const server = createServer((request, response) => listener(request, response))
+server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
+
+process.on('message', (message: AppSettings | 'floor') => {
+  if (message === 'floor') process.send?.({ floor: floor() })
+  else {
+    listener = listenerOf(message)
+    process.send?.({ ready: true })
+  }
+})
+process.on('disconnect', () => process.exit())

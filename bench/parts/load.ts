@@ -1,0 +1,96 @@
+/** The load generator, in a process of its own: it makes the agents, the tokens and the proofs, and sends them. */
+// @ts-expect-error: it has no types
+import autocannon from 'autocannon'
+import { quantile } from './statistics.js'
+import { type BenchAgent, createWorkload, type Workload } from './workload.js'
+
+export type LoadCommand =
+  | { readonly command: 'prepare'; readonly url: string }
+  | {
+      readonly command: 'run'
+      readonly url: string
+      readonly connections: number
+      /** Requests a connection. */
+      readonly requests: number
+    }
+
+export interface LoadResult {
+  readonly perSecond: number
+  /** Milliseconds. */
+  readonly p50: number
+  readonly p99: number
+  readonly p999: number
+  /** The share of the time that this process itself was busy: at 1 it is what limits the figures. */
+  readonly generatorBusy: number
+}
+
+interface Client {
+  setRequests(requests: readonly object[]): void
+  on(event: 'response', listener: (status: number, bytes: number, milliseconds: number) => void): void
+}
+
+const prepared = new Map<string, { workload: Workload; agent: BenchAgent; token: string }>()
+
+function prepare(url: string): object {
+  const workload = createWorkload('ES256', { url })
+  const agent = workload.agent()
+  prepared.set(url, { workload, agent, token: workload.token(agent) })
+  return { jwks: workload.jwks }
+}
+
+async function run(settings: Extract<LoadCommand, { command: 'run' }>): Promise<LoadResult> {
+  const { url, connections, requests } = settings
+  const known = prepared.get(url)
+  if (known === undefined) throw new Error('not prepared')
+  const { workload, agent } = known
+  const token = workload.token(agent)
+  const fields = () => {
+    const { authorization, dpop } = workload.request(agent, token).headers
+    return { authorization: authorization?.[0], dpop: dpop?.[0] }
+  }
+  const lists = Array.from({ length: connections }, () =>
+    Array.from({ length: requests }, () => ({ method: 'GET', path: '/orders/1', headers: fields() })),
+  )
+  const times: number[] = []
+  let next = 0
+  let refused = 0
+  const loop = performance.eventLoopUtilization()
+  let began = 0
+  let ended = 0
+  await autocannon({
+    url,
+    connections,
+    amount: connections * requests,
+    setupClient(client: unknown) {
+      const each = client as Client
+      began ||= performance.now()
+      each.setRequests(lists[next++] as object[])
+      each.on('response', (status, _, milliseconds) => {
+        times.push(milliseconds)
+        // It reports at the end of a second only.
+        ended = performance.now()
+        if (status !== 200) refused++
+      })
+    },
+  })
+  const seconds = (ended - began) / 1000
+  if (refused > 0 || times.length !== connections * requests) {
+    throw new Error(`${refused} of ${times.length} refused, ${connections * requests} sent`)
+  }
+  return {
+    perSecond: times.length / seconds,
+    p50: quantile(times, 0.5),
+    p99: quantile(times, 0.99),
+    p999: quantile(times, 0.999),
+    generatorBusy: performance.eventLoopUtilization(loop).utilization,
+  }
+}
+
+process.on('message', async (command: LoadCommand) => {
+  try {
+    process.send?.(command.command === 'prepare' ? prepare(command.url) : await run(command))
+  } catch (error) {
+    process.send?.({ error: String(error) })
+  }
+})
+process.on('disconnect', () => process.exit())
