@@ -13,7 +13,9 @@ import {
   ISSUER,
   issuerJwks,
   issuerKeys,
+  standardAlphabet,
   type TestKey,
+  withTrailingBits,
 } from '../fixtures/kit.js'
 import { createVerifier } from '../src/index.js'
 import { parsePlainObject } from '../src/jose/plain-json.js'
@@ -148,6 +150,20 @@ function mutate(jws: string, others: readonly string[]): string {
   }
 }
 
+/** Now and then, segments that a lenient decoder reads as the same bytes, signed as they are written. */
+function otherSpelling() {
+  const change = random.pick([
+    (segment: string) => `${segment}=`,
+    (segment: string) => withTrailingBits(segment) ?? segment,
+    (segment: string) => standardAlphabet(segment),
+    (segment: string) => `${segment.slice(0, 5)} ${segment.slice(5)}`,
+  ])
+  const place = random.below(2)
+  return random.below(8) > 0
+    ? {}
+    : { respell: (segment: string, index: number) => (index === place ? change(segment) : segment) }
+}
+
 /** A token of another content, signed by one of the issuer's keys, or by one that is not. */
 function otherToken(): string {
   const key = random.pick<TestKey>([
@@ -177,7 +193,7 @@ function otherToken(): string {
     { kid: random.pick([issuerKeys.es384.kid, 'unknown']) },
     { crit: ['exp'] },
   ])
-  return kit.token({ key, claims, header })
+  return kit.token({ key, claims, header, ...otherSpelling() })
 }
 
 function otherProof(token: string): string {
@@ -200,7 +216,7 @@ function otherProof(token: string): string {
     { jwk: random.pick([agentKeys.seven, agentKeys.eight]).jwk },
     { crit: ['jwk'] },
   ])
-  return kit.proof({ token, key, claims, header })
+  return kit.proof({ token, key, claims, header, ...otherSpelling() })
 }
 
 describe(`the fast path and plain jose agree (seed ${seed})`, () => {
@@ -219,6 +235,10 @@ describe(`the fast path and plain jose agree (seed ${seed})`, () => {
         accepted: expected !== undefined,
       })
       if (verdict === 'allow') accepted++
+      // Nor does the proof for a token that is known help another that ends in the same way.
+      if (token !== base && expected === undefined) {
+        expect(await ourVerdict(token, kit.proof({ token: base })), token).not.toBe('allow')
+      }
     }
     // A part of them is right, or all of this would say little.
     expect(accepted).toBeGreaterThan(cases / 20)

@@ -28,7 +28,8 @@ export function createReport(folder: string, name: string, title: string): Repor
     },
     picture(file, alt, svg) {
       mkdirSync(`${folder}/plots`, { recursive: true })
-      writeFileSync(`${folder}/plots/${file}.svg`, `${svg}\n`)
+      const titled = svg.replace(/^<svg[^>]*>/, (tag) => `${tag}<title>${alt}</title>`)
+      writeFileSync(`${folder}/plots/${file}.svg`, `${titled}\n`)
       add(`![${alt}](plots/${file}.svg)`, '')
     },
     write: () => writeFileSync(`${folder}/${name}`, `${lines.join('\n').trimEnd()}\n`),

@@ -1,6 +1,6 @@
-import { addRoute, createRouter, findAllRoutes, findRoute, type RouterContext } from 'rou3'
 import type { Rule } from '../intent/rule.js'
 import type { RouteKey, Segment } from './route-key.js'
+import { RouteTree } from './route-tree.js'
 
 /** A declared route. */
 export interface Route extends RouteKey {
@@ -29,8 +29,8 @@ export interface RouteMatch {
 const anyMethod = '(ANY)'
 
 /**
- * The declared routes, found by a path as the framework in hand would find its handler. rou3 does the
- * matching, over one index for each way of reading paths that is in use.
+ * The declared routes, found by a path as the framework in hand would find its handler: in one tree for each way of
+ * reading paths that is in use.
  */
 export interface RouteTable {
   find(method: string, path: string, semantics: RoutingSemantics): RouteMatch | undefined
@@ -41,9 +41,9 @@ export interface RouteTable {
 }
 
 export function createRouteTable(routes: readonly Route[]): RouteTable {
-  const indexes: (RouterContext<Route> | undefined)[] = new Array(16)
+  const indexes: (RouteTree<Route> | undefined)[] = new Array(16)
 
-  function indexFor(path: string, semantics: RoutingSemantics): RouterContext<Route> {
+  function indexFor(path: string, semantics: RoutingSemantics): RouteTree<Route> {
     const { caseSensitive, strict, emptyRest } = semantics
     const slash = strict && path.length > 1 && path.endsWith('/')
     const place = (caseSensitive ? 1 : 0) + (emptyRest ? 2 : 0) + (strict ? 4 : 0) + (slash ? 8 : 0)
@@ -59,7 +59,7 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
   }
 
   function lookUp(method: string, path: string, semantics: RoutingSemantics): Route | undefined {
-    return findRoute(indexFor(path, semantics), method, fold(path, semantics), { params: false })?.data
+    return indexFor(path, semantics).find(method, fold(path, semantics))
   }
 
   return {
@@ -67,38 +67,31 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
       const route = lookUp(method, path, semantics)
       return route && toMatch(route, path)
     },
-    findAll: (method, path, semantics) =>
-      findAllRoutes(indexFor(path, semantics), method, fold(path, semantics), { params: false }).map(
-        ({ data }) => data,
-      ),
+    findAll: (method, path, semantics) => indexFor(path, semantics).findAll(method, fold(path, semantics)),
     isDeclaredPath: (path, semantics) => lookUp(anyMethod, path, semantics) !== undefined,
   }
 }
 
-function createIndex(routes: readonly Route[], semantics: RoutingSemantics): RouterContext<Route> {
-  const index = createRouter<Route>()
+function createIndex(routes: readonly Route[], semantics: RoutingSemantics): RouteTree<Route> {
+  const index = new RouteTree<Route>(semantics.emptyRest)
   const shapesWithHead = new Set(
     routes.filter((route) => route.methods.includes('HEAD')).map((route) => shapeOf(route.segments)),
   )
   for (const route of routes) {
-    const pattern = toPattern(route, semantics)
-    for (const method of route.methods) addRoute(index, method === '*' ? '' : method, pattern, route)
+    const segments = route.segments.map((segment) => foldSegment(segment, semantics))
+    for (const method of route.methods) index.add(segments, method, route)
     // Routers answer HEAD by the GET handler where the path has no HEAD handler of its own.
     if (route.methods.includes('GET') && !shapesWithHead.has(shapeOf(route.segments))) {
-      addRoute(index, 'HEAD', pattern, route)
+      index.add(segments, 'HEAD', route)
     }
-    addRoute(index, anyMethod, pattern, route)
+    index.add(segments, anyMethod, route)
   }
   return index
 }
 
-function toPattern(route: Route, semantics: RoutingSemantics): string {
-  const texts = route.segments.map((segment, position) => {
-    if (segment.kind === 'param') return `:p${position}`
-    if (segment.kind === 'rest') return semantics.emptyRest ? '**' : '**:rest'
-    return semantics.caseSensitive ? segment.text : segment.text.toLowerCase()
-  })
-  return `/${texts.join('/')}`
+function foldSegment(segment: Segment, { caseSensitive }: RoutingSemantics): Segment {
+  if (segment.kind !== 'literal' || caseSensitive) return segment
+  return { kind: 'literal', text: segment.text.toLowerCase() }
 }
 
 function toMatch(route: Route, path: string): RouteMatch {

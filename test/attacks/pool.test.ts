@@ -1,0 +1,192 @@
+import { pbkdf2 } from 'node:crypto'
+import { describe, expect, test, vi } from 'vitest'
+import { agentKeys, createKit, issuerKeys, jws, type TestKey } from '../../fixtures/kit.js'
+import { memoryReplayStore } from '../../src/index.js'
+import { algorithms } from '../../src/jose/algorithms.js'
+import { readCompact } from '../../src/jose/jws.js'
+import { importPublicKey } from '../../src/jose/public-key.js'
+import { createSignatureCheck } from '../../src/jose/signature-check.js'
+import { verifierFor } from '../intent/verify.js'
+
+/** A signature by a key, and what it takes to check it. */
+function signed(key: TestKey) {
+  const { input, signature } = readCompact(jws({ alg: key.alg }, { n: 1 }, key), 10_000) as NonNullable<
+    ReturnType<typeof readCompact>
+  >
+  const publicKey = importPublicKey(key.jwk) as NonNullable<ReturnType<typeof importPublicKey>>
+  const algorithm = algorithms.get(key.alg) as NonNullable<ReturnType<typeof algorithms.get>>
+  return [publicKey, algorithm, input, signature] as const
+}
+
+describe('where a signature is verified', () => {
+  const { eddsa, rs256, seven, es384 } = agentKeys
+
+  test.each([seven, es384, eddsa, rs256])('alone: at once, $alg', (key) => {
+    const check = createSignatureCheck(() => false)
+    const [publicKey, algorithm, input, signature] = signed(key)
+    expect(check(publicKey, algorithm, input, signature)).toBe(true)
+    expect(check(publicKey, algorithm, `${input}A`, signature)).toBe(false)
+  })
+
+  test.each([seven, es384, eddsa])(
+    'beside others: in the thread pool, with the same answers, $alg',
+    async (key) => {
+      const check = createSignatureCheck(() => true)
+      const [publicKey, algorithm, input, signature] = signed(key)
+      const answers = [
+        check(publicKey, algorithm, input, signature),
+        check(publicKey, algorithm, `${input}A`, signature),
+        check(publicKey, algorithm, input, signature.subarray(1)),
+        check(publicKey, algorithm, input, Buffer.alloc(0)),
+      ]
+      for (const answer of answers) expect(answer).toBeInstanceOf(Promise)
+      expect(await Promise.all(answers)).toEqual([true, false, false, false])
+    },
+  )
+
+  test('RSA: always at once', () => {
+    expect(createSignatureCheck(() => true)(...signed(rs256))).toBe(true)
+  })
+
+  test('no more than sixty-four wait in the pool', async () => {
+    const check = createSignatureCheck(() => true)
+    const parts = signed(seven)
+    const answers = Array.from({ length: 70 }, () => check(...parts))
+    expect(answers.filter((answer) => answer === true)).toHaveLength(6)
+    expect(await Promise.all(answers)).toEqual(Array.from({ length: 70 }, () => true))
+    // And they leave it.
+    expect(check(...parts)).toBeInstanceOf(Promise)
+  })
+
+  test('a pool that others have blocked holds nobody up', async () => {
+    let ended = 0
+    const blockers = Array.from(
+      { length: Number(process.env.UV_THREADPOOL_SIZE ?? 4) },
+      () =>
+        new Promise<void>((resolve) => {
+          pbkdf2('p', 's', 1_000_000, 32, 'sha512', () => {
+            ended++
+            resolve()
+          })
+        }),
+    )
+    const check = createSignatureCheck(() => true)
+    const [publicKey, algorithm, input, signature] = signed(seven)
+    expect(await check(publicKey, algorithm, input, signature)).toBe(true)
+    expect(await check(publicKey, algorithm, `${input}A`, signature)).toBe(false)
+    expect(ended).toBe(0)
+    await Promise.all(blockers)
+  }, 60_000)
+})
+
+describe('many requests at once', () => {
+  const routes = { 'GET /orders/:id': 'authenticated' } as const
+
+  test('each gets its own verdict', async () => {
+    const kit = createKit()
+    const { outcome } = verifierFor(kit, { routes })
+    const token = kit.token()
+    const stranger = kit.token({ key: issuerKeys.stranger, header: { kid: issuerKeys.es256.kid } })
+    const kinds = [
+      { make: () => kit.call({ token }), expected: 'allow' },
+      { make: () => kit.call(), expected: 'allow' },
+      { make: () => kit.call({ token: stranger }), expected: 'signature_invalid' },
+      {
+        make: () => kit.call({ token, proof: { signature: (honest) => Buffer.from(honest).reverse() } }),
+        expected: 'proof_signature_invalid',
+      },
+      { make: () => kit.call({ token, proof: { key: agentKeys.eight } }), expected: 'proof_key_mismatch' },
+    ]
+    const asked = Array.from({ length: 100 }, (_, n) => kinds[n % kinds.length] as (typeof kinds)[number])
+    const verdicts = await Promise.all(asked.map(({ make }) => outcome(make())))
+    expect(verdicts).toEqual(asked.map(({ expected }) => expected))
+  })
+
+  test('one proof, many times at once, is let in once', async () => {
+    const kit = createKit()
+    const { outcome } = verifierFor(kit, { routes })
+    const call = kit.call()
+    const verdicts = await Promise.all(Array.from({ length: 50 }, () => outcome(call)))
+    expect(verdicts.filter((verdict) => verdict === 'allow')).toHaveLength(1)
+    expect(verdicts.filter((verdict) => verdict === 'proof_replayed')).toHaveLength(49)
+  })
+
+  test('a token that ends while its proof waits in the pool has ended', async () => {
+    const kit = createKit()
+    const { outcome } = verifierFor(kit, { routes })
+    const token = kit.token()
+    expect(await outcome(kit.call({ token }))).toBe('allow')
+    const verdicts = [outcome(kit.call({ token })), outcome(kit.call({ token }))]
+    kit.advance(400)
+    expect(await Promise.all(verdicts)).toEqual(['allow', 'token_expired'])
+  })
+})
+
+describe('the short way into the store of this process', () => {
+  const routes = { 'GET /orders/:id': 'authenticated' } as const
+
+  test('is not taken past a remember that somebody has put there', async () => {
+    const kit = createKit()
+    const replayStore = memoryReplayStore({ now: () => kit.now })
+    const remember = vi.spyOn(replayStore, 'remember')
+    const { outcome } = verifierFor(kit, { routes }, { replayStore })
+    const call = kit.call()
+    expect([await outcome(call), await outcome(call)]).toEqual(['allow', 'proof_replayed'])
+    expect(remember).toHaveBeenCalledTimes(2)
+    expect(remember.mock.calls[0]?.[0]).toMatch(/^[\w-]{43}\.[\w-]{43}$/)
+  })
+
+  test('tells proofs apart by their whole jti, and by their agent', async () => {
+    const kit = createKit()
+    const { outcome } = verifierFor(
+      kit,
+      { routes },
+      { replayStore: memoryReplayStore({ now: () => kit.now }) },
+    )
+    const token = kit.token()
+    const call = (jti: string) => kit.call({ token, proof: { claims: { jti } } })
+    const ids = [
+      'a',
+      'a\0',
+      'a\0\0',
+      '\0a',
+      'ä',
+      '\u0141',
+      'A',
+      '.',
+      'a.b',
+      'x'.repeat(255),
+      `${'x'.repeat(255)}y`,
+      '\ud83d\ude00',
+    ]
+    for (const jti of ids) expect(await outcome(call(jti)), JSON.stringify(jti)).toBe('allow')
+    for (const jti of ids) expect(await outcome(call(jti)), JSON.stringify(jti)).toBe('proof_replayed')
+    const other = kit.token({ claims: { cnf: { jkt: agentKeys.eight.thumbprint } } })
+    const proof = { key: agentKeys.eight, claims: { jti: 'a' } }
+    expect(await outcome(kit.call({ token: other, proof }))).toBe('allow')
+  })
+})
+
+describe('the bounds of the caches', () => {
+  const routes = { 'GET /orders/:id': 'authenticated' } as const
+
+  test('of nothing keep nothing, and let in and refuse all the same', async () => {
+    const kit = createKit()
+    const { outcome } = verifierFor(kit, { routes }, { cache: { tokens: 0, proofKeys: 0, assertions: 0 } })
+    const token = kit.token()
+    for (let n = 0; n < 3; n++) expect(await outcome(kit.call({ token }))).toBe('allow')
+    expect(await outcome(kit.call({ token: `${token.slice(0, -4)}AAAA` }))).not.toBe('allow')
+  })
+
+  test.each([
+    [{ tokens: -1 }, /options\.cache\.tokens/],
+    [{ tokens: 1.5 }, /options\.cache\.tokens/],
+    [{ tokens: '1' }, /options\.cache\.tokens/],
+    [{ proofKeys: Number.NaN }, /options\.cache\.proofKeys/],
+    [{ entries: 5 }, /options\.cache\.entries/],
+    [5, /options\.cache/],
+    [null, /options\.cache/],
+  ])('cannot be %j', (cache, message) => {
+    expect(() => verifierFor(createKit(), { routes }, { cache: cache as never })).toThrow(message)
+  })
+})
