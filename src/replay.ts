@@ -17,8 +17,9 @@ export type UseOnce = (
 
 export function createUseOnce(store: ReplayStore): UseOnce {
   return (owner, id, ttl, ifKnown) => {
-    // A second at least: some stores take nothing for "until now", and would keep it for ever or not at all.
-    const seconds = Math.max(ttl, 1)
+    // A second more than it could be used again: the store looks at the clock later than whoever reckoned this, and
+    // at the very end some stores would keep nothing at all. Always the same second, or the end would not be fixed.
+    const seconds = ttl + 1
     try {
       const rememberId = rememberIdOf(store)
       if (rememberId !== undefined) return rememberId(owner, id, seconds) ? undefined : ifKnown

@@ -95,7 +95,7 @@ const room = Buffer.allocUnsafeSlow(16 * 1024)
 export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: Buffer): boolean {
   const { dsaEncoding, padding, saltLength } = algorithm.options
   const length = algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
-  if (signature.length !== length) return false
+  if (signature.length !== length || input.length > room.length) return false
   try {
     const bytes = room.subarray(0, room.write(input, 'latin1'))
     return verifySignature(

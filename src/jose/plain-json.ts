@@ -51,23 +51,22 @@ function readObject(depth: number): unknown {
     at += 2
     return members
   }
-  let count = 0
   let end = COMMA
   while (end === COMMA) {
     at++
     if (text.charCodeAt(at) !== QUOTE) return unread
     const name = readString()
     if (name === unread || text.charCodeAt(at) !== COLON) return unread
+    // It came before, or a prototype has it, which may be frozen and then refuses the assignment.
+    if (name in members) return unread
     at++
     const value = readValue(depth + 1)
     if (value === unread) return unread
     members[name as string] = value
-    count++
     end = text.charCodeAt(at)
   }
   at++
-  // A name that comes twice adds no member, and `__proto__` adds none at all.
-  return end === CLOSE_BRACE && Object.keys(members).length === count ? members : unread
+  return end === CLOSE_BRACE ? members : unread
 }
 
 function readArray(depth: number): unknown {

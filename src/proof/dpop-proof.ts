@@ -13,6 +13,9 @@ import { normalizeHttpUri, normalizePath } from './uri.js'
 
 const maxProofLength = 8 * 1024
 const maxJtiLength = 256
+/** Characters of the longest header that a token remembers: as many as an RSA key of 4096 bits needs. */
+const maxRememberedHeader = 1100
+
 /** Bytes that a cached key takes besides its header, about. */
 const keySize = 2000
 
@@ -38,6 +41,8 @@ export interface VerifiedProof {
   readonly jti: string
   /** Seconds since the epoch. */
   readonly iat: number
+  readonly exp: number | undefined
+  readonly nbf: number | undefined
   /** Whatever the proof has as `nonce`. */
   readonly nonce: unknown
 }
@@ -72,7 +77,8 @@ export function createProofVerifier(
   ): VerifiedProof | DenialCode {
     if (!isSigned) return 'proof_signature_invalid'
     if (isNew) signers.set(signer.header, signer)
-    bound.proofSigner = signer
+    // A long header stays in the cache of keys only, which reckons with its length.
+    if (signer.header.length <= maxRememberedHeader) bound.proofSigner = signer
     return claims
   }
 
@@ -117,8 +123,6 @@ interface ProofClaims extends VerifiedProof {
   readonly htm: string
   readonly htu: string
   readonly ath: string
-  readonly exp: number | undefined
-  readonly nbf: number | undefined
 }
 
 function readClaims(segment: string): ProofClaims | undefined {
@@ -147,7 +151,7 @@ function isOptionalNumber(value: unknown): value is number | undefined {
 }
 
 /** A proof needs no `exp` and no `nbf`; one that has them means them (RFC 7519 section 4.1.4). */
-function isFresh({ iat, exp, nbf }: ProofClaims, now: number, policy: CompiledPolicy): boolean {
+export function isFresh({ iat, exp, nbf }: VerifiedProof, now: number, policy: CompiledPolicy): boolean {
   const { clockTolerance } = policy.token
   if (iat > now + clockTolerance || now - iat > policy.proof.maxAge) return false
   if (exp !== undefined && now - clockTolerance >= exp) return false

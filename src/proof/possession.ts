@@ -5,7 +5,7 @@ import type { UseOnce } from '../replay.js'
 import type { RequestFacts } from '../request.js'
 import { trimBlanks } from '../text.js'
 import type { VerifiedToken } from '../token/verify-token.js'
-import type { ProofVerifier, VerifiedProof } from './dpop-proof.js'
+import { isFresh, type ProofVerifier, type VerifiedProof } from './dpop-proof.js'
 import type { Nonces } from './nonce.js'
 
 /** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). The clock is in seconds. */
@@ -23,6 +23,16 @@ export function createPossessionCheck(
   nonces: Nonces | undefined,
   useOnce: UseOnce,
 ): PossessionCheck {
+  /** The same, after the signature was waited for: time has passed. */
+  function useUpLater(
+    proof: VerifiedProof | DenialCode,
+    keyThumbprint: string,
+    now: number,
+  ): Maybe<DenialCode | undefined> {
+    if (typeof proof !== 'string' && !isFresh(proof, now, policy)) return 'proof_stale'
+    return useUp(proof, keyThumbprint, now)
+  }
+
   /** What is left once the proof is right for its request. */
   function useUp(
     proof: VerifiedProof | DenialCode,
@@ -49,7 +59,7 @@ export function createPossessionCheck(
 
     const proof = verifyProof(trimBlanks(request.dpop[0] as string), { bound: verified, request, now })
     return isPromise(proof)
-      ? proof.then((answer) => useUp(answer, keyThumbprint, clock()))
+      ? proof.then((answer) => useUpLater(answer, keyThumbprint, clock()))
       : useUp(proof, keyThumbprint, now)
   }
 }

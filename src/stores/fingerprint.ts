@@ -10,9 +10,10 @@ const ROUND = 8
  * Turns what an owner used once into fingerprints: `fingerprint(owner, id, ownerPrint, print)` writes that of the owner
  * and that of the id among the owner's. Any two texts are told apart, whatever is in them.
  *
- * The mixing is MurmurHash3's, under a seed that no client knows, so ids that share a bucket cannot be searched for. It
- * need not be a cryptographic hash: an owner's ids are mixed under the owner's own print, and two of them that met
- * would cost their owner a refusal, never a pass.
+ * The mixing is MurmurHash3's, under a seed that no client knows. It is no cryptographic hash: whoever chooses the ids of
+ * one owner can choose two that meet whatever the seed. That costs the second a refusal, as if it were a replay, and never
+ * gives a pass, and no two entries ever have one print; owners are digests, which nobody can choose so. Ids of one agent's
+ * proofs are its own to choose, those of tokens the issuer's.
  */
 export function fingerprinter(): (
   owner: string,

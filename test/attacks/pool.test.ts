@@ -114,12 +114,72 @@ describe('many requests at once', () => {
   test('a token that ends while its proof waits in the pool has ended', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit, { routes })
-    const token = kit.token()
+    const token = kit.token({ claims: { exp: kit.seconds + 30 } })
     expect(await outcome(kit.call({ token }))).toBe('allow')
     const verdicts = [outcome(kit.call({ token })), outcome(kit.call({ token }))]
-    kit.advance(400)
+    kit.advance(40)
     expect(await Promise.all(verdicts)).toEqual(['allow', 'token_expired'])
   })
+})
+
+describe('what was used up is none again at its very end, with no tolerance for clocks', () => {
+  const policy = {
+    token: { clockTolerance: 0 },
+    routes: { 'GET /orders/:id': { once: true }, 'GET /stock/:id': 'authenticated' },
+  } as const
+
+  test('a proof, to the millisecond', async () => {
+    const kit = createKit()
+    const { outcome } = verifierFor(kit, policy)
+    const token = kit.token()
+    const call = kit.call({ token, path: '/stock/1' })
+    expect(await outcome(call)).toBe('allow')
+    for (const milliseconds of [59_900, 59_999, 60_000]) {
+      const later = createKit().now + milliseconds
+      kit.now = later
+      expect(await outcome(call), String(milliseconds)).toBe('proof_replayed')
+    }
+    kit.now += 1
+    expect(await outcome(call)).toBe('proof_stale')
+  })
+
+  test('a proof that ends while it waits in the pool', async () => {
+    const kit = createKit()
+    const { outcome } = verifierFor(kit, policy)
+    const token = kit.token({ claims: { exp: kit.seconds + 200 } })
+    const used = kit.call({ token, path: '/stock/1' })
+    expect(await outcome(used)).toBe('allow')
+    kit.now += 59_990
+    const verdicts = [outcome(kit.call({ token, path: '/stock/1' })), outcome(used)]
+    kit.now += 1500
+    expect(await Promise.all(verdicts)).toEqual(['allow', 'proof_stale'])
+  })
+
+  test('a proof whose own exp passes while it waits in the pool', async () => {
+    const kit = createKit()
+    const { outcome } = verifierFor(kit, policy)
+    const token = kit.token()
+    const ending = kit.call({ token, path: '/stock/1', proof: { claims: { exp: kit.seconds + 1 } } })
+    const verdicts = [outcome(kit.call({ token, path: '/stock/1' })), outcome(ending)]
+    kit.now += 1500
+    expect(await Promise.all(verdicts)).toEqual(['allow', 'proof_stale'])
+  })
+
+  test.each([1, 2, 3, 4, 5, 6])(
+    'a token for one request, when the clock ticks after %i looks at it',
+    async (looks) => {
+      const kit = createKit()
+      const end = kit.now + 290_000
+      let left = Number.POSITIVE_INFINITY
+      const now = () => (left-- > 0 ? kit.now : end)
+      const { outcome } = verifierFor(kit, policy, { now })
+      const token = kit.token()
+      kit.now = end - 1
+      expect(await outcome(kit.call({ token }))).toBe('allow')
+      left = looks
+      expect(await outcome(kit.call({ token }))).not.toBe('allow')
+    },
+  )
 })
 
 describe('the short way into the store of this process', () => {
