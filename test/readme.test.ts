@@ -32,9 +32,24 @@ describe('README', () => {
     expect(keysIn('The rule of a route').sort()).toEqual(Object.keys(ruleSchema.shape).sort())
   })
 
+  it('quotes the benchmarks as their results have it', () => {
+    const results = readFileSync(new URL('../bench/results.md', import.meta.url), 'utf8')
+    const section = readme.split(/^#+ /m).find((text) => text.startsWith('What it costs\n')) ?? ''
+    const figures = [...section.matchAll(/(\d+\.\d+) times/g)].map(([, figure]) => figure as string)
+    expect(figures.length).toBeGreaterThanOrEqual(12)
+    for (const figure of figures) {
+      expect(results.includes(`${figure} times`) || results.includes(`(${figure})`), figure).toBe(true)
+    }
+  })
+
   it('states the defaults that the code has', () => {
     const text = readme.replaceAll(/\s+/g, ' ')
-    for (const said of ['`keys.maxAge` (300 s)', '`keys.cooldown` (30 s)', '`keys.maxStale` (3600 s)']) {
+    for (const said of [
+      'by default 128 MiB, 32 MiB and 8 MiB',
+      '`keys.maxAge` (300 s)',
+      '`keys.cooldown` (30 s)',
+      '`keys.maxStale` (3600 s)',
+    ]) {
       expect(text).toContain(said)
     }
   })

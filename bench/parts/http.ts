@@ -139,7 +139,7 @@ export async function httpSection(report: Report): Promise<void> {
       [32, 150],
       [1, 500],
     ] as const) {
-      const seen = await measure(apps, load, { rounds: 5, connections, requests })
+      const seen = await measure(apps, load, { rounds: 4, connections, requests })
       const rows = apps.map(({ framework, guard }, index) => {
         const { runs } = seen[index] as Seen
         const of = (other: Guard) =>
@@ -198,7 +198,7 @@ export async function placeSection(report: Report): Promise<void> {
       [32, 150],
       [128, 40],
     ] as const) {
-      const seen = await measure(apps, load, { rounds: 3, connections, requests })
+      const seen = await measure(apps, load, { rounds: 2, connections, requests })
       for (const [index, { guard }] of apps.entries()) {
         const { runs } = seen[index] as Seen
         rows.push([

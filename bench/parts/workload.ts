@@ -79,6 +79,8 @@ export function createWorkload(
     delegatedToken(executor, hops) {
       const parties = [...Array.from({ length: hops }, () => agent()), executor]
       const delegation: string[] = []
+      // One time for all of it: no hop may outlive the one before.
+      const iat = seconds()
       for (let hop = 0; hop < hops; hop++) {
         const [from, to] = [parties[hop] as BenchAgent, parties[hop + 1] as BenchAgent]
         const previous = delegation[hop - 1]
@@ -88,8 +90,8 @@ export function createWorkload(
           cnf: { jkt: to.key.thumbprint },
           aud: url,
           scope: 'orders:read orders:refund',
-          iat: seconds(),
-          exp: seconds() + lifetime + 60,
+          iat,
+          exp: iat + lifetime + 60,
           jti: randomUUID(),
           workflow_id: 'refund',
           ...(previous === undefined ? {} : { prev: sha256(previous) }),
