@@ -2,9 +2,9 @@ import { LRUCache } from 'lru-cache'
 
 /** How much memory what was verified before may take, each in bytes, about; 0 keeps nothing. */
 export interface CacheOptions {
-  /** Verified tokens, some six kilobytes each. Default: 128 MiB. */
+  /** Verified tokens, reckoned at some seven kilobytes each. Default: 128 MiB. */
   tokens?: number
-  /** Keys of agents, by the header of their proofs, some two kilobytes each. Default: 32 MiB. */
+  /** Keys of agents, by the header of their proofs, reckoned at some two kilobytes each. Default: 32 MiB. */
   proofKeys?: number
   /** Delegation assertions whose signature has verified, some 150 bytes each. Default: 8 MiB. */
   assertions?: number

@@ -1,7 +1,7 @@
 /**
  * The fast path against the plain one: tens of thousands of mutated tokens and proofs go to a verifier whose caches are
- * warm, and to `jose.jwtVerify` with a few lines around it, and both have to say the same. `DIFFERENTIAL_SEED` repeats
- * a run, `DIFFERENTIAL_CASES` lengthens it.
+ * warm, and to `jose.jwtVerify` with a few lines around it, and both have to say the same. `DIFFERENTIAL_SEED` gives
+ * other cases, `DIFFERENTIAL_CASES` more of them.
  */
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, createLocalJWKSet, EmbeddedJWK, type JWK, jwtVerify } from 'jose'
@@ -21,7 +21,7 @@ import { createVerifier } from '../src/index.js'
 import { parsePlainObject } from '../src/jose/plain-json.js'
 import { parseJsonObject } from '../src/jose/strict-json.js'
 
-const seed = Number(process.env.DIFFERENTIAL_SEED ?? Math.floor(Math.random() * 2 ** 31))
+const seed = Number(process.env.DIFFERENTIAL_SEED ?? 1)
 const cases = Number(process.env.DIFFERENTIAL_CASES ?? 12_000)
 const algorithms = ['ES256', 'ES384', 'EdDSA', 'RS256']
 

@@ -12,7 +12,7 @@ export function quantile(values: readonly number[], share: number): number {
 export interface Timed {
   readonly name: string
   /** Makes the inputs of one round, untimed, and gives what is timed: so many runs of it. */
-  round(runs: number): Promise<() => void | Promise<void>> | (() => void | Promise<void>)
+  round(runs: number): () => void | Promise<void>
 }
 
 export interface Timing {
@@ -35,7 +35,7 @@ export async function interleave(
   for (let round = 0; round < warmUp + rounds; round++) {
     for (let turn = 0; turn < contenders.length; turn++) {
       const index = (turn + round) % contenders.length
-      const run = await (contenders[index] as Timed).round(runs)
+      const run = (contenders[index] as Timed).round(runs)
       const began = performance.now()
       await run()
       const micros = ((performance.now() - began) * 1000) / runs

@@ -67,25 +67,12 @@ export function createTokenVerifier(
     if (typeof signed === 'string') return signed
     const keys = issuerKeys.get(signed.issuer) as IssuerKeys
     const candidates = keys.find(signed.kid, signed.algorithm)
-    if (isPromise(candidates)) return verifyLater(text, signed, keys, candidates, clock)
-    if (typeof candidates === 'string') return candidates
-    const signer = findSigner(candidates, signed, isSignedBy)
-    if (isPromise(signer)) return verifyLater(text, signed, keys, signer, clock)
-    return admit(text, signed, keys, signer, now)
-  }
-
-  /** The same, where the keys or the signature have to be waited for. */
-  async function verifyLater(
-    text: string,
-    signed: Signed,
-    keys: IssuerKeys,
-    awaited: PromiseLike<readonly IssuerKey[] | DenialCode | IssuerKey | undefined>,
-    clock: () => number,
-  ): Promise<VerifiedToken | DenialCode> {
-    let found = await awaited
-    if (typeof found === 'string') return found
-    if (Array.isArray(found)) found = await findSigner(found as IssuerKey[], signed, isSignedBy)
-    return admit(text, signed, keys, found as IssuerKey | undefined, clock())
+    const signer = isPromise(candidates)
+      ? candidates.then((found) => findSigner(found, signed, isSignedBy))
+      : findSigner(candidates, signed, isSignedBy)
+    return isPromise(signer)
+      ? signer.then((found) => admit(text, signed, keys, found, clock()))
+      : admit(text, signed, keys, signer, now)
   }
 
   /** The rest, once it is known which key has signed; only what passes all of it is kept. */
@@ -93,10 +80,10 @@ export function createTokenVerifier(
     text: string,
     signed: Signed,
     keys: IssuerKeys,
-    signer: IssuerKey | undefined,
+    signer: IssuerKey | DenialCode,
     now: number,
   ): VerifiedToken | DenialCode {
-    if (signer === undefined) return 'signature_invalid'
+    if (typeof signer === 'string') return signer
     const verified = readVerified(text, signed, { keys, key: signer }, policy)
     if (typeof verified === 'string') return verified
     const denial = checkTokenTime(verified.token, now, policy.token)
@@ -193,10 +180,11 @@ function isKeyId(kid: unknown): kid is string | undefined {
 
 /** The first of the candidates whose signature it is; one after the other, since there is nearly always only one. */
 function findSigner(
-  candidates: readonly IssuerKey[],
+  candidates: readonly IssuerKey[] | DenialCode,
   signed: Signed,
   isSignedBy: SignatureCheck,
-): Maybe<IssuerKey | undefined> {
+): Maybe<IssuerKey | DenialCode> {
+  if (typeof candidates === 'string') return candidates
   const { algorithm, unverified } = signed
   const { input, signature } = unverified
   for (const [position, candidate] of candidates.entries()) {
@@ -208,5 +196,5 @@ function findSigner(
     }
     if (isSigner) return candidate
   }
-  return undefined
+  return 'signature_invalid'
 }
