@@ -98,7 +98,14 @@ export async function decide(
   const ended = checkTokenTime(verified.token, now, policy.token)
   if (ended !== undefined) return refuse('token', ended, heard)
 
-  const delegation = checks.verifyDelegation(verified, now, rule?.chains)
+  let delegation = checks.verifyDelegation(verified, now, rule?.chains)
+  if (isPromise(delegation)) {
+    delegation = await delegation
+    now = clock()
+    // No hop of a chain ends before the token does.
+    const endedSince = checkTokenTime(verified.token, now, policy.token)
+    if (endedSince !== undefined) return refuse('token', endedSince, heard)
+  }
   if (isCode(delegation)) return refuse('delegation', delegation, heard)
 
   const findings = { access, verified, delegation }

@@ -8,6 +8,7 @@ import { checkRule } from './policy/compile.js'
 import { PolicyError } from './policy/error.js'
 import type { Policy, RouteRule } from './policy/policy.js'
 import type { VerifyRequest } from './request.js'
+import { countRequest } from './turn.js'
 import { createVerifier, type Heard, internalsOf, type Verifier, type VerifierInternals } from './verifier.js'
 
 /** What an adapter does with a request: answer it, or let it go on, with a grant or without. */
@@ -67,6 +68,7 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
   return {
     verifier,
     async pass(source, request) {
+      countRequest()
       const path = request.routing?.path ?? request.url
       const method = request.routing?.method ?? request.method
       if (isMetadataRequest(own.compiled, request.method, path)) return metadataOf(verifier)

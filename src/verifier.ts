@@ -26,6 +26,7 @@ import { memoryReplayStore } from './stores/memory-replay.js'
 import { memoryRevocations } from './stores/memory-revocations.js'
 import { createReporter } from './telemetry.js'
 import { createTokenVerifier, type VerifiedToken } from './token/verify-token.js'
+import { isCrowded } from './turn.js'
 
 /** Decides requests by one policy. */
 export interface Verifier {
@@ -92,7 +93,9 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const cache = withDefaults(options.cache)
   let underWay = 0
   let place: 'loop' | 'pool' | undefined
-  const isSignedBy = createSignatureCheck(() => (place === undefined ? underWay > 1 : place === 'pool'))
+  const isSignedBy = createSignatureCheck(() =>
+    place === undefined ? underWay > 1 || isCrowded() : place === 'pool',
+  )
   const checks: Checks = {
     verifyToken: createTokenVerifier(compiled, issuerKeys, cache.tokens, isSignedBy),
     checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations({ now })),
@@ -102,7 +105,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       nonces,
       useOnce,
     ),
-    verifyDelegation: createDelegationVerifier(compiled, cache.assertions),
+    verifyDelegation: createDelegationVerifier(compiled, cache.assertions, isSignedBy),
     checkRule: createRuleCheck(compiled.token.clockTolerance, useOnce),
   }
   const extraRules = new WeakMap<RuleData, Rule>()

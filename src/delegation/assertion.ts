@@ -4,13 +4,14 @@ import type { Algorithm } from '../jose/algorithms.js'
 import { headerJwk, readCompact } from '../jose/jws.js'
 import { isObject, own } from '../jose/own.js'
 import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
+import { sha256 } from '../jose/sha256.js'
 
 const maxAssertionLength = 8 * 1024
 
 /** A delegation assertion: well-formed, not yet verified. */
 export interface Assertion {
-  /** The compact JWS. */
-  readonly text: string
+  /** SHA-256 of the compact JWS, base64url. */
+  readonly hash: string
   readonly algorithm: Algorithm
   /** The delegator's key, out of the header. */
   readonly key: PublicKey
@@ -66,12 +67,11 @@ function readAssertion(text: string, algorithms: ReadonlyMap<string, Algorithm>)
   const key = jwk && importPublicKey(jwk)
   if (algorithm === undefined || key === undefined || !fits(key, algorithm)) return undefined
   const claims = readClaims(unverified.payload)
-  return (
-    claims && { text, algorithm, key, input: unverified.input, signature: unverified.signature, ...claims }
-  )
+  const { input, signature } = unverified
+  return claims && { hash: sha256(text), algorithm, key, input, signature, ...claims }
 }
 
-type Claims = Omit<Assertion, 'text' | 'algorithm' | 'key' | 'input' | 'signature'>
+type Claims = Omit<Assertion, 'hash' | 'algorithm' | 'key' | 'input' | 'signature'>
 
 function readClaims(payload: Record<string, unknown>): Claims | undefined {
   const iss = own(payload, 'iss')

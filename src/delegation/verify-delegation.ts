@@ -2,39 +2,48 @@ import { createCache } from '../caches.js'
 import type { Hop } from '../decision.js'
 import type { DenialCode } from '../denials.js'
 import { hashIds } from '../intent/chain-hash.js'
-import { isSignedBy } from '../jose/jws.js'
-import { sha256 } from '../jose/sha256.js'
+import type { SignatureCheck } from '../jose/signature-check.js'
+import { isPromise, type Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
 import type { IntentToken } from '../token/intent-token.js'
 import type { VerifiedToken } from '../token/verify-token.js'
 import type { Assertion } from './assertion.js'
 import type { Delegation } from './delegation.js'
 
-/** Bytes that a digest takes in the cache, about. */
-const digestSize = 150
+/** Bytes that a hash takes in the cache, about. */
+const hashSize = 150
 
 /**
- * Finds out how the right to act came to the agent that holds the token, or what is wrong with that. `now` is
- * in seconds; the chains that the route lists need no signatures, unless the policy asks for them.
+ * Finds out how the right to act came to the agent that holds the token, or what is wrong with that. `now` is in
+ * seconds; the chains that the route lists need no signatures, unless the policy asks for them.
  */
 export type DelegationVerifier = (
   verified: VerifiedToken,
   now: number,
   listedChains: readonly (readonly string[])[] | undefined,
-) => Delegation | DenialCode
+) => Maybe<Delegation | DenialCode>
 
-/** Keeps the digests of verified assertions within `cacheSize` bytes, about. */
-export function createDelegationVerifier(policy: CompiledPolicy, cacheSize: number): DelegationVerifier {
+/** Keeps the hashes of verified assertions within `cacheSize` bytes, about. */
+export function createDelegationVerifier(
+  policy: CompiledPolicy,
+  cacheSize: number,
+  isSignedBy: SignatureCheck,
+): DelegationVerifier {
   const { clockTolerance } = policy.token
-  // Digests of assertions whose signature has verified: a signature that was right stays right.
-  const signed = createCache<true>(cacheSize, () => digestSize)
+  // Hashes of assertions whose signature has verified: a signature that was right stays right.
+  const signed = createCache<true>(cacheSize, () => hashSize)
 
-  function isSignatureValid(assertion: Assertion): boolean {
-    const digest = sha256(assertion.text)
-    if (signed.get(digest)) return true
-    if (!isSignedBy(assertion.key, assertion.algorithm, assertion.input, assertion.signature)) return false
-    signed.set(digest, true)
-    return true
+  /** Whether each signature is right: side by side, where they are verified in the thread pool. */
+  function areSigned(assertions: readonly Assertion[]): Maybe<boolean> {
+    const unseen = assertions.filter(({ hash }) => !signed.get(hash))
+    const answers = unseen.map(({ key, algorithm, input, signature }) =>
+      isSignedBy(key, algorithm, input, signature),
+    )
+    const admit = (areValid: readonly boolean[]) => {
+      for (const [position, { hash }] of unseen.entries()) if (areValid[position]) signed.set(hash, true)
+      return areValid.every(Boolean)
+    }
+    return answers.some(isPromise) ? Promise.all(answers).then(admit) : admit(answers as boolean[])
   }
 
   return (verified, now, listedChains) => {
@@ -52,9 +61,13 @@ export function createDelegationVerifier(policy: CompiledPolicy, cacheSize: numb
       checkLoops(assertions) ??
       checkChainHash(assertions, token)
     if (denial !== undefined) return denial
-    if (!assertions.every(isSignatureValid)) return 'delegation_signature_invalid'
-    verified.delegation = toDelegation(assertions)
-    return verified.delegation
+    const conclude = (areValid: boolean) => {
+      if (!areValid) return 'delegation_signature_invalid'
+      verified.delegation = toDelegation(assertions)
+      return verified.delegation
+    }
+    const answer = areSigned(assertions)
+    return isPromise(answer) ? answer.then(conclude) : conclude(answer)
   }
 }
 
@@ -77,7 +90,7 @@ function checkLinks(
     delegator = {
       id: assertion.sub,
       thumbprint: assertion.delegateeThumbprint,
-      hash: sha256(assertion.text),
+      hash: assertion.hash,
     }
   }
   return delegator.id === sub && delegator.thumbprint === keyThumbprint ? undefined : 'delegation_link_broken'

@@ -16,30 +16,62 @@ export type SignatureCheck = (
 /** More of them would only wait there, and everything else that needs a thread with them: files, host names. */
 const maxInPool = 64
 
-/** Milliseconds after which the pool is taken for blocked: a host name that does not resolve holds a thread for seconds. */
-const maxWait = 100
+/**
+ * Milliseconds after which the pool is taken for blocked, or once more as many: a host name that does not resolve
+ * holds a thread for seconds.
+ */
+const maxWait = 50
+
+/** A signature in the pool. */
+interface Job {
+  wasLate: boolean
+  /** Finds the answer on the loop. */
+  rescue(): void
+}
 
 /**
  * Verifies on the event loop while one request is decided at a time: nothing answers sooner. Where `isBusy` says that
- * others are under way, in the thread pool, so that the other cores take their part. An RSA signature always on the
- * loop: it is verified in less time than the way to the pool and back takes.
+ * there are others, in the thread pool, so that the other cores take their part. An RSA signature always on the loop:
+ * it is verified in less time than the way to the pool and back takes.
  */
 export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
+  const waiting = new Set<Job>()
   let inPool = 0
+  let timer: NodeJS.Timeout | undefined
+
+  /** One timer for all of them: a timer each would be the dearest part of the way. */
+  function watch(): void {
+    timer = setTimeout(() => {
+      for (const job of waiting) {
+        if (job.wasLate) job.rescue()
+        job.wasLate = true
+      }
+      timer = undefined
+      if (waiting.size > 0) watch()
+    }, maxWait)
+    timer.unref?.()
+  }
 
   return (key, algorithm, input, signature) => {
     if (!isBusy() || algorithm.kty === 'RSA' || inPool >= maxInPool) {
       return isSignedBy(key, algorithm, input, signature)
     }
     return new Promise((resolve) => {
-      inPool += 1
-      const timer = setTimeout(() => resolve(isSignedBy(key, algorithm, input, signature)), maxWait)
-      timer.unref?.()
+      const job: Job = {
+        wasLate: false,
+        rescue() {
+          waiting.delete(job)
+          resolve(isSignedBy(key, algorithm, input, signature))
+        },
+      }
       const answer = (error: Error | null, isValid: boolean) => {
         inPool -= 1
-        clearTimeout(timer)
+        waiting.delete(job)
         resolve(error === null && isValid)
       }
+      inPool += 1
+      waiting.add(job)
+      if (timer === undefined) watch()
       const { dsaEncoding } = algorithm.options
       const bytes = Buffer.from(input, 'latin1')
       try {

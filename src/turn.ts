@@ -1,0 +1,19 @@
+let requests = 0
+
+/** Tells that a request has come. Where a runtime has no turns to count by, nothing is counted. */
+export function countRequest(): void {
+  if (typeof setImmediate !== 'function') return
+  if (requests++ === 0) setImmediate(endTurn)
+}
+
+/**
+ * Whether several requests have come in the turn of the event loop that is under way: what it reads from its sockets
+ * before it does anything else. More are waiting, then, than it gets done at once.
+ */
+export function isCrowded(): boolean {
+  return requests > 1
+}
+
+function endTurn(): void {
+  requests = 0
+}

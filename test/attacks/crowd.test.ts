@@ -1,0 +1,189 @@
+import { verify as verifySignature } from 'node:crypto'
+import { once } from 'node:events'
+import { Agent, type IncomingMessage, request } from 'node:http'
+import { connect } from 'node:net'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { defaultPolicy } from '../../fixtures/conformance/policy.js'
+import { delegatedToken, mintChain, parties, threeHops } from '../../fixtures/delegation-kit.js'
+import { frameworks } from '../../fixtures/frameworks.js'
+import { agentKeys, createKit, type WireRequest } from '../../fixtures/kit.js'
+import { createVerifier } from '../../src/index.js'
+import { verifierFor } from '../intent/verify.js'
+
+// Counted, not replaced: what is verified in the thread pool comes with a callback.
+vi.mock('node:crypto', async (original) => {
+  const actual = await original<typeof import('node:crypto')>()
+  return { ...actual, verify: vi.fn(actual.verify) }
+})
+
+afterEach(() => vi.mocked(verifySignature).mockClear())
+
+/** How many signatures were verified on the event loop, and how many in the thread pool. */
+function places(): { loop: number; pool: number } {
+  const { calls } = vi.mocked(verifySignature).mock
+  const pool = calls.filter((call) => typeof (call as unknown[])[4] === 'function').length
+  vi.mocked(verifySignature).mockClear()
+  return { loop: calls.length - pool, pool }
+}
+
+/** Sends requests in one piece, as a busy socket brings them, and gives the status of each answer. */
+async function sendAtOnce(origin: string, requests: readonly WireRequest[]): Promise<number[]> {
+  const { host, hostname, port } = new URL(origin)
+  const socket = connect(Number(port), hostname)
+  await once(socket, 'connect')
+  const pieces = requests.map(({ method, url, headers }, index) => {
+    const last = index === requests.length - 1 ? [['connection', 'close'] as const] : []
+    const fields = [['host', host] as const, ...headers, ...last].map(
+      ([name, value]) => `${name}: ${value}\r\n`,
+    )
+    return `${method} ${url} HTTP/1.1\r\n${fields.join('')}\r\n`
+  })
+  socket.write(pieces.join(''))
+  let text = ''
+  socket.setEncoding('latin1').on('data', (piece) => {
+    text += piece
+  })
+  await once(socket, 'close')
+  return [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))
+}
+
+/** Sends one request on a connection of the agent's, and gives the status of its answer. */
+async function ask(agent: Agent, origin: string, { method, url, headers }: WireRequest): Promise<number> {
+  const sent = request(origin + url, { agent, method, headers: Object.fromEntries(headers) }).end()
+  const [response] = (await once(sent, 'response')) as [IncomingMessage]
+  await once(response.resume(), 'end')
+  return response.statusCode as number
+}
+
+describe.each(Object.keys(frameworks))('requests that come at once, in %s', (framework) => {
+  async function withApp(use: (kit: ReturnType<typeof createKit>, origin: string) => Promise<void>) {
+    const kit = createKit()
+    const verifier = createVerifier(
+      { ...defaultPolicy(), routes: { 'GET /orders/:id': 'authenticated' } },
+      { now: () => kit.now },
+    )
+    const start = frameworks[framework] as NonNullable<(typeof frameworks)[string]>
+    const app = await start({ gates: [verifier], routes: [{ method: 'get', path: '/orders/:id' }] })
+    try {
+      await use(kit, app.origin)
+    } finally {
+      await app.close()
+    }
+  }
+
+  test('are verified in the thread pool but for the first; one after the other, on the event loop', () =>
+    withApp(async (kit, origin) => {
+      const token = kit.token()
+      const calls = () => Array.from({ length: 5 }, () => kit.call({ token }))
+      for (const call of calls()) expect(await sendAtOnce(origin, [call])).toEqual([200])
+      expect(places()).toEqual({ loop: 6, pool: 0 })
+      expect(await sendAtOnce(origin, calls())).toEqual([200, 200, 200, 200, 200])
+      expect(places()).toEqual({ loop: 1, pool: 4 })
+      for (const call of calls()) expect(await sendAtOnce(origin, [call])).toEqual([200])
+      expect(places()).toEqual({ loop: 5, pool: 0 })
+    }))
+
+  test('are seen to come at once on connections of their own, too', () =>
+    withApp(async (kit, origin) => {
+      const token = kit.token()
+      const agent = new Agent({ keepAlive: true })
+      const askAll = () =>
+        Promise.all(Array.from({ length: 6 }, () => ask(agent, origin, kit.call({ token }))))
+      const allowed = [200, 200, 200, 200, 200, 200]
+      // Opens the connections, which may take turns at it.
+      expect(await askAll()).toEqual(allowed)
+      places()
+      expect(await askAll()).toEqual(allowed)
+      expect(places().pool).toBeGreaterThan(0)
+      agent.destroy()
+    }))
+
+  test('get each its own verdict, and a proof that comes more than once is let in once', () =>
+    withApp(async (kit, origin) => {
+      const token = kit.token()
+      const used = kit.call({ token })
+      const wrong = (honest: Uint8Array) => Buffer.from(honest).reverse()
+      const calls = [
+        kit.call({ token }),
+        used,
+        kit.call({ token: { signature: wrong } }),
+        used,
+        kit.call({ token, proof: { signature: wrong } }),
+        kit.call(),
+        kit.call({ token, proof: { key: agentKeys.eight } }),
+        used,
+      ]
+      const statuses = await sendAtOnce(origin, calls)
+      // Which copy of a proof is the first to come out of the pool is anybody's guess: one of them is.
+      const copies = [1, 3, 7].map((index) => statuses[index] as number)
+      expect(copies.sort()).toEqual([200, 401, 401])
+      expect([0, 2, 4, 5, 6].map((index) => statuses[index])).toEqual([200, 401, 401, 200, 401])
+      expect(places().pool).toBeGreaterThan(4)
+    }))
+})
+
+describe('a chain that is verified beside another request', () => {
+  const policy = { routes: { 'GET /orders/:id': 'authenticated' } } as const
+
+  /** A verifier that has another request under way until `release` is called. */
+  function busyVerifier(kit: ReturnType<typeof createKit>) {
+    let release = (_isNew: boolean) => {}
+    const held = new Promise<boolean>((resolve) => {
+      release = resolve
+    })
+    let asked = 0
+    const remember = () => (asked++ === 0 ? held : true)
+    const { outcome } = verifierFor(kit, policy, { replayStore: { remember } })
+    const other = outcome(kit.call())
+    places()
+    const end = async () => {
+      release(true)
+      expect(await other).toBe('allow')
+    }
+    return { outcome, end }
+  }
+
+  test('is verified in the thread pool, hop by hop, and once', async () => {
+    const kit = createKit()
+    const { outcome, end } = busyVerifier(kit)
+    const token = delegatedToken(kit, await mintChain(kit))
+    expect(await outcome(kit.call({ token }))).toBe('allow')
+    expect(places()).toEqual({ loop: 0, pool: 5 })
+    expect(await outcome(kit.call({ token }))).toBe('allow')
+    expect(places()).toEqual({ loop: 0, pool: 1 })
+    await end()
+    expect(await outcome(kit.call({ token }))).toBe('allow')
+    expect(places()).toEqual({ loop: 1, pool: 0 })
+  })
+
+  test.each([0, 1, 2])('is refused for the signature of hop %i, however often', async (hop) => {
+    const kit = createKit()
+    const { outcome, end } = busyVerifier(kit)
+    const token = delegatedToken(
+      kit,
+      await mintChain(kit, threeHops, { [hop]: { signer: parties.stranger.key } }),
+    )
+    for (let times = 0; times < 3; times++) {
+      expect(await outcome(kit.call({ token }))).toBe('delegation_signature_invalid')
+    }
+    await end()
+    expect(await outcome(kit.call({ token }))).toBe('delegation_signature_invalid')
+  })
+
+  test('is of no use where the token has ended meanwhile', async () => {
+    const kit = createKit()
+    const { outcome, end } = busyVerifier(kit)
+    const token = delegatedToken(kit, await mintChain(kit), { claims: { exp: kit.seconds + 20 } })
+    const actual = await vi.importActual<typeof import('node:crypto')>('node:crypto')
+    let count = 0
+    vi.mocked(verifySignature).mockImplementation(((...parts: Parameters<typeof actual.verify>) => {
+      // The token, the proof, and the last of the hops.
+      if (++count === 5) kit.advance(40)
+      return actual.verify(...parts)
+    }) as typeof actual.verify)
+    expect(await outcome(kit.call({ token }))).toBe('token_expired')
+    expect(count).toBe(5)
+    vi.mocked(verifySignature).mockImplementation(actual.verify)
+    await end()
+  })
+})
