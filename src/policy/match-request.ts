@@ -108,8 +108,10 @@ function find(policy: CompiledPolicy, method: string, path: string, semantics: R
   // Express 4 takes nothing behind a last slash for a `*`, too.
   const emptyRest = semantics.emptyRest || path.endsWith('/')
   const isLoose = !semantics.caseSensitive && !semantics.strict && emptyRest === semantics.emptyRest
-  const closest = isLoose ? match : policy.routes.find(method, path, emptyRest ? loose : looseWithRest)
-  if (match === undefined || (closest?.route === match.route && match.isSpelledAsRoute)) return match
+  const closest = isLoose
+    ? match?.route
+    : policy.routes.findRoute(method, path, emptyRest ? loose : looseWithRest)
+  if (match === undefined || (closest === match.route && match.isSpelledAsRoute)) return match
   const { access } = match.route
   return policy.routes.findAll(method, path, loose).every((other) => asksNoMore(other.access, access))
     ? match

@@ -34,6 +34,8 @@ const anyMethod = '(ANY)'
  */
 export interface RouteTable {
   find(method: string, path: string, semantics: RoutingSemantics): RouteMatch | undefined
+  /** The route of `find`, alone. */
+  findRoute(method: string, path: string, semantics: RoutingSemantics): Route | undefined
   /** Every route that this path could be taken for, the most specific last. */
   findAll(method: string, path: string, semantics: RoutingSemantics): readonly Route[]
   /** Whether some method of this path is declared. */
@@ -67,6 +69,7 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
       const route = lookUp(method, path, semantics)
       return route && toMatch(route, path)
     },
+    findRoute: lookUp,
     findAll: (method, path, semantics) => indexFor(path, semantics).findAll(method, fold(path, semantics)),
     isDeclaredPath: (path, semantics) => lookUp(anyMethod, path, semantics) !== undefined,
   }

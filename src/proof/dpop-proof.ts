@@ -2,7 +2,7 @@ import { createCache } from '../caches.js'
 import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
 import { decodeBase64url } from '../jose/base64url.js'
-import { decodeObject, headerJwk, readHeader, splitCompact } from '../jose/jws.js'
+import { decodeObject, headerJwk, inputOf, readHeader, splitCompact } from '../jose/jws.js'
 import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
 import type { SignatureCheck } from '../jose/signature-check.js'
 import { isPromise, type Maybe } from '../maybe.js'
@@ -100,8 +100,7 @@ export function createProofVerifier(
     if (!isSameUri(claims.htu, request, policy.publicUrls)) return 'proof_uri_mismatch'
     if (!isFresh(claims, now, policy)) return 'proof_stale'
     // Last but for the nonce and the replay, since it costs more than all the rest.
-    const input = text.slice(0, header.length + 1 + segments.payload.length)
-    const isSigned = isSignedBy(signer.key, signer.algorithm, input, signature)
+    const isSigned = isSignedBy(signer.key, signer.algorithm, inputOf(text, segments), signature)
     return isPromise(isSigned)
       ? isSigned.then((answer) => admit(answer, known === undefined, claims, signer, bound))
       : admit(isSigned, known === undefined, claims, signer, bound)

@@ -4,7 +4,8 @@ import type { Delegation } from '../delegation/delegation.js'
 import type { DenialCode } from '../denials.js'
 import { type Identity, toIdentity } from '../grant.js'
 import type { Algorithm } from '../jose/algorithms.js'
-import { readCompact, type UnverifiedJws } from '../jose/jws.js'
+import { decodeBase64url } from '../jose/base64url.js'
+import { decodeObject, inputOf, readHeader, splitCompact } from '../jose/jws.js'
 import { own } from '../jose/own.js'
 import { sha256 } from '../jose/sha256.js'
 import type { SignatureCheck } from '../jose/signature-check.js'
@@ -61,12 +62,14 @@ export function createTokenVerifier(
   // Found by the end of the signature, which costs less to hash than a whole token, and then compared byte by
   // byte. Only what has passed every check gets in: junk pushes nothing out.
   const cache = createCache<VerifiedToken>(cacheSize, ({ size }) => size)
+  // That of the last token that verified: nearly all that an issuer signs have the same one.
+  let lastHeader: TokenHeader | undefined
 
   function verifyAnew(text: string, now: number, clock: () => number): Maybe<VerifiedToken | DenialCode> {
-    const signed = readSigned(text, policy)
+    const signed = readSigned(text, lastHeader, policy)
     if (typeof signed === 'string') return signed
     const keys = issuerKeys.get(signed.issuer) as IssuerKeys
-    const candidates = keys.find(signed.kid, signed.algorithm)
+    const candidates = keys.find(signed.header.kid, signed.header.algorithm)
     const signer = isPromise(candidates)
       ? candidates.then((found) => findSigner(found, signed, isSignedBy))
       : findSigner(candidates, signed, isSignedBy)
@@ -89,6 +92,7 @@ export function createTokenVerifier(
     const denial = checkTokenTime(verified.token, now, policy.token)
     if (denial !== undefined) return denial
     cache.set(endOf(verified.text), verified)
+    lastHeader = signed.header
     return verified
   }
 
@@ -111,39 +115,62 @@ function endOf(text: string): string {
   return text.slice(-43)
 }
 
-/** A token in which everything but its claims is in order; nobody has vouched for it yet. */
-interface Signed {
-  readonly unverified: UnverifiedJws
+/** What the header of a token says of how it was signed. */
+interface TokenHeader {
+  /** The segment of the token. */
+  readonly text: string
   readonly kid: string | undefined
   readonly algorithm: Algorithm
+}
+
+/** A token in which everything but its claims is in order; nobody has vouched for it yet. */
+interface Signed {
+  readonly header: TokenHeader
+  readonly payload: Record<string, unknown>
+  /** What the signature is over. */
+  readonly input: string
+  readonly signature: Buffer
   readonly issuer: CompiledIssuer
 }
 
-function readSigned(text: string, policy: CompiledPolicy): Signed | DenialCode {
-  const unverified = readCompact(text, maxTokenLength)
-  if (unverified === undefined) return 'token_malformed'
-  const kid = own(unverified.header.members, 'kid')
-  if (!isKeyId(kid)) return 'token_malformed'
-
-  const { typ } = unverified.header
-  if (typ === undefined || !policy.token.types.has(typ)) return 'token_type_not_allowed'
-  const algorithm = policy.token.algorithms.get(unverified.header.alg)
-  if (algorithm === undefined) return 'algorithm_not_allowed'
+/** `known` is a header that need not be read again. */
+function readSigned(
+  text: string,
+  known: TokenHeader | undefined,
+  policy: CompiledPolicy,
+): Signed | DenialCode {
+  const segments = splitCompact(text, maxTokenLength)
+  if (segments === undefined) return 'token_malformed'
+  const header = known?.text === segments.header ? known : readTokenHeader(segments.header, policy)
+  const payload = decodeObject(segments.payload)
+  const signature = decodeBase64url(segments.signature)
+  if (payload === undefined || signature === undefined) return 'token_malformed'
+  if (typeof header === 'string') return header
   // The one thing that an unverified token decides: whose keys, of those the policy names, it is checked with.
-  const unverifiedIssuer = own(unverified.payload, 'iss')
+  const unverifiedIssuer = own(payload, 'iss')
   const issuer = typeof unverifiedIssuer === 'string' ? policy.issuers.get(unverifiedIssuer) : undefined
   if (issuer === undefined) return 'issuer_not_trusted'
-  return { unverified, kid, algorithm, issuer }
+  return { header, payload, input: inputOf(text, segments), signature, issuer }
+}
+
+function readTokenHeader(text: string, policy: CompiledPolicy): TokenHeader | DenialCode {
+  const header = readHeader(text)
+  if (header === undefined) return 'token_malformed'
+  const kid = own(header.members, 'kid')
+  if (!isKeyId(kid)) return 'token_malformed'
+  if (header.typ === undefined || !policy.token.types.has(header.typ)) return 'token_type_not_allowed'
+  const algorithm = policy.token.algorithms.get(header.alg)
+  return algorithm === undefined ? 'algorithm_not_allowed' : { text: copyAscii(text), kid, algorithm }
 }
 
 /** Everything that a token says, once its signature has verified. */
 function readVerified(
   text: string,
-  { unverified, issuer }: Signed,
+  { payload, issuer }: Signed,
   signer: VerifiedToken['signer'],
   policy: CompiledPolicy,
 ): VerifiedToken | DenialCode {
-  const token = readIntentToken(unverified.payload, issuer.url, issuer.profile)
+  const token = readIntentToken(payload, issuer.url, issuer.profile)
   if (token === undefined) return 'claims_invalid'
   const audience = token.audiences.find((name) => policy.audiences.has(name))
   if (audience === undefined) return 'audience_mismatch'
@@ -185,10 +212,9 @@ function findSigner(
   isSignedBy: SignatureCheck,
 ): Maybe<IssuerKey | DenialCode> {
   if (typeof candidates === 'string') return candidates
-  const { algorithm, unverified } = signed
-  const { input, signature } = unverified
+  const { header, input, signature } = signed
   for (const [position, candidate] of candidates.entries()) {
-    const isSigner = isSignedBy(candidate.key, algorithm, input, signature)
+    const isSigner = isSignedBy(candidate.key, header.algorithm, input, signature)
     if (isPromise(isSigner)) {
       return isSigner.then((answer) =>
         answer ? candidate : findSigner(candidates.slice(position + 1), signed, isSignedBy),

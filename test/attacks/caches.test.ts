@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { LRUCache } from 'lru-cache'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { createKit, type WireRequest } from '../../fixtures/kit.js'
+import { createKit, issuerKeys, type WireRequest } from '../../fixtures/kit.js'
 import { verifierFor } from '../intent/verify.js'
 
 /** The caches that were made, so that what they reckon can be compared with what they take. */
@@ -98,4 +98,38 @@ test('the header of a proof is kept, not the proof around it', async () => {
   const large = await grownBy('x'.repeat(5500), 300)
   expect(large).toBeLessThan(small + 2500)
   expect(small).toBeLessThan(5000)
+})
+
+describe('the header of the last token that verified', () => {
+  const { es256, eddsa, rs256, stranger } = issuerKeys
+  const odd: readonly [what: string, token: () => string, expected: string][] = [
+    ['another key', () => kit.token({ key: eddsa }), 'allow'],
+    ['a key of another kind', () => kit.token({ key: rs256 }), 'allow'],
+    ['another typ', () => kit.token({ header: { typ: 'JWT' } }), 'token_type_not_allowed'],
+    ['alg none', () => kit.token({ header: { alg: 'none' } }), 'algorithm_not_allowed'],
+    ['another alg', () => kit.token({ header: { alg: 'ES384' } }), 'key_not_found'],
+    ['crit', () => kit.token({ header: { crit: ['exp'] } }), 'token_malformed'],
+    ['an unknown kid', () => kit.token({ header: { kid: 'as-9' } }), 'key_not_found'],
+    [
+      'somebody else’s key',
+      () => kit.token({ key: stranger, header: { kid: es256.kid } }),
+      'signature_invalid',
+    ],
+  ]
+
+  test.each(odd)('does not speak for one with %s', async (_, token, expected) => {
+    const { outcome } = verifierFor(kit, { routes: { 'GET /orders/:id': 'authenticated' } }, options)
+    expect(await outcome(kit.call())).toBe('allow')
+    for (let times = 0; times < 2; times++) expect(await outcome(kit.call({ token: token() }))).toBe(expected)
+    expect(await outcome(kit.call())).toBe('allow')
+  })
+
+  test('is not that of one that was refused', async () => {
+    const { outcome } = verifierFor(kit, { routes: { 'GET /orders/:id': 'authenticated' } }, options)
+    const forged = () => kit.token({ key: stranger, header: { alg: 'ES256', kid: es256.kid, n: 1 } })
+    for (let times = 0; times < 2; times++) {
+      expect(await outcome(kit.call({ token: forged() }))).toBe('signature_invalid')
+      expect(await outcome(kit.call())).toBe('allow')
+    }
+  })
 })
