@@ -1,6 +1,7 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { createGate, createRuleGate, type Passage } from '../src/gate.js'
 import type { Denial, Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
+import { fieldsOf } from '../src/request.js'
 
 declare global {
   namespace Express {
@@ -34,7 +35,7 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
     const passage = await gate.pass(req, {
       method: wireMethod(req),
       url: req.originalUrl,
-      headers: req.headersDistinct ?? req.headers,
+      headers: fieldsOf(req),
       routing: routingOf(req),
     })
     if (passage.kind === 'answer') return answer(passage, req, res, next, onDenied)

@@ -1,6 +1,7 @@
 import type { Context, Middleware } from 'koa'
 import { createGate, createRuleGate, type Passage } from '../src/gate.js'
 import type { Denial, Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
+import { fieldsOf } from '../src/request.js'
 
 /** What `ajwt` leaves on `ctx.state`. */
 export interface AjwtState {
@@ -33,7 +34,7 @@ export function ajwt(
     const passage = await gate.pass(ctx.req, {
       method: wireMethod(ctx),
       url: ctx.originalUrl,
-      headers: ctx.req.headersDistinct ?? ctx.req.headers,
+      headers: fieldsOf(ctx.req),
       routing: routingOf(ctx),
     })
     if (passage.kind === 'answer') return answer(passage, ctx, onDenied)
