@@ -183,7 +183,8 @@ export async function placeSection(report: Report): Promise<void> {
   report.heading('Event loop or thread pool')
   report.text(
     'A bare `node:http` server in front of `verifier.verify`, which is made to verify every signature in the one place ' +
-      'or in the other.',
+      'or in the other. By itself it verifies on the loop while one request is decided at a time, and in the pool what ' +
+      'comes beside another: one that is under way, or one that an adapter was handed in the same turn of the loop.',
   )
   const wanted = [
     ['node:http', 'ajwt, event loop'],
