@@ -2,7 +2,7 @@ import type { DenialCode } from './denials.js'
 import { sha256 } from './jose/sha256.js'
 import { isPromise, type Maybe, patience, withDeadline } from './maybe.js'
 import type { ReplayStore } from './options.js'
-import { rememberIdOf } from './stores/memory-replay.js'
+import { doorOf } from './stores/memory-replay.js'
 
 /**
  * Uses something up: `ifKnown` where that was done before. An id is unique among those of its owner, a digest; `ttl`
@@ -16,13 +16,15 @@ export type UseOnce = (
 ) => Maybe<DenialCode | undefined>
 
 export function createUseOnce(store: ReplayStore): UseOnce {
+  const door = doorOf(store)
   return (owner, id, ttl, ifKnown) => {
     // A second more than it could be used again: the store looks at the clock later than whoever reckoned this, and
     // at the very end some stores would keep nothing at all. Always the same second, or the end would not be fixed.
     const seconds = ttl + 1
     try {
-      const rememberId = rememberIdOf(store)
-      if (rememberId !== undefined) return rememberId(owner, id, seconds) ? undefined : ifKnown
+      if (door !== undefined && door.remember === store.remember) {
+        return door.rememberId(owner, id, seconds) ? undefined : ifKnown
+      }
       const isNew: unknown = store.remember(`${owner}.${sha256(id)}`, seconds)
       if (!isPromise(isNew)) return toCode(isNew, ifKnown)
       return withDeadline(isNew, patience).then(

@@ -6,25 +6,37 @@ export type Fingerprint = Int32Array
 /** Two characters a word; longer texts take as many rounds. */
 const ROUND = 8
 
+/** Fingerprints of what was used once. */
+export interface Fingerprinter {
+  /** Makes those of an owner, and of an id among the owner's. */
+  take(owner: string, id: string): void
+  /** As `take` left them. */
+  readonly owner: Fingerprint
+  readonly id: Fingerprint
+}
+
 /**
- * Turns what an owner used once into fingerprints: `fingerprint(owner, id, ownerPrint, print)` writes that of the owner
- * and that of the id among the owner's. Any two texts are told apart, whatever is in them.
+ * Makes fingerprints. Any two texts are told apart, whatever is in them.
  *
  * The mixing is MurmurHash3's, under a seed that no client knows. It is no cryptographic hash: whoever chooses the ids of
  * one owner can choose two that meet whatever the seed. That costs the second a refusal, as if it were a replay, and never
  * gives a pass, and no two entries ever have one print; owners are digests, which nobody can choose so. Ids of one agent's
  * proofs are its own to choose, those of tokens the issuer's.
  */
-export function fingerprinter(): (
-  owner: string,
-  id: string,
-  ownerPrint: Fingerprint,
-  print: Fingerprint,
-) => void {
+export function createFingerprinter(): Fingerprinter {
   const seed = randomFillSync(new Int32Array(4))
-  return (owner, id, ownerPrint, print) => {
-    mix(owner, seed, ownerPrint)
-    mix(id, ownerPrint, print)
+  const ownerPrint: Fingerprint = new Int32Array(4)
+  const idPrint: Fingerprint = new Int32Array(4)
+  let lastOwner: string | undefined
+  return {
+    take(owner, id) {
+      // Who sends one proof mostly sends the next one, too.
+      if (owner !== lastOwner) mix(owner, seed, ownerPrint)
+      lastOwner = owner
+      mix(id, ownerPrint, idPrint)
+    },
+    owner: ownerPrint,
+    id: idPrint,
   }
 }
 

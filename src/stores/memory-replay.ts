@@ -1,4 +1,4 @@
-import { type Fingerprint, fingerprinter } from './fingerprint.js'
+import { createFingerprinter } from './fingerprint.js'
 import { FingerprintTable, OWN } from './fingerprint-table.js'
 import { Partitions } from './partitions.js'
 
@@ -54,9 +54,7 @@ export function memoryReplayStore({
   if (!Number.isInteger(maxEntries) || maxEntries < 1 || maxEntries > 2 ** 27) {
     throw new TypeError('memoryReplayStore: maxEntries must be an integer from 1 to 134217728')
   }
-  const fingerprint = fingerprinter()
-  const partitionPrint: Fingerprint = new Int32Array(4)
-  const print: Fingerprint = new Int32Array(4)
+  const prints = createFingerprinter()
   const entries = new FingerprintTable(3)
   const partitions = new Partitions()
   let hand = 0
@@ -76,11 +74,11 @@ export function memoryReplayStore({
     const expiry = time + ttl
     sweep(time)
 
-    fingerprint(owner, id, partitionPrint, print)
-    let partition = partitions.find(partitionPrint)
+    prints.take(owner, id)
+    let partition = partitions.find(prints.owner)
     if (expiry <= partitions.floor(partition)) return refuse()
 
-    const seen = entries.find(print)
+    const seen = entries.find(prints.id)
     if (seen !== 0) {
       const known = entries.time(seen)
       if (time < known || expiry <= known + READING_SLACK) return false
@@ -102,9 +100,9 @@ export function memoryReplayStore({
     if (partition === 0) {
       // Records are bounded like entries. With as many agents as entries, a freed one's floor goes to all.
       if (partitions.size >= maxEntries) partitions.dropIdle()
-      partition = partitions.add(partitionPrint)
+      partition = partitions.add(prints.owner)
     }
-    const entry = entries.add(print, expiry)
+    const entry = entries.add(prints.id, expiry)
     link(entry, partition)
     partitions.changeCount(partition, 1)
     return true
@@ -180,16 +178,21 @@ export function memoryReplayStore({
   return store
 }
 
+/** The short way into a store, and the `remember` that it stands for. */
+export interface Door {
+  readonly remember: unknown
+  readonly rememberId: RememberId
+}
+
 /** As `remember` for the key of this owner and this id, without a digest of either. */
 type RememberId = (owner: string, id: string, ttl: number) => boolean
 
-const doors = new WeakMap<object, { readonly remember: unknown; readonly rememberId: RememberId }>()
+const doors = new WeakMap<object, Door>()
 
 /**
- * The short way into a store that `memoryReplayStore` made; undefined for any other, and for one whose `remember`
- * somebody has replaced. What came in on one way is not known on the other.
+ * The short way into a store that `memoryReplayStore` made; undefined for any other. It is closed once somebody has
+ * replaced the store's `remember`. What came in on one way is not known on the other.
  */
-export function rememberIdOf(store: { readonly remember: unknown }): RememberId | undefined {
-  const door = doors.get(store)
-  return door !== undefined && door.remember === store.remember ? door.rememberId : undefined
+export function doorOf(store: object): Door | undefined {
+  return doors.get(store)
 }
