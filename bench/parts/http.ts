@@ -136,8 +136,8 @@ export async function httpSection(report: Report): Promise<void> {
   await withApps(wanted, async (apps, load) => {
     for (const app of apps) await prove(app)
     for (const [connections, requests, rounds] of [
-      [32, 150, 7],
-      [1, 500, 4],
+      [32, 150, 5],
+      [1, 500, 3],
     ] as const) {
       const seen = await measure(apps, load, { rounds, connections, requests })
       const rows = apps.map(({ framework, guard }, index) => {
