@@ -1,7 +1,6 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
-import { createGate, createRuleGate, type Passage } from '../src/gate.js'
+import { createGate, createRuleGate, fieldsOf, type Passage } from '../src/gate.js'
 import type { Denial, Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
-import { fieldsOf } from '../src/request.js'
 
 declare global {
   namespace Express {

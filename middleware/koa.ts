@@ -1,7 +1,6 @@
 import type { Context, Middleware } from 'koa'
-import { createGate, createRuleGate, type Passage } from '../src/gate.js'
+import { createGate, createRuleGate, fieldsOf, type Passage } from '../src/gate.js'
 import type { Denial, Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
-import { fieldsOf } from '../src/request.js'
 
 /** What `ajwt` leaves on `ctx.state`. */
 export interface AjwtState {

@@ -103,8 +103,8 @@ export async function decide(
     delegation = await delegation
     now = clock()
     // No hop of a chain ends before the token does.
-    const endedSince = checkTokenTime(verified.token, now, policy.token)
-    if (endedSince !== undefined) return refuse('token', endedSince, heard)
+    const endedMeanwhile = checkTokenTime(verified.token, now, policy.token)
+    if (endedMeanwhile !== undefined) return refuse('token', endedMeanwhile, heard)
   }
   if (isCode(delegation)) return refuse('delegation', delegation, heard)
 

@@ -11,6 +11,8 @@ import type { VerifyRequest } from './request.js'
 import { countRequest } from './turn.js'
 import { createVerifier, type Heard, internalsOf, type Verifier, type VerifierInternals } from './verifier.js'
 
+export { fieldsOf } from './request.js'
+
 /** What an adapter does with a request: answer it, or let it go on, with a grant or without. */
 export type Passage =
   | { readonly kind: 'answer'; readonly answer: Answer; readonly denial: Denial | undefined }
@@ -68,7 +70,6 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
   return {
     verifier,
     async pass(source, request) {
-      countRequest()
       const path = request.routing?.path ?? request.url
       const method = request.routing?.method ?? request.method
       if (isMetadataRequest(own.compiled, request.method, path)) return metadataOf(verifier)
@@ -78,6 +79,8 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
         const refusal: Refusal = { code: 'route_not_declared', stage: 'rule', details: undefined }
         return toPassage(own.refuse(refusal, method, await earlier.decision))
       }
+      // A second verifier on its way makes no second request of it.
+      if (!latest.has(source)) countRequest()
       const ruling = earlier ?? judge(request, method, path)
       rulings.set(source, ruling)
       latest.set(source, ruling)

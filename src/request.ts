@@ -60,10 +60,11 @@ export interface KnownRouting extends Required<Routing> {}
  * one. Requests that never were on a wire, as those of tests and of function hosts, may have the object alone.
  */
 export function fieldsOf(request: {
-  readonly rawHeaders: readonly string[]
+  readonly rawHeaders?: readonly string[] | undefined
   readonly headers: HeaderSource
 }): HeaderSource {
-  return request.rawHeaders?.length > 0 ? request.rawHeaders : request.headers
+  const { rawHeaders, headers } = request
+  return rawHeaders !== undefined && rawHeaders.length > 0 ? rawHeaders : headers
 }
 
 /** Reads a request, whatever it is: what is not of its type reads as absent. */
@@ -155,9 +156,11 @@ function readFields(headers: HeaderSource, method: string): Fields {
     for (const name of method === 'OPTIONS' ? fieldNames : fieldNamesOfAny)
       add(fields, name, headers.get(name))
   } else if (Array.isArray(headers)) {
-    for (let at = 0; at + 1 < headers.length; at += 2) {
-      const name: unknown = headers[at]
-      if (typeof name === 'string' && mayMatter(name)) add(fields, name.toLowerCase(), headers[at + 1])
+    // Throws where it is no list of names and values, as one of pairs: nor is that a request without credentials.
+    for (let at = 0; at < headers.length; at += 2) {
+      const [name, value] = [headers[at], headers[at + 1]] as unknown[]
+      if (typeof name !== 'string' || typeof value !== 'string') throw new TypeError('no list of fields')
+      if (mayMatter(name)) add(fields, name.toLowerCase(), value)
     }
   } else {
     // Node's names are in lower case; a caller's own object may hold `Authorization`, and even both.
@@ -171,8 +174,9 @@ function readFields(headers: HeaderSource, method: string): Fields {
   return fields
 }
 
-function mayMatter({ length }: string): boolean {
-  return length < 32 && ((fieldNameLengths >> length) & 1) === 1
+function mayMatter(name: string): boolean {
+  // A number has 32 bits: a shift by more would begin again.
+  return name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
 }
 
 function isFetchHeaders(headers: HeaderSource): headers is { get(name: string): string | null } {

@@ -1,3 +1,7 @@
+/** Taken when this is loaded: a clock that a test puts in its place, and takes away, would never end a turn. */
+const { setImmediate } = globalThis
+
+/** One count for the process, which has one event loop: of all verifiers. */
 let requests = 0
 
 /** Tells that a request has come. Where a runtime has no turns to count by, nothing is counted. */

@@ -36,9 +36,12 @@ export function createDelegationVerifier(
   /** Whether each signature is right: side by side, where they are verified in the thread pool. */
   function areSigned(assertions: readonly Assertion[]): Maybe<boolean> {
     const unseen = assertions.filter(({ hash }) => !signed.get(hash))
-    const answers = unseen.map(({ key, algorithm, input, signature }) =>
-      isSignedBy(key, algorithm, input, signature),
-    )
+    const answers: Maybe<boolean>[] = []
+    for (const { key, algorithm, input, signature } of unseen) {
+      const answer = isSignedBy(key, algorithm, input, signature)
+      if (answer === false) return false
+      answers.push(answer)
+    }
     const admit = (areValid: readonly boolean[]) => {
       for (const [position, { hash }] of unseen.entries()) if (areValid[position]) signed.set(hash, true)
       return areValid.every(Boolean)

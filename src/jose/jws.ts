@@ -93,7 +93,10 @@ export function headerJwk(header: JoseHeader): Record<string, unknown> | undefin
   return isObject(jwk) ? jwk : undefined
 }
 
-/** Where the input of a signature stands while it is verified, and so much of it as the last one took. */
+/**
+ * Where the input of a signature stands while it is verified, and so much of it as the last one took: nothing between
+ * the two may wait.
+ */
 const room = Buffer.allocUnsafeSlow(16 * 1024)
 let filled = room
 

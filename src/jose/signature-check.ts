@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { Buffer } from 'node:buffer'
 import { verify as verifySignature } from 'node:crypto'
 import type { Maybe } from '../maybe.js'
@@ -17,10 +18,10 @@ export type SignatureCheck = (
 const maxInPool = 64
 
 /**
- * Milliseconds after which the pool is taken for blocked, or once more as many: a host name that does not resolve
- * holds a thread for seconds.
+ * Milliseconds from one look at what waits to the next. What was there already at the last one is no longer waited for:
+ * something has blocked the pool, as a host name does that does not resolve.
  */
-const maxWait = 50
+const watchInterval = 50
 
 /** A signature in the pool. */
 interface Job {
@@ -39,17 +40,23 @@ export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
   let inPool = 0
   let timer: NodeJS.Timeout | undefined
 
-  /** One timer for all of them: a timer each would be the dearest part of the way. */
-  function watch(): void {
+  /** One timer for all that wait, and none while nothing does. */
+  const watch = outsideRequests(() => {
     timer = setTimeout(() => {
       for (const job of waiting) {
         if (job.wasLate) job.rescue()
         job.wasLate = true
       }
-      timer = undefined
       if (waiting.size > 0) watch()
-    }, maxWait)
+    }, watchInterval)
     timer.unref?.()
+  })
+
+  function leave(job: Job): void {
+    waiting.delete(job)
+    if (waiting.size > 0) return
+    clearTimeout(timer)
+    timer = undefined
   }
 
   return (key, algorithm, input, signature) => {
@@ -60,13 +67,13 @@ export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
       const job: Job = {
         wasLate: false,
         rescue() {
-          waiting.delete(job)
+          leave(job)
           resolve(isSignedBy(key, algorithm, input, signature))
         },
       }
       const answer = (error: Error | null, isValid: boolean) => {
         inPool -= 1
-        waiting.delete(job)
+        leave(job)
         resolve(error === null && isValid)
       }
       inPool += 1
@@ -81,4 +88,9 @@ export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
       }
     })
   }
+}
+
+/** Without it, whatever one request has in its AsyncLocalStorage would stay for as long as others wait. */
+function outsideRequests(run: () => void): () => void {
+  return AsyncResource.bind(run)
 }

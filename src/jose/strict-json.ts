@@ -28,21 +28,25 @@ export function parseJsonObject(bytes: string): Record<string, unknown> | undefi
     return undefined
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  // Of two members with one name the parser keeps the last alone: then the text has more names than the value does,
-  // and only then.
-  const names = countMembers(value, 1)
-  const isPlainlyOnce = isPlain && countMarks(text) === names
-  if (!isPlainlyOnce && countNames(text) !== names) return undefined
+  if (!hasEachNameOnce(text, isPlain, value)) return undefined
   return text.includes('\\') && hasLoneSurrogate(value) ? undefined : (value as Record<string, unknown>)
+}
+
+/**
+ * Whether no object in the value has a name twice in its text. Of two members with one name the parser keeps the last
+ * alone: then the text has more names than the value has members, and only then.
+ */
+function hasEachNameOnce(text: string, isPlain: boolean, value: object): boolean {
+  const members = countMembers(value, 1)
+  return (isPlain && countNamesOrMore(text) === members) || countNames(text) === members
 }
 
 /** The members in a value; NaN, which equals no count, where it nests too deep or holds an infinite number. */
 function countMembers(value: object, depth: number): number {
   if (depth > maxDepth) return Number.NaN
-  const names = Object.keys(value)
-  let count = Array.isArray(value) ? 0 : names.length
-  for (const name of names) {
-    const member = (value as Record<string, unknown>)[name]
+  const members: unknown[] = Object.values(value)
+  let count = Array.isArray(value) ? 0 : members.length
+  for (const member of members) {
     if (typeof member === 'object' && member !== null) count += countMembers(member, depth + 1)
     else if (typeof member === 'number' && !Number.isFinite(member)) return Number.NaN
   }
@@ -53,7 +57,7 @@ function countMembers(value: object, depth: number): number {
  * No fewer than the names in a plain text, in a fraction of the time: the quotes before a colon. More where a string
  * begins with one; NaN where a blank may stand between.
  */
-function countMarks(text: string): number {
+function countNamesOrMore(text: string): number {
   if (text.includes('" ')) return Number.NaN
   let count = 0
   for (let at = text.indexOf('":'); at >= 0; at = text.indexOf('":', at + 2)) count++

@@ -10,7 +10,7 @@ const ROUND = 8
 export interface Fingerprinter {
   /** Makes those of an owner, and of an id among the owner's. */
   take(owner: string, id: string): void
-  /** As `take` left them. */
+  /** As `take` left them, for reading only. */
   readonly owner: Fingerprint
   readonly id: Fingerprint
 }

@@ -1,4 +1,5 @@
-import { verify as verifySignature } from 'node:crypto'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { pbkdf2, verify as verifySignature } from 'node:crypto'
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
@@ -6,8 +7,13 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { delegatedToken, mintChain, parties, threeHops } from '../../fixtures/delegation-kit.js'
 import { frameworks } from '../../fixtures/frameworks.js'
-import { agentKeys, createKit, type WireRequest } from '../../fixtures/kit.js'
+import { agentKeys, createKit, jws, type WireRequest } from '../../fixtures/kit.js'
 import { createVerifier } from '../../src/index.js'
+import { type Algorithm, algorithms } from '../../src/jose/algorithms.js'
+import { readCompact, type UnverifiedJws } from '../../src/jose/jws.js'
+import { importPublicKey, type PublicKey } from '../../src/jose/public-key.js'
+import { createSignatureCheck } from '../../src/jose/signature-check.js'
+import { countRequest, isCrowded } from '../../src/turn.js'
 import { verifierFor } from '../intent/verify.js'
 
 // Counted, not replaced: what is verified in the thread pool comes with a callback.
@@ -120,6 +126,82 @@ describe.each(Object.keys(frameworks))('requests that come at once, in %s', (fra
       expect([0, 2, 4, 5, 6].map((index) => statuses[index])).toEqual([200, 401, 401, 200, 401])
       expect(places().pool).toBeGreaterThan(4)
     }))
+})
+
+describe('a turn of the event loop', () => {
+  const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+  test('ends, though a test has stopped the clocks meanwhile', async () => {
+    vi.useFakeTimers({ toFake: ['setImmediate'] })
+    countRequest()
+    vi.useRealTimers()
+    await turn()
+    countRequest()
+    expect(isCrowded()).toBe(false)
+    countRequest()
+    expect(isCrowded()).toBe(true)
+    await turn()
+    expect(isCrowded()).toBe(false)
+  })
+
+  test('has one request in it, however many verifiers that passes', async () => {
+    const kit = createKit()
+    const make = () =>
+      createVerifier(
+        { ...defaultPolicy(), routes: { 'GET /orders/:id': 'authenticated' } },
+        { now: () => kit.now },
+      )
+    const start = frameworks['Express 5'] as NonNullable<(typeof frameworks)[string]>
+    const app = await start({ gates: [make(), make()], routes: [{ method: 'get', path: '/orders/:id' }] })
+    places()
+    expect(await sendAtOnce(app.origin, [kit.call()])).toEqual([200])
+    expect(places()).toEqual({ loop: 4, pool: 0 })
+    await app.close()
+  })
+})
+
+describe('where the thread pool is blocked', () => {
+  const { input, signature } = readCompact(jws({ alg: 'ES256' }, {}, agentKeys.seven), 1000) as UnverifiedJws
+  const signed = () =>
+    [
+      importPublicKey(agentKeys.seven.jwk) as PublicKey,
+      algorithms.get('ES256') as Algorithm,
+      input,
+      signature,
+    ] as const
+
+  /** Blocks every thread for some seconds. */
+  const block = () =>
+    Promise.all(
+      Array.from(
+        { length: Number(process.env.UV_THREADPOOL_SIZE ?? 4) },
+        () => new Promise((resolve) => pbkdf2('p', 's', 1_000_000, 32, 'sha512', resolve)),
+      ),
+    )
+
+  test('signatures are verified on the loop, outside of any request, and though a timer was lost before', async () => {
+    const check = createSignatureCheck(() => true)
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    expect(await check(...signed())).toBe(true)
+    vi.useRealTimers()
+    const request = new AsyncLocalStorage<string>()
+    const seenIn: unknown[] = []
+    const actual = await vi.importActual<typeof import('node:crypto')>('node:crypto')
+    vi.mocked(verifySignature).mockImplementation(((...parts: Parameters<typeof actual.verify>) => {
+      seenIn.push(request.getStore())
+      return actual.verify(...parts)
+    }) as typeof actual.verify)
+    const blocked = block()
+    let isBlocked = true
+    blocked.then(() => {
+      isBlocked = false
+    })
+    expect(await request.run('request', () => check(...signed()))).toBe(true)
+    expect(isBlocked).toBe(true)
+    expect(seenIn).toEqual(['request', undefined])
+    vi.mocked(verifySignature).mockImplementation(actual.verify)
+    await blocked
+  }, 60_000)
 })
 
 describe('a chain that is verified beside another request', () => {
