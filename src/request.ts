@@ -151,17 +151,17 @@ function readFields(headers: HeaderSource, method: string): Fields {
     requestedMethod: none,
     methodOverride: none,
   }
-  if (isFetchHeaders(headers)) {
-    // Each look into them costs: the two of a preflight only where it can be one.
-    for (const name of method === 'OPTIONS' ? fieldNames : fieldNamesOfAny)
-      add(fields, name, headers.get(name))
-  } else if (Array.isArray(headers)) {
+  if (Array.isArray(headers)) {
     // Throws where it is no list of names and values, as one of pairs: nor is that a request without credentials.
     for (let at = 0; at < headers.length; at += 2) {
       const [name, value] = [headers[at], headers[at + 1]] as unknown[]
       if (typeof name !== 'string' || typeof value !== 'string') throw new TypeError('no list of fields')
       if (mayMatter(name)) add(fields, name.toLowerCase(), value)
     }
+  } else if (isFetchHeaders(headers)) {
+    // Each look into them costs: the two of a preflight only where it can be one.
+    for (const name of method === 'OPTIONS' ? fieldNames : fieldNamesOfAny)
+      add(fields, name, headers.get(name))
   } else {
     // Node's names are in lower case; a caller's own object may hold `Authorization`, and even both.
     // Throws where there are none at all: that is no request without credentials.

@@ -74,6 +74,16 @@ describe.each(Object.entries(apps))('the fields of a request to %s', (_, build) 
     expect(await hand(build(), call, { rawHeaders: twoProofs, headers: object(call) })).toBe(401)
   })
 
+  test('whatever somebody has added to all arrays', async () => {
+    Object.defineProperty(Array.prototype, 'get', { value: () => null, configurable: true })
+    try {
+      const call = kit.call()
+      expect(await hand(build(), call, { rawHeaders: raw(call), headers: {} })).toBe(200)
+    } finally {
+      Reflect.deleteProperty(Array.prototype, 'get')
+    }
+  })
+
   test('but for a list that is none: that is no request without credentials', async () => {
     const call = kit.call()
     const lists = [['authorization'], ['host', 'x', 'dpop'], [1, 2], [['a', 'b']], ['a', null]] as string[][]
