@@ -1,4 +1,4 @@
-import { createCache } from '../caches.js'
+import { Cache } from '../caches.js'
 import type { Hop } from '../decision.js'
 import type { DenialCode } from '../denials.js'
 import { hashIds } from '../intent/chain-hash.js'
@@ -31,7 +31,7 @@ export function createDelegationVerifier(
 ): DelegationVerifier {
   const { clockTolerance } = policy.token
   // Hashes of assertions whose signature has verified: a signature that was right stays right.
-  const signed = createCache<true>(cacheSize, () => hashSize)
+  const signed = new Cache<true>(cacheSize, () => hashSize)
 
   /** Whether each signature is right: side by side, where they are verified in the thread pool. */
   function areSigned(assertions: readonly Assertion[]): Maybe<boolean> {

@@ -1,4 +1,4 @@
-import { createCache } from '../caches.js'
+import { Cache } from '../caches.js'
 import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
 import { decodeBase64url } from '../jose/base64url.js'
@@ -66,7 +66,7 @@ export function createProofVerifier(
 ): ProofVerifier {
   // An agent sends the same header with every proof, whatever the token: its key is read once. A header gets in
   // only after it has come with a signature that verified.
-  const signers = createCache<ProofSigner>(cacheSize, ({ header }) => header.length + keySize)
+  const signers = new Cache<ProofSigner>(cacheSize, ({ header }) => header.length + keySize)
 
   function admit(
     isSigned: boolean,

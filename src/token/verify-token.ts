@@ -1,4 +1,4 @@
-import { createCache } from '../caches.js'
+import { Cache } from '../caches.js'
 import { type Assertion, readAssertions } from '../delegation/assertion.js'
 import type { Delegation } from '../delegation/delegation.js'
 import type { DenialCode } from '../denials.js'
@@ -61,7 +61,7 @@ export function createTokenVerifier(
 ): TokenVerifier {
   // Found by the end of the signature, which costs less to hash than a whole token, and then compared byte by
   // byte. Only what has passed every check gets in: junk pushes nothing out.
-  const cache = createCache<VerifiedToken>(cacheSize, ({ size }) => size)
+  const cache = new Cache<VerifiedToken>(cacheSize, ({ size }) => size)
   // That of the last token that verified: nearly all that an issuer signs have the same one.
   let lastHeader: TokenHeader | undefined
 
