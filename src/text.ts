@@ -16,3 +16,19 @@ export function trimBlanks(text: string): string {
 export function copyAscii(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1')
 }
+
+const SPACE = 0x20
+const TILDE = 0x7e
+
+/**
+ * Whether this can be the id of something: 1 to 256 characters of printable ASCII. A loop, as below: a short text is
+ * through before a pattern has begun.
+ */
+export function isIdentifier(value: unknown): value is string {
+  if (typeof value !== 'string' || value.length === 0 || value.length > 256) return false
+  for (let at = 0; at < value.length; at++) {
+    const code = value.charCodeAt(at)
+    if (code < SPACE || code > TILDE) return false
+  }
+  return true
+}

@@ -328,7 +328,7 @@ describe(`the fast path and plain jose agree (seed ${seed})`, () => {
         bytes = bytes.slice(0, at) + random.pick([...pieces, ...more]) + bytes.slice(at + random.below(3))
       }
       const { value, isReadOneWay } = plainJson(bytes)
-      expect(parseJsonObject(bytes), bytes).toEqual(isReadOneWay ? value : undefined)
+      expect(parseJsonObject(bytes)?.members, bytes).toEqual(isReadOneWay ? value : undefined)
       if (isReadOneWay) read++
       else if (value !== undefined) refused++
     }

@@ -5,6 +5,7 @@ import { headerJwk, readCompact } from '../jose/jws.js'
 import { isObject, own } from '../jose/own.js'
 import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
 import { sha256 } from '../jose/sha256.js'
+import { isIdentifier } from '../text.js'
 
 const maxAssertionLength = 8 * 1024
 
@@ -109,10 +110,6 @@ function readClaims(payload: Record<string, unknown>): Claims | undefined {
     intentHash,
     prev,
   }
-}
-
-function isIdentifier(value: unknown): value is string {
-  return typeof value === 'string' && /^[\x20-\x7e]{1,256}$/.test(value)
 }
 
 /** Enters a hash, whose parts "|" separates. */

@@ -155,6 +155,8 @@ function checkChainHash(assertions: readonly Assertion[], { intent }: IntentToke
   return intent.chainHash === hashIds(agentsOf(assertions)) ? undefined : 'delegation_hash_mismatch'
 }
 
+const noHops: readonly Hop[] = Object.freeze([])
+
 /** A direct call, or a chain of which the token has only the hash: that the route has to list. */
 function withoutAssertions(
   token: IntentToken,
@@ -164,7 +166,7 @@ function withoutAssertions(
   const { chainHash, initiatedBy } = token.intent
   const initiator = initiatedBy ?? token.sub
   if (chainHash === undefined || chainHash === hashIds([token.sub])) {
-    return { hops: [], agents: [token.sub], initiator, depth: 0 }
+    return { hops: noHops, agents: [token.sub], initiator, depth: 0 }
   }
   if (signed === 'required') return 'delegation_required'
   const chain = listedChains?.find(
@@ -174,7 +176,7 @@ function withoutAssertions(
       (initiatedBy === undefined || ids[0] === initiatedBy),
   )
   if (chain === undefined) return 'delegation_not_allowed'
-  return { hops: [], agents: chain, initiator: chain[0] as string, depth: chain.length - 1 }
+  return { hops: noHops, agents: chain, initiator: chain[0] as string, depth: chain.length - 1 }
 }
 
 function toDelegation(assertions: readonly Assertion[]): Delegation {

@@ -10,6 +10,18 @@ export function decodeBase64url(text: string): Buffer | undefined {
   return bytes.toString('base64url') === text ? bytes : undefined
 }
 
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+
+/** 1 at the codes of the alphabet. */
+const isOfAlphabet = new Uint8Array(128)
+for (let at = 0; at < alphabet.length; at++) isOfAlphabet[alphabet.charCodeAt(at)] = 1
+
+/** Whether the text has no other characters than those of the alphabet (RFC 4648 section 5). */
+export function isBase64url(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (isOfAlphabet[text.charCodeAt(at)] !== 1) return false
+  return true
+}
+
 /** Where a text is decoded to be read at once: twelve kilobytes are a token of the greatest length. */
 const room = Buffer.allocUnsafeSlow(12 * 1024)
 

@@ -4,7 +4,7 @@ import type { Algorithm } from './algorithms.js'
 import { decodeBase64url, decodeBase64urlText } from './base64url.js'
 import { isObject, own } from './own.js'
 import type { PublicKey } from './public-key.js'
-import { parseJsonObject } from './strict-json.js'
+import { type JsonObject, parseJsonObject } from './strict-json.js'
 
 /** A compact JWS whose shape is right and whose content nobody has vouched for yet. */
 export interface UnverifiedJws {
@@ -58,7 +58,7 @@ export function readCompact(text: string, maxLength: number): UnverifiedJws | un
   if (segments === undefined) return undefined
   const header = readHeader(segments.header)
   if (header === undefined) return undefined
-  const payload = decodeObject(segments.payload)
+  const payload = decodeObject(segments.payload)?.members
   if (payload === undefined) return undefined
   const signature = decodeBase64url(segments.signature)
   if (signature === undefined) return undefined
@@ -66,7 +66,7 @@ export function readCompact(text: string, maxLength: number): UnverifiedJws | un
 }
 
 /** The JSON object in a segment, or undefined. */
-export function decodeObject(segment: string): Record<string, unknown> | undefined {
+export function decodeObject(segment: string): JsonObject | undefined {
   const bytes = decodeBase64urlText(segment)
   return bytes === undefined ? undefined : parseJsonObject(bytes)
 }
@@ -77,7 +77,7 @@ export function decodeObject(segment: string): Record<string, unknown> | undefin
  * (RFC 7515 section 4.1.11, RFC 7797 section 7).
  */
 export function readHeader(segment: string): JoseHeader | undefined {
-  const members = decodeObject(segment)
+  const members = decodeObject(segment)?.members
   if (members === undefined) return undefined
   if (Object.hasOwn(members, 'crit') || Object.hasOwn(members, 'b64')) return undefined
   const alg = own(members, 'alg')
@@ -93,12 +93,20 @@ export function headerJwk(header: JoseHeader): Record<string, unknown> | undefin
   return isObject(jwk) ? jwk : undefined
 }
 
-/**
- * Where the input of a signature stands while it is verified, and so much of it as the last one took: nothing between
- * the two may wait.
- */
+/** Where the input of a signature stands while it is verified: nothing between the two may wait. */
 const room = Buffer.allocUnsafeSlow(16 * 1024)
-let filled = room
+
+/** Parts of it from its beginning: a view takes its time to make, and most inputs are as long as one before. */
+const views: Buffer[] = []
+
+function viewOf(length: number): Buffer {
+  const slot = length % 16
+  const known = views[slot]
+  if (known?.length === length) return known
+  const view = room.subarray(0, length)
+  views[slot] = view
+  return view
+}
 
 /** Whether the key made this signature over this input. Never throws. */
 export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: Buffer): boolean {
@@ -106,12 +114,9 @@ export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, 
   const size = algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
   if (signature.length !== size || input.length > room.length) return false
   try {
-    const length = room.write(input, 'latin1')
-    // One agent's proofs are mostly as long as each other, and a view takes its time to make.
-    if (filled.length !== length) filled = room.subarray(0, length)
     return verifySignature(
       algorithm.digest,
-      filled,
+      viewOf(room.write(input, 'latin1')),
       { key: key.object, dsaEncoding, padding, saltLength },
       signature,
     )

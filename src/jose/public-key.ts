@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
 import { decodeBase64url } from './base64url.js'
-import { own } from './own.js'
+import { withOwn } from './own.js'
 import { sha256 } from './sha256.js'
 
 /** A public key that was found fit to verify signatures. */
@@ -19,7 +19,12 @@ export interface PublicKey {
 }
 
 /** Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4; RFC 8037). */
-const secretMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
+const secretMembers: ReadonlySet<string> = new Set(['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'])
+
+/** The members that are looked at besides. */
+const memberNames = ['kty', 'crv', 'x', 'y', 'e', 'n', 'use', 'key_ops', 'alg'] as const
+
+type Members = ReturnType<typeof withOwn<(typeof memberNames)[number]>>
 
 const coordinateSizes = new Map([
   ['P-256', 32],
@@ -35,11 +40,12 @@ const coordinateSizes = new Map([
  * verification (RFC 7517 section 4, RFC 7518 section 6).
  */
 export function importPublicKey(jwk: Record<string, unknown>): PublicKey | undefined {
-  if (secretMembers.some((name) => Object.hasOwn(jwk, name))) return undefined
-  if (!isForVerification(jwk)) return undefined
-  const members = requiredMembers(jwk)
+  if (Object.keys(jwk).some((name) => secretMembers.has(name))) return undefined
+  const known = withOwn(jwk, memberNames)
+  const { alg } = known
+  if ((alg !== undefined && typeof alg !== 'string') || !isForVerification(known)) return undefined
+  const members = requiredMembers(known)
   if (members === undefined) return undefined
-  const alg = own(jwk, 'alg') as string | undefined
   let object: KeyObject
   try {
     object = createPublicKey({ key: members, format: 'jwk' })
@@ -79,29 +85,16 @@ export function thumbprintOfJwk(jwk: Record<string, unknown>): string | undefine
   return importPublicKey(jwk)?.thumbprint
 }
 
-function isForVerification(jwk: Record<string, unknown>): boolean {
-  const use = own(jwk, 'use')
+function isForVerification({ use, key_ops }: Members): boolean {
   if (use !== undefined && use !== 'sig') return false
-  const alg = own(jwk, 'alg')
-  if (alg !== undefined && typeof alg !== 'string') return false
-  const operations = own(jwk, 'key_ops')
-  if (operations === undefined) return true
-  return Array.isArray(operations) && operations.includes('verify')
+  return key_ops === undefined || (Array.isArray(key_ops) && key_ops.includes('verify'))
 }
 
 /** The members that make up the key, in the order of RFC 7638 section 3.2, each exact. */
-function requiredMembers(jwk: Record<string, unknown>): Record<string, string> | undefined {
-  const kty = own(jwk, 'kty')
-  if (kty === 'RSA') {
-    const e = own(jwk, 'e')
-    const n = own(jwk, 'n')
-    return e === 'AQAB' && isModulus(n) ? { e, kty, n } : undefined
-  }
-  const crv = own(jwk, 'crv')
-  const x = own(jwk, 'x')
+function requiredMembers({ kty, crv, x, y, e, n }: Members): Record<string, string> | undefined {
+  if (kty === 'RSA') return e === 'AQAB' && isModulus(n) ? { e, kty, n } : undefined
   if (typeof crv !== 'string') return undefined
   if (kty === 'EC' && crv.startsWith('P-')) {
-    const y = own(jwk, 'y')
     return isCoordinate(x, crv) && isCoordinate(y, crv) ? { crv, kty, x, y } : undefined
   }
   if (kty === 'OKP' && crv === 'Ed25519') {

@@ -46,13 +46,16 @@ export function readKeySet(
 
 function createKeySet(keys: readonly IssuerKey[]): KeySet & Iterable<IssuerKey> {
   const members = new Set(keys)
-  const kids = new Set(keys.map((key) => key.kid))
+  const byKid = new Map<string | undefined, IssuerKey[]>()
+  for (const key of keys) byKid.set(key.kid, [...(byKid.get(key.kid) ?? []), key])
   return {
     has: (key) => members.has(key),
-    hasKid: (kid) => kids.has(kid),
+    hasKid: (kid) => byKid.has(kid),
     select(kid, algorithm) {
-      const fitting = keys.filter(({ key }) => fits(key, algorithm))
-      if (kid !== undefined) return fitting.filter((key) => key.kid === kid).slice(0, maxCandidates)
+      const fitting = (kid === undefined ? keys : (byKid.get(kid) ?? [])).filter(({ key }) =>
+        fits(key, algorithm),
+      )
+      if (kid !== undefined) return fitting.slice(0, maxCandidates)
       // Without a kid nothing is tried out: one key fits, or none is meant.
       return fitting.length === 1 ? fitting : []
     },

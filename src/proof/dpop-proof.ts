@@ -3,6 +3,7 @@ import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
 import { decodeBase64url } from '../jose/base64url.js'
 import { decodeObject, headerJwk, inputOf, readHeader, splitCompact } from '../jose/jws.js'
+import { withOwn } from '../jose/own.js'
 import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
 import type { SignatureCheck } from '../jose/signature-check.js'
 import { isPromise, type Maybe } from '../maybe.js'
@@ -124,25 +125,16 @@ interface ProofClaims extends VerifiedProof {
   readonly ath: string
 }
 
+const claimNames = ['jti', 'htm', 'htu', 'ath', 'iat', 'exp', 'nbf', 'nonce'] as const
+
 function readClaims(segment: string): ProofClaims | undefined {
-  const payload: Partial<Record<string, unknown>> | undefined = decodeObject(segment)
+  const payload = decodeObject(segment)?.members
   if (payload === undefined) return undefined
-  const { jti, htm, htu, ath, iat, exp, nbf, nonce } = payload
+  const { jti, htm, htu, ath, iat, exp, nbf, nonce } = withOwn(payload, claimNames)
   if (typeof jti !== 'string' || jti === '' || jti.length > maxJtiLength) return undefined
   if (typeof htm !== 'string' || typeof htu !== 'string' || typeof ath !== 'string') return undefined
   if (typeof iat !== 'number' || !isOptionalNumber(exp) || !isOptionalNumber(nbf)) return undefined
-  // By name, and so as fast as it gets; but what a prototype holds is nothing that the proof said.
-  for (const name of ['jti', 'htm', 'htu', 'ath', 'iat']) if (!Object.hasOwn(payload, name)) return undefined
-  return {
-    jti,
-    htm,
-    htu,
-    ath,
-    iat,
-    exp: exp === undefined || Object.hasOwn(payload, 'exp') ? exp : undefined,
-    nbf: nbf === undefined || Object.hasOwn(payload, 'nbf') ? nbf : undefined,
-    nonce: nonce === undefined || Object.hasOwn(payload, 'nonce') ? nonce : undefined,
-  }
+  return { jti, htm, htu, ath, iat, exp, nbf, nonce }
 }
 
 function isOptionalNumber(value: unknown): value is number | undefined {

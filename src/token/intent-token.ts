@@ -1,9 +1,12 @@
 import type { Json } from '../decision.js'
 import type { DenialCode } from '../denials.js'
 import { hashIds } from '../intent/chain-hash.js'
-import { isObject, own } from '../jose/own.js'
+import { isBase64url } from '../jose/base64url.js'
+import { isObject, own, withOwn } from '../jose/own.js'
 import { thumbprintOfJwk } from '../jose/public-key.js'
+import type { JsonObject } from '../jose/strict-json.js'
 import type { Profile } from '../policy/policy.js'
+import { isIdentifier } from '../text.js'
 
 /** `intent` of a token (draft-goswami-agentic-jwt-00), every member of its type. */
 export interface Intent {
@@ -67,7 +70,7 @@ class InvalidClaim extends Error {}
  * is missing or any is not of its type (RFC 9068 section 2.2, RFC 7800 section 3).
  */
 export function readIntentToken(
-  payload: Record<string, unknown>,
+  payload: JsonObject,
   issuer: string,
   profile: Profile,
 ): IntentToken | undefined {
@@ -79,54 +82,91 @@ export function readIntentToken(
   }
 }
 
-function read(payload: Record<string, unknown>, issuer: string, profile: Profile): IntentToken {
-  const isAjwt = profile === 'ajwt'
-  const sub = identifier(own(payload, 'sub'))
-  if (isAjwt) withoutBar(sub)
-  const proof = own(payload, 'agent_proof')
-  const confirmation = own(payload, 'cnf')
-  const intent = own(payload, 'intent')
-  if (isAjwt) demand(proof !== undefined && confirmation !== undefined && intent !== undefined)
-  const agentProof = proof === undefined ? undefined : object(proof)
+const claimNames = [
+  'sub',
+  'jti',
+  'iat',
+  'exp',
+  'nbf',
+  'aud',
+  'scope',
+  'cnf',
+  'agent_proof',
+  'intent',
+  'acr',
+  'amr',
+  'auth_time',
+] as const
+
+function read({ members, valueCount }: JsonObject, issuer: string, profile: Profile): IntentToken {
+  const claims = withOwn(members, claimNames)
+  const { cnf, agent_proof, intent } = claims
+  const sub = identifier(claims.sub)
+  if (profile === 'ajwt') {
+    withoutBar(sub)
+    demand(agent_proof !== undefined && cnf !== undefined && intent !== undefined)
+  }
+  const agent = agent_proof === undefined ? undefined : readAgentProof(object(agent_proof))
   return {
     issuer,
     sub,
-    jti: identifier(own(payload, 'jti')),
-    iat: number(own(payload, 'iat')),
-    exp: number(own(payload, 'exp')),
-    nbf: optional(number, own(payload, 'nbf')),
-    audiences: audiences(own(payload, 'aud')),
-    scopes: readScopes(own(payload, 'scope')),
-    keyThumbprint: optional(readConfirmation, confirmation),
+    jti: identifier(claims.jti),
+    iat: number(claims.iat),
+    exp: number(claims.exp),
+    nbf: optional(number, claims.nbf),
+    audiences: audiences(claims.aud),
+    scopes: readScopes(claims.scope),
+    keyThumbprint: optional(readConfirmation, cnf),
     intent: intent === undefined ? noIntent : readIntent(object(intent), sub),
-    checksum: agentProof && text(own(agentProof, 'agent_checksum')),
-    registrationId: agentProof && identifier(own(agentProof, 'registration_id')),
+    checksum: agent?.checksum,
+    registrationId: agent?.registrationId,
     user: {
-      acr: optional(text, own(payload, 'acr')),
-      amr: optional(strings, own(payload, 'amr')),
-      authTime: optional(number, own(payload, 'auth_time')),
+      acr: optional(text, claims.acr),
+      amr: optional(strings, claims.amr),
+      authTime: optional(number, claims.auth_time),
     },
-    claims: payload as IntentToken['claims'],
-    valueCount: freezeAll(payload),
+    claims: members as IntentToken['claims'],
+    valueCount,
   }
 }
 
-function readIntent(intent: Record<string, unknown>, sub: string): Intent {
-  const executedBy = identifier(own(intent, 'executed_by'))
+const agentProofNames = ['agent_checksum', 'registration_id'] as const
+
+function readAgentProof(proof: Record<string, unknown>): { checksum: string; registrationId: string } {
+  const { agent_checksum, registration_id } = withOwn(proof, agentProofNames)
+  return { checksum: text(agent_checksum), registrationId: identifier(registration_id) }
+}
+
+const intentNames = [
+  'workflow_id',
+  'workflow_step',
+  'executed_by',
+  'initiated_by',
+  'initiator_jkt',
+  'delegation',
+  'delegation_chain',
+  'step_sequence_hash',
+  'intent_hash',
+] as const
+
+function readIntent(value: Record<string, unknown>, sub: string): Intent {
+  const intent = withOwn(value, intentNames)
+  const { delegation } = intent
+  const executedBy = identifier(intent.executed_by)
   demand(executedBy === sub)
-  const initiatedBy = optional(identifier, own(intent, 'initiated_by'))
-  const delegation = own(intent, 'delegation')
-  const initiatorThumbprint = optional(thumbprint, own(intent, 'initiator_jkt'))
+  const initiatedBy = optional(identifier, intent.initiated_by)
+  const initiatorThumbprint = optional(thumbprint, intent.initiator_jkt)
   if (delegation !== undefined) demand(initiatedBy !== undefined && initiatorThumbprint !== undefined)
+  const { workflow_step, delegation_chain } = intent
   return {
-    workflowId: optional(identifier, own(intent, 'workflow_id')),
-    step: optional((step) => readStep(step, sub), own(intent, 'workflow_step')),
+    workflowId: optional(identifier, intent.workflow_id),
+    step: workflow_step === undefined ? undefined : readStep(workflow_step, sub),
     executedBy,
     initiatedBy,
     initiatorThumbprint,
-    chainHash: optional((chain) => readChain(chain, sub, initiatedBy), own(intent, 'delegation_chain')),
-    stepSequenceHash: optional(text, own(intent, 'step_sequence_hash')),
-    hash: optional(text, own(intent, 'intent_hash')),
+    chainHash: delegation_chain === undefined ? undefined : readChain(delegation_chain, sub, initiatedBy),
+    stepSequenceHash: optional(text, intent.step_sequence_hash),
+    hash: optional(text, intent.intent_hash),
     delegation: delegation as Json | undefined,
   }
 }
@@ -165,13 +205,20 @@ function readConfirmation(value: unknown): string {
   return computed
 }
 
+/** Those of the token before, which mostly has the same. */
+let lastScopes: { readonly text: string; readonly scopes: readonly string[] } = {
+  text: '',
+  scopes: Object.freeze([]),
+}
+
 /** Only a blank separates scopes (RFC 6749 section 3.3). */
 function readScopes(value: unknown): readonly string[] {
-  if (value === undefined) return Object.freeze([])
-  const scopes = anyText(value).split(' ')
-  const isPlain =
-    scopes.length <= 8 && scopes.every((scope, at) => scope !== '' && scopes.indexOf(scope) === at)
-  return Object.freeze(isPlain ? scopes : [...new Set(scopes)].filter((scope) => scope !== ''))
+  const text = value === undefined ? '' : anyText(value)
+  if (text !== lastScopes.text) {
+    const scopes = [...new Set(text.split(' '))].filter((scope) => scope !== '')
+    lastScopes = { text, scopes: Object.freeze(scopes) }
+  }
+  return lastScopes.scopes
 }
 
 function audiences(value: unknown): readonly string[] {
@@ -179,7 +226,7 @@ function audiences(value: unknown): readonly string[] {
 }
 
 function identifier(value: unknown): string {
-  demand(typeof value === 'string' && /^[\x20-\x7e]{1,256}$/.test(value))
+  demand(isIdentifier(value))
   return value as string
 }
 
@@ -189,7 +236,7 @@ function withoutBar(id: string): string {
 }
 
 function thumbprint(value: unknown): string {
-  demand(typeof value === 'string' && /^[A-Za-z0-9_-]{43}$/.test(value))
+  demand(typeof value === 'string' && value.length === 43 && isBase64url(value))
   return value as string
 }
 
@@ -229,15 +276,6 @@ function present<T>(value: T | undefined): T {
 
 function demand(condition: boolean): void {
   if (!condition) throw new InvalidClaim()
-}
-
-/** A handler gets the claims themselves, and every request with this token the same ones. Gives the number of values. */
-function freezeAll(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 1
-  let count = 1
-  for (const name of Object.keys(value)) count += freezeAll((value as Record<string, unknown>)[name])
-  Object.freeze(value)
-  return count
 }
 
 /** What the clock says of a token, with the tolerance on the side of neither (RFC 7519 sections 4.1.4 to 4.1.6). */

@@ -9,6 +9,7 @@ import { decodeObject, inputOf, readHeader, splitCompact } from '../jose/jws.js'
 import { own } from '../jose/own.js'
 import { sha256 } from '../jose/sha256.js'
 import type { SignatureCheck } from '../jose/signature-check.js'
+import type { JsonObject } from '../jose/strict-json.js'
 import type { IssuerKeys } from '../keys/issuer-keys.js'
 import type { KeysByIssuer } from '../keys/issuers.js'
 import type { IssuerKey } from '../keys/key-set.js'
@@ -126,7 +127,7 @@ interface TokenHeader {
 /** A token in which everything but its claims is in order; nobody has vouched for it yet. */
 interface Signed {
   readonly header: TokenHeader
-  readonly payload: Record<string, unknown>
+  readonly payload: JsonObject
   /** What the signature is over. */
   readonly input: string
   readonly signature: Buffer
@@ -147,7 +148,7 @@ function readSigned(
   if (payload === undefined || signature === undefined) return 'token_malformed'
   if (typeof header === 'string') return header
   // The one thing that an unverified token decides: whose keys, of those the policy names, it is checked with.
-  const unverifiedIssuer = own(payload, 'iss')
+  const unverifiedIssuer = own(payload.members, 'iss')
   const issuer = typeof unverifiedIssuer === 'string' ? policy.issuers.get(unverifiedIssuer) : undefined
   if (issuer === undefined) return 'issuer_not_trusted'
   return { header, payload, input: inputOf(text, segments), signature, issuer }
@@ -180,7 +181,7 @@ function readVerified(
     policy.proof.algorithms,
   )
   return {
-    text: copyAscii(text),
+    text,
     token,
     identity: toIdentity(token),
     audience,
@@ -196,9 +197,10 @@ function readVerified(
 
 /** An estimate, by what each part was seen to take. */
 function sizeOf(text: string, token: IntentToken, assertions: readonly Assertion[] | DenialCode): number {
-  const hops = typeof assertions === 'string' ? [] : assertions
-  const scopes = hops.reduce((count, { scopes }) => count + 3 * scopes.size, token.scopes.length)
-  return 2000 + 2 * text.length + 125 * token.valueCount + 40 * scopes + 3500 * hops.length
+  let size = 2000 + 2 * text.length + 125 * token.valueCount + 40 * token.scopes.length
+  if (typeof assertions === 'string') return size
+  for (const { scopes } of assertions) size += 3500 + 120 * scopes.size
+  return size
 }
 
 function isKeyId(kid: unknown): kid is string | undefined {
@@ -210,14 +212,16 @@ function findSigner(
   candidates: readonly IssuerKey[] | DenialCode,
   signed: Signed,
   isSignedBy: SignatureCheck,
+  first = 0,
 ): Maybe<IssuerKey | DenialCode> {
   if (typeof candidates === 'string') return candidates
   const { header, input, signature } = signed
-  for (const [position, candidate] of candidates.entries()) {
+  for (let at = first; at < candidates.length; at++) {
+    const candidate = candidates[at] as IssuerKey
     const isSigner = isSignedBy(candidate.key, header.algorithm, input, signature)
     if (isPromise(isSigner)) {
       return isSigner.then((answer) =>
-        answer ? candidate : findSigner(candidates.slice(position + 1), signed, isSignedBy),
+        answer ? candidate : findSigner(candidates, signed, isSignedBy, at + 1),
       )
     }
     if (isSigner) return candidate

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { createKit, issuerKeys, type WireRequest } from '../../fixtures/kit.js'
+import { AUDIENCE, createKit, issuerKeys, type WireRequest } from '../../fixtures/kit.js'
 import type { Cache } from '../../src/caches.js'
 import { verifierFor } from '../intent/verify.js'
 
@@ -81,6 +81,25 @@ describe('the cache of verified tokens takes no more memory than it reckons with
   })
 })
 
+test('a token is kept, not the blanks before it in its field', async () => {
+  const { outcome } = verifierFor(kit, { routes: { 'GET /orders/:id': 'authenticated' } }, options)
+  const grownBy = async (blanks: number, count: number) => {
+    const before = heap()
+    for (let n = 0; n < count; n++) {
+      const { method, url, headers } = kit.call()
+      const padded = headers.map(([name, value]): WireRequest['headers'][number] => [
+        name,
+        value.replace('DPoP ', `DPoP${' '.repeat(blanks)}`),
+      ])
+      expect(await outcome(flat({ method, url, headers: padded }))).toBe('allow')
+    }
+    return (heap() - before) / count
+  }
+  await grownBy(1, 50)
+  const tight = await grownBy(1, 200)
+  expect(await grownBy(9000, 200)).toBeLessThan(tight + 2500)
+})
+
 test('the header of a proof is kept, not the proof around it', async () => {
   const { outcome } = verifierFor(kit, {}, options)
   const token = kit.token()
@@ -132,4 +151,30 @@ describe('the header of the last token that verified', () => {
       expect(await outcome(kit.call())).toBe('allow')
     }
   })
+})
+
+/** Every object in a value, itself included. */
+function objectsIn(value: unknown): object[] {
+  return typeof value === 'object' && value !== null
+    ? [value, ...Object.values(value).flatMap(objectsIn)]
+    : []
+}
+
+test('what a handler is told of its caller, it cannot change for the next one', async () => {
+  const { verify } = verifierFor(kit, { routes: { 'GET /orders/:id': 'authenticated' } })
+  const claims = { aud: [AUDIENCE, 'https://other.example.com'], details: [{ amounts: [1, [2]] }, {}] }
+  const token = kit.token({ claims })
+  const grants = []
+  for (let times = 0; times < 2; times++) {
+    const decision = await verify(kit.call({ token }))
+    grants.push(decision.outcome === 'allow' ? decision.grant : undefined)
+  }
+  const [first, second] = grants
+  expect(first?.claims).toBe(second?.claims)
+  const objects = objectsIn(first)
+  expect(objects.length).toBeGreaterThan(15)
+  // Parameters of the path are of one request alone.
+  for (const object of objects.filter((object) => object !== first?.params)) {
+    expect(Object.isFrozen(object), JSON.stringify(object)).toBe(true)
+  }
 })

@@ -1,7 +1,8 @@
 import { Hono } from 'hono'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import {
+  agentKeys,
   bare,
   createKit,
   ISSUER,
@@ -12,6 +13,7 @@ import {
 } from '../../fixtures/kit.js'
 import { ajwt } from '../../middleware/hono.js'
 import { createVerifier, type Decision, type VerifyRequest } from '../../src/index.js'
+import { outcomeOf } from '../intent/verify.js'
 
 const kit = createKit()
 
@@ -132,4 +134,81 @@ test.each([
   const ordinary = { claims: { intent: undefined, agent_proof: undefined } }
   expect(await code(kit.call({ token: ordinary }))).toEqual(['deny', 'claims_invalid'])
   expect(await code(bare('GET', '/me'))).toEqual(['deny', 'credentials_missing'])
+})
+
+const later = Math.floor(kit.now / 1000) + 120
+
+const optionalIntent = [
+  'workflow_id',
+  'workflow_step',
+  'initiated_by',
+  'initiator_jkt',
+  'step_sequence_hash',
+  'intent_hash',
+] as const
+
+type Lacking = readonly [name: string, value: unknown, request: () => WireRequest, expected: string]
+
+/** A request that lacks something, or has no need of it; what a prototype has for that; and the verdict all the same. */
+const lacking: readonly Lacking[] = [
+  ...(['sub', 'jti', 'aud', 'iat', 'exp', 'cnf', 'agent_proof', 'intent'] as const).map(
+    (name) => [name, inherited(name), () => withoutClaims({ [name]: undefined }), 'claims_invalid'] as const,
+  ),
+  ['scope', 'orders:read orders:refund', () => withoutClaims({ scope: undefined }), 'scope_insufficient'],
+  ['nbf', later, () => kit.call(), 'allow'],
+  ...(['acr', 'amr'] as const).map((name) => [name, 7, () => kit.call(), 'allow'] as const),
+  ...optionalIntent.map((name) => [name, 7, () => withIntent({ [name]: undefined }), 'allow'] as const),
+  ['auth_time', 'never', () => kit.call(), 'allow'],
+  ['executed_by', 'agent-7', () => withIntent({ executed_by: undefined }), 'claims_invalid'],
+  ['delegation', [], () => kit.call(), 'allow'],
+  ['delegation_chain', 'x', () => kit.call(), 'allow'],
+  ['jkt', agentKeys.seven.thumbprint, () => withoutClaims({ cnf: {} }), 'claims_invalid'],
+  ['jwk', {}, () => kit.call(), 'allow'],
+  ['agent_checksum', 'x', () => withoutClaims({ agent_proof: { registration_id: 'r' } }), 'claims_invalid'],
+  ['registration_id', 'x', () => withoutClaims({ agent_proof: { agent_checksum: 'c' } }), 'claims_invalid'],
+  ...(['jti', 'htm', 'htu', 'ath'] as const).map(
+    (name) =>
+      [name, 'x', () => kit.call({ proof: { claims: { [name]: undefined } } }), 'proof_malformed'] as const,
+  ),
+  ['iat', kit.seconds, () => kit.call({ proof: { claims: { iat: undefined } } }), 'proof_malformed'],
+  ['exp', 1, () => kit.call(), 'allow'],
+  ['use', 'enc', () => kit.call(), 'allow'],
+  ['key_ops', [], () => kit.call(), 'allow'],
+  ['alg', 'HS256', () => kit.call(), 'allow'],
+]
+
+function inherited(name: string): unknown {
+  const claims = JSON.parse(Buffer.from(kit.token().split('.')[1] as string, 'base64url').toString())
+  return claims[name]
+}
+
+function withoutClaims(claims: Record<string, unknown>): WireRequest {
+  return kit.call({ token: { claims } })
+}
+
+function withIntent(claims: Record<string, unknown>): WireRequest {
+  return withoutClaims({ intent: { ...kit.intent(), ...claims } })
+}
+
+describe('of what a token, a proof or a key says, nothing is inherited', () => {
+  test.each(lacking)('%s', async (name, value, request, expected) => {
+    const policy = { ...defaultPolicy(), routes: { 'GET /orders/:id': { scope: 'orders:read' } } }
+    const [before, during] = [request(), request()].map(asRequest)
+    const verify = (sent: VerifyRequest | undefined) =>
+      createVerifier(policy, { now: () => kit.now }).verify(sent as VerifyRequest)
+    expect(outcomeOf(await verify(before))).toBe(expected)
+    expect(outcomeOf(await whilePolluted(name, value, () => verify(during)))).toBe(expected)
+  })
+
+  test('nonce', async () => {
+    const policy = { ...defaultPolicy(), proof: { nonce: 'required' as const } }
+    const verifier = createVerifier(policy, { now: () => kit.now })
+    const [before, during] = [kit.call(), kit.call()].map(asRequest) as [VerifyRequest, VerifyRequest]
+    const first = await verifier.verify(before)
+    expect(outcomeOf(first)).toBe('proof_nonce_required')
+    const nonce = 'headers' in first ? first.headers['dpop-nonce'] : undefined
+    expect(nonce).toBeDefined()
+    const second = await whilePolluted('nonce', nonce, () => verifier.verify(during))
+    expect(outcomeOf(second)).toBe('proof_nonce_required')
+  })
 })
