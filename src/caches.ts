@@ -4,7 +4,7 @@ export interface CacheOptions {
   tokens?: number
   /** Keys of agents, by the header of their proofs, reckoned at some two kilobytes each. Default: 32 MiB. */
   proofKeys?: number
-  /** Delegation assertions whose signature has verified, some 150 bytes each. Default: 8 MiB. */
+  /** Delegation assertions whose signature has verified, some 200 bytes each. Default: 8 MiB. */
   assertions?: number
 }
 
@@ -23,29 +23,24 @@ export function withDefaults(options: CacheOptions | undefined): Required<CacheO
   }
 }
 
-/** Entries in use that one newcomer goes past: the next one goes all the same. */
-const maxSpared = 16
-
 interface Entry<T> {
+  readonly key: string
   readonly value: T
   readonly size: number
-  /** Whether it was asked for since it counted as new. */
-  wasUsed: boolean
+  /** The ones that were used just before and just after this one. */
+  before: Entry<T> | undefined
+  after: Entry<T> | undefined
 }
 
-/**
- * Values by their keys, within `maxSize` bytes as `sizeOf` reckons them. The oldest makes room; one that was asked for
- * meanwhile counts as new once more (second chance). To ask for a value moves nothing, and what nobody asks for again
- * goes before what somebody does.
- */
+/** Values by their keys, within `maxSize` bytes as `sizeOf` reckons them. What was used least lately makes room. */
 export class Cache<T> {
   /** Bytes that the values take, about. */
   size = 0
   readonly #maxSize: number
   readonly #sizeOf: (value: T) => number
   readonly #entries = new Map<string, Entry<T>>()
-  /** Over the oldest entries and on, since a new one for each would look at all the places that are empty by now. */
-  #oldest = this.#entries.entries()
+  #oldest: Entry<T> | undefined
+  #newest: Entry<T> | undefined
 
   constructor(maxSize: number, sizeOf: (value: T) => number) {
     this.#maxSize = maxSize
@@ -59,7 +54,10 @@ export class Cache<T> {
   get(key: string): T | undefined {
     const entry = this.#entries.get(key)
     if (entry === undefined) return undefined
-    entry.wasUsed = true
+    if (entry !== this.#newest) {
+      this.#unlink(entry)
+      this.#append(entry)
+    }
     return entry.value
   }
 
@@ -67,36 +65,34 @@ export class Cache<T> {
   set(key: string, value: T): void {
     this.delete(key)
     const size = this.#sizeOf(value)
-    if (size > this.#maxSize) return
+    if (!(size <= this.#maxSize)) return
+    const entry: Entry<T> = { key, value, size, before: undefined, after: undefined }
+    this.#entries.set(key, entry)
+    this.#append(entry)
     this.size += size
-    if (this.size > this.#maxSize) this.#makeRoom()
-    this.#entries.set(key, { value, size, wasUsed: false })
+    while (this.size > this.#maxSize && this.#oldest !== undefined) this.delete(this.#oldest.key)
   }
 
   delete(key: string): void {
     const entry = this.#entries.get(key)
     if (entry === undefined) return
     this.#entries.delete(key)
+    this.#unlink(entry)
     this.size -= entry.size
   }
 
-  #makeRoom(): void {
-    let spared = 0
-    while (this.size > this.#maxSize) {
-      const next = this.#oldest.next()
-      if (next.done) {
-        this.#oldest = this.#entries.entries()
-        continue
-      }
-      const [key, entry] = next.value
-      this.#entries.delete(key)
-      if (entry.wasUsed && spared < maxSpared) {
-        spared += 1
-        entry.wasUsed = false
-        this.#entries.set(key, entry)
-      } else {
-        this.size -= entry.size
-      }
-    }
+  #append(entry: Entry<T>): void {
+    entry.before = this.#newest
+    entry.after = undefined
+    if (this.#newest === undefined) this.#oldest = entry
+    else this.#newest.after = entry
+    this.#newest = entry
+  }
+
+  #unlink({ before, after }: Entry<T>): void {
+    if (before === undefined) this.#oldest = after
+    else before.after = after
+    if (after === undefined) this.#newest = before
+    else after.before = before
   }
 }

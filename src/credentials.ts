@@ -1,15 +1,12 @@
 import type { DenialCode } from './denials.js'
 import type { RequestFacts } from './request.js'
-import { copyAscii, trimBlanks } from './text.js'
+import { trimBlanks } from './text.js'
 
 /** An access token as it came: nothing about it is known yet. */
 export interface Credentials {
   readonly scheme: 'dpop' | 'bearer'
   readonly unverifiedToken: string
 }
-
-/** Characters of `bearer` and the blank behind it. */
-const longestScheme = 7
 
 /**
  * The credentials of a request, or why there are none to go on with: exactly one `Authorization` field with one
@@ -30,12 +27,7 @@ export function readCredentials(request: RequestFacts): Credentials | DenialCode
   const unverifiedToken = blank < 0 ? '' : trimBlanks(field.slice(blank))
   if (unverifiedToken.includes(' ') || unverifiedToken.includes(',')) return 'credentials_ambiguous'
   if (scheme === 'bearer' && request.dpop.length > 0) return 'credentials_ambiguous'
-  return { scheme, unverifiedToken: withoutField(unverifiedToken, field) }
-}
-
-/** Blanks that a field has too many are not to stay in memory with a token: a slice keeps what it was cut from. */
-function withoutField(token: string, field: string): string {
-  return field.length <= token.length + longestScheme ? token : copyAscii(token)
+  return { scheme, unverifiedToken }
 }
 
 /** Whether a request shows no sign of credentials at all. */

@@ -21,8 +21,8 @@ const SPACE = 0x20
 const TILDE = 0x7e
 
 /**
- * Whether this can be the id of something: 1 to 256 characters of printable ASCII. A loop, as below: a short text is
- * through before a pattern has begun.
+ * Whether this can be the id of something: 1 to 256 characters of printable ASCII. A loop and no pattern: it is through
+ * with a short text before a pattern has begun.
  */
 export function isIdentifier(value: unknown): value is string {
   if (typeof value !== 'string' || value.length === 0 || value.length > 256) return false

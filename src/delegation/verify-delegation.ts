@@ -11,7 +11,7 @@ import type { Assertion } from './assertion.js'
 import type { Delegation } from './delegation.js'
 
 /** Bytes that a hash takes in the cache, about. */
-const hashSize = 150
+const hashSize = 200
 
 /**
  * Finds out how the right to act came to the agent that holds the token, or what is wrong with that. `now` is in

@@ -97,12 +97,12 @@ export function headerJwk(header: JoseHeader): Record<string, unknown> | undefin
 const room = Buffer.allocUnsafeSlow(16 * 1024)
 
 /** Parts of it from its beginning: a view takes its time to make, and most inputs are as long as one before. */
-const views: Buffer[] = []
+const views = Array.from({ length: 16 }, () => room)
 
 function viewOf(length: number): Buffer {
-  const slot = length % 16
-  const known = views[slot]
-  if (known?.length === length) return known
+  const slot = length % views.length
+  const known = views[slot] as Buffer
+  if (known.length === length) return known
   const view = room.subarray(0, length)
   views[slot] = view
   return view

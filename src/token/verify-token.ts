@@ -181,7 +181,7 @@ function readVerified(
     policy.proof.algorithms,
   )
   return {
-    text,
+    text: copyAscii(text),
     token,
     identity: toIdentity(token),
     audience,

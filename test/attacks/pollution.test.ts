@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import {
   agentKeys,
@@ -13,6 +13,8 @@ import {
 } from '../../fixtures/kit.js'
 import { ajwt } from '../../middleware/hono.js'
 import { createVerifier, type Decision, type VerifyRequest } from '../../src/index.js'
+import type { Algorithm } from '../../src/jose/algorithms.js'
+import type { PublicKey } from '../../src/jose/public-key.js'
 import { outcomeOf } from '../intent/verify.js'
 
 const kit = createKit()
@@ -211,4 +213,22 @@ describe('of what a token, a proof or a key says, nothing is inherited', () => {
     const second = await whilePolluted('nonce', nonce, () => verifier.verify(during))
     expect(outcomeOf(second)).toBe('proof_nonce_required')
   })
+})
+
+test('a number on Object.prototype stands in for nothing that a signature is checked with', async () => {
+  const [header, payload, signature] = kit.token().split('.') as [string, string, string]
+  const honest = `${header}.${payload}`
+  const forged = `${header}.${'A'.repeat(payload.length)}`
+  for (let index = 0; index < 32; index++) {
+    // What it keeps from one signature to the next is not there yet.
+    vi.resetModules()
+    const { isSignedBy } = await import('../../src/jose/jws.js')
+    const { importPublicKey } = await import('../../src/jose/public-key.js')
+    const { algorithms } = await import('../../src/jose/algorithms.js')
+    const key = importPublicKey(issuerKeys.es256.jwk) as PublicKey
+    const check = async (input: string) =>
+      isSignedBy(key, algorithms.get('ES256') as Algorithm, input, Buffer.from(signature, 'base64url'))
+    expect(await whilePolluted(`${index}`, Buffer.from(honest), () => check(forged))).toBe(false)
+    expect(await check(honest)).toBe(true)
+  }
 })
