@@ -12,9 +12,11 @@ export function trimBlanks(text: string): string {
   return text.slice(start, end)
 }
 
-/** A text of ASCII by itself: a slice keeps the whole text that it was cut from in memory. */
+const room = Buffer.allocUnsafeSlow(16 * 1024)
+
+/** A text of at most 16 KiB of ASCII by itself: a slice keeps the whole text that it was cut from in memory. */
 export function copyAscii(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1')
+  return room.toString('latin1', 0, room.write(text, 'latin1'))
 }
 
 const SPACE = 0x20

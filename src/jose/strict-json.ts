@@ -10,10 +10,11 @@ const QUOTE = 0x22
 const COLON = 0x3a
 const BACKSLASH = 0x5c
 
-/** A JSON object, frozen with all that is in it: every reader finds in it what was sent. */
 export interface JsonObject {
   readonly members: Record<string, unknown>
-  /** How many values are in it, and in those: each takes memory of its own. */
+  /** Every object and array, the one of the members included: to be frozen, where several are to read them. */
+  readonly containers: readonly object[]
+  /** How many values there are in all of those: each takes memory of its own. */
   readonly valueCount: number
 }
 
@@ -32,30 +33,31 @@ export function parseJsonObject(bytes: string): JsonObject | undefined {
     return undefined
   }
   if (!isObject(value)) return undefined
-  const count: Count = { names: 0, values: 0 }
-  if (!seal(value, 1, count) || !hasNames(text, count.names)) return undefined
+  const content: Content = { containers: [], names: 0, values: 0 }
+  if (!collect(value, 1, content) || !hasNames(text, content.names)) return undefined
   if (text.includes('\\') && hasLoneSurrogate(value)) return undefined
-  return { members: value, valueCount: count.values }
+  return { members: value, containers: content.containers, valueCount: content.values }
 }
 
-interface Count {
+interface Content {
+  containers: object[]
   /** Members of objects. */
   names: number
   /** Members and elements of arrays. */
   values: number
 }
 
-/** Freezes and counts what is in a value; false where it nests too deep or holds an infinite number. */
-function seal(value: object, depth: number, count: Count): boolean {
+/** Finds and counts what is in a value; false where it nests too deep or holds an infinite number. */
+function collect(value: object, depth: number, content: Content): boolean {
   if (depth > maxDepth) return false
+  content.containers.push(value)
   const members: unknown[] = Object.values(value)
-  count.values += members.length
-  if (!Array.isArray(value)) count.names += members.length
+  content.values += members.length
+  if (!Array.isArray(value)) content.names += members.length
   for (const member of members) {
     if (typeof member === 'number' && !Number.isFinite(member)) return false
-    if (typeof member === 'object' && member !== null && !seal(member, depth + 1, count)) return false
+    if (typeof member === 'object' && member !== null && !collect(member, depth + 1, content)) return false
   }
-  Object.freeze(value)
   return true
 }
 

@@ -98,7 +98,13 @@ const claimNames = [
   'auth_time',
 ] as const
 
-function read({ members, valueCount }: JsonObject, issuer: string, profile: Profile): IntentToken {
+function read(
+  { members, containers, valueCount }: JsonObject,
+  issuer: string,
+  profile: Profile,
+): IntentToken {
+  // A handler gets the claims themselves, and every request with this token the same ones.
+  for (const container of containers) Object.freeze(container)
   const claims = withOwn(members, claimNames)
   const { cnf, agent_proof, intent } = claims
   const sub = identifier(claims.sub)
