@@ -3,9 +3,6 @@ import { randomFillSync } from 'node:crypto'
 /** 128 bits that stand for a key, or for the owner that it belongs to. */
 export type Fingerprint = Int32Array
 
-/** Two characters a word; longer texts take as many rounds. */
-const ROUND = 8
-
 /** Fingerprints of what was used once. */
 export interface Fingerprinter {
   /** Makes those of an owner, and of an id among the owner's. */
@@ -40,19 +37,23 @@ export function createFingerprinter(): Fingerprinter {
   }
 }
 
-/** Mixes a text under `seed` into `out`, two characters a word and four words a round. */
+/**
+ * Mixes a text under `seed` into `out`, a character a word. What takes in a word goes round the four, not round the code:
+ * this runs once a request, and short code has been fetched sooner than long code has been gone through.
+ */
 function mix(text: string, seed: Fingerprint, out: Fingerprint): void {
   let a = seed[0] as number
   let b = seed[1] as number
   let c = seed[2] as number
   let d = seed[3] as number
-  for (let at = 0; at < text.length; at += ROUND) {
-    a = (Math.imul(rotate(a ^ scramble(wordAt(text, at), 0x239b961b), 19) + b, 5) + 0x561ccd1b) | 0
-    b = (Math.imul(rotate(b ^ scramble(wordAt(text, at + 2), 0xab0e9789), 17) + c, 5) + 0x0bcaa747) | 0
-    c = (Math.imul(rotate(c ^ scramble(wordAt(text, at + 4), 0x38b34ae5), 15) + d, 5) + 0x96cd1c35) | 0
-    d = (Math.imul(rotate(d ^ scramble(wordAt(text, at + 6), 0xa1e38b93), 13) + a, 5) + 0x32ac3b17) | 0
+  for (let at = 0; at < text.length; at++) {
+    const word = Math.imul(rotate(Math.imul(text.charCodeAt(at), 0x239b961b), 16), 0x9e3779b1)
+    const mixed = (Math.imul(rotate(a ^ word, 19) + b, 5) + 0x561ccd1b) | 0
+    a = b
+    b = c
+    c = d
+    d = mixed
   }
-  // What is behind the end of a text counts as zeros: its length tells it from one that ends in them.
   a ^= text.length
   b ^= text.length
   c ^= text.length
@@ -66,15 +67,6 @@ function mix(text: string, seed: Fingerprint, out: Fingerprint): void {
   out[1] = a + b
   out[2] = a + c
   out[3] = a + d
-}
-
-function wordAt(text: string, at: number): number {
-  if (at + 1 < text.length) return text.charCodeAt(at) | (text.charCodeAt(at + 1) << 16)
-  return at < text.length ? text.charCodeAt(at) : 0
-}
-
-function scramble(word: number, factor: number): number {
-  return Math.imul(rotate(Math.imul(word, factor), 16), 0x9e3779b1)
 }
 
 function rotate(word: number, bits: number): number {
