@@ -103,8 +103,14 @@ type Found = RouteMatch | 'contested' | undefined
  * router inside it is told: a path that is not spelled as the closest route is, and that some router could take for
  * a route which asks for more, is nobody's.
  */
-function find(policy: CompiledPolicy, method: string, path: string, semantics: RoutingSemantics): Found {
-  const match = policy.routes.find(method, path, semantics)
+function find(
+  policy: CompiledPolicy,
+  method: string,
+  path: string,
+  semantics: RoutingSemantics,
+  known?: RouteMatch,
+): Found {
+  const match = policy.routes.find(method, path, semantics, known)
   // Express 4 takes nothing behind a last slash for a `*`, too.
   const emptyRest = semantics.emptyRest || path.endsWith('/')
   const isLoose = !semantics.caseSensitive && !semantics.strict && emptyRest === semantics.emptyRest
@@ -127,17 +133,18 @@ function asksNoMore(one: Route['access'], other: Route['access']): boolean {
 /** Where the framework is unknown, all of those supported have to find one and the same route. */
 function findInAll(policy: CompiledPolicy, method: string, path: string): Found {
   const one = find(policy, method, path, express)
+  if (one === 'contested') return 'contested'
   // Hono answers HEAD by the handler of GET, and by no other.
-  const other = find(policy, method === 'HEAD' ? 'GET' : method, decodeAsHono(path), hono)
-  if (one === 'contested' || other === 'contested') return 'contested'
-  if (one?.route !== other?.route) return 'contested'
-  return one === undefined || other === undefined || isSameParams(one.params, other.params)
-    ? one
-    : 'contested'
+  const methodInHono = method === 'HEAD' ? 'GET' : method
+  const pathInHono = decodeAsHono(path)
+  const other = find(policy, methodInHono, pathInHono, hono, pathInHono === path ? one : undefined)
+  if (one === other) return one
+  return one !== undefined && isSameMatch(one, other) ? one : 'contested'
 }
 
-function isSameParams(one: RouteMatch['params'], other: RouteMatch['params']): boolean {
-  return Object.keys(one).every((name) => one[name] === other[name])
+function isSameMatch({ route, params }: RouteMatch, other: Found): boolean {
+  if (other === undefined || other === 'contested' || other.route !== route) return false
+  return Object.keys(params).every((name) => params[name] === other.params[name])
 }
 
 /** Hono decodes a path before it matches it, all but what would change its segments. */

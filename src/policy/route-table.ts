@@ -33,7 +33,13 @@ const anyMethod = '(ANY)'
  * reading paths that is in use.
  */
 export interface RouteTable {
-  find(method: string, path: string, semantics: RoutingSemantics): RouteMatch | undefined
+  /** `known`, a match of this very path, is given again where it has the route. */
+  find(
+    method: string,
+    path: string,
+    semantics: RoutingSemantics,
+    known: RouteMatch | undefined,
+  ): RouteMatch | undefined
   /** The route of `find`, alone. */
   findRoute(method: string, path: string, semantics: RoutingSemantics): Route | undefined
   /** Every route that this path could be taken for, the most specific last. */
@@ -65,9 +71,9 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
   }
 
   return {
-    find(method, path, semantics) {
+    find(method, path, semantics, known) {
       const route = lookUp(method, path, semantics)
-      return route && toMatch(route, path)
+      return known !== undefined && known.route === route ? known : route && toMatch(route, path)
     },
     findRoute: lookUp,
     findAll: (method, path, semantics) => indexFor(path, semantics).findAll(method, fold(path, semantics)),
