@@ -2,7 +2,7 @@ import type { Json } from '../decision.js'
 import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
 import { headerJwk, readCompact } from '../jose/jws.js'
-import { isObject, own } from '../jose/own.js'
+import { bare, isObject, withOwn } from '../jose/own.js'
 import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
 import { sha256 } from '../jose/sha256.js'
 import { isIdentifier } from '../text.js'
@@ -18,7 +18,8 @@ export interface Assertion {
   readonly key: PublicKey
   /** What the signature is over. */
   readonly input: string
-  readonly signature: Buffer
+  /** Base64url, and exact. */
+  readonly signature: string
   /** The delegator. */
   readonly iss: string
   /** The delegatee. */
@@ -75,20 +76,24 @@ function readAssertion(text: string, algorithms: ReadonlyMap<string, Algorithm>)
 type Claims = Omit<Assertion, 'hash' | 'algorithm' | 'key' | 'input' | 'signature'>
 
 function readClaims(payload: Record<string, unknown>): Claims | undefined {
-  const iss = own(payload, 'iss')
-  const sub = own(payload, 'sub')
-  const confirmation = own(payload, 'cnf')
-  const jkt = isObject(confirmation) ? own(confirmation, 'jkt') : undefined
-  const aud = own(payload, 'aud')
+  const inheritsSome =
+    'iss' in bare ||
+    'sub' in bare ||
+    'cnf' in bare ||
+    'aud' in bare ||
+    'scope' in bare ||
+    'iat' in bare ||
+    'exp' in bare ||
+    'nbf' in bare ||
+    'jti' in bare ||
+    'workflow_id' in bare ||
+    'intent_hash' in bare ||
+    'prev' in bare
+  const claims = withOwn(payload, inheritsSome)
+  const { iss, sub, cnf, aud, scope, iat, exp, nbf, jti, prev } = claims
+  const { workflow_id: workflowId, intent_hash: intentHash } = claims
+  const jkt = isObject(cnf) ? withOwn(cnf, 'jkt' in bare).jkt : undefined
   const audiences = typeof aud === 'string' ? [aud] : aud
-  const scope = own(payload, 'scope')
-  const iat = own(payload, 'iat')
-  const exp = own(payload, 'exp')
-  const nbf = own(payload, 'nbf')
-  const jti = own(payload, 'jti')
-  const workflowId = own(payload, 'workflow_id')
-  const intentHash = own(payload, 'intent_hash')
-  const prev = own(payload, 'prev')
   if (!isAgentId(iss) || !isAgentId(sub) || !isIdentifier(jti)) return undefined
   if (typeof jkt !== 'string' || typeof scope !== 'string') return undefined
   if (typeof iat !== 'number' || typeof exp !== 'number') return undefined

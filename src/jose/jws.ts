@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
 import { verify as verifySignature } from 'node:crypto'
 import type { Algorithm } from './algorithms.js'
-import { decodeBase64url, decodeBase64urlText } from './base64url.js'
-import { isObject, own } from './own.js'
+import { decodeBase64urlText, isExact } from './base64url.js'
+import { bare, isObject, withOwn } from './own.js'
 import type { PublicKey } from './public-key.js'
 import { type JsonObject, parseJsonObject } from './strict-json.js'
 
@@ -10,7 +10,8 @@ import { type JsonObject, parseJsonObject } from './strict-json.js'
 export interface UnverifiedJws {
   readonly header: JoseHeader
   readonly payload: Record<string, unknown>
-  readonly signature: Buffer
+  /** The segment: base64url, and exact. */
+  readonly signature: string
   /** What the signature is over. */
   readonly input: string
 }
@@ -60,9 +61,8 @@ export function readCompact(text: string, maxLength: number): UnverifiedJws | un
   if (header === undefined) return undefined
   const payload = decodeObject(segments.payload)?.members
   if (payload === undefined) return undefined
-  const signature = decodeBase64url(segments.signature)
-  if (signature === undefined) return undefined
-  return { header, payload, signature, input: inputOf(text, segments) }
+  const { signature } = segments
+  return isExact(signature) ? { header, payload, signature, input: inputOf(text, segments) } : undefined
 }
 
 /** The JSON object in a segment, or undefined. */
@@ -80,8 +80,7 @@ export function readHeader(segment: string): JoseHeader | undefined {
   const members = decodeObject(segment)?.members
   if (members === undefined) return undefined
   if (Object.hasOwn(members, 'crit') || Object.hasOwn(members, 'b64')) return undefined
-  const alg = own(members, 'alg')
-  const typ = own(members, 'typ')
+  const { alg, typ } = withOwn(members, 'alg' in bare || 'typ' in bare)
   if (typeof alg !== 'string' || alg === '') return undefined
   if (typ !== undefined && typeof typ !== 'string') return undefined
   return { alg, typ: typ === undefined ? undefined : mediaType(typ), members }
@@ -89,39 +88,51 @@ export function readHeader(segment: string): JoseHeader | undefined {
 
 /** The `jwk` of a header, where it is an object. */
 export function headerJwk(header: JoseHeader): Record<string, unknown> | undefined {
-  const jwk = own(header.members, 'jwk')
+  const { jwk } = withOwn(header.members, 'jwk' in bare)
   return isObject(jwk) ? jwk : undefined
 }
 
-/** Where the input of a signature stands while it is verified: nothing between the two may wait. */
-const room = Buffer.allocUnsafeSlow(16 * 1024)
+/** Where the input of a signature stands while it is verified, and where the signature does: nothing between may wait. */
+const inputRoom = createRoom(16 * 1024)
+const signatureRoom = createRoom(1024)
 
-/** Parts of it from its beginning: a view takes its time to make, and most inputs are as long as one before. */
-const views = Array.from({ length: 16 }, () => room)
-
-function viewOf(length: number): Buffer {
-  const slot = length % views.length
-  const known = views[slot] as Buffer
-  if (known.length === length) return known
-  const view = room.subarray(0, length)
-  views[slot] = view
-  return view
-}
-
-/** Whether the key made this signature over this input. Never throws. */
-export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: Buffer): boolean {
+/**
+ * Whether the key made this signature, which is base64url and exact, over this input. Never throws. The text is decoded
+ * here and not before, so that no buffer has to be made for it.
+ */
+export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: string): boolean {
   const { dsaEncoding, padding, saltLength } = algorithm.options
   const size = algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
-  if (signature.length !== size || input.length > room.length) return false
+  const signatureBytes = signatureRoom(signature, 'base64url')
+  if (signatureBytes.length !== size || input.length > 16 * 1024) return false
   try {
     return verifySignature(
       algorithm.digest,
-      viewOf(room.write(input, 'latin1')),
+      inputRoom(input, 'latin1'),
       { key: key.object, dsaEncoding, padding, saltLength },
-      signature,
+      signatureBytes,
     )
   } catch {
     return false
+  }
+}
+
+/**
+ * Gives the bytes of a text, until it is asked for those of the next one. A view takes its time to make: most texts are
+ * as long as one before, and have its view.
+ */
+function createRoom(size: number): (text: string, encoding: BufferEncoding) => Buffer {
+  const room = Buffer.allocUnsafeSlow(size)
+  // Full from the start: a hole would be read from the prototype.
+  const views = Array.from({ length: 31 }, () => room)
+  return (text, encoding) => {
+    const length = room.write(text, encoding)
+    const slot = length % views.length
+    const known = views[slot] as Buffer
+    if (known.length === length) return known
+    const view = room.subarray(0, length)
+    views[slot] = view
+    return view
   }
 }
 

@@ -7,19 +7,19 @@ export function own(object: object, name: string): unknown {
   return value === undefined || Object.hasOwn(object, name) ? value : undefined
 }
 
+/** With no member of its own: what is `in` it, every parsed object inherits. */
+export const bare: object = Object.freeze({})
+
 /**
- * A parsed object with nothing to be read under these names that it has not got: itself, unless what such objects inherit
- * from has one of them. A member is then read by a name that stands in the code, which is as fast as it gets.
+ * A parsed object to read members of by names that stand in the code, which is as fast as it gets: itself, unless such
+ * objects inherit one of those names. Whoever calls it asks for each, as in `'iss' in bare`: of names that stand in the code,
+ * too, the runtime knows the answer until somebody changes `Object.prototype`.
  */
-export function withOwn<Name extends string>(
-  parsed: Record<string, unknown>,
-  names: readonly Name[],
-): { readonly [name in Name]?: unknown } {
-  const isPolluted = names.some((name) => name in Object.prototype)
-  return isPolluted
-    ? Object.assign(Object.create(null), parsed)
-    : (parsed as { readonly [name in Name]?: unknown })
+export function withOwn(parsed: Record<string, unknown>, inheritsSome: boolean): ReadOnly {
+  return inheritsSome ? Object.assign(Object.create(null), parsed) : parsed
 }
+
+type ReadOnly = { readonly [name: string]: unknown }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

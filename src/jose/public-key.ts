@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
 import { decodeBase64url } from './base64url.js'
-import { withOwn } from './own.js'
+import { bare, withOwn } from './own.js'
 import { sha256 } from './sha256.js'
 
 /** A public key that was found fit to verify signatures. */
@@ -21,10 +21,7 @@ export interface PublicKey {
 /** Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4; RFC 8037). */
 const secretMembers: ReadonlySet<string> = new Set(['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'])
 
-/** The members that are looked at besides. */
-const memberNames = ['kty', 'crv', 'x', 'y', 'e', 'n', 'use', 'key_ops', 'alg'] as const
-
-type Members = ReturnType<typeof withOwn<(typeof memberNames)[number]>>
+type Members = ReturnType<typeof withOwn>
 
 const coordinateSizes = new Map([
   ['P-256', 32],
@@ -41,7 +38,17 @@ const coordinateSizes = new Map([
  */
 export function importPublicKey(jwk: Record<string, unknown>): PublicKey | undefined {
   if (Object.keys(jwk).some((name) => secretMembers.has(name))) return undefined
-  const known = withOwn(jwk, memberNames)
+  const inheritsSome =
+    'kty' in bare ||
+    'crv' in bare ||
+    'x' in bare ||
+    'y' in bare ||
+    'e' in bare ||
+    'n' in bare ||
+    'use' in bare ||
+    'key_ops' in bare ||
+    'alg' in bare
+  const known = withOwn(jwk, inheritsSome)
   const { alg } = known
   if ((alg !== undefined && typeof alg !== 'string') || !isForVerification(known)) return undefined
   const members = requiredMembers(known)

@@ -11,7 +11,7 @@ export type SignatureCheck = (
   key: PublicKey,
   algorithm: Algorithm,
   input: string,
-  signature: Buffer,
+  signature: string,
 ) => Maybe<boolean>
 
 /** More of them would only wait there, and everything else that needs a thread with them: files, host names. */
@@ -82,7 +82,8 @@ export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
       const { dsaEncoding } = algorithm.options
       const bytes = Buffer.from(input, 'latin1')
       try {
-        verifySignature(algorithm.digest, bytes, { key: key.object, dsaEncoding }, signature, answer)
+        const signatureBytes = Buffer.from(signature, 'base64url')
+        verifySignature(algorithm.digest, bytes, { key: key.object, dsaEncoding }, signatureBytes, answer)
       } catch (error) {
         answer(error as Error, false)
       }

@@ -1,9 +1,9 @@
 import { Cache } from '../caches.js'
 import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
-import { decodeBase64url } from '../jose/base64url.js'
+import { isExact } from '../jose/base64url.js'
 import { decodeObject, headerJwk, inputOf, readHeader, splitCompact } from '../jose/jws.js'
-import { withOwn } from '../jose/own.js'
+import { bare, withOwn } from '../jose/own.js'
 import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
 import type { SignatureCheck } from '../jose/signature-check.js'
 import { isPromise, type Maybe } from '../maybe.js'
@@ -87,9 +87,8 @@ export function createProofVerifier(
     const segments = splitCompact(text, maxProofLength)
     if (segments === undefined) return 'proof_malformed'
     const claims = readClaims(segments.payload)
-    const signature = decodeBase64url(segments.signature)
-    if (claims === undefined || signature === undefined) return 'proof_malformed'
-    const { header } = segments
+    const { header, signature } = segments
+    if (claims === undefined || !isExact(signature)) return 'proof_malformed'
     const last = bound.proofSigner
     const known = last?.header === header ? last : signers.get(header)
     const signer = known ?? readSigner(header, policy)
@@ -125,12 +124,19 @@ interface ProofClaims extends VerifiedProof {
   readonly ath: string
 }
 
-const claimNames = ['jti', 'htm', 'htu', 'ath', 'iat', 'exp', 'nbf', 'nonce'] as const
-
 function readClaims(segment: string): ProofClaims | undefined {
   const payload = decodeObject(segment)?.members
   if (payload === undefined) return undefined
-  const { jti, htm, htu, ath, iat, exp, nbf, nonce } = withOwn(payload, claimNames)
+  const inheritsSome =
+    'jti' in bare ||
+    'htm' in bare ||
+    'htu' in bare ||
+    'ath' in bare ||
+    'iat' in bare ||
+    'exp' in bare ||
+    'nbf' in bare ||
+    'nonce' in bare
+  const { jti, htm, htu, ath, iat, exp, nbf, nonce } = withOwn(payload, inheritsSome)
   if (typeof jti !== 'string' || jti === '' || jti.length > maxJtiLength) return undefined
   if (typeof htm !== 'string' || typeof htu !== 'string' || typeof ath !== 'string') return undefined
   if (typeof iat !== 'number' || !isOptionalNumber(exp) || !isOptionalNumber(nbf)) return undefined

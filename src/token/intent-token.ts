@@ -2,7 +2,7 @@ import type { Json } from '../decision.js'
 import type { DenialCode } from '../denials.js'
 import { hashIds } from '../intent/chain-hash.js'
 import { isBase64url } from '../jose/base64url.js'
-import { isObject, own, withOwn } from '../jose/own.js'
+import { bare, isObject, withOwn } from '../jose/own.js'
 import { thumbprintOfJwk } from '../jose/public-key.js'
 import type { JsonObject } from '../jose/strict-json.js'
 import type { Profile } from '../policy/policy.js'
@@ -82,22 +82,6 @@ export function readIntentToken(
   }
 }
 
-const claimNames = [
-  'sub',
-  'jti',
-  'iat',
-  'exp',
-  'nbf',
-  'aud',
-  'scope',
-  'cnf',
-  'agent_proof',
-  'intent',
-  'acr',
-  'amr',
-  'auth_time',
-] as const
-
 function read(
   { members, containers, valueCount }: JsonObject,
   issuer: string,
@@ -105,7 +89,21 @@ function read(
 ): IntentToken {
   // A handler gets the claims themselves, and every request with this token the same ones.
   for (const container of containers) Object.freeze(container)
-  const claims = withOwn(members, claimNames)
+  const inheritsSome =
+    'sub' in bare ||
+    'jti' in bare ||
+    'iat' in bare ||
+    'exp' in bare ||
+    'nbf' in bare ||
+    'aud' in bare ||
+    'scope' in bare ||
+    'cnf' in bare ||
+    'agent_proof' in bare ||
+    'intent' in bare ||
+    'acr' in bare ||
+    'amr' in bare ||
+    'auth_time' in bare
+  const claims = withOwn(members, inheritsSome)
   const { cnf, agent_proof, intent } = claims
   const sub = identifier(claims.sub)
   if (profile === 'ajwt') {
@@ -136,27 +134,24 @@ function read(
   }
 }
 
-const agentProofNames = ['agent_checksum', 'registration_id'] as const
-
 function readAgentProof(proof: Record<string, unknown>): { checksum: string; registrationId: string } {
-  const { agent_checksum, registration_id } = withOwn(proof, agentProofNames)
+  const inheritsSome = 'agent_checksum' in bare || 'registration_id' in bare
+  const { agent_checksum, registration_id } = withOwn(proof, inheritsSome)
   return { checksum: text(agent_checksum), registrationId: identifier(registration_id) }
 }
 
-const intentNames = [
-  'workflow_id',
-  'workflow_step',
-  'executed_by',
-  'initiated_by',
-  'initiator_jkt',
-  'delegation',
-  'delegation_chain',
-  'step_sequence_hash',
-  'intent_hash',
-] as const
-
 function readIntent(value: Record<string, unknown>, sub: string): Intent {
-  const intent = withOwn(value, intentNames)
+  const inheritsSome =
+    'workflow_id' in bare ||
+    'workflow_step' in bare ||
+    'executed_by' in bare ||
+    'initiated_by' in bare ||
+    'initiator_jkt' in bare ||
+    'delegation' in bare ||
+    'delegation_chain' in bare ||
+    'step_sequence_hash' in bare ||
+    'intent_hash' in bare
+  const intent = withOwn(value, inheritsSome)
   const { delegation } = intent
   const executedBy = identifier(intent.executed_by)
   demand(executedBy === sub)
@@ -179,11 +174,11 @@ function readIntent(value: Record<string, unknown>, sub: string): Intent {
 
 function readStep(step: unknown, sub: string): string {
   if (typeof step === 'string') return withoutBar(identifier(step))
-  const details = object(step)
-  const agent = own(details, 'agent_id')
-  demand(agent === undefined || agent === sub)
-  optional(text, own(details, 'tool_name'))
-  return withoutBar(identifier(own(details, 'step_id')))
+  const inheritsSome = 'agent_id' in bare || 'tool_name' in bare || 'step_id' in bare
+  const { agent_id, tool_name, step_id } = withOwn(object(step), inheritsSome)
+  demand(agent_id === undefined || agent_id === sub)
+  optional(text, tool_name)
+  return withoutBar(identifier(step_id))
 }
 
 /** Some issuers send the ids of the chain in place of their hash; they count as the chain they hash to. */
@@ -202,8 +197,8 @@ function readChain(chain: unknown, sub: string, initiatedBy: string | undefined)
  */
 function readConfirmation(value: unknown): string {
   const confirmation = object(value)
-  const jkt = optional(thumbprint, own(confirmation, 'jkt'))
-  const jwk = own(confirmation, 'jwk')
+  const { jkt: stated, jwk } = withOwn(confirmation, 'jkt' in bare || 'jwk' in bare)
+  const jkt = optional(thumbprint, stated)
   demand(Object.keys(confirmation).every((name) => name === 'jkt' || name === 'jwk'))
   if (jwk === undefined) return present(jkt)
   const computed = present(thumbprintOfJwk(object(jwk)))

@@ -36,8 +36,8 @@ describe('where a signature is verified', () => {
       const answers = [
         check(publicKey, algorithm, input, signature),
         check(publicKey, algorithm, `${input}A`, signature),
-        check(publicKey, algorithm, input, signature.subarray(1)),
-        check(publicKey, algorithm, input, Buffer.alloc(0)),
+        check(publicKey, algorithm, input, signature.slice(4)),
+        check(publicKey, algorithm, input, ''),
       ]
       for (const answer of answers) expect(answer).toBeInstanceOf(Promise)
       expect(await Promise.all(answers)).toEqual([true, false, false, false])
