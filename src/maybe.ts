@@ -1,19 +1,8 @@
 /** Something that is there already, or will be. */
 export type Maybe<T> = T | Promise<T>
 
-/** What async functions give, whatever stands in for the global `Promise` by now. */
-const Native = (async () => {})().constructor as PromiseConstructor
-
-/**
- * Whether it has to be waited for: on the way of every request, what is there already is not. Of what this library's own
- * code gives only; looking for a `then` in objects of so many kinds would take longer.
- */
-export function isPromise<T>(value: Maybe<T>): value is Promise<T> {
-  return value instanceof Native || value instanceof Promise
-}
-
-/** The same of what somebody else's code gives. */
-export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+/** Whether it has to be waited for: on the way of every request, what is there already is not. */
+export function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   )

@@ -1,6 +1,6 @@
 import type { DenialCode } from './denials.js'
 import { sha256 } from './jose/sha256.js'
-import { isThenable, type Maybe, patience, withDeadline } from './maybe.js'
+import { isPromise, type Maybe, patience, withDeadline } from './maybe.js'
 import type { ReplayStore } from './options.js'
 import { doorOf } from './stores/memory-replay.js'
 
@@ -26,7 +26,7 @@ export function createUseOnce(store: ReplayStore): UseOnce {
         return door.rememberId(owner, id, seconds) ? undefined : ifKnown
       }
       const isNew: unknown = store.remember(`${owner}.${sha256(id)}`, seconds)
-      if (!isThenable(isNew)) return toCode(isNew, ifKnown)
+      if (!isPromise(isNew)) return toCode(isNew, ifKnown)
       return withDeadline(isNew, patience).then(
         (answer) => toCode(answer, ifKnown),
         () => 'replay_store_unavailable',

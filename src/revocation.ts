@@ -1,5 +1,5 @@
 import type { DenialCode } from './denials.js'
-import { isThenable, type Maybe, patience, withDeadline } from './maybe.js'
+import { isPromise, type Maybe, patience, withDeadline } from './maybe.js'
 import type { Revocations } from './options.js'
 
 /** Whether any of these ids was revoked; whatever cannot be told refuses the request. */
@@ -9,7 +9,7 @@ export function createRevocationCheck(revocations: Revocations): RevocationCheck
   return (ids) => {
     try {
       const isRevoked: unknown = revocations.isRevoked([...ids])
-      if (!isThenable(isRevoked)) return toCode(isRevoked)
+      if (!isPromise(isRevoked)) return toCode(isRevoked)
       return withDeadline(isRevoked, patience).then(toCode, () => 'revocations_unavailable')
     } catch {
       return 'revocations_unavailable'

@@ -1,7 +1,9 @@
 import { Hono } from 'hono'
 import { describe, expect, test, vi } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
+import { delegatedToken, mintChain, oneHop, parties } from '../../fixtures/delegation-kit.js'
 import {
+  AUDIENCE,
   agentKeys,
   bare,
   createKit,
@@ -9,6 +11,7 @@ import {
   issuerJwks,
   issuerKeys,
   published,
+  type TestKey,
   type WireRequest,
 } from '../../fixtures/kit.js'
 import { ajwt } from '../../middleware/hono.js'
@@ -177,7 +180,28 @@ const lacking: readonly Lacking[] = [
   ['use', 'enc', () => kit.call(), 'allow'],
   ['key_ops', [], () => kit.call(), 'allow'],
   ['alg', 'HS256', () => kit.call(), 'allow'],
+  ...(['kty', 'crv', 'x', 'y'] as const).map((name) => lackingInKey(agentKeys.seven, name)),
+  ...(['e', 'n'] as const).map((name) => lackingInKey(agentKeys.rs256, name)),
+  ['alg', 'ES256', () => kit.call({ proof: { header: { alg: undefined } } }), 'proof_malformed'],
+  ['typ', 'dpop+jwt', () => kit.call({ proof: { header: { typ: undefined } } }), 'proof_malformed'],
+  [
+    'jwk',
+    agentKeys.seven.jwk,
+    () => kit.call({ proof: { header: { jwk: undefined } } }),
+    'proof_key_invalid',
+  ],
+  ['iss', ISSUER, () => withoutClaims({ iss: undefined }), 'issuer_not_trusted'],
+  ['kid', 7, () => kit.call({ token: { header: { kid: undefined } } }), 'allow'],
+  ['agent_id', 'x', () => withIntent({ workflow_step: { step_id: 's' } }), 'allow'],
+  ['tool_name', '', () => withIntent({ workflow_step: { step_id: 's' } }), 'allow'],
+  ['step_id', 's', () => withIntent({ workflow_step: { tool_name: 't' } }), 'claims_invalid'],
 ]
+
+/** A proof whose key lacks a member. */
+function lackingInKey(key: TestKey, name: string): Lacking {
+  const jwk = { ...key.jwk, [name]: undefined }
+  return [name, key.jwk[name], () => kit.call({ proof: { key, header: { jwk } } }), 'proof_key_invalid']
+}
 
 function inherited(name: string): unknown {
   const claims = JSON.parse(Buffer.from(kit.token().split('.')[1] as string, 'base64url').toString())
@@ -198,6 +222,38 @@ describe('of what a token, a proof or a key says, nothing is inherited', () => {
     const [before, during] = [request(), request()].map(asRequest)
     const verify = (sent: VerifyRequest | undefined) =>
       createVerifier(policy, { now: () => kit.now }).verify(sent as VerifyRequest)
+    expect(outcomeOf(await verify(before))).toBe(expected)
+    expect(outcomeOf(await whilePolluted(name, value, () => verify(during)))).toBe(expected)
+  })
+
+  const { thumbprint } = parties.worker.key
+  const assertion = { iss: 'supervisor', sub: 'agent-7', cnf: { jkt: thumbprint }, aud: AUDIENCE }
+  const times = { iat: kit.seconds - 40, exp: kit.seconds + 310 }
+  const required = { ...assertion, scope: 'orders:read', ...times, jti: 'one' }
+
+  test.each<[name: string, value: unknown, claims: Record<string, unknown>, expected: string]>([
+    ...Object.entries(required).map(
+      ([name, value]) =>
+        [name, value, { [name]: undefined }, 'delegation_malformed'] as [
+          string,
+          unknown,
+          Record<string, unknown>,
+          string,
+        ],
+    ),
+    ['jkt', thumbprint, { cnf: {} }, 'delegation_malformed'],
+    ['workflow_id', 'refund', { workflow_id: undefined }, 'delegation_context_mismatch'],
+    ['intent_hash', 'x', {}, 'allow'],
+    ['prev', 'x', {}, 'allow'],
+    ['nbf', later, {}, 'allow'],
+  ])('%s of a delegation assertion', async (name, value, claims, expected) => {
+    const policy = { ...defaultPolicy(), routes: { 'GET /orders/:id': { scope: 'orders:read' } } }
+    const mint = async () => {
+      const chain = await mintChain(kit, oneHop, { 0: { claims } })
+      return asRequest(kit.call({ token: delegatedToken(kit, chain, { agents: oneHop }) }))
+    }
+    const [before, during] = [await mint(), await mint()]
+    const verify = (sent: VerifyRequest) => createVerifier(policy, { now: () => kit.now }).verify(sent)
     expect(outcomeOf(await verify(before))).toBe(expected)
     expect(outcomeOf(await whilePolluted(name, value, () => verify(during)))).toBe(expected)
   })

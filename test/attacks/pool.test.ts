@@ -102,6 +102,26 @@ describe('many requests at once', () => {
     expect(verdicts).toEqual(asked.map(({ expected }) => expected))
   })
 
+  test('what has not been verified yet is nothing yet, whatever the host has for a Promise', async () => {
+    const Native = Promise
+    /** As some libraries have it: what it makes is none of its instances, and none of the runtime's. */
+    function Other(run: ConstructorParameters<typeof Native>[0]) {
+      const inner = new Native(run)
+      // biome-ignore lint/suspicious/noThenProperty: that is what it is for.
+      return { then: inner.then.bind(inner) }
+    }
+    const kit = createKit()
+    const { outcome } = verifierFor(kit, { routes })
+    const stranger = kit.token({ key: issuerKeys.stranger, header: { kid: issuerKeys.es256.kid } })
+    const calls = [kit.call({ token: stranger }), kit.call({ token: stranger }), kit.call()]
+    const requests = [...calls, kit.call({ proof: { signature: (honest) => Buffer.from(honest).reverse() } })]
+    vi.stubGlobal('Promise', Object.assign(Other, { all: Native.all.bind(Native) }))
+    const verdicts = requests.map(outcome)
+    vi.unstubAllGlobals()
+    const answers = ['signature_invalid', 'signature_invalid', 'allow', 'proof_signature_invalid']
+    expect(await Promise.all(verdicts)).toEqual(answers)
+  })
+
   test('one proof, many times at once, is let in once', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit, { routes })
