@@ -5,6 +5,7 @@ import {
   AUDIENCE,
   agentKeys,
   createKit,
+  generateKey,
   ISSUER,
   type Jwk,
   jws,
@@ -105,6 +106,16 @@ describe.each(unsound)('an Ed25519 key that is no key: %s', (_, hex) => {
 
 const hashOf = (ids: readonly string[]) =>
   createHash('sha256').update(ids.join('|')).digest('hex').slice(0, 16)
+
+test('of keys with one and the same kid, four are tried for a token and no more', async () => {
+  const keys = Array.from({ length: 5 }, () => generateKey('ES256', 'same'))
+  const kit = createKit()
+  const issuer = { url: ISSUER, jwks: { keys: keys.map((key) => published(key)) } }
+  const { outcome } = verifierFor(kit, { issuer })
+  const verdicts: string[] = []
+  for (const key of keys) verdicts.push(await outcome(kit.call({ token: { key } })))
+  expect(verdicts).toEqual(['allow', 'allow', 'allow', 'allow', 'signature_invalid'])
+})
 
 test('an OAuth subject that holds the "|" of a chain makes no chain of itself', async () => {
   const kit = createKit()
