@@ -92,8 +92,11 @@ export function headerJwk(header: JoseHeader): Record<string, unknown> | undefin
   return isObject(jwk) ? jwk : undefined
 }
 
+/** In characters: as long as a token may be. */
+const maxInputLength = 16 * 1024
+
 /** Where the input of a signature stands while it is verified, and where the signature does: nothing between may wait. */
-const inputRoom = createRoom(16 * 1024)
+const inputRoom = createRoom(maxInputLength)
 const signatureRoom = createRoom(1024)
 
 /**
@@ -104,7 +107,7 @@ export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, 
   const { dsaEncoding, padding, saltLength } = algorithm.options
   const size = algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
   const signatureBytes = signatureRoom(signature, 'base64url')
-  if (signatureBytes.length !== size || input.length > 16 * 1024) return false
+  if (signatureBytes.length !== size || input.length > maxInputLength) return false
   try {
     return verifySignature(
       algorithm.digest,
