@@ -87,8 +87,6 @@ export function readRequest(request: VerifyRequest): RequestFacts {
 }
 
 function readRouting(request: VerifyRequest): KnownRouting | undefined {
-  // Most have none: asked by a name that stands in the code, which is sooner told.
-  if (request.routing === undefined) return undefined
   const routing = own(request, 'routing') as Routing | undefined
   if (routing === undefined) return undefined
   return {

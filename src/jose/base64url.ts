@@ -3,11 +3,10 @@ import { Buffer } from 'node:buffer'
 /**
  * The bytes of a base64url text, or undefined where it is not the one exact encoding of them
  * (RFC 7515 section 2; RFC 4648 section 3.5). Decoders skip blanks, padding, other alphabets and stray bits;
- * encoding again and comparing leaves a token one spelling only.
+ * a token has one spelling only.
  */
 export function decodeBase64url(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, 'base64url')
-  return bytes.toString('base64url') === text ? bytes : undefined
+  return isExact(text) ? Buffer.from(text, 'base64url') : undefined
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -22,7 +21,7 @@ export function isBase64url(text: string): boolean {
   return true
 }
 
-/** Whether `decodeBase64url` would decode it: of a short text, sooner told than done. */
+/** Whether a text is the one exact encoding of some bytes: of a short one, sooner told than by encoding them again. */
 export function isExact(text: string): boolean {
   if (!isBase64url(text)) return false
   // Bits that the last character has and no byte takes have to be zero.

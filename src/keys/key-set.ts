@@ -52,11 +52,10 @@ function createKeySet(keys: readonly IssuerKey[]): KeySet & Iterable<IssuerKey> 
     has: (key) => members.has(key),
     hasKid: (kid) => byKid.has(kid),
     select(kid, algorithm) {
-      const named = kid === undefined ? keys : (byKid.get(kid) ?? [])
-      const fitting = named.every(({ key }) => fits(key, algorithm))
-        ? named
-        : named.filter(({ key }) => fits(key, algorithm))
-      if (kid !== undefined) return fitting.length > maxCandidates ? fitting.slice(0, maxCandidates) : fitting
+      const fitting = (kid === undefined ? keys : (byKid.get(kid) ?? [])).filter(({ key }) =>
+        fits(key, algorithm),
+      )
+      if (kid !== undefined) return fitting.slice(0, maxCandidates)
       // Without a kid nothing is tried out: one key fits, or none is meant.
       return fitting.length === 1 ? fitting : []
     },

@@ -15,7 +15,7 @@ export interface Fingerprinter {
 /**
  * Makes fingerprints. Any two texts are told apart, whatever is in them.
  *
- * The mixing is MurmurHash3's, under a seed that no client knows. It is no cryptographic hash: whoever chooses the ids of
+ * The mixing is MurmurHash3's, with one set of its constants, under a seed that no client knows. It is no cryptographic hash: whoever chooses the ids of
  * one owner can choose two that meet whatever the seed. That costs the second a refusal, as if it were a replay, and never
  * gives a pass, and no two entries ever have one print; owners are digests, which nobody can choose so. Ids of one agent's
  * proofs are its own to choose, those of tokens the issuer's.
@@ -38,8 +38,8 @@ export function createFingerprinter(): Fingerprinter {
 }
 
 /**
- * Mixes a text under `seed` into `out`, a character a word. What takes in a word goes round the four, not round the code:
- * this runs once a request, and short code has been fetched sooner than long code has been gone through.
+ * Mixes a text under `seed` into `out`, a character at a time, into one of the four words after the other. A loop as short
+ * as that, since it runs once a request: unrolled, its code takes longer to be fetched than to be run.
  */
 function mix(text: string, seed: Fingerprint, out: Fingerprint): void {
   let a = seed[0] as number
