@@ -80,7 +80,7 @@ export async function decide(
   if (isCode(verified)) return refuse('token', verified, { ...nothing, access })
 
   const heard: Findings = { access, verified, delegation: undefined }
-  let revocation = checks.checkRevocation(verified.revocationIds)
+  let revocation = checks.checkRevocation(verified)
   if (isPromise(revocation)) {
     revocation = await revocation
     now = clock()

@@ -23,7 +23,6 @@ import { createUseOnce } from './replay.js'
 import { readRequest, type VerifyRequest } from './request.js'
 import { createRevocationCheck } from './revocation.js'
 import { memoryReplayStore } from './stores/memory-replay.js'
-import { memoryRevocations } from './stores/memory-revocations.js'
 import { createReporter } from './telemetry.js'
 import { createTokenVerifier, type VerifiedToken } from './token/verify-token.js'
 import { isCrowded } from './turn.js'
@@ -98,7 +97,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   )
   const checks: Checks = {
     verifyToken: createTokenVerifier(compiled, issuerKeys, cache.tokens, isSignedBy),
-    checkRevocation: createRevocationCheck(options.revocations ?? memoryRevocations({ now })),
+    checkRevocation: createRevocationCheck(options.revocations),
     checkPossession: createPossessionCheck(
       compiled,
       createProofVerifier(compiled, cache.proofKeys, isSignedBy),

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
-import { decodeBase64url } from './base64url.js'
+import { decodeBase64url, isExact } from './base64url.js'
 import { bare, withOwn } from './own.js'
 import { sha256 } from './sha256.js'
 
@@ -112,8 +112,9 @@ function requiredMembers({ kty, crv, x, y, e, n }: Members): Record<string, stri
 
 function isCoordinate(value: unknown, crv: string): value is string {
   const size = coordinateSizes.get(crv)
-  if (size === undefined || typeof value !== 'string' || value.length > 100) return false
-  return decodeBase64url(value)?.length === size
+  if (size === undefined || typeof value !== 'string') return false
+  // An exact text is as long as its bytes make it: they need not be decoded for that.
+  return value.length === Math.ceil((size * 4) / 3) && isExact(value)
 }
 
 const ed25519Prime = 2n ** 255n - 19n

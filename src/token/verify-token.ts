@@ -16,7 +16,6 @@ import type { IssuerKey } from '../keys/key-set.js'
 import { isPromise, type Maybe } from '../maybe.js'
 import type { CompiledIssuer, CompiledPolicy } from '../policy/compile.js'
 import type { BoundToken, ProofSigner } from '../proof/dpop-proof.js'
-import { revocationIdsOf } from '../stores/revocation-ids.js'
 import { copyAscii } from '../text.js'
 import { checkTokenTime, type IntentToken, readIntentToken } from './intent-token.js'
 
@@ -36,8 +35,8 @@ export interface VerifiedToken extends BoundToken {
   readonly hash: string
   /** The delegation assertions, read but not yet verified; a code where they cannot be read. */
   readonly assertions: readonly Assertion[] | DenialCode
-  /** What a revocation of this token could be listed under. */
-  readonly revocationIds: string[]
+  /** What a revocation of this token could be listed under, once that was asked for. */
+  revocationIds: readonly string[] | undefined
   /** The delegation, once it was verified for this token: nothing in that can change but the time. */
   delegation: Delegation | undefined
   proofSigner: ProofSigner | undefined
@@ -191,7 +190,7 @@ function readVerified(
     audience,
     hash: sha256(text),
     assertions,
-    revocationIds: revocationIdsOf(token, typeof assertions === 'string' ? [] : assertions),
+    revocationIds: undefined,
     delegation: undefined,
     proofSigner: undefined,
     size: sizeOf(text, token, assertions),

@@ -33,8 +33,8 @@ function heap(): number {
 const reckoned = () => caches.reduce((sum, { cache }) => sum + cache.size, 0)
 
 const kit = createKit()
-/** Keeps nothing, so that all that grows is a cache. */
-const options = { replayStore: { remember: () => true } }
+/** They keep nothing, so that all that grows is a cache. */
+const options = { replayStore: { remember: () => true }, revocations: { isRevoked: () => false } }
 
 beforeEach(() => {
   caches.length = 0
@@ -159,6 +159,20 @@ function objectsIn(value: unknown): object[] {
     ? [value, ...Object.values(value).flatMap(objectsIn)]
     : []
 }
+
+test('what a list does with the ids that it is asked about, it does to no other request', async () => {
+  const asked: string[][] = []
+  const isRevoked = (ids: string[]) => {
+    asked.push([...ids])
+    ids.length = 0
+    return false
+  }
+  const { outcome } = verifierFor(kit, {}, { revocations: { isRevoked } })
+  const token = kit.token()
+  for (let times = 0; times < 3; times++) expect(await outcome(kit.call({ token }))).toBe('allow')
+  expect(asked[0]?.length).toBeGreaterThan(2)
+  expect(asked).toEqual([asked[0], asked[0], asked[0]])
+})
 
 test('what a handler is told of its caller, it cannot change for the next one', async () => {
   const { verify } = verifierFor(kit, { routes: { 'GET /orders/:id': 'authenticated' } })
