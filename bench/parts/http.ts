@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { AppSettings, Framework, Guard } from './app.js'
 import type { LoadCommand, LoadResult } from './load.js'
-import { fixed, type Report } from './report.js'
+import { fixed, type Report, watchHost } from './report.js'
 import { median } from './statistics.js'
 
 interface App {
@@ -135,6 +135,7 @@ export async function httpSection(report: Report): Promise<void> {
   ]
   await withApps(wanted, async (apps, load) => {
     for (const app of apps) await prove(app)
+    const host = watchHost()
     for (const [connections, requests, rounds] of [
       [32, 150, 5],
       [1, 500, 3],
@@ -174,6 +175,7 @@ export async function httpSection(report: Report): Promise<void> {
         ['', 'requests a second', 'of the bound', 'of one raw verification', 'p50', 'p99', 'p99.9', 'busy'],
         rows,
       )
+      report.text(host())
     }
   })
 }

@@ -3,7 +3,7 @@ import { constants, createPublicKey, type KeyObject, verify as verifySignature }
 import { generateKey, type TestKey } from '../../fixtures/kit.js'
 import { createVerifier } from '../../src/index.js'
 import { benchPolicy, type Contender, createContenders, prove } from './contenders.js'
-import { fixed, type Report } from './report.js'
+import { fixed, type Report, watchHost } from './report.js'
 import { interleave, type Timed, type Timing } from './statistics.js'
 import {
   type BenchAgent,
@@ -151,8 +151,11 @@ export async function verifySection(report: Report): Promise<VerifyFigures> {
   const figures: Partial<Record<BenchAlgorithm, VerifyFigures>> = {}
   for (const algorithm of ['ES256', 'EdDSA', 'RS256'] as const) {
     const workload = createWorkload(algorithm)
+    const host = watchHost()
     const warm = await againstTheFloor(report, workload, algorithm)
+    report.text(host())
     figures[algorithm] = { warm, ...(await againstOthers(report, workload, algorithm)) }
+    report.text(host())
   }
   return figures.ES256 as VerifyFigures
 }
