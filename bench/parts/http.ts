@@ -137,7 +137,7 @@ export async function httpSection(report: Report): Promise<void> {
     for (const app of apps) await prove(app)
     const host = watchHost()
     for (const [connections, requests, rounds] of [
-      [32, 150, 5],
+      [32, 100, 5],
       [1, 500, 3],
     ] as const) {
       const seen = await measure(apps, load, { rounds, connections, requests })
