@@ -23,7 +23,7 @@ export interface Revocations {
 export interface VerifierOptions {
   /** Default: `memoryReplayStore()`, good for one process. */
   replayStore?: ReplayStore
-  /** Default: none, and nothing is revoked. `memoryRevocations()` is good for one process. */
+  /** Default: none, and nothing is ever revoked. `memoryRevocations()` is good for one process. */
   revocations?: Revocations
   /** At least 16 bytes, shared by every process that serves the API. Default: random. */
   nonceSecret?: string | Uint8Array

@@ -4,10 +4,7 @@ import type { VerifiedToken } from '../token/verify-token.js'
  * Every id under which a token, or the delegation behind it, can be revoked. Ids are qualified, so that none
  * can be taken for another: no issuer holds a blank, so that what follows the first one is the id.
  */
-export function revocationIdsOf({
-  token,
-  assertions,
-}: Pick<VerifiedToken, 'token' | 'assertions'>): readonly string[] {
+export function revocationIdsOf({ token, assertions }: VerifiedToken): readonly string[] {
   const { issuer } = token
   const ids = [`token:${issuer} ${token.jti}`, `agent:${issuer} ${token.sub}`]
   if (token.registrationId !== undefined) ids.push(`registration:${issuer} ${token.registrationId}`)
