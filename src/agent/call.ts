@@ -52,25 +52,26 @@ export function createCall(parts: CallerParts): Call {
   /** The API's answer, or its denial. A nonce challenge is followed once, with another proof. */
   async function present(url: URL, request: RequestInit, token: string) {
     const sent = [token]
-    const attempt = async () => {
-      const proof = await signProof(await parts.key, proofOf(url, request, token), now())
+    const method = request.method ?? 'GET'
+    const attempt = async (nonce: string | undefined) => {
+      const proof = await signProof(await parts.key, { method, url, token, nonce }, now())
       sent.push(proof)
       const headers = new Headers(request.headers)
       headers.set('authorization', `DPoP ${token}`)
       headers.set('dpop', proof)
       return parts.fetch(url.href, { ...request, headers })
     }
-    let response = await attempt()
-    if (nonces.learn(url, response) && asksForNonce(response) && isReplayable(request.body)) {
+    const nonce = nonces.of(url)
+    let response = await attempt(nonce)
+    const learned = nonces.learn(url, response)
+    // Compared with the nonce that this request sent: a parallel request may have learned the new one already.
+    const isNew = learned !== undefined && learned !== nonce
+    if (isNew && asksForNonce(response) && isReplayable(request.body)) {
       await response.body?.cancel()
-      response = await attempt()
+      response = await attempt(learned)
       nonces.learn(url, response)
     }
     return (await readDenial(response, sent)) ?? response
-  }
-
-  function proofOf(url: URL, request: RequestInit, token: string) {
-    return { method: request.method ?? 'GET', url, token, nonce: nonces.of(url) }
   }
 }
 

@@ -34,8 +34,8 @@ export async function signProof(
 /** The newest nonce of each server (RFC 9449 sections 8 and 9), by origin. */
 export interface NonceJar {
   of(url: URL): string | undefined
-  /** Takes the nonce of a response over; true where it was new. */
-  learn(url: URL, response: Response): boolean
+  /** Takes over the nonce of a response, and returns it. */
+  learn(url: URL, response: Response): string | undefined
 }
 
 /** Bounded, since an agent that follows links meets any number of origins. */
@@ -46,10 +46,9 @@ export function createNonceJar(): NonceJar {
     learn(url, response) {
       const nonce = response.headers.get('dpop-nonce')
       // The grammar of RFC 9449 section 8.1, and a length that keeps a proof under its limit.
-      if (!nonce || !/^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/.test(nonce)) return false
-      const isNew = nonces.get(url.origin) !== nonce
+      if (!nonce || !/^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/.test(nonce)) return undefined
       nonces.set(url.origin, nonce)
-      return isNew
+      return nonce
     },
   }
 }

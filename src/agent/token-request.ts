@@ -38,8 +38,12 @@ export async function requestToken(
   checksum: string,
 ): Promise<AccessToken> {
   const askedAt = at.now()
-  let answer = await post(at, need, checksum)
-  if (answer.body.error === 'use_dpop_nonce' && answer.nonceIsNew) answer = await post(at, need, checksum)
+  const nonce = at.nonces.of(at.url)
+  let answer = await post(at, need, checksum, nonce)
+  // Compared with the nonce that this request sent: a parallel request may have learned the new one already.
+  if (answer.body.error === 'use_dpop_nonce' && answer.nonce !== undefined && answer.nonce !== nonce) {
+    answer = await post(at, need, checksum, answer.nonce)
+  }
   const { status, body, secrets } = answer
   if (status === 200) return usableToken(body, need, askedAt)
   throw new AgentTokenError({
@@ -74,16 +78,12 @@ export function tokenParameters(agentId: string, need: TokenNeed, checksum: stri
   )
 }
 
-async function post(at: TokenEndpoint, need: TokenNeed, checksum: string) {
+async function post(at: TokenEndpoint, need: TokenNeed, checksum: string, nonce: string | undefined) {
   const body = tokenParameters(at.agentId, need, checksum)
   const headers = new Headers({ accept: 'application/json' })
   // Both anew for a second attempt: a proof and a client assertion are good for one request.
   const credentials = await at.authenticate(headers, body, at.now())
-  const proof = await signProof(
-    await at.key,
-    { method: 'POST', url: at.url, nonce: at.nonces.of(at.url) },
-    at.now(),
-  )
+  const proof = await signProof(await at.key, { method: 'POST', url: at.url, nonce }, at.now())
   headers.set('dpop', proof)
   const secrets = [...credentials, proof, ...(need.subjectToken ? [need.subjectToken] : [])]
   // A redirect that was followed would carry the client's credentials to wherever it points.
@@ -91,9 +91,9 @@ async function post(at: TokenEndpoint, need: TokenNeed, checksum: string) {
   const response = await at
     .fetch(at.url.href, { ...init, signal: AbortSignal.timeout(at.timeout) })
     .catch(unreachable)
-  const nonceIsNew = at.nonces.learn(at.url, response)
+  const learned = at.nonces.learn(at.url, response)
   const answer = await readJson(response, MAX_ANSWER).catch(unreachable)
-  return { status: response.status, body: answer ?? {}, nonceIsNew, secrets }
+  return { status: response.status, body: answer ?? {}, nonce: learned, secrets }
 }
 
 const MAX_ANSWER = 65536

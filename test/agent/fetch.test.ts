@@ -305,6 +305,28 @@ describe('a nonce challenge is followed once', () => {
     expect(issuer.requests.at(-1)?.proof.claims.nonce).toBe('as-1')
   })
 
+  it('by each of several requests that meet it at once, at the API and at the token endpoint', async () => {
+    const { issuer, api, client, orders } = await world()
+    const planner = client()
+    await planner.fetch(orders, { intent })
+    api.behave.nonce = 'rs-1'
+    const five = await Promise.all(Array.from({ length: 5 }, () => planner.fetch(orders, { intent })))
+    expect(five.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
+    expect(api.hits).toHaveLength(1 + 10)
+
+    issuer.behave.nonce = 'as-1'
+    issuer.behave.delay = 20
+    const scopes = ['a', 'b', 'c'].map((scope) => planner.fetch(orders, { intent: { scope } }))
+    expect((await Promise.all(scopes)).map(({ status }) => status)).toEqual([200, 200, 200])
+    expect(issuer.requests).toHaveLength(1 + 6)
+
+    // A rotated nonce: each request was sent with the old one.
+    issuer.behave.nonce = 'as-2'
+    const more = ['d', 'e', 'f'].map((scope) => planner.fetch(orders, { intent: { scope } }))
+    expect((await Promise.all(more)).map(({ status }) => status)).toEqual([200, 200, 200])
+    expect(issuer.requests).toHaveLength(1 + 12)
+  })
+
   it('and a nonce that comes with a success is used next', async () => {
     const { api, client, orders } = await world()
     const planner = client()
