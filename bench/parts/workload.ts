@@ -101,8 +101,9 @@ export function createWorkload(
         )
       }
       const first = parties[0] as BenchAgent
+      const keys = parties.slice(0, -1).map(({ key }) => key.thumbprint)
       return token(executor, {
-        intent: { initiated_by: first.id, initiator_jkt: first.key.thumbprint, delegation },
+        intent: { initiated_by: first.id, initiator_jkt: keys[0], delegator_jkts: keys, delegation },
       })
     },
     request(by, text, path = '/orders/1') {

@@ -246,6 +246,7 @@ const delegated =
       ...(honest.intent as object),
       initiated_by: from.id,
       initiator_jkt: from.keyThumbprint,
+      delegator_jkts: chain.delegatorKeys,
       delegation: chain.assertions.map(rewrite),
       delegation_chain: sequenceHash(chain.agents),
     }
@@ -305,8 +306,9 @@ const onTheDelegation: readonly Attack[] = [
     expected: [403, 'delegation_not_allowed', 'delegation_required'],
     forge: (attacker) => {
       const ids = [SOMEBODY, attacker.mint.executor(attacker.target).id]
-      const change = { delegation: undefined, initiator_jkt: undefined, initiated_by: SOMEBODY }
-      return intentWith({ ...change, delegation_chain: sequenceHash(ids) })(attacker)
+      const unsigned = { delegation: undefined, initiator_jkt: undefined, delegator_jkts: undefined }
+      const chain = { initiated_by: SOMEBODY, delegation_chain: sequenceHash(ids) }
+      return intentWith({ ...unsigned, ...chain })(attacker)
     },
   },
 ]

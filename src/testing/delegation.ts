@@ -28,6 +28,8 @@ export interface TestDelegation {
   readonly to: TestAgent
   /** From the initiator to the last delegatee. */
   readonly agents: readonly string[]
+  /** The thumbprint of each delegator's own key, in the order of `assertions`: the `delegator_jkts` of a token. */
+  readonly delegatorKeys: readonly string[]
   readonly scope: readonly string[]
   readonly workflow: string | undefined
   readonly hash: string | undefined
@@ -77,6 +79,7 @@ export function delegate(
     initiator: after?.initiator ?? from,
     to,
     agents: [...(after?.agents ?? [from.id]), to.id],
+    delegatorKeys: [...(after?.delegatorKeys ?? []), from.keyThumbprint],
     scope,
     workflow,
     hash,

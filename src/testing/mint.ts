@@ -141,6 +141,7 @@ function intentOf(agent: TestAgent, { intent = {}, delegation }: Partial<TestCal
     executed_by: agent.id,
     initiated_by: intent.initiatedBy ?? delegation?.initiator.id ?? agent.id,
     initiator_jkt: delegation?.initiator.keyThumbprint,
+    delegator_jkts: delegation?.delegatorKeys,
     intent_hash: hash,
     delegation: delegation?.assertions,
     delegation_chain: sequenceHash(delegation?.agents ?? [agent.id]),

@@ -145,8 +145,9 @@ describe('against oidc-provider and ajwt/express', () => {
       },
     })
     const [supervisor, planner, worker] = [client('supervisor'), client('planner'), client('worker')]
-    // The server attests the initiator's key, which it has to have seen first.
-    await supervisor.fetch(`${orders.origin}/hello`, { intent: { scope: 'orders:read' } })
+    // The server attests the key of each delegator, which it has to have seen first.
+    for (const delegator of [supervisor, planner])
+      await delegator.fetch(`${orders.origin}/hello`, { intent: { scope: 'orders:read' } })
     const first = await supervisor.delegate(await planner.identity(), {
       scope: 'orders:read orders:refund',
       ttl: 120,

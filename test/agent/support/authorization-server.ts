@@ -97,6 +97,9 @@ export async function startIssuer(): Promise<TestIssuer> {
     const initiator = delegation[0]?.claims.iss ?? subject ?? params.agent_id
     const ids = [initiator, ...delegation.map((hop) => hop.claims.sub), ...(subject ? [params.agent_id] : [])]
     const hash = (list: unknown[]) => createHash('sha256').update(list.join('|')).digest('hex').slice(0, 16)
+    const delegatorKeys = await Promise.all(
+      delegation.map((hop) => calculateJwkThumbprint(hop.header.jwk as JWK)),
+    )
     return {
       iss: issuer,
       aud: params.resource,
@@ -120,7 +123,8 @@ export async function startIssuer(): Promise<TestIssuer> {
         ...(params.intent_hash ? { intent_hash: params.intent_hash } : {}),
         ...(delegation.length > 0
           ? {
-              initiator_jkt: await calculateJwkThumbprint(delegation[0]?.header.jwk as JWK),
+              initiator_jkt: delegatorKeys[0],
+              delegator_jkts: delegatorKeys,
               delegation: delegation.map((hop) => hop.raw),
             }
           : {}),
