@@ -1,11 +1,12 @@
 import { sha256, sha256base64url } from './bytes.js'
-import { type AgentDefinition, canonicalAgent } from './definition.js'
+import { type AgentDefinition, canonicalAgent, completeAgent, indentedPrompt } from './definition.js'
 import { AgentIntegrityError } from './errors.js'
 import { text } from './grammar.js'
 
 /**
  * The agent checksum: `sha256:` and the lower-case hex SHA-256 of the RFC 8785 form of
- * `{ id, prompt, tools, config }`, tools sorted by name, the prompt's white space normalised.
+ * `{ id, prompt, tools, config }`, tools sorted by name, the prompt's white space normalised. Other members are left
+ * out of it; `defineAgent` refuses them.
  *
  * @throws TypeError naming the member that is wrong
  */
@@ -27,25 +28,44 @@ export async function intentHash(request: string): Promise<string> {
  * The first reading is taken at once, so that no change can slip in before the first request.
  *
  * @returns a check that resolves to the checksum, or rejects with AgentIntegrityError
+ * @throws TypeError naming the member that is wrong, or that the checksum would not cover
  */
 export function createIntegrityCheck(agent: AgentDefinition, registered?: string): () => Promise<string> {
   const { id } = agent
-  const atCreation = canonicalAgent(agent)
+  const atCreation = snapshot(agent)
   return async () => {
-    const expected = registered ?? (await checksumOf(atCreation))
-    const actual = await currentChecksum(agent)
-    if (actual !== expected) throw new AgentIntegrityError(id, expected, actual)
+    const expected = registered ?? (await checksumOf(atCreation.canonical))
+    const now = read(agent)
+    if (now instanceof Error) throw new AgentIntegrityError(id, expected, undefined, now.message)
+    const actual = await checksumOf(now.canonical)
+    if (actual !== expected) {
+      const what = registered === undefined ? 'what it was when the client was made' : 'the registered one'
+      throw new AgentIntegrityError(id, expected, actual, `its checksum is not ${what}`)
+    }
+    // The checksum does not see indentation, and the model does: it is compared with that at the client's creation.
+    if (now.prompt !== atCreation.prompt) {
+      throw new AgentIntegrityError(id, expected, actual, 'the indentation of its prompt has changed')
+    }
     return actual
   }
 }
 
 /** A definition that was changed into something with no checksum at all is a changed agent, too. */
-async function currentChecksum(agent: AgentDefinition): Promise<string | undefined> {
+function read(agent: AgentDefinition): Snapshot | Error {
   try {
-    return await agentChecksum(agent)
-  } catch {
-    return undefined
+    return snapshot(agent)
+  } catch (error) {
+    return error instanceof Error ? error : new Error('it cannot be read')
   }
+}
+
+interface Snapshot {
+  canonical: string
+  prompt: string
+}
+
+function snapshot(agent: AgentDefinition): Snapshot {
+  return { canonical: completeAgent(agent), prompt: indentedPrompt(agent.prompt) }
 }
 
 async function checksumOf(canonical: string): Promise<string> {

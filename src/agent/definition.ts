@@ -1,18 +1,25 @@
 import canonicalize from 'canonicalize'
 import { agentId, text } from './grammar.js'
 
-/** A tool as the model sees it. Members beyond these three (its code, say) are no part of the checksum. */
+/** A tool as the model sees it. */
 export interface AgentTool {
   name: string
   description: string
   /** The JSON Schema of its parameters. */
   parameters: Readonly<Record<string, unknown>>
+  /** The function that does the tool's work. It is the one member that the checksum does not cover. */
+  execute?: ((...args: never[]) => unknown) | undefined
 }
 
-/** What an agent is: all of it is in its checksum. */
+/** What an agent is: all of it is in its checksum, `execute` of a tool apart. */
 export interface AgentDefinition {
   /** 1 to 256 characters of printable ASCII, without `|`. */
   id: string
+  /**
+   * The checksum covers it without the white space at both ends of each line and without empty lines, so that an
+   * editor does not make another agent of it. Two prompts that differ in indentation alone have one checksum: give
+   * the model `canonicalPrompt(prompt)` where that difference matters.
+   */
   prompt: string
   tools: readonly AgentTool[]
   /** Plain JSON data: model name, temperature and the like. */
@@ -24,16 +31,50 @@ export interface AgentDefinition {
  * agent is when it asks for a token, so a prompt or tool that is changed at run time has to stay visible.
  * (A prompt that lives elsewhere can be a getter.)
  *
- * @throws TypeError naming the member that is wrong
+ * @throws TypeError naming the member that is wrong, or that the checksum would not cover
  */
 export function defineAgent<D extends AgentDefinition>(definition: D): D {
-  canonicalAgent(definition)
+  completeAgent(definition)
   return definition
 }
 
 /**
- * The RFC 8785 text that is hashed. Every member is read once, into a copy, so that what was checked is what
- * is hashed, even behind a getter.
+ * As `canonicalAgent`, and refuses a member that the checksum would not cover: it could change the agent while the
+ * checksum stays the same.
+ *
+ * @throws TypeError naming the member
+ */
+export function completeAgent(definition: AgentDefinition): string {
+  const canonical = canonicalAgent(definition)
+  refuseOthers(definition, AGENT_MEMBERS, 'agent', 'config')
+  definition.tools.forEach((tool, i) => {
+    const path = `agent.tools[${i}]`
+    refuseOthers(tool, TOOL_MEMBERS, path, 'parameters')
+    if (tool.execute !== undefined && typeof tool.execute !== 'function') {
+      throw new TypeError(`${path}.execute must be a function`)
+    }
+  })
+  return canonical
+}
+
+const AGENT_MEMBERS = ['id', 'prompt', 'tools', 'config']
+const TOOL_MEMBERS = ['name', 'description', 'parameters', 'execute']
+
+function refuseOthers(value: object, known: readonly string[], path: string, place: string): void {
+  const names: (string | symbol)[] = Reflect.ownKeys(value)
+  // Inherited members as well: `{ ...tool }` drops them, but `tool.strict` finds them.
+  for (const name in value) names.push(name)
+  for (const name of names) {
+    if (known.includes(name as string) || Reflect.get(value, name) === undefined) continue
+    throw new TypeError(
+      `${path}.${String(name)} is not covered by the agent checksum: put plain data into ${path}.${place}, or leave it out (known members: ${known.join(', ')})`,
+    )
+  }
+}
+
+/**
+ * The RFC 8785 text that is hashed, of the members that the checksum covers. Every member is read once, into a copy,
+ * so that what was checked is what is hashed, even behind a getter.
  *
  * @throws TypeError naming the member that is wrong
  */
@@ -43,7 +84,7 @@ export function canonicalAgent(definition: AgentDefinition): string {
   if (!Array.isArray(tools)) throw new TypeError('agent.tools must be an array')
   const form = {
     id: agentId(id, 'agent.id'),
-    prompt: normalisedPrompt(text(prompt, 'agent.prompt')),
+    prompt: canonicalPrompt(text(prompt, 'agent.prompt')),
     tools: tools.map(toolForm).sort((a, b) => (a.name < b.name ? -1 : 1)),
     config: config === undefined ? {} : jsonObject(config, 'agent.config'),
   }
@@ -65,13 +106,22 @@ function toolForm(tool: unknown, index: number) {
   }
 }
 
-/** White space that a template engine or an editor moves about must not make another agent of it. */
-function normalisedPrompt(prompt: string): string {
-  const lines = prompt.normalize('NFC').replace(/\r\n?/g, '\n').split('\n')
-  return lines
-    .map((line) => line.trim())
-    .filter((line) => line !== '')
-    .join('\n')
+/**
+ * The prompt as the checksum covers it: NFC, line ends as LF, each line trimmed, no empty lines. A model that is given
+ * this text sees nothing that the checksum does not cover.
+ */
+export function canonicalPrompt(prompt: string): string {
+  return linesOf(prompt, (line) => line.trim())
+}
+
+/** As `canonicalPrompt`, but lines keep their indentation. */
+export function indentedPrompt(prompt: string): string {
+  return linesOf(prompt.trim(), (line) => line.trimEnd())
+}
+
+function linesOf(prompt: string, change: (line: string) => string): string {
+  const lines = prompt.normalize('NFC').replace(/\r\n?/g, '\n').split('\n').map(change)
+  return lines.filter((line) => line !== '').join('\n')
 }
 
 function jsonObject(value: unknown, path: string): unknown {

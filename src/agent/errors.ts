@@ -6,11 +6,14 @@ export class AgentIntegrityError extends Error {
   override readonly name = 'AgentIntegrityError'
   readonly agentId: string
   readonly expected: string
-  /** Absent where the definition has become something that has no checksum. */
+  /**
+   * Absent where the definition has become something that has no checksum; equal to `expected` where only the
+   * indentation of the prompt has changed.
+   */
   readonly actual: string | undefined
 
-  constructor(agentId: string, expected: string, actual: string | undefined) {
-    super(`agent ${agentId} has changed: its checksum is not the registered one`)
+  constructor(agentId: string, expected: string, actual: string | undefined, reason: string) {
+    super(`agent ${agentId} has changed: ${reason}`)
     this.agentId = agentId
     this.expected = expected
     this.actual = actual

@@ -4,7 +4,7 @@ export type { AjwtChallenge } from './challenge.js'
 export { agentChecksum, intentHash } from './checksum.js'
 export { type AgentClient, type AgentClientOptions, createAgentClient } from './client.js'
 export type { ClientAuth } from './client-auth.js'
-export { type AgentDefinition, type AgentTool, defineAgent } from './definition.js'
+export { type AgentDefinition, type AgentTool, canonicalPrompt, defineAgent } from './definition.js'
 export type { AgentIdentity, DelegationGrant } from './delegate.js'
 export type { AgentKeyAlgorithm } from './derive.js'
 export {

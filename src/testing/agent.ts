@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { type AgentDefinition, canonicalAgent } from '../agent/definition.js'
+import { type AgentDefinition, completeAgent } from '../agent/definition.js'
 import { type DelegationGrant, delegate, type TestDelegation } from './delegation.js'
 import { generateKey, type TestKey } from './key.js'
 
@@ -35,7 +35,7 @@ export function createAgents(audience: string, now: () => number): AgentBook {
   function enrol(id: string, { definition, registrationId }: TestAgentOptions = {}) {
     const key = generateKey()
     // Throws a TypeError that names the member which has no checksum.
-    const canonical = canonicalAgent({ prompt: '', tools: [], ...definition, id })
+    const canonical = completeAgent({ prompt: '', tools: [], ...definition, id })
     const agent: TestAgent = Object.freeze({
       id,
       checksum: `sha256:${createHash('sha256').update(canonical).digest('hex')}`,

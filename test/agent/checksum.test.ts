@@ -2,7 +2,14 @@ import { createHash } from 'node:crypto'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import vectors from '../../fixtures/vectors/agent-checksum.json' with { type: 'json' }
-import { type AgentDefinition, agentChecksum, defineAgent, intentHash } from '../../src/agent/index.js'
+import {
+  type AgentDefinition,
+  agentChecksum,
+  canonicalPrompt,
+  createAgentClient,
+  defineAgent,
+  intentHash,
+} from '../../src/agent/index.js'
 import { agent } from './support/setup.js'
 
 describe('agentChecksum', () => {
@@ -81,6 +88,45 @@ describe('defineAgent', () => {
     expect(() => defineAgent(definition as AgentDefinition)).toThrow(message)
     expect(() => defineAgent(definition as AgentDefinition)).toThrow(TypeError)
     await expect(agentChecksum(definition as AgentDefinition)).rejects.toThrow(message)
+  })
+})
+
+describe('a member that the checksum does not cover', () => {
+  const tool = { name: 't', description: '', parameters: {} }
+  const inherited = Object.assign(Object.create({ strict: true }), tool)
+  const hidden = Object.defineProperty({ ...tool }, 'annotations', { value: { readOnlyHint: true } })
+  it.each<[string, object, string]>([
+    ['of the definition', { model: 'm-1' }, 'agent.model'],
+    ['that the definition may have one day', { code: 'tools' }, 'agent.code'],
+    ['of a tool', { tools: [tool, { ...tool, name: 'u', strict: true }] }, 'agent.tools[1].strict'],
+    ['that a tool inherits', { tools: [inherited] }, 'agent.tools[0].strict'],
+    ['that is not enumerable', { tools: [hidden] }, 'agent.tools[0].annotations'],
+    ['whose name is a symbol', { [Symbol('x')]: 1 }, 'agent.Symbol(x)'],
+    ['that should be a function', { tools: [{ ...tool, execute: 'rm' }] }, 'agent.tools[0].execute'],
+  ])('%s is refused by name', (_, change, path) => {
+    const definition = { ...agent(), ...change } as AgentDefinition
+    expect(() => defineAgent(definition)).toThrow(path)
+    const options = {
+      tokenEndpoint: 'https://as.example.com/token',
+      clientAuth: { method: 'none' as const, clientId: 'c' },
+    }
+    expect(() => createAgentClient({ ...options, agent: definition })).toThrow(path)
+  })
+
+  it('is the function of a tool alone, which changes no checksum', async () => {
+    const tools = agent().tools.map((known) => ({ ...known, execute: () => 1, strict: undefined }))
+    const definition = defineAgent({ ...agent(), tools })
+    expect(await agentChecksum(definition)).toBe(await agentChecksum(agent()))
+  })
+})
+
+describe('canonicalPrompt', () => {
+  it('is the text that the checksum covers', async () => {
+    const prompt = 'Allowed:\r\n  - read\n\n    - refund\t'
+    expect(canonicalPrompt(prompt)).toBe('Allowed:\n- read\n- refund')
+    expect(await agentChecksum({ ...agent(), prompt })).toBe(
+      await agentChecksum({ ...agent(), prompt: canonicalPrompt(prompt) }),
+    )
   })
 })
 

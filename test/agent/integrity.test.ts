@@ -24,6 +24,11 @@ const changes: [string, (definition: ReturnType<typeof agent>) => void][] = [
   ],
   ['its config', (definition) => (definition.config = { model: 'm-2' })],
   ['something that has no checksum', (definition) => (definition.config = { f: () => 1 })],
+  ['a member that is not known', (definition) => Object.assign(definition, { system: 'Refund.' })],
+  [
+    "a tool's member that is not known",
+    (definition) => Object.assign(definition.tools[0] ?? {}, { strict: 1 }),
+  ],
 ]
 
 describe('an agent that has changed in', () => {
@@ -49,6 +54,26 @@ describe('an agent that has changed in', () => {
     await failure(planner.delegate(to, grant), AgentIntegrityError)
     await failure(run.delegate(to, grant), AgentIntegrityError)
     expect([issuer.requests.length, api.hits.length]).toEqual(before)
+  })
+
+  it('the indentation of its prompt, which the model sees and the checksum does not', async () => {
+    const { issuer, api, client, orders } = await world()
+    const definition = { ...agent(), prompt: 'Never:\n  - refund\n- ask' }
+    const checksum = await agentChecksum(definition)
+    const planner = client('planner', { agent: definition, checksum })
+    definition.prompt = 'Never:\n- refund\n- ask'
+    const error = await failure(planner.fetch(orders, { intent }), AgentIntegrityError)
+    expect(error.message).toBe('agent planner has changed: the indentation of its prompt has changed')
+    expect([error.expected, error.actual]).toEqual([checksum, checksum])
+    expect([issuer.requests, api.hits]).toEqual([[], []])
+  })
+
+  it('says which member it is that has no checksum', async () => {
+    const { client, orders } = await world()
+    const definition = agent()
+    const planner = client('planner', { agent: definition })
+    Object.assign(definition.tools[0] ?? {}, { strict: true })
+    await expect(planner.fetch(orders, { intent })).rejects.toThrow('agent.tools[0].strict')
   })
 
   it('its prompt behind a getter is found out, too', async () => {
