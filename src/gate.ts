@@ -1,12 +1,12 @@
 import { type ChallengeContext, type Refusal, toDenial } from './challenge.js'
 import type { Decision, Denial, Grant } from './decision.js'
-import { algorithms } from './jose/algorithms.js'
 import { isMetadataRequest } from './metadata.js'
 import { warnOfObservingRule } from './observing.js'
 import type { VerifierOptions } from './options.js'
 import { checkRule } from './policy/compile.js'
 import { PolicyError } from './policy/error.js'
 import type { Policy, RouteRule } from './policy/policy.js'
+import { defaultProofAlgorithmNames } from './protocol/algorithms.js'
 import type { VerifyRequest } from './request.js'
 import { countRequest } from './turn.js'
 import { createVerifier, type Heard, internalsOf, type Verifier, type VerifierInternals } from './verifier.js'
@@ -112,7 +112,7 @@ export function createRuleGate(rule: RouteRule): (source: object, params: unknow
 
 /** What can be said in a challenge where no `ajwt` stands before `requireIntent`. */
 const noPolicy: ChallengeContext = {
-  proofAlgorithms: [...algorithms.keys()].join(' '),
+  proofAlgorithms: defaultProofAlgorithmNames.join(' '),
   resourceMetadata: undefined,
   isBearerAllowed: false,
 }

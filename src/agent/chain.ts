@@ -1,4 +1,5 @@
 import { calculateJwkThumbprint, compactVerify, EmbeddedJWK, type JWK } from 'jose'
+import { algorithmNames } from '../protocol/algorithms.js'
 import { sha256base64url } from './bytes.js'
 import { AgentDelegationError, type DelegationFault } from './errors.js'
 import { agentId, audiences, digest, scopeSet, workflowId } from './grammar.js'
@@ -26,8 +27,6 @@ const MAX_ASSERTION = 8192
 
 /** Milliseconds by which another machine's clock may be ahead. */
 const CLOCK_TOLERANCE = 5000
-
-const ALGORITHMS = 'ES256 ES384 ES512 EdDSA Ed25519 PS256 PS384 PS512 RS256 RS384 RS512'.split(' ')
 
 /**
  * Reads and verifies a chain of assertions, outermost first, separated by blanks: the form of the token
@@ -81,7 +80,8 @@ function checkLink(before: Hop, hop: Hop): void {
 async function readHop(assertion: string): Promise<Hop> {
   if (assertion.length > MAX_ASSERTION) fail('delegation_malformed', 'an assertion is too long')
   // EmbeddedJWK refuses a header key that is not public.
-  const verified = await compactVerify(assertion, EmbeddedJWK, { algorithms: ALGORITHMS }).catch((error) => {
+  const options = { algorithms: [...algorithmNames] }
+  const verified = await compactVerify(assertion, EmbeddedJWK, options).catch((error) => {
     const forged = error?.code === 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED'
     fail(forged ? 'delegation_signature_invalid' : 'delegation_malformed', 'an assertion cannot be verified')
   })

@@ -5,6 +5,7 @@ import { compileWorkflow, maxOptionalSteps, type Workflow, type WorkflowStep } f
 import { type Algorithm, algorithms } from '../jose/algorithms.js'
 import { type KeySet, readKeySet } from '../keys/key-set.js'
 import { normalizePath } from '../proof/uri.js'
+import { algorithmNames, defaultProofAlgorithmNames } from '../protocol/algorithms.js'
 import { type Problems, parsePolicy, parseRule } from './parse.js'
 import type { KeyOptions, Policy, Profile, RouteRule } from './policy.js'
 import { parseRouteKey, type RouteKey } from './route-key.js'
@@ -72,7 +73,7 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
   const maxDepth = data.delegation?.maxDepth ?? 4
   const signed = data.delegation?.signed ?? 'optional'
   const routes = compileRoutes(data.routes ?? {}, ruleContext, { maxDepth, signed }, problems)
-  const proofAlgorithms = compileAlgorithms(data.proof?.algorithms)
+  const proofAlgorithms = compileAlgorithms(data.proof?.algorithms ?? defaultProofAlgorithmNames)
   const isProofRequired = data.proof?.required ?? true
   if (
     !isProofRequired &&
@@ -97,7 +98,7 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
     unmatched: data.unmatched ?? 'deny',
     token: Object.freeze({
       types: new Set((data.token?.types ?? ['at+jwt']).map((type) => type.toLowerCase())),
-      algorithms: compileAlgorithms(data.token?.algorithms),
+      algorithms: compileAlgorithms(data.token?.algorithms ?? algorithmNames),
       maxLifetime: data.token?.maxLifetime ?? 300,
       clockTolerance,
     }),
@@ -220,8 +221,7 @@ function compileAgents(agents: NonNullable<PolicyData['agents']>): AgentConstrai
   )
 }
 
-function compileAlgorithms(names: readonly string[] | undefined): ReadonlyMap<string, Algorithm> {
-  if (names === undefined) return algorithms
+function compileAlgorithms(names: readonly string[]): ReadonlyMap<string, Algorithm> {
   return new Map(names.map((name) => [name, algorithms.get(name) as Algorithm]))
 }
 

@@ -1,18 +1,7 @@
 import type { Json } from '../decision.js'
+import type { AlgorithmName } from '../protocol/algorithms.js'
 
-/** The name of a signature algorithm (RFC 7518, RFC 9864): asymmetric ones only. */
-export type AlgorithmName =
-  | 'ES256'
-  | 'ES384'
-  | 'ES512'
-  | 'EdDSA'
-  | 'Ed25519'
-  | 'PS256'
-  | 'PS384'
-  | 'PS512'
-  | 'RS256'
-  | 'RS384'
-  | 'RS512'
+export type { AlgorithmName } from '../protocol/algorithms.js'
 
 /** `ajwt`: an Agentic JWT intent token. `oauth`: an ordinary JWT access token (RFC 9068). */
 export type Profile = 'ajwt' | 'oauth'
@@ -129,7 +118,10 @@ export interface Policy {
   proof?: {
     /** `false` lets an unbound token in as Bearer under profile `oauth`. Default `true`. */
     required?: boolean
-    /** Default: every algorithm this library knows. */
+    /**
+     * Algorithms of proofs and delegation assertions. Default ES256, EdDSA, Ed25519, PS256, RS256: the others cost 9 to
+     * 20 times as much to verify, and anyone with a token can send them.
+     */
     algorithms?: readonly AlgorithmName[]
     /** The most seconds since a proof's `iat`. Default 60. */
     maxAge?: number

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { algorithms } from '../jose/algorithms.js'
+import { algorithmNames } from '../protocol/algorithms.js'
 import { parseRouteKey } from './route-key.js'
 import { isTrustworthyUrl } from './url.js'
 
@@ -16,7 +16,7 @@ const acrValue = z
   .string()
   .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be printable ASCII without blanks and quotes')
 
-const algorithm = z.enum([...algorithms.keys()] as [string, ...string[]])
+const algorithm = z.enum(algorithmNames)
 const algorithmList = nonEmpty(algorithm, 'algorithm')
 
 function nonEmpty<T extends z.ZodType>(item: T, what: string) {

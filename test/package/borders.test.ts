@@ -41,9 +41,23 @@ describe('borders', () => {
     const types = ['../index.js']
     expect(outside('testing/')).toEqual(['../agent/definition.js', ...types])
     const peer = ['oidc-provider', 'oidc-provider/lib/helpers/grants.js']
-    expect(outside('oidc-provider/')).toEqual(['../agent/index.js', 'jose', ...peer])
+    expect(outside('oidc-provider/')).toEqual([
+      '../agent/index.js',
+      '../protocol/algorithms.js',
+      'jose',
+      ...peer,
+    ])
     const core = importsOf('src').filter(({ file }) => !/^(agent|testing|oidc-provider)\//.test(file))
     expect(core.filter(({ from }) => /\/(agent|testing|oidc-provider)\//.test(from))).toEqual([])
+  })
+
+  it('shares names, and nothing that runs, between the ends', () => {
+    expect(importsOf('src').filter(({ file }) => file.startsWith('protocol/'))).toEqual([])
+    for (const file of readdirSync(join(root, 'src/protocol'))) {
+      expect(readFileSync(join(root, 'src/protocol', file), 'utf8'), file).not.toMatch(
+        /=>|\bfunction\b|\bclass\b/,
+      )
+    }
   })
 
   it('loads oidc-provider when it is asked to, and not when the entry is', () => {
