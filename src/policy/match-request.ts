@@ -19,9 +19,6 @@ const hono: RoutingSemantics = { caseSensitive: true, strict: true, emptyRest: t
 /** What some router or other would match. */
 const loose: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: true }
 
-/** The same, but for a final `*`. */
-const looseWithRest: RoutingSemantics = { ...loose, emptyRest: false }
-
 const noParams = Object.freeze({})
 
 const undeclared: Access = Object.freeze({ kind: 'undeclared', route: undefined, params: noParams })
@@ -99,9 +96,10 @@ function isPreflightTarget(policy: CompiledPolicy, path: string, routing: KnownR
 type Found = RouteMatch | 'contested' | undefined
 
 /**
- * The route as the framework will find it. What an app is told of letter case and last slashes need not be what a
- * router inside it is told: a path that is not spelled as the closest route is, and that some router could take for
- * a route which asks for more, is nobody's.
+ * The route as the framework will find it. A router inside the app can have other settings than the app: a path that
+ * is not spelled as the closest route, and that some router takes for a route with a stricter rule, is contested.
+ * A `*` counts as possibly empty in every framework: below a mount, Express 4 matches `/*` (and Express 5 and Koa
+ * match `/{*rest}`) where nothing follows the mount path.
  */
 function find(
   policy: CompiledPolicy,
@@ -111,13 +109,9 @@ function find(
   known?: RouteMatch,
 ): Found {
   const match = policy.routes.find(method, path, semantics, known)
-  // Express 4 takes nothing behind a last slash for a `*`, too.
-  const emptyRest = semantics.emptyRest || path.endsWith('/')
-  const isLoose = !semantics.caseSensitive && !semantics.strict && emptyRest === semantics.emptyRest
-  const closest = isLoose
-    ? match?.route
-    : policy.routes.findRoute(method, path, emptyRest ? loose : looseWithRest)
-  if (match === undefined || (closest === match.route && match.isSpelledAsRoute)) return match
+  if (match === undefined) return undefined
+  const closest = policy.routes.findRoute(method, path, loose)
+  if (closest === match.route && match.isSpelledAsRoute) return match
   const { access } = match.route
   return policy.routes.findAll(method, path, loose).every((other) => asksNoMore(other.access, access))
     ? match

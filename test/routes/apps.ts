@@ -129,18 +129,19 @@ function buildKoa(app: Koa, routes: readonly DeclaredRoute[], guard: Guard, setu
   if (setup.override === 'after') app.use(overrideKoaMethod)
   const { caseSensitive, strict } = setup.router ?? plainSetup.app
   const router = new KoaRouter({ sensitive: caseSensitive, strict })
-  registerKoa(router, routes)
+  registerKoa(router, '*rest', routes)
   app.use(router.routes() as unknown as Koa.Middleware)
   return app.callback()
 }
 
 export function registerKoa(
   router: KoaRouter,
+  rest: string,
   routes: readonly DeclaredRoute[],
   toPath: (path: string) => string = (path) => path,
 ): void {
   for (const route of inOrder(routes)) {
-    const path = toPath(pathOf(route).replace(/\*$/, '*rest'))
+    const path = toPath(pathOf(route).replace(/\*$/, rest))
     const handler: RouterMiddleware = (ctx) => {
       ctx.set(answerField, toField(answerOf(route, ctx.params, ctx.state.ajwt)))
       ctx.body = ''

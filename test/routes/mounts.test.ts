@@ -16,6 +16,7 @@ import { createVerifier, type Verifier } from '../../src/index.js'
 import { answerField, fromField, registerExpress, registerHono, registerKoa } from './apps.js'
 import { asExpress, asHono, type DeclaredRoute, declare, isSettled } from './reference.js'
 import { requestLists, toRequest } from './scenarios.js'
+import { assertOnSeeds, runsOf } from './seeds.js'
 import { honestValues, plainPath, routeLists } from './spellings.js'
 import { fieldsOf, policyOf } from './tokens.js'
 import { type Bench, createTrial, openBench } from './trial.js'
@@ -26,8 +27,7 @@ import { openWire } from './wire.js'
  * whole paths all the same.
  */
 
-const seed = Number(process.env.ROUTE_SEED ?? Date.now() % 0x7fffffff)
-const numRuns = Number(process.env.ROUTE_RUNS ?? 8)
+const runsPerSeed = 6
 
 type Guard = Verifier | undefined
 
@@ -158,7 +158,7 @@ function expressLayouts(framework: typeof express, rest: string): Record<string,
 const passKoa: Koa.Middleware = (_ctx, next) => next()
 const guardKoa = (guard: Guard) => (guard === undefined ? passKoa : (forKoa.ajwt(guard) as Koa.Middleware))
 
-function koaLayouts(framework: typeof Koa): Record<string, Layout> {
+function koaLayouts(framework: typeof Koa, rest: string): Record<string, Layout> {
   function create(): Koa {
     const app = new framework()
     app.silent = true
@@ -166,7 +166,7 @@ function koaLayouts(framework: typeof Koa): Record<string, Layout> {
   }
   function router(routes: readonly DeclaredRoute[], depth: number): Koa.Middleware {
     const own = new KoaRouter()
-    registerKoa(own, routes, (path) => below(path, depth))
+    registerKoa(own, rest, routes, (path) => below(path, depth))
     return own.routes() as unknown as Koa.Middleware
   }
   return {
@@ -219,7 +219,7 @@ function koaLayouts(framework: typeof Koa): Record<string, Layout> {
       build(inside, _outside, guard) {
         const own = new KoaRouter({ prefix: '/v1', sensitive: true })
         own.use(guardKoa(guard) as never)
-        registerKoa(own, inside, (path) => below(path, 1))
+        registerKoa(own, rest, inside, (path) => below(path, 1))
         const app = create()
         app.use(own.routes() as unknown as Koa.Middleware)
         return app.callback()
@@ -230,7 +230,7 @@ function koaLayouts(framework: typeof Koa): Record<string, Layout> {
       isWhole: true,
       build(inside, outside, guard) {
         const inner = new KoaRouter()
-        registerKoa(inner, inside, (path) => below(path, 2))
+        registerKoa(inner, rest, inside, (path) => below(path, 2))
         const outer = new KoaRouter({ prefix: '/v1' })
         outer.use('/B', inner.routes())
         const app = create()
@@ -322,9 +322,11 @@ function below(path: string, depth: number): string {
 
 const layouts: Readonly<Record<string, Record<string, Layout>>> = {
   'Express 5': expressLayouts(express, '*rest'),
+  'Express 5 with wildcards that match nothing, too': expressLayouts(express, '{*rest}'),
   'Express 4': expressLayouts(express4, '*'),
-  'Koa 3': koaLayouts(Koa),
-  'Koa 2': koaLayouts(Koa2),
+  'Koa 3': koaLayouts(Koa, '*rest'),
+  'Koa 3 with wildcards that match nothing, too': koaLayouts(Koa, '{*rest}'),
+  'Koa 2': koaLayouts(Koa2, '*rest'),
   'Hono 4': honoLayouts,
 }
 
@@ -385,7 +387,7 @@ describe('a path that the app rewrites before ajwt is the rewritten one', () => 
     })
     app.use(forKoa.ajwt(policyOf(routes)) as Koa.Middleware)
     const router = new KoaRouter()
-    registerKoa(router, routes)
+    registerKoa(router, '*rest', routes)
     app.use(router.routes() as unknown as Koa.Middleware)
     await tryRewritten(app.callback())
   })
@@ -439,7 +441,7 @@ for (const [framework, ofFramework] of Object.entries(layouts)) {
       '%s',
       async (_name, layout) => {
         let reached = 0
-        await fc.assert(
+        await assertOnSeeds(
           fc.asyncProperty(drafts, async (draft) => {
             const { inside, outside } = placeRoutes(layout, draft.inside, draft.outside)
             const routes = [...inside, ...outside]
@@ -464,9 +466,9 @@ for (const [framework, ofFramework] of Object.entries(layouts)) {
             }
             verifier.close()
           }),
-          { numRuns, seed },
+          runsPerSeed,
         )
-        expect(reached).toBeGreaterThan(numRuns)
+        expect(reached).toBeGreaterThan(runsOf(runsPerSeed))
       },
       180_000,
     )

@@ -139,14 +139,10 @@ export function isSettled(
   semantics: Semantics,
 ): boolean {
   if (findReference(routes, method, path, semantics) !== route) return false
-  const closest = findReference(routes, method, path, {
-    caseSensitive: false,
-    strict: false,
-    emptyRest: semantics.emptyRest || path.endsWith('/'),
-  })
+  const forgiving = { caseSensitive: false, strict: false, emptyRest: true }
+  const closest = findReference(routes, method, path, forgiving)
   if (closest === route && matches(route, path, { ...semantics, caseSensitive: true, strict: true }))
     return true
-  const forgiving = { caseSensitive: false, strict: false, emptyRest: true }
   return routes
     .filter((other) => methodRank(other, method) !== undefined && matches(other, path, forgiving))
     .every((other) => asksNoMore(other, route))

@@ -11,6 +11,7 @@ import {
   type Semantics,
 } from './reference.js'
 import { scenarios, toRequest } from './scenarios.js'
+import { assertOnSeeds, runsOf } from './seeds.js'
 import { honestValues, plainPath, routeLists, spell } from './spellings.js'
 import { policyOf } from './tokens.js'
 import { type Bench, createTrial, openBench, type Trial } from './trial.js'
@@ -23,9 +24,8 @@ import type { RawRequest } from './wire.js'
  * who must not reach it can try.
  */
 
-// A failure prints its seed: ROUTE_SEED=... runs the same again, and ROUTE_RUNS=... runs more.
-const seed = Number(process.env.ROUTE_SEED ?? Date.now() % 0x7fffffff)
-const numRuns = Number(process.env.ROUTE_RUNS ?? 120)
+const runsPerSeed = 40
+const spellingRunsPerSeed = 10
 
 // A failure is first made as small as it goes, and only then told.
 const timeLimit = 180_000
@@ -48,7 +48,7 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
     'no spelling of a request reaches a handler under a weaker rule than its own',
     async () => {
       const seen = { meant: 0, passed: 0 }
-      await fc.assert(
+      await assertOnSeeds(
         fc.asyncProperty(scenarios, async ({ routes, setup, unmatched, preflight, requests }) => {
           const policy = policyOf(routes, { unmatched, preflight })
           const trial = createTrial(
@@ -63,11 +63,11 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
             seen.passed += finding.passed
           }
         }),
-        { numRuns, seed },
+        runsPerSeed,
       )
       // Else nothing was tried: no request meant a handler, or none was let through anywhere.
-      expect(seen.meant).toBeGreaterThan(numRuns)
-      expect(seen.passed).toBeGreaterThan(numRuns / 4)
+      expect(seen.meant).toBeGreaterThan(runsOf(runsPerSeed))
+      expect(seen.passed).toBeGreaterThan(runsOf(runsPerSeed) / 4)
     },
     timeLimit,
   )
@@ -104,7 +104,7 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
     'the plain spelling of a route, with the right to it, reaches its handler',
     async () => {
       let reached = 0
-      await fc.assert(
+      await assertOnSeeds(
         fc.asyncProperty(routeLists, valueLists, async (routes, values) => {
           const trial = createTrial(
             bench,
@@ -121,9 +121,9 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
             }
           }
         }),
-        { numRuns: numRuns / 4, seed },
+        spellingRunsPerSeed,
       )
-      expect(reached).toBeGreaterThan(numRuns / 4)
+      expect(reached).toBeGreaterThan(runsOf(spellingRunsPerSeed))
     },
     timeLimit,
   )
@@ -133,7 +133,7 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
     async () => {
       let reached = 0
       const spellings = isHono ? decodedByHono : foldedByExpressAndKoa
-      await fc.assert(
+      await assertOnSeeds(
         fc.asyncProperty(
           routeLists,
           valueLists,
@@ -156,9 +156,9 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
             }
           },
         ),
-        { numRuns: numRuns / 4, seed },
+        spellingRunsPerSeed,
       )
-      expect(reached).toBeGreaterThan(numRuns / 8)
+      expect(reached).toBeGreaterThan(runsOf(spellingRunsPerSeed) / 2)
     },
     timeLimit,
   )
