@@ -30,13 +30,19 @@ const coordinateSizes = new Map([
   ['Ed25519', 32],
 ])
 
+/** The members of a public JWK whose shape is right. OpenSSL has not seen them: a point may not be on its curve. */
+export interface PublicJwk extends Pick<PublicKey, 'kty' | 'crv' | 'alg' | 'thumbprint'> {
+  /** The members that make up the key, in the order of RFC 7638 section 3.2. */
+  readonly members: Readonly<Record<string, string>>
+}
+
 /**
- * The public key in a JWK, or undefined where it is not one that this library verifies with: another kty or
- * curve, a private member, a member that is not the exact encoding of its value, an RSA key outside 2048 to
- * 4096 bits or with another exponent than 65537, or a `use`, `key_ops` or `alg` that speaks against
- * verification (RFC 7517 section 4, RFC 7518 section 6).
+ * Reads a public JWK without importing it, which can cost milliseconds. Returns undefined for a JWK that this library
+ * does not verify with: another `kty` or `crv`, a private member, a member that is not the exact encoding of its value,
+ * an RSA key outside 2048 to 4096 bits or with another exponent than 65537, or a `use`, `key_ops` or `alg` that
+ * contradicts verification (RFC 7517 section 4, RFC 7518 section 6).
  */
-export function importPublicKey(jwk: Record<string, unknown>): PublicKey | undefined {
+export function readPublicJwk(jwk: Record<string, unknown>): PublicJwk | undefined {
   if (Object.keys(jwk).some((name) => secretMembers.has(name))) return undefined
   const inheritsSome =
     'kty' in bare ||
@@ -53,30 +59,47 @@ export function importPublicKey(jwk: Record<string, unknown>): PublicKey | undef
   if ((alg !== undefined && typeof alg !== 'string') || !isForVerification(known)) return undefined
   const members = requiredMembers(known)
   if (members === undefined) return undefined
-  let object: KeyObject
-  try {
-    object = createPublicKey({ key: members, format: 'jwk' })
-  } catch {
-    // A point that is not on its curve, and whatever else OpenSSL finds.
-    return undefined
-  }
-  const key: PublicKey = {
-    object,
-    kty: members.kty as Algorithm['kty'],
-    crv: members.crv,
-    modulusLength: members.kty === 'RSA' ? modulusBytes(object) : undefined,
+  const { kty, crv } = members
+  const read: PublicJwk = {
+    members,
+    kty: kty as Algorithm['kty'],
+    crv,
     alg,
     thumbprint: thumbprintOf(members),
   }
   if (alg !== undefined) {
     const pinned = algorithms.get(alg)
-    if (pinned === undefined || !fits(key, pinned)) return undefined
+    if (pinned === undefined || !fits(read, pinned)) return undefined
   }
-  return key
+  return read
+}
+
+/** Imports a key whose shape was checked; undefined where OpenSSL refuses it, as a point that is not on its curve. */
+export function importKey({ members, kty, crv, alg, thumbprint }: PublicJwk): PublicKey | undefined {
+  let object: KeyObject
+  try {
+    object = createPublicKey({ key: members, format: 'jwk' })
+  } catch {
+    return undefined
+  }
+  return {
+    object,
+    kty,
+    crv,
+    modulusLength: kty === 'RSA' ? modulusBytes(object) : undefined,
+    alg,
+    thumbprint,
+  }
+}
+
+/** `readPublicJwk` and `importKey` in one. */
+export function importPublicKey(jwk: Record<string, unknown>): PublicKey | undefined {
+  const read = readPublicJwk(jwk)
+  return read && importKey(read)
 }
 
 /** Whether a key can have made a signature of this algorithm (RFC 8725 section 3.1). */
-export function fits(key: PublicKey, algorithm: Algorithm): boolean {
+export function fits(key: Pick<PublicKey, 'kty' | 'crv' | 'alg'>, algorithm: Algorithm): boolean {
   return (
     key.kty === algorithm.kty &&
     key.crv === algorithm.crv &&
@@ -94,7 +117,13 @@ export function thumbprintOfJwk(jwk: Record<string, unknown>): string | undefine
 
 function isForVerification({ use, key_ops }: Members): boolean {
   if (use !== undefined && use !== 'sig') return false
-  return key_ops === undefined || (Array.isArray(key_ops) && key_ops.includes('verify'))
+  return key_ops === undefined || (isOperations(key_ops) && key_ops.includes('verify'))
+}
+
+/** An array of strings, none of them twice (RFC 7517 section 4.3). */
+function isOperations(value: unknown): value is string[] {
+  if (!Array.isArray(value) || !value.every((operation) => typeof operation === 'string')) return false
+  return new Set(value).size === value.length
 }
 
 /** The members that make up the key, in the order of RFC 7638 section 3.2, each exact. */
