@@ -23,34 +23,60 @@ const maxInPool = 64
  */
 const watchInterval = 50
 
+/** Looks after which a signature is late. */
+const looksUntilLate = 2
+
+/** Taken when this is loaded: a test that replaces it for a while must not lose a rescue. */
+const { setImmediate } = globalThis
+
 /** A signature in the pool. */
 interface Job {
-  wasLate: boolean
-  /** Finds the answer on the loop. */
+  /** How often it was seen waiting. */
+  looks: number
+  /** Verifies it on the event loop; what the pool answers later is ignored. */
   rescue(): void
 }
 
 /**
- * Verifies on the event loop while one request is decided at a time: nothing answers sooner. Where `isBusy` says that
- * there are others, in the thread pool, so that the other cores take their part. An RSA signature always on the loop:
- * it is verified in less time than the way to the pool and back takes.
+ * Verifies on the event loop while one request is decided at a time, which has the lowest latency. Where `isBusy` says
+ * that there are others, in the thread pool, so that other cores take their part. An RSA signature is always verified on
+ * the loop: that takes less time than the way to the pool and back.
+ *
+ * Late signatures are verified on the loop after all, one in each of its turns: all in one turn would block it for
+ * hundreds of milliseconds, and between two turns the pool may answer.
  */
 export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
+  // In the order in which they came: late ones are in front.
   const waiting = new Set<Job>()
   let inPool = 0
   let timer: NodeJS.Timeout | undefined
+  let isRescueDue = false
 
   /** One timer for all that wait, and none while nothing does. */
   const watch = outsideRequests(() => {
     timer = setTimeout(() => {
-      for (const job of waiting) {
-        if (job.wasLate) job.rescue()
-        job.wasLate = true
-      }
+      for (const job of waiting) job.looks += 1
+      rescueInNextTurn()
       if (waiting.size > 0) watch()
     }, watchInterval)
     timer.unref?.()
   })
+
+  /** `setImmediate` runs after the answers of the pool that are there already. */
+  function rescueInNextTurn(): void {
+    if (isRescueDue || firstLate() === undefined) return
+    isRescueDue = true
+    setImmediate(() => {
+      isRescueDue = false
+      firstLate()?.rescue()
+      rescueInNextTurn()
+    })
+  }
+
+  function firstLate(): Job | undefined {
+    const [first] = waiting
+    return first !== undefined && first.looks >= looksUntilLate ? first : undefined
+  }
 
   function leave(job: Job): void {
     waiting.delete(job)
@@ -65,7 +91,7 @@ export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
     }
     return new Promise((resolve) => {
       const job: Job = {
-        wasLate: false,
+        looks: 0,
         rescue() {
           leave(job)
           resolve(isSignedBy(key, algorithm, input, signature))
