@@ -1,14 +1,17 @@
 import { asksForNonce, readDenial } from './denied.js'
+import { AjwtDeniedError } from './errors.js'
 import { safeUrl } from './grammar.js'
-import { type AgentIntent, type CallContext, settleIntent } from './intent.js'
+import { type AgentIntent, type CallContext, describeNeed, settleIntent, type TokenNeed } from './intent.js'
 import type { AgentKey } from './keys.js'
 import { type NonceJar, signProof } from './proof.js'
+import { type OriginCheck, readResource } from './resource.js'
 import type { FetchLike } from './token-request.js'
 import type { TokenSource } from './token-source.js'
 
 export type AgentRequestInit = RequestInit & { intent: AgentIntent }
 
 export interface CallerParts {
+  agentId: string
   key: Promise<AgentKey>
   integrity: () => Promise<string>
   tokens: TokenSource
@@ -16,7 +19,10 @@ export interface CallerParts {
   fetch: FetchLike
   now: () => number
   resource: string | undefined
+  checkOrigin: OriginCheck
   allowInsecureHttp: boolean
+  /** Milliseconds. */
+  timeout: number
 }
 
 /** One request to an API, in the context of a run. */
@@ -32,25 +38,26 @@ export function createCall(parts: CallerParts): Call {
     const url = safeUrl(input, 'url', parts.allowInsecureHttp)
     const request = checkedInit(init)
     const need = settleIntent(init.intent, context, parts.resource ?? url.origin, now())
+    parts.checkOrigin(need.resource, url)
     // Before every request, not only before a token request: a changed agent has no use of cached tokens.
     const checksum = await integrity()
     const fresh = init.intent.once === true
 
     const token = await waitFor(() => tokens.get(need, checksum, fresh), request.signal)
-    const answer = await present(url, request, token.value)
+    const answer = await present(url, request, token.value, need)
     if (answer instanceof Response) return answer
     if (answer.error === 'invalid_token') token.drop()
     if (fresh || !WORN_OUT.includes(answer.code) || !isReplayable(request.body)) throw answer
 
     // No handler ran, and the token was shared with other calls: once more, with one of its own.
     const own = await waitFor(() => tokens.get(need, checksum, true), request.signal)
-    const second = await present(url, request, own.value)
+    const second = await present(url, request, own.value, need)
     if (second instanceof Response) return second
     throw second
   }
 
   /** The API's answer, or its denial. A nonce challenge is followed once, with another proof. */
-  async function present(url: URL, request: RequestInit, token: string) {
+  async function present(url: URL, request: RequestInit, token: string, need: TokenNeed) {
     const sent = [token]
     const method = request.method ?? 'GET'
     const attempt = async (nonce: string | undefined) => {
@@ -71,12 +78,23 @@ export function createCall(parts: CallerParts): Call {
       response = await attempt(learned)
       nonces.learn(url, response)
     }
-    return (await readDenial(response, sent)) ?? response
+    const denial = await readDenial(response, sent)
+    if (!denial) return response
+    const about = `for agent ${parts.agentId}, ${describeNeed(need)}`
+    if (denial.code !== 'audience_mismatch') return new AjwtDeniedError({ ...denial, about })
+    const resource = await readResource(denial.challenge?.resourceMetadata, { ...parts, url })
+    return new AjwtDeniedError({ ...denial, about, resource })
   }
 }
 
 /** The caller's init for fetch, without what is ours, and with redirects given back instead of followed. */
-function checkedInit({ intent: _, ...init }: AgentRequestInit): RequestInit {
+function checkedInit(given: AgentRequestInit): RequestInit {
+  if (typeof given?.intent !== 'object' || given.intent === null) {
+    throw new TypeError(
+      "init.intent must be an object that says what the request is for, as in fetch(url, { intent: { scope: 'orders:read' } }): the token is asked for exactly that",
+    )
+  }
+  const { intent: _, ...init } = given
   const headers = new Headers(init.headers)
   if (headers.has('authorization') || headers.has('dpop')) {
     throw new TypeError('init.headers must not hold Authorization or DPoP')

@@ -8,6 +8,7 @@ import { agentId, audiences, digest, safeUrl, workflowId } from './grammar.js'
 import type { CallContext } from './intent.js'
 import { agentKey, type KeyOptions } from './keys.js'
 import { createNonceJar } from './proof.js'
+import { createOriginCheck } from './resource.js'
 import type { FetchLike, TokenEndpoint } from './token-request.js'
 import { createTokenSource } from './token-source.js'
 import { type AgentRun, createRun, type RunOwner, surroundingContext } from './workflow.js'
@@ -20,8 +21,13 @@ export interface AgentClientOptions extends KeyOptions {
   clientAuth: ClientAuth
   /** The checksum that was registered. Default: that of the agent at this call. */
   checksum?: string
-  /** The default audience of requests. Default: the origin of each request's URL. */
+  /** The default audience of requests (RFC 8707). Default: the origin of each request's URL. */
   resource?: string
+  /**
+   * The origins at which a resource is served, by resource: where they are not the origin of its own URL, or it is no
+   * URL. A token for a resource is sent to these origins and to no other.
+   */
+  origins?: Readonly<Record<string, readonly string[]>>
   fetch?: FetchLike
   /** Milliseconds since the epoch. */
   now?: () => number
@@ -46,7 +52,8 @@ export interface AgentClient {
    * @throws AgentIntegrityError where the agent has changed; nothing is sent
    * @throws AgentTokenError where the authorization server gives no token
    * @throws AjwtDeniedError where an API that ajwt protects denies the request
-   * @throws AgentDelegationError, TypeError where the intent may not or cannot be asked for; nothing is sent
+   * @throws AgentDelegationError, TypeError where the intent may not or cannot be asked for, or the URL is at no
+   * origin of the resource; nothing is sent
    */
   fetch(url: string | URL, init: AgentRequestInit): Promise<Response>
   /** A run of a workflow. `hash` is the `intentHash` of the approved request; `completedSteps` resumes a run. */
@@ -108,7 +115,19 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
   const tokens = createTokenSource(endpoint, positive(options.maxTokens ?? 500, 'maxTokens'), now)
   // A jar of its own: the nonces of an authorization server and of an API on one origin are two things.
   const nonces = createNonceJar()
-  const call = createCall({ key, integrity, tokens, nonces, fetch, now, resource, allowInsecureHttp })
+  const call = createCall({
+    agentId: id,
+    key,
+    integrity,
+    tokens,
+    nonces,
+    fetch,
+    now,
+    resource,
+    checkOrigin: createOriginCheck(options.origins, allowInsecureHttp),
+    allowInsecureHttp,
+    timeout: endpoint.timeout,
+  })
 
   const owner: RunOwner = {
     client: endpoint,

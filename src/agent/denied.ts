@@ -1,6 +1,6 @@
 import { readJson } from './body.js'
 import { readChallenge } from './challenge.js'
-import { AjwtDeniedError } from './errors.js'
+import type { AjwtDenial } from './errors.js'
 import { scrub } from './scrub.js'
 
 const MAX_DENIAL = 16384
@@ -14,7 +14,7 @@ const MAX_DENIAL = 16384
 export async function readDenial(
   response: Response,
   sent: readonly string[],
-): Promise<AjwtDeniedError | undefined> {
+): Promise<AjwtDenial | undefined> {
   const { status, headers } = response
   if (![400, 401, 403, 503].includes(status) || !/\bno-store\b/i.test(headers.get('cache-control') ?? ''))
     return
@@ -24,14 +24,14 @@ export async function readDenial(
   if (typeof body.error_description !== 'string') return
   response.body?.cancel().catch(() => {})
   const retryAfter = headers.get('retry-after') ?? ''
-  return new AjwtDeniedError({
+  return {
     code: body.code,
     status,
     error: scrub(body.error, sent),
     description: scrub(body.error_description, sent) ?? '',
     challenge: readChallenge(withoutSent(headers.get('www-authenticate'), sent)),
     retryAfter: /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) : undefined,
-  })
+  }
 }
 
 /** RFC 9449 section 9: a nonce is asked for, by any resource server, whether ajwt or not. */

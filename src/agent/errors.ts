@@ -21,6 +21,8 @@ export class AgentIntegrityError extends Error {
 }
 
 export interface AgentTokenFailure {
+  /** Agent, workflow, step, scope and resource that were asked for, in words. */
+  about: string
   error: string
   description?: string | undefined
   status?: number | undefined
@@ -36,8 +38,8 @@ export class AgentTokenError extends Error {
   readonly description: string | undefined
   readonly status: number | undefined
 
-  constructor({ error, description, status }: AgentTokenFailure) {
-    super(`no token: ${error}${description ? `: ${description}` : ''}`)
+  constructor({ about, error, description, status }: AgentTokenFailure) {
+    super(`no token: ${error}${description ? `: ${description}` : ''} (${about})`)
     this.error = error
     this.description = description
     this.status = status
@@ -56,6 +58,13 @@ export interface AjwtDenial {
   retryAfter?: number | undefined
 }
 
+interface DeniedCall extends AjwtDenial {
+  /** Agent, workflow, step, scope and resource of the token that was sent, in words. */
+  about: string
+  /** The resource that the API says it is. */
+  resource?: string | undefined
+}
+
 /** A denial by an API that ajwt protects: no handler ran. */
 export class AjwtDeniedError extends Error {
   override readonly name = 'AjwtDeniedError'
@@ -68,9 +77,12 @@ export class AjwtDeniedError extends Error {
   readonly challenge: AjwtChallenge | undefined
   /** Seconds, where the API named them (status 503). */
   readonly retryAfter: number | undefined
+  /** At `audience_mismatch`: the resource that the API's metadata names (RFC 9728), where it could be read. */
+  readonly resource: string | undefined
 
-  constructor(denial: AjwtDenial) {
-    super(`${denial.status} ${denial.code}: ${denial.description}`)
+  constructor(denial: DeniedCall) {
+    super(`${denial.status} ${denial.code}: ${denial.description} (${denial.about})${rightResource(denial)}`)
+    this.resource = denial.resource
     this.code = denial.code
     this.status = denial.status
     this.error = denial.error
@@ -78,6 +90,11 @@ export class AjwtDeniedError extends Error {
     this.challenge = denial.challenge
     this.retryAfter = denial.retryAfter
   }
+}
+
+function rightResource({ resource }: DeniedCall): string {
+  if (resource === undefined) return ''
+  return `. The API says that it is the resource ${resource}: name that in intent.resource, or in the client's option resource`
 }
 
 export type DelegationFault = Extract<

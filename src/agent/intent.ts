@@ -6,7 +6,10 @@ import { audience, digest, scopeSet, stepId, workflowId } from './grammar.js'
 export interface AgentIntent {
   /** The scopes that this request needs, and no more. */
   scope: string | readonly string[]
-  /** The API's audience (RFC 8707). Default: the client's `resource`, else the URL's origin. */
+  /**
+   * The API's audience (RFC 8707). Default: the client's `resource`, else the URL's origin. The URL has to be at the
+   * origin of the resource, or at one that the client's option `origins` names for it.
+   */
   resource?: string
   /** Workflow, step and completed steps: left out inside `run.step`, which knows them. */
   workflow?: string
@@ -43,6 +46,17 @@ export interface TokenNeed {
   readonly subjectToken: string | undefined
 }
 
+/** For error messages: nothing in it is secret. */
+export function describeNeed({ scope, resource, workflow, step }: TokenNeed): string {
+  const parts = [
+    workflow !== undefined && `workflow ${workflow}`,
+    step !== undefined && `step ${step}`,
+    `scope ${scope.join(' ').slice(0, 200) || '(none)'}`,
+    `resource ${resource.slice(0, 200)}`,
+  ]
+  return parts.filter(Boolean).join(', ')
+}
+
 /**
  * What the caller wrote, joined with the run it is in.
  *
@@ -55,7 +69,6 @@ export function settleIntent(
   resource: string,
   now: number,
 ): TokenNeed {
-  if (typeof intent !== 'object' || intent === null) throw new TypeError('intent must be an object')
   const step = agreed('step', intent.step, context.step)
   const need = {
     scope: scopeSet(intent.scope, 'intent.scope'),

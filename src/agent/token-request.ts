@@ -1,7 +1,7 @@
 import { readJson } from './body.js'
 import type { Authenticate } from './client-auth.js'
 import { AgentTokenError } from './errors.js'
-import type { TokenNeed } from './intent.js'
+import { describeNeed, type TokenNeed } from './intent.js'
 import type { AgentKey } from './keys.js'
 import { type NonceJar, signProof } from './proof.js'
 import { scrub } from './scrub.js'
@@ -45,12 +45,18 @@ export async function requestToken(
     answer = await post(at, need, checksum, answer.nonce)
   }
   const { status, body, secrets } = answer
-  if (status === 200) return usableToken(body, need, askedAt)
+  const about = describe(at, need)
+  if (status === 200) return usableToken(body, need, { askedAt, about })
   throw new AgentTokenError({
+    about,
     status,
     error: scrub(body.error, secrets) ?? 'invalid_response',
     description: scrub(body.error_description, secrets),
   })
+}
+
+function describe({ agentId }: TokenEndpoint, need: TokenNeed): string {
+  return `for agent ${agentId}, ${describeNeed(need)}`
 }
 
 /** The form fields of one intent. Nothing in them is secret but an exchanged token. */
@@ -90,22 +96,31 @@ async function post(at: TokenEndpoint, need: TokenNeed, checksum: string, nonce:
   const init: RequestInit = { method: 'POST', headers, body, redirect: 'manual' }
   const response = await at
     .fetch(at.url.href, { ...init, signal: AbortSignal.timeout(at.timeout) })
-    .catch(unreachable)
+    .catch(unreachable(at, need))
   const learned = at.nonces.learn(at.url, response)
-  const answer = await readJson(response, MAX_ANSWER).catch(unreachable)
+  const answer = await readJson(response, MAX_ANSWER).catch(unreachable(at, need))
   return { status: response.status, body: answer ?? {}, nonce: learned, secrets }
 }
 
 const MAX_ANSWER = 65536
 
 /** Without the cause: what a caller's fetch puts into its errors may hold the request's headers. */
-function unreachable(cause: unknown): never {
-  const { name, cause: inner } = cause as { name?: string; cause?: { code?: unknown } }
-  const code = typeof inner?.code === 'string' ? inner.code : name
-  throw new AgentTokenError({ error: 'unreachable', description: scrub(code, []) })
-}
+const unreachable =
+  (at: TokenEndpoint, need: TokenNeed) =>
+  (cause: unknown): never => {
+    const { name, cause: inner } = cause as { name?: string; cause?: { code?: unknown } }
+    const code = typeof inner?.code === 'string' ? inner.code : name
+    const about = describe(at, need)
+    throw new AgentTokenError({ about, error: 'unreachable', description: scrub(code, []) })
+  }
 
-function usableToken(body: Record<string, unknown>, need: TokenNeed, askedAt: number): AccessToken {
+function usableToken(
+  body: Record<string, unknown>,
+  need: TokenNeed,
+  { askedAt, about }: { askedAt: number; about: string },
+): AccessToken {
+  const unusable = (description: string) =>
+    new AgentTokenError({ about, error: 'invalid_response', description, status: 200 })
   const { access_token, token_type, expires_in, scope } = body
   if (typeof access_token !== 'string' || !/^[A-Za-z0-9._~+/-]{1,16384}=*$/.test(access_token)) {
     throw unusable('the access token is missing or ill-formed')
@@ -124,8 +139,4 @@ function usableToken(body: Record<string, unknown>, need: TokenNeed, askedAt: nu
   const life = typeof expires_in === 'number' && expires_in > 0 ? expires_in * 1000 : undefined
   // From before the request: how long the answer took is part of the token's life.
   return { value: access_token, expiresAt: life && askedAt + life }
-}
-
-function unusable(description: string): AgentTokenError {
-  return new AgentTokenError({ error: 'invalid_response', description, status: 200 })
 }

@@ -32,6 +32,7 @@ describe('a denial', () => {
       error: 'insufficient_user_authentication',
       description: 'Sign in again.',
       retryAfter: undefined,
+      resource: undefined,
       challenge: {
         scheme: 'DPoP',
         error: 'insufficient_user_authentication',
@@ -42,7 +43,9 @@ describe('a denial', () => {
         resourceMetadata: 'https://orders.example.com/.well-known/oauth-protected-resource',
       },
     })
-    expect(error.message).toBe('401 user_authentication_required: Sign in again.')
+    expect(error.message).toBe(
+      `401 user_authentication_required: Sign in again. (for agent planner, scope orders:read, resource ${api.origin})`,
+    )
   })
 
   it.each(Object.entries(denials))('with the code %s', async (code, { status, error, description }) => {
@@ -57,6 +60,20 @@ describe('a denial', () => {
     expect(denied).toMatchObject({ code, status, error, description, retryAfter: 7 })
     // Those that a fresh token may help against are tried once more.
     expect(api.hits).toHaveLength(['token_expired', 'token_reused'].includes(code) ? 2 : 1)
+  })
+
+  it('names the workflow and the step that it was about', async () => {
+    const { issuer, api, client, orders } = await world()
+    const run = client().startWorkflow('refund')
+    const issue = () => run.step('issue', (step) => step.fetch(orders, { intent }))
+    api.behave.answer = (_, res) => deny(res, 403, 'step_out_of_order')
+    await expect(issue()).rejects.toThrow(
+      /^403 step_out_of_order: .*agent planner, workflow refund, step issue,/,
+    )
+    issuer.behave.answer = () => ({ status: 400, body: { error: 'invalid_grant' } })
+    const other = client().startWorkflow('refund')
+    const refused = other.step('review', (step) => step.fetch(orders, { intent }))
+    await expect(refused).rejects.toThrow(/^no token: invalid_grant \(.*workflow refund, step review,/)
   })
 
   it('repeats no token or proof that an API echoes', async () => {

@@ -63,7 +63,8 @@ describe('a request', () => {
   it('takes the URL of the API for its audience unless told otherwise', async () => {
     const { issuer, api, client, orders } = await world()
     await client().fetch(orders, { intent })
-    await client('planner', { resource: 'urn:orders' }).fetch(orders, { intent })
+    const origins = { 'urn:orders': [api.origin] }
+    await client('planner', { resource: 'urn:orders', origins }).fetch(orders, { intent })
     expect(issuer.requests.map(({ params }) => params.resource)).toEqual([api.origin, 'urn:orders'])
   })
 
@@ -83,6 +84,8 @@ describe('a request', () => {
       [{ intent, headers: { dpop: 'x' } }, /must not hold/],
       [{ intent, redirect: 'follow' }, /redirect/],
       [{}, /intent must be an object/],
+      [undefined as never, /init\.intent must be an object .*fetch\(url, \{ intent: /],
+      [null as never, /init\.intent must be an object/],
       [{ intent: {} }, /intent\.scope/],
       [{ intent: { scope: 'a"b' } }, /intent\.scope/],
       [{ intent: { scope: 'a', resource: 'b c' } }, /intent\.resource/],
@@ -165,8 +168,8 @@ describe('tokens are kept', () => {
   })
 
   it('by exact intent, however it is written', async () => {
-    const { issuer, client, orders } = await world()
-    const planner = client()
+    const { issuer, api, client, orders } = await world()
+    const planner = client('planner', { origins: { 'urn:orders': [api.origin] } })
     await planner.fetch(orders, { intent: { scope: 'b a' } })
     await planner.fetch(orders, { intent: { scope: ['a', 'b'] } })
     expect(issuer.requests).toHaveLength(1)

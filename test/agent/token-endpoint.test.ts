@@ -83,7 +83,9 @@ describe('a refusal of the token endpoint', () => {
     issuer.behave.answer = () => ({ status: 400, body })
     const error = await failure(client().fetch(orders, { intent }), AgentTokenError)
     expect(error).toMatchObject({ error: 'invalid_grant', description: body.error_description, status: 400 })
-    expect(error.message).toBe('no token: invalid_grant: the checksum is not the registered one')
+    expect(error.message).toBe(
+      `no token: invalid_grant: the checksum is not the registered one (for agent planner, scope orders:read, resource ${api.origin})`,
+    )
     expect(api.hits).toEqual([])
   })
 
