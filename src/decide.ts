@@ -98,7 +98,7 @@ export async function decide(
   const ended = checkTokenTime(verified.token, now, policy.token)
   if (ended !== undefined) return refuse('token', ended, heard)
 
-  let delegation = checks.verifyDelegation(verified, now, rule?.chains)
+  let delegation = checks.verifyDelegation(verified, now, rule?.chains?.get(verified.token.issuer))
   if (isPromise(delegation)) {
     delegation = await delegation
     now = clock()

@@ -1,5 +1,6 @@
 import type { Policy } from './policy/policy.js'
 import { printable } from './printable.js'
+import { processWarning } from './process-warning.js'
 
 const effect = 'what is refused is only reported, and reaches the handlers without a grant'
 
@@ -31,14 +32,6 @@ function list(names: readonly string[]): string {
   return names.slice(0, maxNames).join(', ') + (more > 0 ? ` and ${more} more` : '')
 }
 
-/**
- * Not through OpenTelemetry's diag, which is silent until somebody gives it a logger: a door that stands open has to
- * be seen by whoever set up nothing. A process warning is on stderr by default, is an event for loggers, and can be
- * turned off by its code alone. Runtimes that have none get a line on the console.
- */
 function warn(subject: string): void {
-  const message = `${subject}: ${effect}`
-  if (typeof globalThis.process?.emitWarning === 'function') {
-    process.emitWarning(message, { type: 'AjwtWarning', code: 'AJWT_OBSERVE' })
-  } else console.warn(`AjwtWarning: ${message}`)
+  processWarning(`${subject}: ${effect}`, 'AJWT_OBSERVE')
 }

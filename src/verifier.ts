@@ -4,7 +4,7 @@ import { type Checks, decide, nothing, type Verdict } from './decide.js'
 import type { Decision, Denial, Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
 import { createDelegationVerifier } from './delegation/verify-delegation.js'
-import { compileRule, type Rule } from './intent/rule.js'
+import type { Rule } from './intent/rule.js'
 import { createRuleCheck } from './intent/rule-check.js'
 import { createSignatureCheck } from './jose/signature-check.js'
 import { createIssuerKeys, everyIssuer } from './keys/issuers.js'
@@ -12,6 +12,7 @@ import { type ResourceMetadata, toMetadata } from './metadata.js'
 import { warnOfObserving } from './observing.js'
 import { checkOptions, type VerifierOptions } from './options.js'
 import { type CompiledPolicy, compilePolicy } from './policy/compile.js'
+import { compileLateRule } from './policy/late-rule.js'
 import type { Access } from './policy/match-request.js'
 import type { Policy } from './policy/policy.js'
 import type { RuleData } from './policy/schema.js'
@@ -179,7 +180,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     method: string,
   ): Promise<Decision> {
     const watch = reporter.start()
-    const rule = extraRules.get(data) ?? compileRule(data, compiled.ruleContext)
+    const rule = extraRules.get(data) ?? compileLateRule(data, compiled.ruleContext)
     extraRules.set(data, rule)
     const { grant, verified, delegation, isUsedUp } = heard
     let refusal: Refusal | undefined

@@ -1,6 +1,7 @@
 import type { Json } from '../decision.js'
 import type { Delegation } from '../delegation/delegation.js'
 import type { DenialCode } from '../denials.js'
+import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
 import type { IntentToken } from '../token/intent-token.js'
 import { isSameJson, parsePointer, resolvePointer } from './json-pointer.js'
@@ -31,29 +32,35 @@ export interface RuleDenial {
 type Check = (subject: RuleSubject) => RuleDenial | undefined
 
 /** Versions and registrations that an agent is held to on every route. */
-export type AgentConstraints = ReadonlyMap<
-  string,
-  {
-    readonly checksums: ReadonlySet<string> | undefined
-    readonly registrationIds: ReadonlySet<string> | undefined
-  }
->
+export interface AgentConstraint {
+  readonly checksums: ReadonlySet<string> | undefined
+  readonly registrationIds: ReadonlySet<string> | undefined
+}
+
+/** By issuer, then by the agent's id. */
+export type AgentConstraints = ReadonlyMap<string, ReadonlyMap<string, AgentConstraint>>
 
 /** What rules refer to: the parts of a policy that are the same for all routes. */
 export interface RuleContext {
   readonly workflows: ReadonlyMap<string, Workflow>
+  /** The keys of `workflows`; undefined where the policy has none, and a rule may name any. */
+  readonly workflowNames: readonly string[] | undefined
   readonly agents: AgentConstraints
+  /** Reads the ids in `agents`, `initiators`, `chains`. */
+  readonly readId: ReadId
   /** Seconds by which clocks may differ. */
   readonly clockTolerance: number
 }
+
+export type ChainsByIssuer = ReadonlyMap<string, readonly (readonly string[])[]>
 
 /** A rule whose conditions were turned into checks. */
 export interface Rule {
   readonly check: Check
   /** The scopes it needs, as a challenge writes them; undefined where it needs none. */
   readonly scope: string | undefined
-  /** The chains it lists, from initiator to executor. */
-  readonly chains: readonly (readonly string[])[] | undefined
+  /** The chains it lists, by issuer; ids from initiator to executor. */
+  readonly chains: ChainsByIssuer | undefined
   readonly once: boolean
   readonly anonymous: boolean
   readonly mode: 'observe' | 'enforce' | undefined
@@ -62,12 +69,13 @@ export interface Rule {
 /** Turns a rule's data into one check that names the first condition that does not hold. */
 export function compileRule(rule: RuleData, context: RuleContext): Rule {
   const scopes = list(rule.scope)
+  const chains = rule.delegation?.chains && readChains(rule.delegation.chains, context.readId)
   const checks: Check[] = [
     checkAgentVersion(context.agents),
     ...(scopes ? [checkScope(scopes)] : []),
     ...(rule.intent ? [checkIntent(rule.intent, context.workflows)] : []),
-    ...(rule.agents ? [checkAgent(new Set(rule.agents))] : []),
-    ...(rule.delegation ? [checkDelegation(rule.delegation)] : []),
+    ...(rule.agents ? [checkAgent(rule.agents, context.readId)] : []),
+    ...(rule.delegation ? [checkDelegation(rule.delegation, chains, context.readId)] : []),
     ...(rule.user ? [checkUser(rule.user, context.clockTolerance)] : []),
     ...Object.entries(rule.claims ?? {}).map(([pointer, constraint]) => checkClaim(pointer, constraint)),
   ]
@@ -80,7 +88,7 @@ export function compileRule(rule: RuleData, context: RuleContext): Rule {
       return undefined
     },
     scope: scopes?.join(' '),
-    chains: rule.delegation?.chains,
+    chains,
     once: rule.once === true,
     anonymous: rule.anonymous === true,
     mode: rule.mode,
@@ -89,7 +97,7 @@ export function compileRule(rule: RuleData, context: RuleContext): Rule {
 
 function checkAgentVersion(agents: AgentConstraints): Check {
   return ({ token }) => {
-    const agent = agents.get(token.sub)
+    const agent = agents.get(token.issuer)?.get(token.sub)
     if (agent === undefined) return undefined
     if (
       agent.checksums !== undefined &&
@@ -128,22 +136,42 @@ function checkIntent(
   }
 }
 
-function checkAgent(agents: ReadonlySet<string>): Check {
-  return ({ token }) => (agents.has(token.sub) ? undefined : deny('agent_not_allowed'))
+function checkAgent(entries: readonly string[], readId: ReadId): Check {
+  const agents = createIdSet(entries, readId)
+  return ({ token }) => (agents.has(token.issuer, token.sub) ? undefined : deny('agent_not_allowed'))
 }
 
-function checkDelegation(rule: NonNullable<RuleData['delegation']>): Check {
-  const initiators = rule.initiators && new Set(rule.initiators)
-  // As JSON, and not joined by "|": the agent of an ordinary OAuth token may hold that.
-  const chains = rule.chains && new Set(rule.chains.map((ids) => JSON.stringify(ids)))
-  return ({ delegation }) => {
+/** A chain that cannot be read is not listed: where it stands is reported by `findNameProblems`. */
+function readChains(chains: readonly (readonly string[])[], readId: ReadId): ChainsByIssuer {
+  const byIssuer = new Map<string, (readonly string[])[]>()
+  for (const chain of chains) {
+    const read = chain.map(readId)
+    const ids = read.flatMap((entry) => (typeof entry === 'string' ? [] : [entry]))
+    const issuer = ids[0]?.issuer
+    if (issuer === undefined || ids.length < read.length || ids.some((id) => id.issuer !== issuer)) continue
+    byIssuer.set(issuer, [...(byIssuer.get(issuer) ?? []), ids.map(({ id }) => id)])
+  }
+  return byIssuer
+}
+
+function checkDelegation(
+  rule: NonNullable<RuleData['delegation']>,
+  chains: ChainsByIssuer | undefined,
+  readId: ReadId,
+): Check {
+  const initiators = rule.initiators && createIdSet(rule.initiators, readId)
+  return ({ token: { issuer }, delegation }) => {
     if (rule.required === true && delegation.depth === 0) return deny('delegation_required')
     const isAllowed =
       delegation.depth <= (rule.maxDepth ?? Number.POSITIVE_INFINITY) &&
-      (initiators === undefined || initiators.has(delegation.initiator)) &&
-      (chains === undefined || chains.has(JSON.stringify(delegation.agents)))
+      (initiators === undefined || initiators.has(issuer, delegation.initiator)) &&
+      (chains === undefined || chains.get(issuer)?.some((ids) => isSameList(ids, delegation.agents)) === true)
     return isAllowed ? undefined : deny('delegation_not_allowed')
   }
+}
+
+function isSameList(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((item, index) => item === other[index])
 }
 
 function checkUser(rule: NonNullable<RuleData['user']>, clockTolerance: number): Check {

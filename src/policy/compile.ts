@@ -1,6 +1,11 @@
 import type { ChallengeContext } from '../challenge.js'
-import { hashIds } from '../intent/chain-hash.js'
-import { type AgentConstraints, compileRule, type Rule, type RuleContext } from '../intent/rule.js'
+import {
+  type AgentConstraint,
+  type AgentConstraints,
+  compileRule,
+  type Rule,
+  type RuleContext,
+} from '../intent/rule.js'
 import { compileWorkflow, maxOptionalSteps, type Workflow, type WorkflowStep } from '../intent/workflow.js'
 import { type Algorithm, algorithms } from '../jose/algorithms.js'
 import { type KeySet, readKeySet } from '../keys/key-set.js'
@@ -8,8 +13,10 @@ import { normalizePath } from '../proof/uri.js'
 import { algorithmNames, defaultProofAlgorithmNames } from '../protocol/algorithms.js'
 import { type Problems, parsePolicy, parseRule } from './parse.js'
 import type { KeyOptions, Policy, Profile, RouteRule } from './policy.js'
-import { parseRouteKey, type RouteKey } from './route-key.js'
+import { createIdReader, type ReadId } from './qualified-id.js'
+import { parseRouteKey } from './route-key.js'
 import { createRouteTable, type Route, type RouteTable, shapeOf } from './route-table.js'
+import { findIdProblem, findNameProblems, findUnreachable } from './rule-problems.js'
 import type { IssuerData, PolicyData, RuleData } from './schema.js'
 import { snapshot } from './snapshot.js'
 import { isHttpUrl } from './url.js'
@@ -65,9 +72,12 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
   const urls = compilePublicUrls(data, audiences, problems)
   const workflows = compileWorkflows(data.workflows ?? {}, problems)
   const clockTolerance = data.token?.clockTolerance ?? 5
+  const readId = createIdReader([...issuers.keys()])
   const ruleContext: RuleContext = Object.freeze({
     workflows,
-    agents: compileAgents(data.agents ?? {}),
+    workflowNames: data.workflows && Object.keys(data.workflows),
+    agents: compileAgents(data.agents ?? {}, readId, problems),
+    readId,
     clockTolerance,
   })
   const maxDepth = data.delegation?.maxDepth ?? 4
@@ -209,16 +219,25 @@ function compileWorkflows(
   return compiled
 }
 
-function compileAgents(agents: NonNullable<PolicyData['agents']>): AgentConstraints {
-  return new Map(
-    Object.entries(agents).map(([id, { checksums, registrationIds }]) => [
-      id,
-      {
-        checksums: checksums && new Set(checksums),
-        registrationIds: registrationIds && new Set(registrationIds),
-      },
-    ]),
-  )
+function compileAgents(
+  agents: NonNullable<PolicyData['agents']>,
+  readId: ReadId,
+  problems: Problems,
+): AgentConstraints {
+  const compiled = new Map<string, Map<string, AgentConstraint>>()
+  for (const [entry, { checksums, registrationIds }] of Object.entries(agents)) {
+    const problem = findIdProblem(entry, { readId })
+    if (problem !== undefined) problems.add(['agents', entry], problem)
+    const read = readId(entry)
+    if (typeof read === 'string') continue
+    const ofIssuer = compiled.get(read.issuer) ?? new Map<string, AgentConstraint>()
+    ofIssuer.set(read.id, {
+      checksums: checksums && new Set(checksums),
+      registrationIds: registrationIds && new Set(registrationIds),
+    })
+    compiled.set(read.issuer, ofIssuer)
+  }
+  return compiled
 }
 
 function compileAlgorithms(names: readonly string[]): ReadonlyMap<string, Algorithm> {
@@ -238,9 +257,10 @@ function compileRoutes(
     const place = ['routes', key]
     if (typeof value === 'string') compiled.push({ ...route, access: value })
     else {
-      findUnreachable(value, route, context, delegation, (path, message) =>
-        problems.add([...place, ...path], message),
-      )
+      const report = (path: readonly PropertyKey[], message: string) =>
+        problems.add([...place, ...path], message)
+      findNameProblems(value, context, report)
+      findUnreachable(value, route, context, delegation, report)
       compiled.push({ ...route, access: compileRule(value, context) })
     }
   }
@@ -261,60 +281,6 @@ function findCollisions(keys: readonly string[], problems: Problems): void {
       taken.set(shape, key)
     }
   }
-}
-
-/** Conditions that no request can meet: a mistake in the policy, found before the first request is. */
-function findUnreachable(
-  rule: RuleData,
-  route: RouteKey,
-  context: RuleContext,
-  policy: CompiledPolicy['delegation'],
-  report: (path: readonly PropertyKey[], message: string) => void,
-): void {
-  const workflow = rule.intent && context.workflows.get(rule.intent.workflow)
-  for (const step of rule.intent?.step === undefined ? [] : list(rule.intent.step)) {
-    if (workflow !== undefined && !workflow.has(step))
-      report(['intent', 'step'], `"${step}" is no step of the workflow`)
-  }
-  const { maxDepth = policy.maxDepth, chains = [], initiators, required } = rule.delegation ?? {}
-  if (maxDepth > policy.maxDepth)
-    report(['delegation', 'maxDepth'], "is more than the policy's delegation.maxDepth")
-  if (required === true && maxDepth === 0)
-    report(['delegation', 'required'], 'cannot hold where maxDepth is 0')
-  for (const [index, chain] of chains.entries()) {
-    const place = ['delegation', 'chains', index]
-    if (chain.length - 1 > maxDepth) report(place, 'is deeper than maxDepth allows')
-    if (new Set(chain).size < chain.length) report(place, 'names an agent twice')
-    if (required === true && chain.length === 1) report(place, 'is a direct call, which required refuses')
-    if (rule.agents !== undefined && !rule.agents.includes(chain[chain.length - 1] as string)) {
-      report(place, "ends in an agent that the rule's agents do not name")
-    }
-    if (chain.length > 1 && initiators !== undefined && !initiators.includes(chain[0] as string)) {
-      report(place, 'begins with an agent that initiators does not name')
-    }
-  }
-  const hashes = new Map(chains.map((chain) => [hashIds(chain), chain.join('|')]))
-  if (hashes.size < new Set(chains.map((chain) => chain.join('|'))).size) {
-    report(['delegation', 'chains'], 'lists two chains that have one hash')
-  }
-  const names = new Set(route.segments.flatMap((segment) => (segment.kind === 'param' ? [segment.name] : [])))
-  for (const [pointer, constraint] of Object.entries(rule.claims ?? {})) {
-    const place = ['claims', pointer]
-    const { exists, param, min, max, ...rest } = constraint
-    if (param !== undefined && !names.has(param))
-      report([...place, 'param'], `the path has no parameter ":${param}"`)
-    if (min !== undefined && max !== undefined && min > max) report(place, 'min is more than max')
-    if (exists === false && Object.keys(constraint).length > 1)
-      report(place, 'a claim that is absent has no value')
-    const { equals } = rest
-    const isNumber = typeof equals === 'number'
-    if (Object.hasOwn(constraint, 'equals') && (min !== undefined || max !== undefined)) {
-      const fitsRange = isNumber && equals >= (min ?? equals) && equals <= (max ?? equals)
-      if (!fitsRange) report(place, 'equals lies outside min and max')
-    }
-  }
-  if (rule.anonymous === true && rule.mode === 'observe')
-    report(['anonymous'], 'has no effect beside mode "observe"')
 }
 
 function scopesOf(route: Route): readonly string[] {

@@ -32,3 +32,7 @@ export function formatPath(path: readonly PropertyKey[]): string {
   }
   return text
 }
+
+export function toIssue(path: readonly PropertyKey[], message: string): PolicyIssue {
+  return { path: formatPath(path), message }
+}

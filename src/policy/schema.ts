@@ -8,6 +8,12 @@ import { isTrustworthyUrl } from './url.js'
 /** An id as tokens carry it; none that enters a hash may hold the "|" that joins them. */
 const identifier = z.string().regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
 const hashedIdentifier = identifier.regex(/^[^|]*$/, 'must not hold "|", which joins ids in a hash')
+
+// An agent as tokens carry it, alone or behind its issuer and a blank. What it holds is checked when the issuers are known.
+const agentEntry = z
+  .string()
+  .regex(/^[^\p{Cc}\p{Cs}]{1,2048}$/u, 'must be an agent id without control characters')
+const chainEntry = agentEntry.regex(/^(\S+ )?[^|]*$/, 'must not hold "|", which joins ids in a hash')
 const scopeToken = z
   .string()
   .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be a scope token (RFC 6749 section 3.3)')
@@ -73,12 +79,12 @@ export const ruleSchema = z.strictObject({
   intent: z
     .strictObject({ workflow: identifier, step: oneOrSeveral(hashedIdentifier, 'step').optional() })
     .optional(),
-  agents: nonEmpty(identifier, 'agent').optional(),
+  agents: nonEmpty(agentEntry, 'agent').optional(),
   delegation: z
     .strictObject({
       maxDepth: z.int().min(0).max(32).optional(),
-      initiators: nonEmpty(identifier, 'initiator').optional(),
-      chains: nonEmpty(z.array(hashedIdentifier).min(1).max(33), 'chain').optional(),
+      initiators: nonEmpty(agentEntry, 'initiator').optional(),
+      chains: nonEmpty(z.array(chainEntry).min(1).max(33), 'chain').optional(),
       required: z.boolean().optional(),
     })
     .optional(),
@@ -152,7 +158,7 @@ export const schema = z.strictObject({
     .optional(),
   agents: z
     .record(
-      identifier,
+      agentEntry,
       z
         .strictObject({
           checksums: nonEmpty(z.string().min(1), 'checksum').optional(),

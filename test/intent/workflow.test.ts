@@ -93,5 +93,5 @@ test('a route may not ask for a step that its workflow has not', () => {
     workflows: { refund: { steps: ['look', 'issue'] } },
     routes: { 'GET /a': { intent: { workflow: 'refund', step: ['issue', 'pay'] } } },
   }
-  expect(() => verifierFor(createKit(), policy)).toThrow(/"pay" is no step/)
+  expect(() => verifierFor(createKit(), policy)).toThrow(/"pay" is not a step of "refund"/)
 })

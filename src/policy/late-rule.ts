@@ -1,0 +1,19 @@
+import { compileRule, type Rule, type RuleContext } from '../intent/rule.js'
+import { processWarning } from '../process-warning.js'
+import { PolicyError, type PolicyIssue, toIssue } from './error.js'
+import { findNameProblems } from './rule-problems.js'
+import type { RuleData } from './schema.js'
+
+/**
+ * Compiles a rule of `requireIntent`, whose names could not be checked before the policy was known. One with a wrong
+ * name refuses every request as `internal_error` and warns once: the app is wrong, not the caller.
+ */
+export function compileLateRule(rule: RuleData, context: RuleContext): Rule {
+  const issues: PolicyIssue[] = []
+  findNameProblems(rule, context, (path, message) => issues.push(toIssue(path, message)))
+  if (issues.length === 0) return compileRule(rule, context)
+  const { message } = new PolicyError(issues)
+  processWarning(`a requireIntent refuses every request. ${message}`, 'AJWT_RULE')
+  const denial = { code: 'internal_error', details: undefined } as const
+  return Object.freeze({ ...compileRule(rule, context), check: () => denial, once: false })
+}
