@@ -25,6 +25,7 @@ export interface TestAgent {
 
 export interface AgentBook {
   agent(id: string, options?: TestAgentOptions): TestAgent
+  has(id: string): boolean
   keyOf(agent: TestAgent | string): TestKey
 }
 
@@ -56,6 +57,7 @@ export function createAgents(audience: string, now: () => number): AgentBook {
       if (known && options) throw new TypeError(`agent "${id}" is registered already: options come first`)
       return (known ?? enrol(id, options)).agent
     },
+    has: (id) => agents.has(id),
     keyOf(agent) {
       const id = idOf(agent)
       return (agents.get(id) ?? enrol(id)).key

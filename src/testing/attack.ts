@@ -4,10 +4,23 @@ import type { Mint, TestCall } from './mint.js'
 /** An API: its origin, or a function such as Hono's `app.fetch`. */
 export type TestApp = string | URL | ((request: Request) => Response | Promise<Response>)
 
-/** The honest request that is attacked, and what goes with it. */
+/** The honest request that is attacked, what goes with it, and what else of the app can be attacked. */
 export interface AttackTarget extends Omit<TestCall, 'token' | 'nonce'> {
   readonly body?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** The rule has `anonymous: true`: a request without credentials is no attack. Default false. */
+  readonly anonymous?: boolean
+  /** The rule has `once: true`: a token is used a second time, with a proof of its own. Default false. */
+  readonly once?: boolean
+  /** The same API behind another verifier, in this process or another: what was used up here is tried there. */
+  readonly replica?: TestApp
+  /** Fields of a request from which a middleware in front of `ajwt` takes the credentials, or replaces them. */
+  readonly stripped?: Readonly<Record<string, string>>
+  /**
+   * The revocation list of the app: agents that nothing else uses are revoked, and of `intent.chain` the last
+   * delegator, so that the honest request is refused afterwards. `revoke` resolves when the app knows of it.
+   */
+  readonly revocations?: { revoke(id: string, until: number): unknown }
 }
 
 export interface AttackRow {
@@ -23,6 +36,8 @@ export interface Forgery {
   readonly headers: readonly (readonly [name: string, value: string])[]
   /** Where it is not the honest one. */
   readonly path?: string
+  /** Where it does not go to the app under attack. */
+  readonly app?: TestApp
 }
 
 interface Answer {
@@ -121,10 +136,11 @@ function createAttacker(mint: Mint, app: TestApp, target: AttackTarget): Attacke
       const init: RequestInit = { method, headers, redirect: 'manual' }
       if (target.body !== undefined) init.body = target.body
       const to = forgery.path ?? path
+      const at = forgery.app ?? app
       const response =
-        typeof app === 'function'
-          ? await app(new Request(mint.urlOf(to), init))
-          : await fetch(new URL(app).origin + to, init)
+        typeof at === 'function'
+          ? await at(new Request(mint.urlOf(to), init))
+          : await fetch(new URL(at).origin + to, init)
       nonce = response.headers.get('dpop-nonce') ?? nonce
       return { status: response.status, code: codeIn(await response.text()) }
     },

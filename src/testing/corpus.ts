@@ -1,41 +1,25 @@
 import { createHmac, createPublicKey, type JsonWebKey, randomUUID } from 'node:crypto'
-import type { DenialCode } from '../index.js'
-import type { Attacker, AttackTarget, Forgery } from './attack.js'
-import { type DelegationGrant, delegate, scopeList } from './delegation.js'
-import { generateKey, sequenceHash, signingInput, type TestKey } from './key.js'
-
-interface Attack {
-  readonly name: string
-  readonly expected: readonly [status: number, ...codes: DenialCode[]]
-  /** Absent: it applies to every route. */
-  readonly applies?: (target: AttackTarget) => boolean
-  readonly forge: (attacker: Attacker) => Forgery | Promise<Forgery>
-}
-
-const DAY = 86_400
-const SOMEBODY = 'ajwt-test-somebody-else'
-
-/** A token with these claims otherwise, and a good proof. */
-const tokenWith =
-  (change: (claims: Record<string, unknown>, now: number) => object, header?: object) =>
-  (attacker: Attacker) =>
-    attacker.carry(attacker.token({ ...change(attacker.claims(), attacker.mint.seconds()) }, { ...header }))
-
-/** A good token, and a proof that is otherwise. */
-const proofWith =
-  (change: (attacker: Attacker) => Parameters<Attacker['proof']>[1]) => (attacker: Attacker) => {
-    const token = attacker.token()
-    return attacker.carry(token, attacker.proof(token, change(attacker)))
-  }
-
-const intentWith = (change: object) =>
-  tokenWith((claims) => ({ intent: { ...(claims.intent as object), ...change } }))
+import type { Attacker, Forgery } from './attack.js'
+import { onTheDelegation, withRevocations } from './attacks-on-delegation.js'
+import { scopeList } from './delegation.js'
+import { type Attack, altered, DAY, intentWith, proofWith, SOMEBODY, tokenWith } from './forgery.js'
+import { generateKey, sequenceHash, signingInput } from './key.js'
 
 const onCredentials: readonly Attack[] = [
   {
     name: 'no credentials',
     expected: [401, 'credentials_missing'],
+    applies: ({ anonymous }) => !anonymous,
     forge: () => ({ headers: [] }),
+  },
+  {
+    name: 'credentials that another middleware has taken away',
+    expected: [401, 'credentials_missing', 'scheme_unsupported', 'token_malformed', 'proof_missing'],
+    applies: ({ anonymous, stripped }) => stripped !== undefined && !anonymous,
+    forge: (attacker) => {
+      const { headers } = attacker.carry(attacker.token())
+      return { headers: [...headers, ...Object.entries(attacker.target.stripped ?? {})] }
+    },
   },
   {
     name: 'a stolen token, sent as Bearer',
@@ -207,111 +191,42 @@ const onTheProof: readonly Attack[] = [
       return honest
     },
   },
-]
-
-/** A token on somebody's behalf, with a chain of one hop that is as it should be but for the change. */
-const delegated =
-  (
-    change: (attacker: Attacker) => {
-      readonly from?: string
-      readonly key?: TestKey
-      readonly grant?: Partial<DelegationGrant>
-      readonly rewrite?: (assertion: string) => string
-      readonly scope?: string
-    },
-  ) =>
-  (attacker: Attacker) => {
-    const { mint, target } = attacker
-    const { from: id = SOMEBODY, key, grant, rewrite = (same) => same, scope } = change(attacker)
-    const honest = attacker.claims()
-    const { workflow_id, intent_hash } = honest.intent as { workflow_id?: string; intent_hash?: string }
-    const from = mint.agents.agent(id)
-    const to = mint.executor(target)
-    const chain = delegate(
-      {
-        from,
-        key: key ?? mint.agents.keyOf(from),
-        to,
-        audience: honest.aud as string,
-        now: mint.seconds() * 1000,
-      },
-      {
-        scope: String(honest.scope),
-        ...(workflow_id !== undefined && { workflow: workflow_id }),
-        ...(intent_hash !== undefined && { hash: intent_hash }),
-        ...grant,
-      },
-    )
-    const intent = {
-      ...(honest.intent as object),
-      initiated_by: from.id,
-      initiator_jkt: from.keyThumbprint,
-      delegator_jkts: chain.delegatorKeys,
-      delegation: chain.assertions.map(rewrite),
-      delegation_chain: sequenceHash(chain.agents),
-    }
-    return attacker.carry(attacker.token({ intent, ...(scope !== undefined && { scope }) }))
-  }
-
-const onTheDelegation: readonly Attack[] = [
   {
-    name: "a delegation that a stranger signed in the delegator's name",
-    expected: [401, 'delegation_link_broken'],
-    forge: delegated(() => ({ key: generateKey() })),
-  },
-  {
-    name: 'a delegation that was made to another agent',
-    expected: [401, 'delegation_link_broken'],
-    forge: delegated(() => ({ grant: { claims: { sub: 'ajwt-test-third' } } })),
-  },
-  {
-    name: 'a delegation that was made to another key',
-    expected: [401, 'delegation_link_broken'],
-    forge: delegated(() => ({ grant: { claims: { cnf: { jkt: generateKey().thumbprint } } } })),
-  },
-  {
-    name: 'a delegation altered after it was signed',
-    expected: [401, 'delegation_signature_invalid'],
-    forge: delegated(() => ({ rewrite: (assertion) => altered(assertion, { jti: randomUUID() }) })),
-  },
-  {
-    name: 'a token with more scope than was delegated',
-    expected: [401, 'delegation_scope_widened'],
-    forge: delegated((attacker) => ({ scope: `${attacker.claims().scope} ajwt-test:more`.trim() })),
-  },
-  {
-    name: 'a delegation that has expired',
-    expected: [401, 'delegation_expired'],
-    forge: delegated(({ mint }) => ({
-      grant: { claims: { iat: mint.seconds() - DAY, exp: mint.seconds() - DAY + 60 } },
-    })),
-  },
-  {
-    name: 'a delegation for another API',
-    expected: [401, 'delegation_context_mismatch'],
-    forge: delegated(() => ({ grant: { audience: 'https://somebody-else.test' } })),
-  },
-  {
-    name: 'a delegation for another workflow',
-    expected: [401, 'delegation_context_mismatch'],
-    forge: delegated(() => ({ grant: { workflow: 'ajwt-test-other' } })),
-  },
-  {
-    name: 'a delegation of an agent to itself',
-    expected: [401, 'delegation_loop'],
-    forge: delegated(({ mint, target }) => ({ from: mint.executor(target).id })),
-  },
-  {
-    name: 'a delegation that nobody signed',
-    expected: [403, 'delegation_not_allowed', 'delegation_required'],
-    forge: (attacker) => {
-      const ids = [SOMEBODY, attacker.mint.executor(attacker.target).id]
-      const unsigned = { delegation: undefined, initiator_jkt: undefined, delegator_jkts: undefined }
-      const chain = { initiated_by: SOMEBODY, delegation_chain: sequenceHash(ids) }
-      return intentWith({ ...unsigned, ...chain })(attacker)
+    name: 'a proof and its token, used again at another verifier',
+    expected: [401, 'proof_replayed'],
+    applies: ({ replica }) => replica !== undefined,
+    forge: async (attacker) => {
+      const honest = attacker.carry(attacker.token())
+      await attacker.send(honest)
+      return atReplica(attacker, honest)
     },
   },
 ]
+
+const onceOnly: readonly Attack[] = [
+  {
+    name: 'a single-use token, used again',
+    expected: [401, 'token_reused'],
+    applies: ({ once }) => once === true,
+    forge: async (attacker) => attacker.carry(await usedToken(attacker)),
+  },
+  {
+    name: 'a single-use token, used again at another verifier',
+    expected: [401, 'token_reused'],
+    applies: ({ once, replica }) => once === true && replica !== undefined,
+    forge: async (attacker) => atReplica(attacker, attacker.carry(await usedToken(attacker))),
+  },
+]
+
+async function usedToken(attacker: Attacker): Promise<string> {
+  const token = attacker.token()
+  await attacker.send(attacker.carry(token))
+  return token
+}
+
+function atReplica({ target: { replica } }: Attacker, forgery: Forgery): Forgery {
+  return replica === undefined ? forgery : { ...forgery, app: replica }
+}
 
 const onTheRoute: readonly Attack[] = [
   {
@@ -365,21 +280,16 @@ const onTheRoute: readonly Attack[] = [
   },
 ]
 
-/** In the order in which a request is checked. */
+/** In the order in which a request is checked; those that revoke come last, since they cannot be undone. */
 export const corpus: readonly Attack[] = [
   ...onCredentials,
   ...onTheToken,
   ...onTheProof,
   ...onTheDelegation,
   ...onTheRoute,
+  ...onceOnly,
+  ...withRevocations,
 ]
-
-/** The same header and signature over other claims. */
-function altered(jws: string, change: object): string {
-  const [header, payload = '', signature] = jws.split('.')
-  const claims = { ...JSON.parse(Buffer.from(payload, 'base64url').toString()), ...change }
-  return [header, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.')
-}
 
 function pem({ jwk }: { readonly jwk: JsonWebKey }): string {
   return createPublicKey({ key: { ...jwk }, format: 'jwk' }).export({ type: 'spki', format: 'pem' }) as string

@@ -16,6 +16,10 @@ export interface TestIntent {
   readonly hash?: string
   /** Who set the run going. Default: the agent, or who delegated first. */
   readonly initiatedBy?: string
+  /** Default: `user` where `initiatedBy` is no agent that this issuer knows (see `agent`), else `agent`. */
+  readonly initiatorType?: 'agent' | 'user'
+  /** A chain that nobody signed, as `delegation.chains` of a rule lists it: from the initiator to the executor. */
+  readonly chain?: readonly string[]
 }
 
 /** One honest request. */
@@ -24,7 +28,7 @@ export interface TestCall {
   readonly method?: string
   /** A path of the API, or a whole URL, which then has to be one that the policy calls its own. */
   readonly url: string | URL
-  /** Default: whom `delegation` is for, else `test-agent`. */
+  /** Default: whom `delegation` is for, else the last of `intent.chain`, else `test-agent`. */
   readonly agent?: TestAgent | string
   /** Default: what `delegation` is for, else none. */
   readonly scope?: string | readonly string[]
@@ -83,10 +87,10 @@ const LIFETIME = 60
 export function createMint({ issuer, audience, publicUrl, key, kid, agents, now }: MintOptions): Mint {
   const seconds = () => Math.floor(now() / 1000)
 
-  function executor({ agent, delegation, claims }: Partial<TestCall>): TestAgent {
+  function executor({ agent, delegation, intent, claims }: Partial<TestCall>): TestAgent {
     const { sub } = claims ?? {}
-    const id = agent ?? delegation?.to ?? (typeof sub === 'string' && sub !== '' ? sub : 'test-agent')
-    return agents.agent(idOf(id))
+    const subject = typeof sub === 'string' && sub !== '' ? sub : undefined
+    return agents.agent(idOf(agent ?? delegation?.to ?? intent?.chain?.at(-1) ?? subject ?? 'test-agent'))
   }
 
   return {
@@ -115,7 +119,11 @@ export function createMint({ issuer, audience, publicUrl, key, kid, agents, now 
       }
       const intent = call.claims?.intent
       if (call.claims && 'intent' in call.claims && !isObject(intent)) return { ...honest, intent }
-      const stated = { ...intentOf(agent, call), ...(intent as object | undefined) }
+      const stated = { ...intentOf(agent, call, agents), ...(intent as object | undefined) }
+      // An initiator that was written by hand has the type that was written by hand, if any.
+      if (isObject(intent) && 'initiated_by' in intent && !('initiator_type' in intent)) {
+        return { ...honest, intent: { ...stated, initiator_type: undefined } }
+      }
       return { ...honest, intent: stated }
     },
     sign: (claims, header = {}, by = key) => signJws({ typ: 'at+jwt', kid, ...header }, claims, by),
@@ -132,19 +140,23 @@ export function createMint({ issuer, audience, publicUrl, key, kid, agents, now 
   }
 }
 
-function intentOf(agent: TestAgent, { intent = {}, delegation }: Partial<TestCall>) {
+function intentOf(agent: TestAgent, { intent = {}, delegation }: Partial<TestCall>, book: AgentBook) {
+  const ids = delegation?.agents ?? intent.chain ?? [agent.id]
+  const initiator = intent.initiatedBy ?? ids[0] ?? agent.id
+  const isAgent = ids.length > 1 || initiator === agent.id || book.has(initiator)
   const { workflow = delegation?.workflow, step, completedSteps = [], hash = delegation?.hash } = intent
   return {
     workflow_id: workflow,
     workflow_step: step,
     step_sequence_hash: step === undefined ? undefined : sequenceHash(completedSteps),
     executed_by: agent.id,
-    initiated_by: intent.initiatedBy ?? delegation?.initiator.id ?? agent.id,
+    initiated_by: initiator,
+    initiator_type: intent.initiatorType ?? (isAgent ? 'agent' : 'user'),
     initiator_jkt: delegation?.initiator.keyThumbprint,
     delegator_jkts: delegation?.delegatorKeys,
     intent_hash: hash,
     delegation: delegation?.assertions,
-    delegation_chain: sequenceHash(delegation?.agents ?? [agent.id]),
+    delegation_chain: sequenceHash(ids),
   }
 }
 

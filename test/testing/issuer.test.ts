@@ -80,6 +80,40 @@ describe('the test issuer', () => {
     expect(() => issuer.delegate(['planner'], { scope: 'pay' })).toThrow('two agents')
   })
 
+  it('attests the key of each delegator, and whether a person or an agent set the run going', () => {
+    const delegation = issuer.delegate(['planner', 'worker', 'clerk'], { scope: 'pay' })
+    const intentOf = (call: object) => {
+      const { authorization } = issuer.headers({ url: '/pay', ...call })
+      return decodeJwt(authorization.slice('DPoP '.length)).intent as Record<string, unknown>
+    }
+    const keys = ['planner', 'worker'].map((id) => issuer.agent(id).keyThumbprint)
+    expect(intentOf({ delegation })).toMatchObject({
+      initiator_type: 'agent',
+      initiator_jkt: keys[0],
+      delegator_jkts: keys,
+    })
+    expect(intentOf({})).not.toHaveProperty('delegator_jkts')
+    const typeOf = (intent: object) => intentOf({ agent: 'clerk', intent }).initiator_type
+    expect(typeOf({})).toBe('agent')
+    expect(typeOf({ initiatedBy: 'planner' })).toBe('agent')
+    expect(typeOf({ initiatedBy: 'alice' })).toBe('user')
+    expect(typeOf({ initiatedBy: 'alice', initiatorType: 'agent' })).toBe('agent')
+    // Claims that were written by hand stay as they were written.
+    const byHand = { initiated_by: 'alice' }
+    expect(intentOf({ claims: { intent: byHand } })).not.toHaveProperty('initiator_type')
+    expect(decodeJwt(issuer.token({ intent: byHand })).intent).not.toHaveProperty('initiator_type')
+  })
+
+  it('writes a chain that nobody signed, as a rule lists it', async () => {
+    const chain = ['supervisor', 'planner', 'clerk']
+    const verifier = verifierOf({ 'POST /pay': { scope: 'pay', delegation: { chains: [chain] } } })
+    const headers = issuer.headers({ method: 'POST', url: '/pay', scope: 'pay', intent: { chain } })
+    expect(await verifier.verify({ method: 'POST', url: '/pay', headers })).toMatchObject({
+      outcome: 'allow',
+      grant: { agent: { id: 'clerk' }, intent: { initiatedBy: 'supervisor' }, delegation: [] },
+    })
+  })
+
   it('checks no chain that it is told to write: a wrong one is a good test, too', async () => {
     const verifier = verifierOf({ 'POST /pay': { scope: 'pay' } })
     const first = issuer.agent('planner').delegateTo('worker', { scope: 'read' })

@@ -1,0 +1,36 @@
+import type { DenialCode } from '../index.js'
+import type { Attacker, AttackTarget, Forgery } from './attack.js'
+
+export interface Attack {
+  readonly name: string
+  readonly expected: readonly [status: number, ...codes: DenialCode[]]
+  /** Absent: it applies to every route. */
+  readonly applies?: (target: AttackTarget) => boolean
+  readonly forge: (attacker: Attacker) => Forgery | Promise<Forgery>
+}
+
+export const DAY = 86_400
+export const SOMEBODY = 'ajwt-test-somebody-else'
+
+/** A token with these claims otherwise, and a good proof. */
+export const tokenWith =
+  (change: (claims: Record<string, unknown>, now: number) => object, header?: object) =>
+  (attacker: Attacker) =>
+    attacker.carry(attacker.token({ ...change(attacker.claims(), attacker.mint.seconds()) }, { ...header }))
+
+/** A good token, and a proof that is otherwise. */
+export const proofWith =
+  (change: (attacker: Attacker) => Parameters<Attacker['proof']>[1]) => (attacker: Attacker) => {
+    const token = attacker.token()
+    return attacker.carry(token, attacker.proof(token, change(attacker)))
+  }
+
+export const intentWith = (change: object) =>
+  tokenWith((claims) => ({ intent: { ...(claims.intent as object), ...change } }))
+
+/** The same header and signature over other claims. */
+export function altered(jws: string, change: object): string {
+  const [header, payload = '', signature] = jws.split('.')
+  const claims = { ...JSON.parse(Buffer.from(payload, 'base64url').toString()), ...change }
+  return [header, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.')
+}
