@@ -1,4 +1,5 @@
 import { type ChallengeContext, type Refusal, toDenial } from './challenge.js'
+import { sharedByCopies } from './copies.js'
 import type { Decision, Denial, Grant } from './decision.js'
 import { isMetadataRequest } from './metadata.js'
 import { warnOfObservingRule } from './observing.js'
@@ -46,10 +47,10 @@ interface Ruling {
 }
 
 /** What each verifier has decided, by the framework's request: one that is mounted twice decides once. */
-const rulingsByVerifier = new WeakMap<Verifier, WeakMap<object, Ruling>>()
+const rulingsByVerifier = sharedByCopies('rulings', () => new WeakMap<Verifier, WeakMap<object, Ruling>>())
 
 /** The latest ruling on each request, for `requireIntent` further down. */
-const latest = new WeakMap<object, Ruling>()
+const latest = sharedByCopies('latest rulings', () => new WeakMap<object, Ruling>())
 
 const goOn: Passage = Object.freeze({ kind: 'continue', grant: undefined, headers: Object.freeze({}) })
 

@@ -1,13 +1,15 @@
+import { sharedByCopies } from './copies.js'
+
 /** Taken when this is loaded: a clock that a test puts in its place, and takes away, would never end a turn. */
 const { setImmediate } = globalThis
 
 /** One count for the process, which has one event loop: of all verifiers. */
-let requests = 0
+const turn = sharedByCopies('turn', () => ({ requests: 0 }))
 
 /** Tells that a request has come. Where a runtime has no turns to count by, nothing is counted. */
 export function countRequest(): void {
   if (typeof setImmediate !== 'function') return
-  if (requests++ === 0) setImmediate(endTurn)
+  if (turn.requests++ === 0) setImmediate(endTurn)
 }
 
 /**
@@ -15,9 +17,9 @@ export function countRequest(): void {
  * before it does anything else. More are waiting, then, than it gets done at once.
  */
 export function isCrowded(): boolean {
-  return requests > 1
+  return turn.requests > 1
 }
 
 function endTurn(): void {
-  requests = 0
+  turn.requests = 0
 }

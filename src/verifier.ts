@@ -1,5 +1,6 @@
 import { withDefaults } from './caches.js'
 import { type Refusal, toDenial } from './challenge.js'
+import { sharedByCopies } from './copies.js'
 import { type Checks, decide, nothing, type Verdict } from './decide.js'
 import type { Decision, Denial, Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
@@ -70,7 +71,7 @@ export interface VerifierInternals {
   refuse(refusal: Refusal, method: string, overruled: Decision, mode?: Rule['mode']): Decision
 }
 
-const internals = new WeakMap<object, VerifierInternals>()
+const internals = sharedByCopies('verifiers', () => new WeakMap<object, VerifierInternals>())
 
 /** Undefined for anything that `createVerifier` did not make. */
 export function internalsOf(verifier: object): VerifierInternals | undefined {

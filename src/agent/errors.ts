@@ -1,8 +1,12 @@
+import { oneErrorForCopies } from '../copies.js'
 import type { DenialCode } from '../denials.js'
 import type { AjwtChallenge } from './challenge.js'
 
 /** The agent is no longer what was registered. Nothing was sent, nothing signed. */
 export class AgentIntegrityError extends Error {
+  static {
+    oneErrorForCopies(AgentIntegrityError, 'AgentIntegrityError')
+  }
   override readonly name = 'AgentIntegrityError'
   readonly agentId: string
   readonly expected: string
@@ -33,6 +37,9 @@ export interface AgentTokenFailure {
  * `unreachable` (no answer; `status` is absent) or `invalid_response` (an answer that must not be used).
  */
 export class AgentTokenError extends Error {
+  static {
+    oneErrorForCopies(AgentTokenError, 'AgentTokenError')
+  }
   override readonly name = 'AgentTokenError'
   readonly error: string
   readonly description: string | undefined
@@ -67,6 +74,9 @@ interface DeniedCall extends AjwtDenial {
 
 /** A denial by an API that ajwt protects: no handler ran. */
 export class AjwtDeniedError extends Error {
+  static {
+    oneErrorForCopies(AjwtDeniedError, 'AjwtDeniedError')
+  }
   override readonly name = 'AjwtDeniedError'
   readonly code: AjwtCode
   readonly status: number
@@ -114,6 +124,9 @@ export type DelegationFault = Extract<
  * token that carried it.
  */
 export class AgentDelegationError extends Error {
+  static {
+    oneErrorForCopies(AgentDelegationError, 'AgentDelegationError')
+  }
   override readonly name = 'AgentDelegationError'
   readonly code: DelegationFault
 

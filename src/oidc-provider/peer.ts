@@ -23,11 +23,20 @@ const installed: Modules = {
  * @throws Error naming what is missing
  */
 export async function loadPeer({ main, helpers }: Modules = installed): Promise<Peer> {
-  const { errors } = await main().catch(missing('oidc-provider is not installed'))
+  const { errors } = await main().catch(notLoaded)
   const grants: Partial<Peer> = await helpers().catch(missing('it has no lib/helpers/grants.js'))
   const lacks = NEEDED.filter((name) => typeof grants[name] !== 'function')
   if (lacks.length > 0) missing(`its lib/helpers/grants.js lacks ${lacks.join(', ')}`)()
   return { ...(grants as Peer), errors: errors as Peer['errors'] }
+}
+
+function notLoaded(cause: unknown): never {
+  // jest with its defaults has no import(), whatever is installed.
+  if ((cause as { code?: unknown }).code === 'ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING_FLAG')
+    return missing(
+      'it is an ES module, which this test runner cannot load (run jest with NODE_OPTIONS=--experimental-vm-modules)',
+    )(cause)
+  return missing('oidc-provider is not installed')(cause)
 }
 
 function missing(what: string) {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type AgentDefinition, agentChecksum } from '../agent/index.js'
+import { oneErrorForCopies } from '../copies.js'
 
 /** One version of an agent. Only the newest is current: a token request for an older one is refused. */
 export interface RegisteredAgent {
@@ -59,6 +60,9 @@ export interface Registry {
 }
 
 export class RegistrationError extends Error {
+  static {
+    oneErrorForCopies(RegistrationError, 'RegistrationError')
+  }
   override name = 'RegistrationError'
 }
 

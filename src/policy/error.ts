@@ -1,3 +1,5 @@
+import { oneErrorForCopies } from '../copies.js'
+
 /** One wrong place of a policy. */
 export interface PolicyIssue {
   /** Where, as in `routes["GET /orders/:id"].scope[0]`; empty for the policy as a whole. */
@@ -10,6 +12,9 @@ export interface PolicyIssue {
  * names every wrong place at once.
  */
 export class PolicyError extends Error {
+  static {
+    oneErrorForCopies(PolicyError, 'PolicyError')
+  }
   override readonly name = 'PolicyError'
   readonly issues: readonly PolicyIssue[]
 

@@ -1,3 +1,4 @@
+import { sharedByCopies } from '../copies.js'
 import { createFingerprinter } from './fingerprint.js'
 import { FingerprintTable, OWN } from './fingerprint-table.js'
 import { Partitions } from './partitions.js'
@@ -187,7 +188,7 @@ export interface Door {
 /** As `remember` for the key of this owner and this id, without a digest of either. */
 type RememberId = (owner: string, id: string, ttl: number) => boolean
 
-const doors = new WeakMap<object, Door>()
+const doors = sharedByCopies('doors', () => new WeakMap<object, Door>())
 
 /**
  * The short way into a store that `memoryReplayStore` made; undefined for any other. It is closed once somebody has

@@ -1,4 +1,5 @@
 import type { Meter, MeterProvider } from '@opentelemetry/api'
+import { sharedByCopies } from '../copies.js'
 
 /** How many verifiers use a store. */
 type Users = Map<object, number>
@@ -13,7 +14,7 @@ interface Watched {
  * One sum over all stores of a process: two verifiers may share one, or have one each, and neither way must the
  * stores overwrite each other's numbers. The provider holds no store that no verifier uses.
  */
-const watchedBy = new WeakMap<MeterProvider, Watched>()
+const watchedBy = sharedByCopies('watched stores', () => new WeakMap<MeterProvider, Watched>())
 
 /** Reports `size` and `refused` of a store that has them, until the function it returns is called. */
 export function watchReplayStore(provider: MeterProvider, meter: Meter, store: object): () => void {

@@ -5,6 +5,8 @@ const main = () => import('oidc-provider')
 const helpers = () => import('oidc-provider/lib/helpers/grants.js')
 const absent = () => Promise.reject(new Error('ERR_MODULE_NOT_FOUND'))
 
+const noImport = 'ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING_FLAG'
+
 describe('the installed oidc-provider', () => {
   it('has what the grant needs', async () => {
     expect(Object.keys(await loadPeer())).toContain('validateDpop')
@@ -14,6 +16,11 @@ describe('the installed oidc-provider', () => {
     const needs = /^ajwt\/oidc-provider needs oidc-provider 9 .*: /
     const failures: [Parameters<typeof loadPeer>[0], string][] = [
       [{ main: absent, helpers }, 'oidc-provider is not installed'],
+      [
+        // What import() answers in jest with its defaults.
+        { main: () => Promise.reject(Object.assign(new TypeError(), { code: noImport })), helpers },
+        'run jest with NODE_OPTIONS=--experimental-vm-modules',
+      ],
       [{ main, helpers: absent }, 'it has no lib/helpers/grants.js'],
       [
         { main, helpers: async () => ({ ...(await helpers()), validateDpop: undefined }) },

@@ -43,6 +43,7 @@ describe('borders', () => {
     const peer = ['oidc-provider', 'oidc-provider/lib/helpers/grants.js']
     expect(outside('oidc-provider/')).toEqual([
       '../agent/index.js',
+      '../copies.js',
       '../protocol/algorithms.js',
       'jose',
       ...peer,
@@ -85,6 +86,27 @@ describe('borders', () => {
       // Codes, statuses, headers of credentials: whoever names one has begun to judge.
       expect(text).not.toMatch(/\b(40[0-9]|503|authorization|dpop|www-authenticate|scope|audience)\b/i)
     }
+  })
+
+  it('shares what is remembered of objects, and classes of errors, between its two copies in a process', () => {
+    const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    const classes: string[] = []
+    for (const file of files.filter((name) => name.endsWith('.ts'))) {
+      const text = readFileSync(join(root, 'src', file), 'utf8')
+      expect(text, file).not.toMatch(
+        /^(export )?(const|let) [^=\n]*= [^=>\n]*new (\w+\.)?(Weak|AsyncLocalStorage)/m,
+      )
+      for (const [, name] of text.matchAll(/^export class (\w+) extends \w*Error\b/gm)) {
+        expect(text, file).toContain(`  static {\n    oneErrorForCopies(${name}, '${name}')\n  }`)
+        classes.push(name as string)
+      }
+    }
+    expect(classes).toContain('PolicyError')
+  })
+
+  it('shares nothing with a copy of another version', () => {
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    expect(readFileSync(join(root, 'src/copies.ts'), 'utf8')).toContain(`Symbol.for('ajwt@${version}')`)
   })
 
   it('never looks at the Host header, nor at what a proxy forwards', () => {

@@ -1,0 +1,74 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { rolldown } from 'rolldown'
+
+/**
+ * Writes `dist/cjs` from the ES modules in `dist`: every entry for `require()`, which is all that jest can load with
+ * its defaults. Dependencies that are ES modules only are bundled into it; the others stay dependencies.
+ */
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const dist = join(root, 'dist')
+const folder = join(dist, 'cjs')
+
+/** Dependencies without a `require` condition, and the files of their licenses. */
+const bundled = { jose: 'LICENSE.md', canonicalize: 'LICENSE' }
+
+interface Manifest {
+  readonly exports: Readonly<Record<string, string | { readonly import: { readonly default: string } }>>
+}
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
+const entries = Object.values(manifest.exports).flatMap((entry) =>
+  typeof entry === 'string' ? [] : [entry.import.default.replace(/^\.\/dist\/|\.js$/g, '')],
+)
+
+const bundle = await rolldown({
+  cwd: root,
+  platform: 'node',
+  input: Object.fromEntries(entries.map((name) => [name, `./dist/${name}.js`])),
+  external: (id) => /^[^./]/.test(id) && !(id in bundled),
+  onLog(level, { message }) {
+    if (level !== 'debug') throw new Error(`dist/cjs: ${message}`)
+  },
+})
+await bundle.write({
+  dir: folder,
+  format: 'cjs',
+  entryFileNames: '[name].js',
+  chunkFileNames: 'shared/[name].js',
+  comments: { legal: true, annotation: false, jsdoc: false },
+  codeSplitting: {
+    groups: Object.keys(bundled).map((name) => ({ name, test: new RegExp(`/node_modules/${name}/`) })),
+  },
+})
+
+for (const [name, license] of Object.entries(bundled)) {
+  const file = join(folder, `shared/${name}.js`)
+  const text = readFileSync(join(root, 'node_modules', name, license), 'utf8').replaceAll('*/', '* /')
+  writeFileSync(file, `/*!\n${name}\n\n${text.trim()}\n*/\n${readFileSync(file, 'utf8')}`)
+}
+
+// Node takes what is in the folder for CommonJS by this file, and TypeScript does.
+writeFileSync(join(folder, 'package.json'), '{ "type": "commonjs" }\n')
+
+/** An import of types from an ES module, which TypeScript lets CommonJS have in one form only. */
+const importOfEsm = /^import (?:type )?(.+) from '((?:jose|oidc-provider)(?:\/[^']+)?)';$/gm
+
+/** Copies a file of declarations and those that it imports. */
+function copyDeclarations(file: string): void {
+  if (existsSync(join(folder, file))) return
+  const text = readFileSync(join(dist, file), 'utf8').replace(
+    importOfEsm,
+    (_, names: string, from: string) =>
+      `import type ${names.replace(/\btype /g, '')} from '${from}' with { 'resolution-mode': 'import' };`,
+  )
+  mkdirSync(dirname(join(folder, file)), { recursive: true })
+  writeFileSync(join(folder, file), text)
+  for (const [, from = ''] of text.matchAll(/(?:from |import\()['"](\.[^'"]+)\.js['"]/g)) {
+    copyDeclarations(join(dirname(file), `${from}.d.ts`))
+  }
+}
+
+for (const name of entries) copyDeclarations(`${name}.d.ts`)
