@@ -35,7 +35,8 @@ export interface TestIssuer {
    * request, which has to be let through.
    *
    * @param app its origin, or a function from Request to Response
-   * @param target the honest request: whatever scope, intent or user it names, the route is expected to need
+   * @param target the honest request: whatever scope, intent or user it names, the route is expected to need. A route
+   * with `anonymous: true` has to be named as one, since a route that is open by mistake looks the same
    */
   attacks(app: TestApp, target: AttackTarget): Promise<AttackRow[]>
 }
