@@ -110,7 +110,14 @@ export async function decide(
 
   const findings = { access, verified, delegation }
   if (rule === undefined) return refuse('rule', 'route_not_declared', findings)
-  let denial = checks.checkRule(rule, { token: verified.token, delegation, params: access.params, now })
+  const subject = {
+    token: verified.token,
+    delegation,
+    params: access.params,
+    now,
+    consumed: request.consumed,
+  }
+  let denial = checks.checkRule(rule, subject)
   if (isPromise(denial)) denial = await denial
   if (denial !== undefined) return refuse('rule', denial.code, findings, denial.details)
   const grant = toGrant(verified.identity, delegation, access)

@@ -9,6 +9,7 @@ import { PolicyError } from './policy/error.js'
 import type { Policy, RouteRule } from './policy/policy.js'
 import { defaultProofAlgorithmNames } from './protocol/algorithms.js'
 import type { VerifyRequest } from './request.js'
+import { consumedBy } from './stores/shared-replay.js'
 import { countRequest } from './turn.js'
 import { createVerifier, type Heard, internalsOf, type Verifier, type VerifierInternals } from './verifier.js'
 
@@ -60,8 +61,8 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
   const own = internalsOf(verifier) as VerifierInternals
   const rulings = rulingsOf(verifier)
 
-  function judge(request: VerifyRequest, method: string, path: string): Ruling {
-    const decision = own.judge(request, (heard) => {
+  function judge(source: object, request: VerifyRequest, method: string, path: string): Ruling {
+    const decision = own.judge(request, consumedBy(source), (heard) => {
       ruling.heard = heard
     })
     const ruling: Ruling = { verifier, method, path, decision, heard: undefined }
@@ -82,7 +83,7 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
       }
       // A second verifier on its way makes no second request of it.
       if (!latest.has(source)) countRequest()
-      const ruling = earlier ?? judge(request, method, path)
+      const ruling = earlier ?? judge(source, request, method, path)
       rulings.set(source, ruling)
       latest.set(source, ruling)
       return toPassage(await ruling.decision)

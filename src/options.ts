@@ -8,7 +8,7 @@ import type { DecisionFacts } from './telemetry.js'
 export interface ReplayStore {
   /**
    * Exactly `true` when the key was new; it is then kept for `ttl` seconds. One atomic step: of two calls with
-   * one key, one is told `true`. Keys are digests of one fixed length. A throw refuses the request with 503.
+   * one key, one is told `true`. Keys are digests of one fixed length, 87 characters of `A-Z a-z 0-9 - _ . ~`. A throw refuses the request with 503.
    */
   remember(key: string, ttl: number): boolean | Promise<boolean>
 }
@@ -21,7 +21,10 @@ export interface Revocations {
 
 /** What a verifier is made with, besides its policy. */
 export interface VerifierOptions {
-  /** Default: `memoryReplayStore()`, good for one process. */
+  /**
+   * Default: one `memoryReplayStore()` that all verifiers of the process share. A verifier with a `now` of its own gets
+   * a store of its own.
+   */
   replayStore?: ReplayStore
   /** Default: none, and nothing is ever revoked. `memoryRevocations()` is good for one process. */
   revocations?: Revocations

@@ -1,44 +1,68 @@
 import type { DenialCode } from './denials.js'
-import { sha256 } from './jose/sha256.js'
 import { isPromise, type Maybe, patience, withDeadline } from './maybe.js'
 import type { ReplayStore } from './options.js'
-import { doorOf } from './stores/memory-replay.js'
+import { type ExpectsTtl, expectTtl, type ReplayKind, replayKey } from './stores/replay-key.js'
+
+/** A use that one request has made of a store, and what came of it. */
+export interface Consumed {
+  readonly store: ReplayStore
+  readonly key: string
+  readonly answer: Maybe<DenialCode | undefined>
+}
+
+/** Something that can be used once. */
+export interface Use {
+  readonly kind: ReplayKind
+  /** The owner's digest: ids are unique among those of one owner. */
+  readonly owner: string
+  readonly id: string
+  /** Seconds for which it could still be used again. */
+  readonly ttl: number
+  /** The longest ttl that any of its kind can have, in seconds. */
+  readonly longestTtl: number
+}
 
 /**
- * Uses something up: `ifKnown` where that was done before. An id is unique among those of its owner, a digest; `ttl`
- * is in seconds.
+ * Uses something up; gives a denial code where that was done before. `consumed` holds what the same request has used:
+ * a second verifier or rule on its way gets the first one's answer, or the request would count as a replay of itself.
  */
-export type UseOnce = (
-  owner: string,
-  id: string,
-  ttl: number,
-  ifKnown: DenialCode,
-) => Maybe<DenialCode | undefined>
+export type UseOnce = (use: Use, consumed: Consumed[] | undefined) => Maybe<DenialCode | undefined>
 
 export function createUseOnce(store: ReplayStore): UseOnce {
-  const door = doorOf(store)
-  return (owner, id, ttl, ifKnown) => {
-    // A second more than it could be used again: the store looks at the clock later than whoever reckoned this, and
-    // at the very end some stores would keep nothing at all. Always the same second, or the end would not be fixed.
-    const seconds = ttl + 1
+  const told = { proof: 0, token: 0 }
+
+  function remember(kind: ReplayKind, key: string, ttl: number): Maybe<DenialCode | undefined> {
     try {
-      if (door !== undefined && door.remember === store.remember) {
-        return door.rememberId(owner, id, seconds) ? undefined : ifKnown
-      }
-      const isNew: unknown = store.remember(`${owner}.${sha256(id)}`, seconds)
-      if (!isPromise(isNew)) return toCode(isNew, ifKnown)
+      const isNew: unknown = store.remember(key, ttl)
+      if (!isPromise(isNew)) return toCode(isNew, kind)
       return withDeadline(isNew, patience).then(
-        (answer) => toCode(answer, ifKnown),
+        (answer) => toCode(answer, kind),
         () => 'replay_store_unavailable',
       )
     } catch {
       return 'replay_store_unavailable'
     }
   }
+
+  return ({ kind, owner, id, ttl, longestTtl }, consumed) => {
+    const key = replayKey(kind, owner, id)
+    const earlier = consumed?.find((use) => use.store === store && use.key === key)
+    if (earlier !== undefined) return earlier.answer
+    if (longestTtl > told[kind]) {
+      told[kind] = longestTtl
+      ;(store as Partial<ExpectsTtl>)[expectTtl]?.(kind, longestTtl + 1)
+    }
+    // A second more than it could be used again: the store looks at the clock later than whoever reckoned this, and
+    // at the very end some stores would keep nothing at all. Always the same second, or the end would not be fixed.
+    const answer = remember(kind, key, ttl + 1)
+    consumed?.push({ store, key, answer })
+    return answer
+  }
 }
 
 /** An answer that is neither is no answer: a store that says "OK" for a known key would let replays in. */
-function toCode(isNew: unknown, ifKnown: DenialCode): DenialCode | undefined {
+function toCode(isNew: unknown, kind: ReplayKind): DenialCode | undefined {
   if (typeof isNew !== 'boolean') return 'replay_store_unavailable'
-  return isNew ? undefined : ifKnown
+  if (isNew) return undefined
+  return kind === 'proof' ? 'proof_replayed' : 'token_reused'
 }

@@ -1,5 +1,6 @@
 import { own } from './jose/own.js'
 import { isSimplePath } from './policy/plain-path.js'
+import type { Consumed } from './replay.js'
 
 /** How the framework in hand routes, as far as its adapter knows. */
 export interface Routing {
@@ -50,6 +51,8 @@ export interface RequestFacts {
   /** Methods that a method override asks for in place of the one on the wire. */
   readonly methodOverrides: readonly string[]
   readonly routing: KnownRouting | undefined
+  /** What the request has used up so far, where something knows it from other requests. */
+  readonly consumed: Consumed[] | undefined
 }
 
 /** A Routing with every member set, so that none is read from a prototype. */
@@ -68,7 +71,7 @@ export function fieldsOf(request: {
 }
 
 /** Reads a request, whatever it is: what is not of its type reads as absent. */
-export function readRequest(request: VerifyRequest): RequestFacts {
+export function readRequest(request: VerifyRequest, consumed: Consumed[] | undefined): RequestFacts {
   const method = typeof request.method === 'string' ? request.method : ''
   const { path, query } = splitTarget(typeof request.url === 'string' ? request.url : '')
   const fields = readFields(request.headers, method)
@@ -83,6 +86,7 @@ export function readRequest(request: VerifyRequest): RequestFacts {
     methodOverrides:
       query === '' ? fields.methodOverride : [...fields.methodOverride, ...queryMethodOverrides(query)],
     routing: readRouting(request),
+    consumed,
   }
 }
 

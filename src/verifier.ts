@@ -21,10 +21,11 @@ import { snapshot } from './policy/snapshot.js'
 import { createProofVerifier } from './proof/dpop-proof.js'
 import { createNonces } from './proof/nonce.js'
 import { createPossessionCheck } from './proof/possession.js'
-import { createUseOnce } from './replay.js'
+import { type Consumed, createUseOnce } from './replay.js'
 import { readRequest, type VerifyRequest } from './request.js'
 import { createRevocationCheck } from './revocation.js'
 import { memoryReplayStore } from './stores/memory-replay.js'
+import { sharedReplayStore } from './stores/shared-replay.js'
 import { createReporter } from './telemetry.js'
 import { createTokenVerifier, type VerifiedToken } from './token/verify-token.js'
 import { isCrowded } from './turn.js'
@@ -54,15 +55,15 @@ export interface Heard {
   readonly access: Access
   readonly verified: VerifiedToken
   readonly delegation: Delegation
-  /** Whether this request has used its token up already, as far as rules with `once` go. */
-  isUsedUp: boolean
+  /** What the request has used up so far. */
+  readonly consumed: Consumed[]
 }
 
 /** What the adapters need of a verifier, beyond what its users do. */
 export interface VerifierInternals {
   readonly compiled: CompiledPolicy
-  /** As `verify`; `heard` is told who was let in, where somebody was. */
-  judge(request: VerifyRequest, heard: (heard: Heard) => void): Promise<Decision>
+  /** As `verify`; `heard` is told who was let in, where somebody was. `consumed` is what the request has used up. */
+  judge(request: VerifyRequest, consumed: Consumed[], heard: (heard: Heard) => void): Promise<Decision>
   /** Where signatures are verified from now on, whatever is under way: for measurements. */
   setPlace(place: 'loop' | 'pool'): void
   /** Applies one more rule to a request that this verifier has let in. */
@@ -86,7 +87,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   checkOptions(options)
   const compiled = compilePolicy(policy)
   const now = options.now ?? Date.now
-  const replayStore = options.replayStore ?? memoryReplayStore({ now })
+  const replayStore = options.replayStore ?? (options.now ? memoryReplayStore({ now }) : sharedReplayStore())
   const reporter = createReporter(options, replayStore)
   const issuerKeys = createIssuerKeys(compiled, options, reporter.refreshed)
   const nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
@@ -107,7 +108,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       useOnce,
     ),
     verifyDelegation: createDelegationVerifier(compiled, cache.assertions, isSignedBy),
-    checkRule: createRuleCheck(compiled.token.clockTolerance, useOnce),
+    checkRule: createRuleCheck(compiled.token, useOnce),
   }
   const extraRules = new WeakMap<RuleData, Rule>()
   let isClosed = false
@@ -122,6 +123,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
 
   async function judge(
     request: VerifyRequest,
+    consumed: Consumed[] | undefined,
     heard: ((heard: Heard) => void) | undefined,
   ): Promise<Decision> {
     const watch = reporter.start()
@@ -129,7 +131,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     let verdict: Verdict
     underWay += 1
     try {
-      const facts = readRequest(request)
+      const facts = readRequest(request, consumed)
       method = facts.method
       verdict = await decide(facts, seconds, compiled, checks)
     } catch {
@@ -139,7 +141,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       underWay -= 1
     }
     const decision = toDecision(verdict)
-    if (verdict.outcome === 'allow') heard?.(toHeard(verdict))
+    if (verdict.outcome === 'allow') heard?.(toHeard(verdict, consumed ?? []))
     reporter.decided(decision, method, verdict, watch)
     return decision
   }
@@ -183,13 +185,12 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     const watch = reporter.start()
     const rule = extraRules.get(data) ?? compileLateRule(data, compiled.ruleContext)
     extraRules.set(data, rule)
-    const { grant, verified, delegation, isUsedUp } = heard
+    const { grant, verified, delegation, consumed } = heard
     let refusal: Refusal | undefined
     try {
-      const subject = { token: verified.token, delegation, params, now: seconds() }
-      const denial = isUsedUp ? rule.check(subject) : await checks.checkRule(rule, subject)
+      const subject = { token: verified.token, delegation, params, now: seconds(), consumed }
+      const denial = await checks.checkRule(rule, subject)
       refusal = denial && { code: denial.code, stage: 'rule', details: denial.details }
-      heard.isUsedUp ||= rule.once && denial === undefined
     } catch {
       refusal = { code: 'internal_error', stage: 'rule', details: undefined }
     }
@@ -201,7 +202,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
 
   const ownPolicy = snapshot(policy) as Policy
   const verifier: Verifier = Object.freeze({
-    verify: (request: VerifyRequest) => judge(request, undefined),
+    verify: (request: VerifyRequest) => judge(request, undefined, undefined),
     respond: respond as Verifier['respond'],
     policy: ownPolicy,
     metadata: () => toMetadata(compiled),
@@ -233,14 +234,11 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
 
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
-function toHeard({ grant, access, verified, delegation }: Extract<Verdict, { outcome: 'allow' }>): Heard {
-  return {
-    grant,
-    access,
-    verified,
-    delegation,
-    isUsedUp: typeof access.kind === 'object' && access.kind.once,
-  }
+function toHeard(
+  { grant, access, verified, delegation }: Extract<Verdict, { outcome: 'allow' }>,
+  consumed: Consumed[],
+): Heard {
+  return { grant, access, verified, delegation, consumed }
 }
 
 function respond(decision: Decision): Response | undefined {

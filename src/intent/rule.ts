@@ -3,6 +3,7 @@ import type { Delegation } from '../delegation/delegation.js'
 import type { DenialCode } from '../denials.js'
 import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
+import type { Consumed } from '../replay.js'
 import type { IntentToken } from '../token/intent-token.js'
 import { isSameJson, parsePointer, resolvePointer } from './json-pointer.js'
 import type { Workflow } from './workflow.js'
@@ -21,6 +22,8 @@ export interface RuleSubject {
   readonly params: { readonly [name: string]: string }
   /** Seconds since the epoch. */
   readonly now: number
+  /** What the request has used up so far. */
+  readonly consumed: Consumed[] | undefined
 }
 
 /** A rule that does not hold. */

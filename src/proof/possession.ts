@@ -1,7 +1,7 @@
 import type { DenialCode } from '../denials.js'
 import { isPromise, type Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
-import type { UseOnce } from '../replay.js'
+import type { Consumed, UseOnce } from '../replay.js'
 import type { RequestFacts } from '../request.js'
 import { trimBlanks } from '../text.js'
 import type { VerifiedToken } from '../token/verify-token.js'
@@ -28,9 +28,10 @@ export function createPossessionCheck(
     proof: VerifiedProof | DenialCode,
     keyThumbprint: string,
     now: number,
+    consumed: Consumed[] | undefined,
   ): Maybe<DenialCode | undefined> {
     if (typeof proof !== 'string' && !isFresh(proof, now, policy)) return 'proof_stale'
-    return useUp(proof, keyThumbprint, now)
+    return useUp(proof, keyThumbprint, now, consumed)
   }
 
   /** What is left once the proof is right for its request. */
@@ -38,12 +39,15 @@ export function createPossessionCheck(
     proof: VerifiedProof | DenialCode,
     keyThumbprint: string,
     now: number,
+    consumed: Consumed[] | undefined,
   ): Maybe<DenialCode | undefined> {
     if (typeof proof === 'string') return proof
     if (nonces?.isCurrent(proof.nonce, now) === false) return 'proof_nonce_required'
     // Processes with clocks a little apart share one store: none may forget what another still accepts.
-    const ttl = proof.iat + policy.proof.maxAge + policy.token.clockTolerance - now
-    return useOnce(keyThumbprint, proof.jti, ttl, 'proof_replayed')
+    const { clockTolerance } = policy.token
+    const ttl = proof.iat + policy.proof.maxAge + clockTolerance - now
+    const longestTtl = policy.proof.maxAge + 2 * clockTolerance
+    return useOnce({ kind: 'proof', owner: keyThumbprint, id: proof.jti, ttl, longestTtl }, consumed)
   }
 
   return (request, scheme, verified, now, clock) => {
@@ -59,7 +63,7 @@ export function createPossessionCheck(
 
     const proof = verifyProof(trimBlanks(request.dpop[0] as string), { bound: verified, request, now })
     return isPromise(proof)
-      ? proof.then((answer) => useUpLater(answer, keyThumbprint, clock()))
-      : useUp(proof, keyThumbprint, now)
+      ? proof.then((answer) => useUpLater(answer, keyThumbprint, clock(), request.consumed))
+      : useUp(proof, keyThumbprint, now, request.consumed)
   }
 }

@@ -16,9 +16,8 @@ export interface Fingerprinter {
  * Makes fingerprints. Any two texts are told apart, whatever is in them.
  *
  * The mixing is MurmurHash3's, with one set of its constants, under a seed that no client knows. It is no cryptographic
- * hash: whoever chooses the ids of one owner can choose two that meet whatever the seed. That costs the second a refusal, as
- * if it were a replay, and never gives a pass, and no two entries ever have one print; owners are digests, which nobody can
- * choose so. Ids of one agent's proofs are its own to choose, those of tokens the issuer's.
+ * hash, but its input is: the verifier's keys are made of SHA-256 digests. Two that meet would cost the second a refusal,
+ * as if it were a replay, and never give a pass.
  */
 export function createFingerprinter(): Fingerprinter {
   const seed = randomFillSync(new Int32Array(4))

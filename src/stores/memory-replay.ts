@@ -1,4 +1,3 @@
-import { sharedByCopies } from '../copies.js'
 import { createFingerprinter } from './fingerprint.js'
 import { FingerprintTable, OWN } from './fingerprint-table.js'
 import { Partitions } from './partitions.js'
@@ -42,7 +41,8 @@ export interface MemoryReplayStore {
  * The same floor is left by entries that expire, so a clock that is set back opens nothing. For that to hold, `ttl`
  * must be the time left until a fixed end of the proof, read from the clock that `now` (milliseconds) reads.
  *
- * What comes before the first dot of a key is the agent it belongs to. A `ttl` that is not a number between 0 and
+ * What comes before the first `.` of a key (before the first `~` where there is no dot) is its owner: the agent's key
+ * for a proof, the issuer for a single-use token. A `ttl` that is not a number between 0 and
  * 31 days is refused. Throws `TypeError` for a bad option or a key that is no string.
  */
 export function memoryReplayStore({
@@ -64,18 +64,14 @@ export function memoryReplayStore({
 
   function remember(key: string, ttl: number): boolean {
     if (typeof key !== 'string') throw new TypeError('memoryReplayStore: the key must be a string')
-    const dot = key.indexOf('.')
-    return dot > 0 ? rememberId(key.slice(0, dot), key.slice(dot + 1), ttl) : rememberId('', key, ttl)
-  }
-
-  function rememberId(owner: string, id: string, ttl: number): boolean {
     const time = now() / 1000
     // Written so that NaN fails; a clock that is not a number must not make an entry that never expires, either.
     if (!(ttl > 0 && ttl <= LONGEST_TTL && Number.isFinite(time))) return refuse()
     const expiry = time + ttl
     sweep(time)
 
-    prints.take(owner, id)
+    const end = ownerEnd(key)
+    prints.take(key.slice(0, end), key.slice(end))
     let partition = partitions.find(prints.owner)
     if (expiry <= partitions.floor(partition)) return refuse()
 
@@ -160,7 +156,7 @@ export function memoryReplayStore({
     else entries.set(after, BEFORE, before)
   }
 
-  const store: MemoryReplayStore = {
+  return {
     remember,
     get size() {
       return entries.size
@@ -175,25 +171,11 @@ export function memoryReplayStore({
       return refused
     },
   }
-  doors.set(store, { remember, rememberId })
-  return store
 }
 
-/** The short way into a store, and the `remember` that it stands for. */
-export interface Door {
-  readonly remember: unknown
-  readonly rememberId: RememberId
-}
-
-/** As `remember` for the key of this owner and this id, without a digest of either. */
-type RememberId = (owner: string, id: string, ttl: number) => boolean
-
-const doors = sharedByCopies('doors', () => new WeakMap<object, Door>())
-
-/**
- * The short way into a store that `memoryReplayStore` made; undefined for any other. It is closed once somebody has
- * replaced the store's `remember`. What came in on one way is not known on the other.
- */
-export function doorOf(store: object): Door | undefined {
-  return doors.get(store)
+/** Where the owner of a key ends, its mark included: so that keys of two kinds never have one owner. */
+function ownerEnd(key: string): number {
+  const dot = key.indexOf('.')
+  const end = dot >= 0 ? dot : key.indexOf('~')
+  return end > 0 ? end + 1 : 0
 }

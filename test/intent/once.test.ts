@@ -80,7 +80,7 @@ test('a store hears of a token by a digest only, and for as long as the token co
   expect(asked).toHaveLength(2)
   const [key, ttl] = asked[1] as [string, number]
   expect(key).not.toContain('jjj')
-  expect(key.length).toBe(asked[0]?.[0].length)
+  for (const [each] of asked) expect(each).toMatch(/^[\w-]{43}[.~][\w-]{43}$/)
   // The token ends in 290 s, and a clock may be 5 s behind.
   expect(ttl).toBeGreaterThanOrEqual(295)
   expect(ttl).toBeLessThan(310)
