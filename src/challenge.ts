@@ -1,6 +1,6 @@
 import type { Denial, DenialBody, Stage } from './decision.js'
 import { type DenialCode, denials } from './denials.js'
-import type { ChallengeDetails } from './intent/rule.js'
+import type { ChallengeDetails, Refusal } from './refusal.js'
 
 /** What every challenge of one verifier has in common. */
 export interface ChallengeContext {
@@ -11,19 +11,13 @@ export interface ChallengeContext {
   readonly isBearerAllowed: boolean
 }
 
-/** A refusal in the making. */
-export interface Refusal {
-  readonly code: DenialCode
-  readonly stage: Stage
-  readonly details: ChallengeDetails | undefined
-}
-
 /** Seconds after which a client may try again what failed through no fault of its own. */
 const retryAfter = 1
 
 /** A refusal as it is sent: status, header fields and body, all of fixed text and of the policy's own words. */
 export function toDenial(
-  { code, stage, details }: Refusal,
+  { code, details }: Refusal,
+  stage: Stage,
   context: ChallengeContext,
   route: string | undefined,
   extraHeaders: Readonly<Record<string, string>> = {},

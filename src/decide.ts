@@ -1,15 +1,14 @@
-import type { Refusal } from './challenge.js'
 import { hasNoCredentials, readCredentials } from './credentials.js'
 import type { Grant, Stage } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
-import type { DelegationVerifier } from './delegation/verify-delegation.js'
-import type { DenialCode } from './denials.js'
+import { type DelegationVerifier, findListedChain } from './delegation/verify-delegation.js'
 import { toGrant } from './grant.js'
 import type { RuleCheck } from './intent/rule-check.js'
 import { isPromise } from './maybe.js'
 import type { CompiledPolicy } from './policy/compile.js'
-import { type Access, matchRequest } from './policy/match-request.js'
+import type { Access } from './policy/match-request.js'
 import type { PossessionCheck } from './proof/possession.js'
+import { isRefusal, Refusal } from './refusal.js'
 import type { RequestFacts } from './request.js'
 import type { RevocationCheck } from './revocation.js'
 import { checkTokenTime } from './token/intent-token.js'
@@ -29,6 +28,7 @@ export interface Findings {
   readonly access: Access | undefined
   readonly verified: VerifiedToken | undefined
   readonly delegation: Delegation | undefined
+  readonly refusal?: Refusal | undefined
 }
 
 /** Every member is there, so that none is read from a prototype. */
@@ -40,7 +40,7 @@ export const nothing: Findings = Object.freeze({
 
 export type Verdict =
   | (Findings & { readonly outcome: 'public' | 'anonymous' })
-  | (Findings & { readonly outcome: 'refuse'; readonly refusal: Refusal })
+  | (Findings & { readonly outcome: 'refuse'; readonly stage: Stage; readonly refusal: Refusal })
   | {
       readonly outcome: 'allow'
       readonly grant: Grant
@@ -56,20 +56,21 @@ export type Verdict =
  */
 export async function decide(
   request: RequestFacts,
+  access: Access,
   clock: () => number,
   policy: CompiledPolicy,
   checks: Checks,
 ): Promise<Verdict> {
-  const access = matchRequest(policy, request)
   if (access.kind === 'public') return { ...nothing, outcome: 'public', access }
   const rule = access.kind === 'undeclared' ? undefined : access.kind
   if (rule?.anonymous && hasNoCredentials(request)) return { ...nothing, outcome: 'anonymous', access }
 
   const credentials = readCredentials(request)
-  if (isCode(credentials)) {
-    // Whoever has shown nothing yet is told at once which scopes to come with.
-    const details = credentials === 'credentials_missing' ? { scope: rule?.scope } : undefined
-    return refuse('request', credentials, { ...nothing, access }, details)
+  if (isRefusal(credentials)) {
+    // The challenge for missing credentials tells which scopes to ask for.
+    const { code, cause } = credentials
+    const details = code === 'credentials_missing' ? { scope: rule?.scope } : undefined
+    return refuse('request', new Refusal(code, cause, details), { ...nothing, access })
   }
   let now = clock()
   let verified = checks.verifyToken(credentials.unverifiedToken, now, clock)
@@ -77,10 +78,12 @@ export async function decide(
     verified = await verified
     now = clock()
   }
-  if (isCode(verified)) return refuse('token', verified, { ...nothing, access })
+  if (isRefusal(verified)) return refuse('token', verified, { ...nothing, access })
 
   const heard: Findings = { access, verified, delegation: undefined }
-  let revocation = checks.checkRevocation(verified)
+  const { token } = verified
+  const listedChain = findListedChain(token, rule?.chains?.get(token.issuer))
+  let revocation = checks.checkRevocation(verified, listedChain)
   if (isPromise(revocation)) {
     revocation = await revocation
     now = clock()
@@ -98,7 +101,7 @@ export async function decide(
   const ended = checkTokenTime(verified.token, now, policy.token)
   if (ended !== undefined) return refuse('token', ended, heard)
 
-  let delegation = checks.verifyDelegation(verified, now, rule?.chains?.get(verified.token.issuer))
+  let delegation = checks.verifyDelegation(verified, now, listedChain)
   if (isPromise(delegation)) {
     delegation = await delegation
     now = clock()
@@ -106,34 +109,18 @@ export async function decide(
     const endedMeanwhile = checkTokenTime(verified.token, now, policy.token)
     if (endedMeanwhile !== undefined) return refuse('token', endedMeanwhile, heard)
   }
-  if (isCode(delegation)) return refuse('delegation', delegation, heard)
+  if (isRefusal(delegation)) return refuse('delegation', delegation, heard)
 
   const findings = { access, verified, delegation }
-  if (rule === undefined) return refuse('rule', 'route_not_declared', findings)
-  const subject = {
-    token: verified.token,
-    delegation,
-    params: access.params,
-    now,
-    consumed: request.consumed,
-  }
+  if (rule === undefined) return refuse('rule', new Refusal('route_not_declared', access.cause), findings)
+  const subject = { token, delegation, params: access.params, now, consumed: request.consumed }
   let denial = checks.checkRule(rule, subject)
   if (isPromise(denial)) denial = await denial
-  if (denial !== undefined) return refuse('rule', denial.code, findings, denial.details)
+  if (denial !== undefined) return refuse('rule', denial, findings)
   const grant = toGrant(verified.identity, delegation, access)
   return { outcome: 'allow', grant, access, verified, delegation }
 }
 
-/** Checks answer with what they found, or with the code of what is wrong. */
-function isCode<T extends object>(result: T | DenialCode): result is DenialCode {
-  return typeof result === 'string'
-}
-
-function refuse(
-  stage: Stage,
-  code: DenialCode,
-  findings: Findings,
-  details: Refusal['details'] = undefined,
-): Verdict {
-  return { outcome: 'refuse', refusal: { code, stage, details }, ...findings }
+function refuse(stage: Stage, refusal: Refusal, findings: Findings): Verdict {
+  return { ...findings, outcome: 'refuse', stage, refusal }
 }

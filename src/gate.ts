@@ -1,4 +1,4 @@
-import { type ChallengeContext, type Refusal, toDenial } from './challenge.js'
+import { type ChallengeContext, toDenial } from './challenge.js'
 import { sharedByCopies } from './copies.js'
 import type { Decision, Denial, Grant } from './decision.js'
 import { isMetadataRequest } from './metadata.js'
@@ -8,6 +8,7 @@ import { checkRule } from './policy/compile.js'
 import { PolicyError } from './policy/error.js'
 import type { Policy, RouteRule } from './policy/policy.js'
 import { defaultProofAlgorithmNames } from './protocol/algorithms.js'
+import { describe, Refusal } from './refusal.js'
 import type { VerifyRequest } from './request.js'
 import { consumedBy } from './stores/shared-replay.js'
 import { countRequest } from './turn.js'
@@ -78,8 +79,14 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
       const earlier = rulings.get(source)
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
         // Something on the way has changed what will be looked up: the rule that was applied is not its rule.
-        const refusal: Refusal = { code: 'route_not_declared', stage: 'rule', details: undefined }
-        return toPassage(own.refuse(refusal, method, await earlier.decision))
+        const refusal = new Refusal('route_not_declared', {
+          reason: 'path or method was rewritten after the first ajwt on the way had decided',
+          expected: describe(`${earlier.method} ${earlier.path}`),
+          found: describe(`${method} ${path}`),
+          unverified: true,
+        })
+        const mode = own.compiled.isObservedThroughout ? undefined : 'enforce'
+        return toPassage(own.refuse('rule', refusal, method, await earlier.decision, mode))
       }
       // A second verifier on its way makes no second request of it.
       if (!latest.has(source)) countRequest()
@@ -95,11 +102,11 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
 export function createRuleGate(rule: RouteRule): (source: object, params: unknown) => Promise<Passage> {
   const data = checkRule(rule)
   warnOfObservingRule(data)
-  const missing: Refusal = { code: 'credentials_missing', stage: 'request', details: undefined }
+  const missing = new Refusal('credentials_missing', { reason: 'requireIntent needs a grant' })
   return async (source, params) => {
     const ruling = latest.get(source)
     if (ruling === undefined)
-      return data.mode === 'observe' ? goOn : toPassage(toDenial(missing, noPolicy, undefined))
+      return data.mode === 'observe' ? goOn : toPassage(toDenial(missing, 'request', noPolicy, undefined))
     const decision = await ruling.decision
     const own = internalsOf(ruling.verifier) as VerifierInternals
     if (ruling.heard !== undefined) {
@@ -108,7 +115,9 @@ export function createRuleGate(rule: RouteRule): (source: object, params: unknow
     if (decision.outcome === 'anonymous' && data.anonymous === true) return goOn
     // What was let through to be observed goes on, unless this very rule is to be enforced.
     const mode = data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
-    return mode === 'observe' ? goOn : toPassage(own.refuse(missing, ruling.method, decision, mode))
+    return mode === 'observe'
+      ? goOn
+      : toPassage(own.refuse('request', missing, ruling.method, decision, mode))
   }
 }
 

@@ -1,13 +1,13 @@
-import type { DenialCode } from './denials.js'
 import { isPromise, type Maybe, patience, withDeadline } from './maybe.js'
 import type { ReplayStore } from './options.js'
+import { describeError, Refusal } from './refusal.js'
 import { type ExpectsTtl, expectTtl, type ReplayKind, replayKey } from './stores/replay-key.js'
 
 /** A use that one request has made of a store, and what came of it. */
 export interface Consumed {
   readonly store: ReplayStore
   readonly key: string
-  readonly answer: Maybe<DenialCode | undefined>
+  readonly answer: Maybe<Refusal | undefined>
 }
 
 /** Something that can be used once. */
@@ -26,21 +26,18 @@ export interface Use {
  * Uses something up; gives a denial code where that was done before. `consumed` holds what the same request has used:
  * a second verifier or rule on its way gets the first one's answer, or the request would count as a replay of itself.
  */
-export type UseOnce = (use: Use, consumed: Consumed[] | undefined) => Maybe<DenialCode | undefined>
+export type UseOnce = (use: Use, consumed: Consumed[] | undefined) => Maybe<Refusal | undefined>
 
 export function createUseOnce(store: ReplayStore): UseOnce {
   const told = { proof: 0, token: 0 }
 
-  function remember(kind: ReplayKind, key: string, ttl: number): Maybe<DenialCode | undefined> {
+  function remember(kind: ReplayKind, key: string, ttl: number): Maybe<Refusal | undefined> {
     try {
       const isNew: unknown = store.remember(key, ttl)
-      if (!isPromise(isNew)) return toCode(isNew, kind)
-      return withDeadline(isNew, patience).then(
-        (answer) => toCode(answer, kind),
-        () => 'replay_store_unavailable',
-      )
-    } catch {
-      return 'replay_store_unavailable'
+      if (!isPromise(isNew)) return toRefusal(isNew, kind)
+      return withDeadline(isNew, patience).then((answer) => toRefusal(answer, kind), unavailable)
+    } catch (error) {
+      return unavailable(error)
     }
   }
 
@@ -61,8 +58,12 @@ export function createUseOnce(store: ReplayStore): UseOnce {
 }
 
 /** An answer that is neither is no answer: a store that says "OK" for a known key would let replays in. */
-function toCode(isNew: unknown, kind: ReplayKind): DenialCode | undefined {
-  if (typeof isNew !== 'boolean') return 'replay_store_unavailable'
+function toRefusal(isNew: unknown, kind: ReplayKind): Refusal | undefined {
+  if (typeof isNew !== 'boolean') return unavailable(new TypeError('remember answered with no boolean'))
   if (isNew) return undefined
-  return kind === 'proof' ? 'proof_replayed' : 'token_reused'
+  return new Refusal(kind === 'proof' ? 'proof_replayed' : 'token_reused')
+}
+
+function unavailable(error: unknown): Refusal {
+  return new Refusal('replay_store_unavailable', { reason: describeError(error) })
 }

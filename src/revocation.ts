@@ -1,29 +1,39 @@
-import type { DenialCode } from './denials.js'
 import { isPromise, type Maybe, patience, withDeadline } from './maybe.js'
 import type { Revocations } from './options.js'
-import { revocationIdsOf } from './stores/revocation-ids.js'
+import { describeError, Refusal } from './refusal.js'
+import { agentIdsOf, revocationIdsOf } from './stores/revocation-ids.js'
 import type { VerifiedToken } from './token/verify-token.js'
 
 /** Whether a token, or the delegation behind it, was revoked; whatever cannot be told refuses the request. */
-export type RevocationCheck = (verified: VerifiedToken) => Maybe<DenialCode | undefined>
+export type RevocationCheck = (
+  verified: VerifiedToken,
+  listedChain: readonly string[] | undefined,
+) => Maybe<Refusal | undefined>
 
 /** Without a list, nobody has revoked anything. */
 export function createRevocationCheck(revocations: Revocations | undefined): RevocationCheck {
   if (revocations === undefined) return () => undefined
-  return (verified) => {
+  return (verified, listedChain) => {
     try {
       verified.revocationIds ??= revocationIdsOf(verified)
-      const isRevoked: unknown = revocations.isRevoked([...verified.revocationIds])
-      if (!isPromise(isRevoked)) return toCode(isRevoked)
-      return withDeadline(isRevoked, patience).then(toCode, () => 'revocations_unavailable')
-    } catch {
-      return 'revocations_unavailable'
+      const isRevoked: unknown = revocations.isRevoked([
+        ...verified.revocationIds,
+        ...(listedChain === undefined ? [] : agentIdsOf(verified.token.issuer, listedChain)),
+      ])
+      if (!isPromise(isRevoked)) return toRefusal(isRevoked)
+      return withDeadline(isRevoked, patience).then(toRefusal, unavailable)
+    } catch (error) {
+      return unavailable(error)
     }
   }
 }
 
 /** An answer that is neither is no answer. */
-function toCode(isRevoked: unknown): DenialCode | undefined {
-  if (typeof isRevoked !== 'boolean') return 'revocations_unavailable'
-  return isRevoked ? 'token_revoked' : undefined
+function toRefusal(isRevoked: unknown): Refusal | undefined {
+  if (typeof isRevoked !== 'boolean') return unavailable(new TypeError('isRevoked answered with no boolean'))
+  return isRevoked ? new Refusal('token_revoked') : undefined
+}
+
+function unavailable(error: unknown): Refusal {
+  return new Refusal('revocations_unavailable', { reason: describeError(error) })
 }

@@ -13,6 +13,7 @@ import type { Decision } from './decision.js'
 import { createInstrumentSource, type Instruments } from './instruments.js'
 import type { VerifierOptions } from './options.js'
 import { printable } from './printable.js'
+import type { Cause } from './refusal.js'
 
 const methods = new Set([
   'CONNECT',
@@ -38,6 +39,8 @@ export interface DecisionFacts {
   readonly route: string | undefined
   /** `sub` of the token, once its signature has verified. */
   readonly agent: string | undefined
+  /** Why the request was refused: for the operator, never sent. */
+  readonly cause: Cause | undefined
   readonly workflow: string | undefined
   /** Hops from the initiator to the agent, once the delegation was verified. */
   readonly delegationDepth: number | undefined
@@ -144,11 +147,12 @@ export function createReporter(options: VerifierOptions, replayStore: object): R
         if (current !== undefined) measure(current, decision, findings, duration, overrules === undefined)
       } catch {}
 
-      const { access, verified, delegation } = findings
+      const { access, verified, delegation, refusal } = findings
       const facts: DecisionFacts = {
         method: methodName(method),
         route: optional(access?.route),
-        agent: optional(verified?.token.sub),
+        agent: optional(verified?.token.sub ?? refusal?.agent),
+        cause: refusal?.cause,
         workflow: optional(verified?.token.intent.workflowId),
         delegationDepth: delegation?.depth,
         duration,

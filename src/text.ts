@@ -19,6 +19,21 @@ export function copyAscii(text: string): string {
   return room.toString('latin1', 0, room.write(text, 'latin1'))
 }
 
+/** Control characters and halves of a surrogate pair: in no name that two readers take for the same. */
+const unfitForName = /[\p{Cc}\p{Cs}]/u
+
+/** Whether this can be the `sub` or `jti` of an OAuth token: 1 to 256 characters (RFC 7519 StringOrURI). */
+export function isSubject(value: unknown): value is string {
+  if (isIdentifier(value)) return true
+  return (
+    typeof value === 'string' &&
+    value !== '' &&
+    value.length <= 512 &&
+    [...value].length <= 256 &&
+    !unfitForName.test(value)
+  )
+}
+
 const SPACE = 0x20
 const TILDE = 0x7e
 

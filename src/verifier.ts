@@ -1,8 +1,8 @@
 import { withDefaults } from './caches.js'
-import { type Refusal, toDenial } from './challenge.js'
+import { toDenial } from './challenge.js'
 import { sharedByCopies } from './copies.js'
 import { type Checks, decide, nothing, type Verdict } from './decide.js'
-import type { Decision, Denial, Grant } from './decision.js'
+import type { Decision, Denial, Grant, Stage } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
 import { createDelegationVerifier } from './delegation/verify-delegation.js'
 import type { Rule } from './intent/rule.js'
@@ -14,13 +14,14 @@ import { warnOfObserving } from './observing.js'
 import { checkOptions, type VerifierOptions } from './options.js'
 import { type CompiledPolicy, compilePolicy } from './policy/compile.js'
 import { compileLateRule } from './policy/late-rule.js'
-import type { Access } from './policy/match-request.js'
+import { type Access, matchRequest } from './policy/match-request.js'
 import type { Policy } from './policy/policy.js'
 import type { RuleData } from './policy/schema.js'
 import { snapshot } from './policy/snapshot.js'
 import { createProofVerifier } from './proof/dpop-proof.js'
 import { createNonces } from './proof/nonce.js'
 import { createPossessionCheck } from './proof/possession.js'
+import { describeError, Refusal } from './refusal.js'
 import { type Consumed, createUseOnce } from './replay.js'
 import { readRequest, type VerifyRequest } from './request.js'
 import { createRevocationCheck } from './revocation.js'
@@ -69,7 +70,7 @@ export interface VerifierInternals {
   /** Applies one more rule to a request that this verifier has let in. */
   applyRule(heard: Heard, rule: RuleData, params: Grant['params'], method: string): Promise<Decision>
   /** A refusal that no check of `verify` came to, of a request on which it had decided otherwise. */
-  refuse(refusal: Refusal, method: string, overruled: Decision, mode?: Rule['mode']): Decision
+  refuse(stage: Stage, refusal: Refusal, method: string, overruled: Decision, mode?: Rule['mode']): Decision
 }
 
 const internals = sharedByCopies('verifiers', () => new WeakMap<object, VerifierInternals>())
@@ -128,15 +129,17 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   ): Promise<Decision> {
     const watch = reporter.start()
     let method = ''
+    let access: Access | undefined
     let verdict: Verdict
     underWay += 1
     try {
       const facts = readRequest(request, consumed)
       method = facts.method
-      verdict = await decide(facts, seconds, compiled, checks)
-    } catch {
-      const refusal: Refusal = { code: 'internal_error', stage: 'request', details: undefined }
-      verdict = { ...nothing, outcome: 'refuse', refusal }
+      access = matchRequest(compiled, facts)
+      verdict = await decide(facts, access, seconds, compiled, checks)
+    } catch (error) {
+      const refusal = new Refusal('internal_error', { reason: describeError(error) })
+      verdict = { ...nothing, access, outcome: 'refuse', stage: 'request', refusal }
     } finally {
       underWay -= 1
     }
@@ -150,8 +153,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     const { access } = verdict
     const route = access?.route
     if (verdict.outcome === 'refuse') {
-      const mode = access === undefined || typeof access.kind === 'string' ? undefined : access.kind.mode
-      return refuse(verdict.refusal, mode, route)
+      return refuse(verdict.stage, verdict.refusal, modeOf(access), route)
     }
     if (verdict.outcome !== 'allow') {
       return Object.freeze({ outcome: verdict.outcome, ...(route === undefined ? {} : { route }) })
@@ -159,8 +161,14 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     return Object.freeze({ outcome: 'allow', grant: verdict.grant, headers: nonceHeaders() })
   }
 
-  function refuse(refusal: Refusal, mode: Rule['mode'], route?: string): Decision {
-    const denial: Denial = toDenial(refusal, compiled.challenge, route, nonceHeaders())
+  /** Where the route is unknown, the request is let through only if no route is enforced. */
+  function modeOf(access: Access | undefined): Rule['mode'] {
+    if (access === undefined) return compiled.isObservedThroughout ? undefined : 'enforce'
+    return typeof access.kind === 'object' ? access.kind.mode : access.mode
+  }
+
+  function refuse(stage: Stage, refusal: Refusal, mode: Rule['mode'], route?: string): Decision {
+    const denial: Denial = toDenial(refusal, stage, compiled.challenge, route, nonceHeaders())
     if ((mode ?? compiled.mode) === 'enforce') return denial
     return Object.freeze({ ...denial, outcome: 'observe' })
   }
@@ -189,14 +197,13 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     let refusal: Refusal | undefined
     try {
       const subject = { token: verified.token, delegation, params, now: seconds(), consumed }
-      const denial = await checks.checkRule(rule, subject)
-      refusal = denial && { code: denial.code, stage: 'rule', details: denial.details }
-    } catch {
-      refusal = { code: 'internal_error', stage: 'rule', details: undefined }
+      refusal = await checks.checkRule(rule, subject)
+    } catch (error) {
+      refusal = new Refusal('internal_error', { reason: describeError(error) })
     }
     if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: noHeaders })
-    const decision = refuse(refusal, rule.mode, grant.route)
-    reporter.decided(decision, method, heard, watch, 'allow')
+    const decision = refuse('rule', refusal, rule.mode, grant.route)
+    reporter.decided(decision, method, { ...heard, refusal }, watch, 'allow')
     return decision
   }
 
@@ -221,10 +228,10 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       place = wanted
     },
     applyRule,
-    refuse(refusal, method, overruled, mode) {
+    refuse(stage, refusal, method, overruled, mode) {
       const watch = reporter.start()
-      const decision = refuse(refusal, mode)
-      reporter.decided(decision, method, nothing, watch, overruled.outcome)
+      const decision = refuse(stage, refusal, mode)
+      reporter.decided(decision, method, { ...nothing, refusal }, watch, overruled.outcome)
       return decision
     },
   })

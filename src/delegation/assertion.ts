@@ -1,10 +1,10 @@
 import type { Json } from '../decision.js'
-import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
 import { headerJwk, readCompact } from '../jose/jws.js'
 import { bare, isObject, withOwn } from '../jose/own.js'
 import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
 import { sha256 } from '../jose/sha256.js'
+import { Refusal } from '../refusal.js'
 import { isIdentifier } from '../text.js'
 
 const maxAssertionLength = 8 * 1024
@@ -37,6 +37,8 @@ export interface Assertion {
   readonly intentHash: string | undefined
   /** The hash of the assertion before it. */
   readonly prev: string | undefined
+  /** How many values the claims hold: each takes memory of its own. */
+  readonly valueCount: number
 }
 
 /**
@@ -47,18 +49,37 @@ export function readAssertions(
   delegation: Json | undefined,
   maxDepth: number,
   algorithms: ReadonlyMap<string, Algorithm>,
-): readonly Assertion[] | DenialCode {
+): readonly Assertion[] | Refusal {
   if (delegation === undefined) return []
-  if (!Array.isArray(delegation) || delegation.length === 0) return 'delegation_malformed'
-  if (!delegation.every((item) => typeof item === 'string')) return 'delegation_malformed'
-  if (delegation.length > maxDepth) return 'delegation_too_deep'
+  if (!Array.isArray(delegation) || delegation.length === 0 || !delegation.every(isString))
+    return new Refusal('delegation_malformed', {
+      reason: 'delegation is no array of strings',
+      claim: 'intent.delegation',
+    })
+  if (delegation.length > maxDepth) return tooDeep(delegation.length, maxDepth)
   const assertions: Assertion[] = []
-  for (const text of delegation as string[]) {
+  for (const [hop, text] of (delegation as string[]).entries()) {
     const assertion = readAssertion(text, algorithms)
-    if (assertion === undefined) return 'delegation_malformed'
+    if (assertion === undefined) {
+      const reason = `assertion ${hop + 1} is no well-formed ajwt-delegation+jwt with an allowed alg and a fit jwk`
+      return new Refusal('delegation_malformed', { reason, claim: 'intent.delegation' })
+    }
     assertions.push(assertion)
   }
   return assertions
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+function tooDeep(hops: number, maxDepth: number): Refusal {
+  return new Refusal('delegation_too_deep', {
+    reason: 'the token has more delegation assertions than the policy allows',
+    claim: 'intent.delegation',
+    expected: `at most ${maxDepth}`,
+    found: String(hops),
+  })
 }
 
 function readAssertion(text: string, algorithms: ReadonlyMap<string, Algorithm>): Assertion | undefined {
@@ -70,10 +91,11 @@ function readAssertion(text: string, algorithms: ReadonlyMap<string, Algorithm>)
   if (algorithm === undefined || key === undefined || !fits(key, algorithm)) return undefined
   const claims = readClaims(unverified.payload)
   const { input, signature } = unverified
-  return claims && { hash: sha256(text), algorithm, key, input, signature, ...claims }
+  const { valueCount } = unverified
+  return claims && { hash: sha256(text), algorithm, key, input, signature, valueCount, ...claims }
 }
 
-type Claims = Omit<Assertion, 'hash' | 'algorithm' | 'key' | 'input' | 'signature'>
+type Claims = Omit<Assertion, 'hash' | 'algorithm' | 'key' | 'input' | 'signature' | 'valueCount'>
 
 function readClaims(payload: Record<string, unknown>): Claims | undefined {
   const inheritsSome =

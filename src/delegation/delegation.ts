@@ -8,6 +8,8 @@ export interface Delegation {
   readonly agents: readonly string[]
   /** Who set the run going: the first agent, or for a direct call the user or agent that the token names. */
   readonly initiator: string
+  /** Whether the token shows that the initiator is an agent: a person may bear the same name. */
+  readonly isInitiatedByAgent: boolean
   /** 0 for a direct call. */
   readonly depth: number
 }

@@ -1,11 +1,11 @@
-import type { DenialCode } from '../denials.js'
 import { sha256 } from '../jose/sha256.js'
-import { isPromise, type Maybe } from '../maybe.js'
+import type { Maybe } from '../maybe.js'
+import type { Refusal } from '../refusal.js'
 import type { UseOnce } from '../replay.js'
-import type { Rule, RuleDenial, RuleSubject } from './rule.js'
+import type { Rule, RuleSubject } from './rule.js'
 
 /** Whether a rule holds; a token that is good for one request is used up last, when all else holds. */
-export type RuleCheck = (rule: Rule, subject: RuleSubject) => Maybe<RuleDenial | undefined>
+export type RuleCheck = (rule: Rule, subject: RuleSubject) => Maybe<Refusal | undefined>
 
 export function createRuleCheck(
   { clockTolerance, maxLifetime }: { readonly clockTolerance: number; readonly maxLifetime: number },
@@ -23,11 +23,6 @@ export function createRuleCheck(
       ttl: exp + 2 * clockTolerance - subject.now,
       longestTtl: maxLifetime + 3 * clockTolerance,
     } as const
-    const code = useOnce(use, subject.consumed)
-    return isPromise(code) ? code.then(toDenial) : toDenial(code)
+    return useOnce(use, subject.consumed)
   }
-}
-
-function toDenial(code: DenialCode | undefined): RuleDenial | undefined {
-  return code && { code, details: undefined }
 }

@@ -1,19 +1,12 @@
 import type { Json } from '../decision.js'
 import type { Delegation } from '../delegation/delegation.js'
-import type { DenialCode } from '../denials.js'
 import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
+import { type Cause, describe, Refusal } from '../refusal.js'
 import type { Consumed } from '../replay.js'
 import type { IntentToken } from '../token/intent-token.js'
 import { isSameJson, parsePointer, resolvePointer } from './json-pointer.js'
 import type { Workflow } from './workflow.js'
-
-/** What a challenge says beyond its error (RFC 6750 section 3, RFC 9470 section 3). */
-export interface ChallengeDetails {
-  readonly scope?: string | undefined
-  readonly acrValues?: string | undefined
-  readonly maxAge?: number | undefined
-}
 
 /** What a rule judges: all of it verified. */
 export interface RuleSubject {
@@ -26,13 +19,7 @@ export interface RuleSubject {
   readonly consumed: Consumed[] | undefined
 }
 
-/** A rule that does not hold. */
-export interface RuleDenial {
-  readonly code: DenialCode
-  readonly details: ChallengeDetails | undefined
-}
-
-type Check = (subject: RuleSubject) => RuleDenial | undefined
+type Check = (subject: RuleSubject) => Refusal | undefined
 
 /** Versions and registrations that an agent is held to on every route. */
 export interface AgentConstraint {
@@ -79,6 +66,7 @@ export function compileRule(rule: RuleData, context: RuleContext): Rule {
     ...(rule.intent ? [checkIntent(rule.intent, context.workflows)] : []),
     ...(rule.agents ? [checkAgent(rule.agents, context.readId)] : []),
     ...(rule.delegation ? [checkDelegation(rule.delegation, chains, context.readId)] : []),
+    ...(rule.user?.sub ? [checkPerson(rule.user.sub, context.readId)] : []),
     ...(rule.user ? [checkUser(rule.user, context.clockTolerance)] : []),
     ...Object.entries(rule.claims ?? {}).map(([pointer, constraint]) => checkClaim(pointer, constraint)),
   ]
@@ -102,22 +90,38 @@ function checkAgentVersion(agents: AgentConstraints): Check {
   return ({ token }) => {
     const agent = agents.get(token.issuer)?.get(token.sub)
     if (agent === undefined) return undefined
-    if (
-      agent.checksums !== undefined &&
-      !(token.checksum !== undefined && agent.checksums.has(token.checksum))
-    ) {
-      return deny('agent_checksum_not_allowed')
+    const { checksums, registrationIds } = agent
+    if (checksums !== undefined && !(token.checksum !== undefined && checksums.has(token.checksum))) {
+      return new Refusal('agent_checksum_not_allowed', {
+        reason: "the agent's checksum is not one that the policy's agents list",
+        claim: 'agent_proof.agent_checksum',
+        expected: describe([...checksums].join(' or ')),
+        found: describe(token.checksum),
+      })
     }
-    const { registrationIds } = agent
     if (registrationIds === undefined) return undefined
     if (token.registrationId !== undefined && registrationIds.has(token.registrationId)) return undefined
-    return deny('agent_not_allowed')
+    return new Refusal('agent_not_allowed', {
+      reason: "the agent's registration is not one that the policy's agents list",
+      claim: 'agent_proof.registration_id',
+      expected: describe([...registrationIds].join(' or ')),
+      found: describe(token.registrationId),
+    })
   }
 }
 
 function checkScope(scopes: readonly string[]): Check {
-  const denial: RuleDenial = { code: 'scope_insufficient', details: { scope: scopes.join(' ') } }
-  return ({ token }) => (scopes.every((scope) => token.scopes.includes(scope)) ? undefined : denial)
+  return ({ token }) => {
+    if (scopes.every((scope) => token.scopes.includes(scope))) return undefined
+    const lacking = scopes.filter((scope) => !token.scopes.includes(scope)).join(' ')
+    const cause: Cause = {
+      reason: `the token lacks the scope ${describe(lacking)}`,
+      claim: 'scope',
+      expected: describe(scopes.join(' ')),
+      found: describe(token.scopes.join(' ')),
+    }
+    return new Refusal('scope_insufficient', cause, { scope: scopes.join(' ') })
+  }
 }
 
 function checkIntent(
@@ -127,21 +131,51 @@ function checkIntent(
   const steps = list(intent.step)
   const workflow = workflows.get(intent.workflow)
   return ({ token: { intent: claimed } }) => {
-    if (claimed.workflowId !== intent.workflow) return deny('workflow_not_allowed')
-    if (steps !== undefined && !(claimed.step !== undefined && steps.includes(claimed.step))) {
-      return deny('step_not_allowed')
+    const { workflowId, step, stepSequenceHash } = claimed
+    if (workflowId !== intent.workflow) {
+      return new Refusal('workflow_not_allowed', {
+        reason: 'the token is for another workflow than the rule',
+        claim: 'intent.workflow_id',
+        expected: intent.workflow,
+        found: describe(workflowId),
+      })
     }
+    if (steps !== undefined && !(step !== undefined && steps.includes(step)))
+      return wrongStep('the token is for another step than the rule', steps, step)
     if (workflow === undefined) return undefined
-    const hashes = claimed.step === undefined ? undefined : workflow.get(claimed.step)
-    if (hashes === undefined) return deny('step_not_allowed')
-    if (claimed.stepSequenceHash !== undefined && hashes.has(claimed.stepSequenceHash)) return undefined
-    return deny('step_out_of_order')
+    const hashes = step === undefined ? undefined : workflow.get(step)
+    if (hashes === undefined)
+      return wrongStep("the step is none of the policy's workflow", [...workflow.keys()], step)
+    if (stepSequenceHash !== undefined && hashes.has(stepSequenceHash)) return undefined
+    return new Refusal('step_out_of_order', {
+      reason:
+        stepSequenceHash === undefined
+          ? 'the token does not say which steps are completed'
+          : 'the completed steps are not the ones that come before this step',
+      claim: 'intent.step_sequence_hash',
+      expected: describe(`the hash of the steps before ${step}`),
+      found: describe(stepSequenceHash),
+    })
   }
+}
+
+function wrongStep(reason: string, steps: readonly string[], step: string | undefined): Refusal {
+  const expected = describe(steps.join(' or '))
+  const cause = { reason, claim: 'intent.workflow_step', expected, found: describe(step) }
+  return new Refusal('step_not_allowed', cause)
 }
 
 function checkAgent(entries: readonly string[], readId: ReadId): Check {
   const agents = createIdSet(entries, readId)
-  return ({ token }) => (agents.has(token.issuer, token.sub) ? undefined : deny('agent_not_allowed'))
+  return ({ token }) => {
+    if (agents.has(token.issuer, token.sub)) return undefined
+    return new Refusal('agent_not_allowed', {
+      reason: 'the rule does not list this agent',
+      claim: 'sub',
+      expected: describe(entries.join(' or ')),
+      found: describe(token.sub),
+    })
+  }
 }
 
 /** A chain that cannot be read is not listed: where it stands is reported by `findNameProblems`. */
@@ -163,13 +197,22 @@ function checkDelegation(
   readId: ReadId,
 ): Check {
   const initiators = rule.initiators && createIdSet(rule.initiators, readId)
+  const maxDepth = rule.maxDepth ?? Number.POSITIVE_INFINITY
   return ({ token: { issuer }, delegation }) => {
-    if (rule.required === true && delegation.depth === 0) return deny('delegation_required')
-    const isAllowed =
-      delegation.depth <= (rule.maxDepth ?? Number.POSITIVE_INFINITY) &&
-      (initiators === undefined || initiators.has(issuer, delegation.initiator)) &&
-      (chains === undefined || chains.get(issuer)?.some((ids) => isSameList(ids, delegation.agents)) === true)
-    return isAllowed ? undefined : deny('delegation_not_allowed')
+    const { depth, initiator, agents, isInitiatedByAgent } = delegation
+    if (rule.required === true && depth === 0)
+      return new Refusal('delegation_required', { reason: 'the call is direct: the token has no chain' })
+    if (depth > maxDepth)
+      return notAllowed('the chain is too deep', `at most ${maxDepth} hops`, `${depth} hops`)
+    // A person may bear the name of an agent: only an agent meets a rule about agents.
+    if ((initiators !== undefined || chains !== undefined) && !isInitiatedByAgent)
+      return notAllowed('the initiator is not known to be an agent', 'an agent', initiator)
+    if (initiators !== undefined && !initiators.has(issuer, initiator))
+      return notAllowed('the rule does not list this initiator', rule.initiators?.join(' or '), initiator)
+    if (chains === undefined) return undefined
+    const isListed = chains.get(issuer)?.some((ids) => isSameList(ids, agents)) === true
+    if (isListed && agents[0] === initiator) return undefined
+    return notAllowed('the rule does not list this chain', rule.chains?.join(' or '), agents.join(','))
   }
 }
 
@@ -177,41 +220,70 @@ function isSameList(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && one.every((item, index) => item === other[index])
 }
 
+function notAllowed(reason: string, expected: string | undefined, found: string): Refusal {
+  const cause = { reason, claim: 'intent', expected: describe(expected), found: describe(found) }
+  return new Refusal('delegation_not_allowed', cause)
+}
+
+/** A person is named as one by the issuer: an agent of the same name is somebody else. */
+function checkPerson(entries: readonly string[], readId: ReadId): Check {
+  const people = createIdSet(entries, readId)
+  return ({ token: { issuer, intent } }) => {
+    const person = intent.initiatorType === 'user' ? intent.initiatedBy : undefined
+    if (person !== undefined && people.has(issuer, person)) return undefined
+    return new Refusal('claim_not_allowed', {
+      reason: person === undefined ? 'the token names no person' : 'the rule does not list this person',
+      claim: 'intent.initiated_by',
+      expected: describe(entries.join(' or ')),
+      found: describe(person),
+    })
+  }
+}
+
 function checkUser(rule: NonNullable<RuleData['user']>, clockTolerance: number): Check {
-  const denial: RuleDenial = {
-    code: 'user_authentication_required',
-    details: { acrValues: rule.acr?.join(' '), maxAge: rule.maxAge },
+  const details = { acrValues: rule.acr?.join(' '), maxAge: rule.maxAge }
+  const stepUp = (claim: string, expected: string, found: string) => {
+    const reason = `${claim} does not show the authentication that the rule asks for`
+    const cause = { reason, claim, expected: describe(expected), found: describe(found) }
+    return new Refusal('user_authentication_required', cause, details)
   }
   return ({ token: { user }, now }) => {
     const { acr, amr, authTime } = user
-    if (rule.acr !== undefined && !(acr !== undefined && rule.acr.includes(acr))) return denial
-    if (rule.amr !== undefined && !rule.amr.every((method) => amr?.includes(method))) return denial
+    if (rule.acr !== undefined && !(acr !== undefined && rule.acr.includes(acr)))
+      return stepUp('acr', rule.acr.join(' or '), describe(acr))
+    if (rule.amr !== undefined && !rule.amr.every((method) => amr?.includes(method)))
+      return stepUp('amr', rule.amr.join(' and '), describe(amr?.join(' ')))
     if (rule.maxAge === undefined) return undefined
-    if (authTime === undefined || authTime > now + clockTolerance) return denial
-    return now - authTime <= rule.maxAge ? undefined : denial
+    if (authTime !== undefined && authTime <= now + clockTolerance && now - authTime <= rule.maxAge)
+      return undefined
+    return stepUp('auth_time', `at most ${rule.maxAge} s ago`, describe(authTime))
   }
 }
 
 function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>[string]): Check {
   const path = parsePointer(pointer)
-  const denial = deny('claim_not_allowed')
   const { equals, in: oneOf, min, max, exists, param } = constraint
   const hasEquals = Object.hasOwn(constraint, 'equals')
+  const isMet = (value: Json | undefined, params: RuleSubject['params']) => {
+    if (exists === false) return value === undefined
+    if (value === undefined) return false
+    if (hasEquals && !isSameJson(value, equals as Json)) return false
+    if (oneOf?.some((candidate) => isSameJson(value, candidate as Json)) === false) return false
+    if (min !== undefined && !(typeof value === 'number' && value >= min)) return false
+    if (max !== undefined && !(typeof value === 'number' && value <= max)) return false
+    return param === undefined || isParameter(value, params, param)
+  }
+  const expected = describe(JSON.stringify(constraint))
   return ({ token, params }) => {
     const value = resolvePointer(token.claims as Json, path)
-    if (exists === false) return value === undefined ? undefined : denial
-    if (value === undefined) return denial
-    if (hasEquals && !isSameJson(value, equals as Json)) return denial
-    if (oneOf?.some((candidate) => isSameJson(value, candidate as Json)) === false) return denial
-    if (min !== undefined && !(typeof value === 'number' && value >= min)) return denial
-    if (max !== undefined && !(typeof value === 'number' && value <= max)) return denial
-    if (param !== undefined && !isParameter(value, params, param)) return denial
-    return undefined
+    if (isMet(value, params)) return undefined
+    return new Refusal('claim_not_allowed', {
+      reason: 'the claim does not meet the constraint of the rule',
+      claim: describe(pointer),
+      expected,
+      found: describe(value),
+    })
   }
-}
-
-function deny(code: DenialCode): RuleDenial {
-  return { code, details: undefined }
 }
 
 /** A parameter is text: a claim equals it as a string, or as the decimal form of an exact integer. */

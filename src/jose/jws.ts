@@ -10,6 +10,8 @@ import { type JsonObject, parseJsonObject } from './strict-json.js'
 export interface UnverifiedJws {
   readonly header: JoseHeader
   readonly payload: Record<string, unknown>
+  /** How many values the payload holds. */
+  readonly valueCount: number
   /** The segment: base64url, and exact. */
   readonly signature: string
   /** What the signature is over. */
@@ -59,10 +61,11 @@ export function readCompact(text: string, maxLength: number): UnverifiedJws | un
   if (segments === undefined) return undefined
   const header = readHeader(segments.header)
   if (header === undefined) return undefined
-  const payload = decodeObject(segments.payload)?.members
-  if (payload === undefined) return undefined
+  const payload = decodeObject(segments.payload)
   const { signature } = segments
-  return isExact(signature) ? { header, payload, signature, input: inputOf(text, segments) } : undefined
+  if (payload === undefined || !isExact(signature)) return undefined
+  const { members, valueCount } = payload
+  return { header, payload: members, valueCount, signature, input: inputOf(text, segments) }
 }
 
 /** The JSON object in a segment, or undefined. */

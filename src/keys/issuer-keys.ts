@@ -1,6 +1,6 @@
-import type { DenialCode } from '../denials.js'
 import type { Algorithm } from '../jose/algorithms.js'
 import { type Maybe, withDeadline } from '../maybe.js'
+import { Refusal } from '../refusal.js'
 import { discoverJwksUri } from './discovery.js'
 import { fetchJson } from './fetch-json.js'
 import { type IssuerKey, type KeySet, readKeySet } from './key-set.js'
@@ -10,7 +10,7 @@ export interface IssuerKeys {
   /** Whether the issuer still publishes this key, as far as is known. Asks no network and never waits. */
   holds(key: IssuerKey): boolean
   /** The keys that may have signed, or why there are none. Waits for a fetch only where it has to. */
-  find(kid: string | undefined, algorithm: Algorithm): Maybe<readonly IssuerKey[] | DenialCode>
+  find(kid: string | undefined, algorithm: Algorithm): Maybe<readonly IssuerKey[] | Refusal>
   /** Fetches the keys now; whether they could be had. */
   refresh(): Promise<boolean>
   /** Whether there are keys to verify with, fetched first where there are none. */
@@ -39,7 +39,7 @@ export function inlineKeys(set: KeySet): IssuerKeys {
     holds: (key) => set.has(key),
     find: (kid, algorithm) => {
       const keys = set.select(kid, algorithm)
-      return keys.length > 0 ? keys : 'key_not_found'
+      return keys.length > 0 ? keys : new Refusal('key_not_found')
     },
     refresh: async () => true,
     ready: async () => true,
@@ -121,7 +121,7 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
     return set
   }
 
-  function find(kid: string | undefined, algorithm: Algorithm): Maybe<readonly IssuerKey[] | DenialCode> {
+  function find(kid: string | undefined, algorithm: Algorithm): Maybe<readonly IssuerKey[] | Refusal> {
     const found = usableSet()?.select(kid, algorithm)
     return found !== undefined && found.length > 0 ? found : findAfterFetch(kid, algorithm)
   }
@@ -129,7 +129,7 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
   async function findAfterFetch(
     kid: string | undefined,
     algorithm: Algorithm,
-  ): Promise<readonly IssuerKey[] | DenialCode> {
+  ): Promise<readonly IssuerKey[] | Refusal> {
     let keys = usableSet()
     let hasWaited = false
     if (keys === undefined && mayRetry()) {
@@ -137,7 +137,7 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
       hasWaited = true
       keys = usableSet()
     }
-    if (keys === undefined) return 'keys_unavailable'
+    if (keys === undefined) return new Refusal('keys_unavailable')
     let found = keys.select(kid, algorithm)
     if (found.length === 0 && kid !== undefined && !keys.hasKid(kid) && !hasWaited) {
       // The key may be new. A fetch that is under way costs nothing to wait for; another one has its cooldown,
@@ -149,7 +149,7 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
       found = usableSet()?.select(kid, algorithm) ?? []
     }
     if (found.length > 0) return found
-    return failures > 0 ? 'keys_unavailable' : 'key_not_found'
+    return new Refusal(failures > 0 ? 'keys_unavailable' : 'key_not_found')
   }
 
   return {

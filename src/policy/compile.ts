@@ -39,6 +39,8 @@ export interface CompiledPolicy {
   /** The resource identifier of RFC 9728. */
   readonly resource: string
   readonly mode: 'enforce' | 'observe'
+  /** Whether no route is enforced: neither by the policy nor by a rule of its own. */
+  readonly isObservedThroughout: boolean
   readonly preflight: boolean
   readonly unmatched: 'deny' | 'authenticate' | 'public'
   readonly token: {
@@ -104,6 +106,7 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
     publicUrls: Object.freeze(urls.normalized),
     resource,
     mode: data.mode ?? 'enforce',
+    isObservedThroughout: data.mode === 'observe' && !routes.some(isEnforced),
     preflight: data.preflight ?? false,
     unmatched: data.unmatched ?? 'deny',
     token: Object.freeze({
@@ -281,6 +284,10 @@ function findCollisions(keys: readonly string[], problems: Problems): void {
       taken.set(shape, key)
     }
   }
+}
+
+function isEnforced({ access }: Route): boolean {
+  return typeof access === 'object' && access.mode === 'enforce'
 }
 
 function scopesOf(route: Route): readonly string[] {

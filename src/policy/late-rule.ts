@@ -1,5 +1,6 @@
 import { compileRule, type Rule, type RuleContext } from '../intent/rule.js'
 import { processWarning } from '../process-warning.js'
+import { describe, Refusal } from '../refusal.js'
 import { PolicyError, type PolicyIssue, toIssue } from './error.js'
 import { findNameProblems } from './rule-problems.js'
 import type { RuleData } from './schema.js'
@@ -14,6 +15,6 @@ export function compileLateRule(rule: RuleData, context: RuleContext): Rule {
   if (issues.length === 0) return compileRule(rule, context)
   const { message } = new PolicyError(issues)
   processWarning(`a requireIntent refuses every request. ${message}`, 'AJWT_RULE')
-  const denial = { code: 'internal_error', details: undefined } as const
+  const denial = new Refusal('internal_error', { reason: describe(message) })
   return Object.freeze({ ...compileRule(rule, context), check: () => denial, once: false })
 }

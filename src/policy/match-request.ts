@@ -1,4 +1,5 @@
 import type { Rule } from '../intent/rule.js'
+import { type Cause, describe } from '../refusal.js'
 import type { KnownRouting, RequestFacts } from '../request.js'
 import type { CompiledPolicy } from './compile.js'
 import { isPlainDecodedPath, isPlainPath, mostForgivingReading } from './plain-path.js'
@@ -11,6 +12,9 @@ export interface Access {
   /** The path pattern that matched. */
   readonly route: string | undefined
   readonly params: { readonly [name: string]: string }
+  /** Why the request is undeclared, and whether a route that it might be another spelling of is enforced. */
+  readonly cause?: Cause
+  readonly mode?: 'enforce' | undefined
 }
 
 const express: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: false }
@@ -21,7 +25,23 @@ const loose: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest
 
 const noParams = Object.freeze({})
 
-const undeclared: Access = Object.freeze({ kind: 'undeclared', route: undefined, params: noParams })
+/** No key of the policy could be meant: the policy's own mode applies. */
+function unmatched(method: string, path: string): Access {
+  const cause: Cause = {
+    reason: 'no key of the policy matches',
+    expected: 'a key of routes',
+    found: describe(`${method} ${path}`),
+    unverified: true,
+  }
+  return { kind: 'undeclared', route: undefined, params: noParams, cause }
+}
+
+/** Some router could run the handler of a route that is enforced: refused, unless none is. */
+function undecidable(policy: CompiledPolicy, reason: string, method: string, path: string): Access {
+  const cause: Cause = { reason, found: describe(`${method} ${path}`), unverified: true }
+  const mode = policy.isObservedThroughout ? undefined : 'enforce'
+  return { kind: 'undeclared', route: undefined, params: noParams, cause, mode }
+}
 
 /**
  * Finds the rule of a request, such that the handler which the framework will run has no stricter one. What
@@ -31,8 +51,11 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
   const { routing } = request
   const method = routing?.method ?? request.method
   const path = routing?.path ?? request.path
-  if (!isMethod(request.method) || !isMethod(method) || hasPendingOverride(request, method)) return undeclared
-  if (!isPlain(request, path)) return undeclared
+  const refuse = (reason: string) => undecidable(policy, reason, method, path)
+  if (!isMethod(request.method) || !isMethod(method))
+    return refuse('the method is not spelled as HTTP has it')
+  if (hasPendingOverride(request, method)) return refuse('a method override names another method')
+  if (!isPlain(request, path)) return refuse('the path can be read in more than one way')
 
   if (
     policy.preflight &&
@@ -43,12 +66,13 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
     return { kind: 'public', route: undefined, params: noParams }
   }
   const match = routing === undefined ? findInAll(policy, method, path) : find(policy, method, path, routing)
-  if (match === 'contested') return undeclared
+  if (match === 'contested') return refuse('the path is another spelling of a stricter route')
   if (match !== undefined) {
     const { access, path: route } = match.route
     return { kind: access === 'authenticated' ? policy.authenticated : access, route, params: match.params }
   }
-  if (policy.unmatched === 'deny' || mayBeDeclared(policy, method, path)) return undeclared
+  if (mayBeDeclared(policy, method, path)) return refuse('the path may be another spelling of a route')
+  if (policy.unmatched === 'deny') return unmatched(method, path)
   const kind = policy.unmatched === 'public' ? 'public' : policy.authenticated
   return { kind, route: undefined, params: noParams }
 }

@@ -71,6 +71,8 @@ export interface RouteRule {
   }
   /** How the person behind the run was authenticated (RFC 9470). */
   user?: {
+    /** The person is one of these: `initiated_by` of type `user`. With several issuers `<issuer url> <id>`. */
+    sub?: readonly string[]
     /** `acr` is one of these. */
     acr?: readonly string[]
     /** `amr` has every one of these. */

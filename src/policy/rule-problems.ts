@@ -22,6 +22,7 @@ export function findNameProblems(rule: RuleData, context: RuleContext, report: R
   const { initiators = [], chains = [] } = rule.delegation ?? {}
   const entries: (readonly [path: readonly PropertyKey[], entry: string])[] = [
     ...(rule.agents ?? []).map((entry, index) => [['agents', index], entry] as const),
+    ...(rule.user?.sub ?? []).map((entry, index) => [['user', 'sub', index], entry] as const),
     ...initiators.map((entry, index) => [['delegation', 'initiators', index], entry] as const),
     ...chains.flatMap((chain, index) =>
       chain.map((entry, hop) => [['delegation', 'chains', index, hop], entry] as const),

@@ -90,6 +90,7 @@ export const ruleSchema = z.strictObject({
     .optional(),
   user: z
     .strictObject({
+      sub: nonEmpty(agentEntry, 'person').optional(),
       acr: nonEmpty(acrValue, 'acr value').optional(),
       amr: nonEmpty(z.string().min(1), 'amr value').optional(),
       // Goes out as max_age, which is a whole number (RFC 9470 section 3).

@@ -8,6 +8,7 @@ import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
 import type { SignatureCheck } from '../jose/signature-check.js'
 import { isPromise, type Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
+import { describe, isRefusal, Refusal } from '../refusal.js'
 import type { RequestFacts } from '../request.js'
 import { copyAscii } from '../text.js'
 import { normalizeHttpUri, normalizePath } from './uri.js'
@@ -49,7 +50,7 @@ export interface VerifiedProof {
 }
 
 /** Verifies a DPoP proof (RFC 9449 section 4.3), or names what is wrong with it. */
-export type ProofVerifier = (text: string, target: ProofTarget) => Maybe<VerifiedProof | DenialCode>
+export type ProofVerifier = (text: string, target: ProofTarget) => Maybe<VerifiedProof | Refusal>
 
 /** What the header of a proof says of its signer. */
 export interface ProofSigner {
@@ -75,8 +76,8 @@ export function createProofVerifier(
     claims: ProofClaims,
     signer: ProofSigner,
     bound: BoundToken,
-  ): VerifiedProof | DenialCode {
-    if (!isSigned) return 'proof_signature_invalid'
+  ): VerifiedProof | Refusal {
+    if (!isSigned) return new Refusal('proof_signature_invalid')
     if (isNew) signers.set(signer.header, signer)
     // A long header stays in the cache of keys only, which reckons with its length.
     if (signer.header.length <= maxRememberedHeader) bound.proofSigner = signer
@@ -85,20 +86,26 @@ export function createProofVerifier(
 
   return (text, { bound, request, now }) => {
     const segments = splitCompact(text, maxProofLength)
-    if (segments === undefined) return 'proof_malformed'
+    if (segments === undefined) return malformed('the proof is no compact JWS of at most 8 KiB')
     const claims = readClaims(segments.payload)
     const { header, signature } = segments
-    if (claims === undefined || !isExact(signature)) return 'proof_malformed'
+    if (isRefusal(claims)) return claims
+    if (!isExact(signature)) return malformed('the signature is not base64url')
     const last = bound.proofSigner
     const known = last?.header === header ? last : signers.get(header)
     const signer = known ?? readSigner(header, policy)
-    if (typeof signer === 'string') return signer
+    if (isRefusal(signer)) return signer
 
-    if (signer.key.thumbprint !== bound.token.keyThumbprint) return 'proof_key_mismatch'
-    if (claims.ath !== bound.hash) return 'proof_token_mismatch'
-    if (claims.htm !== request.method) return 'proof_method_mismatch'
-    if (!isSameUri(claims.htu, request, policy.publicUrls)) return 'proof_uri_mismatch'
-    if (!isFresh(claims, now, policy)) return 'proof_stale'
+    if (signer.key.thumbprint !== bound.token.keyThumbprint) return keyMismatch()
+    if (claims.ath !== bound.hash) return new Refusal('proof_token_mismatch')
+    if (claims.htm !== request.method) {
+      return mismatch('proof_method_mismatch', 'htm', request.method, claims.htm)
+    }
+    if (!isSameUri(claims.htu, request, policy.publicUrls)) {
+      const expected = policy.publicUrls.map((base) => base + request.path).join(' or ')
+      return mismatch('proof_uri_mismatch', 'htu', expected, claims.htu)
+    }
+    if (!isFresh(claims, now, policy)) return stale(claims, now, policy)
     // Last but for the nonce and the replay, since it costs more than all the rest.
     const isSigned = isSignedBy(signer.key, signer.algorithm, inputOf(text, segments), signature)
     return isPromise(isSigned)
@@ -107,14 +114,19 @@ export function createProofVerifier(
   }
 }
 
-function readSigner(segment: string, policy: CompiledPolicy): ProofSigner | DenialCode {
+function readSigner(segment: string, policy: CompiledPolicy): ProofSigner | Refusal {
   const header = readHeader(segment)
-  if (header?.typ !== 'dpop+jwt') return 'proof_malformed'
+  if (header === undefined) return malformed('the header is no JOSE header in base64url')
+  if (header.typ !== 'dpop+jwt') return mismatch('proof_malformed', 'typ', 'dpop+jwt', header.typ)
   const algorithm = policy.proof.algorithms.get(header.alg)
-  if (algorithm === undefined) return 'proof_algorithm_not_allowed'
+  if (algorithm === undefined) {
+    const expected = [...policy.proof.algorithms.keys()].join(', ')
+    return mismatch('proof_algorithm_not_allowed', 'alg', expected, header.alg)
+  }
   const jwk = headerJwk(header)
   const key = jwk && importPublicKey(jwk)
-  if (key === undefined || !fits(key, algorithm)) return 'proof_key_invalid'
+  if (key === undefined || !fits(key, algorithm))
+    return new Refusal('proof_key_invalid', { reason: 'jwk is no public key fit for alg', claim: 'jwk' })
   return { header: copyAscii(segment), algorithm, key }
 }
 
@@ -124,9 +136,9 @@ interface ProofClaims extends VerifiedProof {
   readonly ath: string
 }
 
-function readClaims(segment: string): ProofClaims | undefined {
+function readClaims(segment: string): ProofClaims | Refusal {
   const payload = decodeObject(segment)?.members
-  if (payload === undefined) return undefined
+  if (payload === undefined) return malformed('the payload is no JSON object in base64url')
   const inheritsSome =
     'jti' in bare ||
     'htm' in bare ||
@@ -137,14 +149,80 @@ function readClaims(segment: string): ProofClaims | undefined {
     'nbf' in bare ||
     'nonce' in bare
   const { jti, htm, htu, ath, iat, exp, nbf, nonce } = withOwn(payload, inheritsSome)
-  if (typeof jti !== 'string' || jti === '' || jti.length > maxJtiLength) return undefined
-  if (typeof htm !== 'string' || typeof htu !== 'string' || typeof ath !== 'string') return undefined
-  if (typeof iat !== 'number' || !isOptionalNumber(exp) || !isOptionalNumber(nbf)) return undefined
+  if (typeof jti !== 'string' || jti === '' || jti.length > maxJtiLength) {
+    return illTyped('jti', `1 to ${maxJtiLength} characters`, jti)
+  }
+  if (typeof htm !== 'string') return illTyped('htm', 'a string', htm)
+  if (typeof htu !== 'string') return illTyped('htu', 'a string', htu)
+  if (typeof ath !== 'string') return illTyped('ath', 'a string', ath)
+  if (typeof iat !== 'number') return illTyped('iat', 'a number', iat)
+  if (!isOptionalNumber(exp)) return illTyped('exp', 'a number', exp)
+  if (!isOptionalNumber(nbf)) return illTyped('nbf', 'a number', nbf)
   return { jti, htm, htu, ath, iat, exp, nbf, nonce }
 }
 
 function isOptionalNumber(value: unknown): value is number | undefined {
   return value === undefined || typeof value === 'number'
+}
+
+function malformed(reason: string): Refusal {
+  return new Refusal('proof_malformed', { reason })
+}
+
+/** Only the kind of the value is told: a caller may have put anything there. */
+function illTyped(claim: string, expected: string, value: unknown): Refusal {
+  const found = value === undefined ? 'nothing' : typeof value
+  return new Refusal('proof_malformed', {
+    reason: `${claim} is missing or not of its type`,
+    claim,
+    expected,
+    found,
+  })
+}
+
+function mismatch(code: DenialCode, claim: string, expected: string, found: unknown): Refusal {
+  const reason = `${claim} of the proof is another`
+  return new Refusal(code, {
+    reason,
+    claim,
+    expected: describe(expected),
+    found: describe(found),
+    unverified: true,
+  })
+}
+
+function keyMismatch(): Refusal {
+  return new Refusal('proof_key_mismatch', {
+    reason: 'the proof is signed by another key than the one in cnf of the token',
+    claim: 'jwk',
+  })
+}
+
+/** Why `isFresh` is false. */
+export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: CompiledPolicy): Refusal {
+  const { maxAge } = policy.proof
+  const age = Math.round(now - iat)
+  if (now - iat > maxAge) {
+    const reason = `the proof is ${age} s old`
+    return new Refusal('proof_stale', {
+      reason,
+      claim: 'iat',
+      expected: `at most ${maxAge} s old`,
+      found: String(iat),
+    })
+  }
+  if (iat > now + policy.token.clockTolerance) {
+    const reason = `the proof is ${-age} s ahead of this clock`
+    const expected = `at most ${policy.token.clockTolerance} s ahead`
+    return new Refusal('proof_stale', { reason, claim: 'iat', expected, found: String(iat) })
+  }
+  const isOver = exp !== undefined && now - policy.token.clockTolerance >= exp
+  const reason = isOver ? 'exp of the proof has passed' : 'nbf of the proof lies in the future'
+  return new Refusal('proof_stale', {
+    reason,
+    claim: isOver ? 'exp' : 'nbf',
+    found: String(isOver ? exp : nbf),
+  })
 }
 
 /** A proof needs no `exp` and no `nbf`; one that has them means them (RFC 7519 section 4.1.4). */

@@ -1,11 +1,11 @@
-import type { DenialCode } from '../denials.js'
 import { isPromise, type Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
+import { isRefusal, Refusal } from '../refusal.js'
 import type { Consumed, UseOnce } from '../replay.js'
 import type { RequestFacts } from '../request.js'
 import { trimBlanks } from '../text.js'
 import type { VerifiedToken } from '../token/verify-token.js'
-import { isFresh, type ProofVerifier, type VerifiedProof } from './dpop-proof.js'
+import { isFresh, type ProofVerifier, stale, type VerifiedProof } from './dpop-proof.js'
 import type { Nonces } from './nonce.js'
 
 /** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). The clock is in seconds. */
@@ -15,7 +15,7 @@ export type PossessionCheck = (
   verified: VerifiedToken,
   now: number,
   clock: () => number,
-) => Maybe<DenialCode | undefined>
+) => Maybe<Refusal | undefined>
 
 export function createPossessionCheck(
   policy: CompiledPolicy,
@@ -25,24 +25,27 @@ export function createPossessionCheck(
 ): PossessionCheck {
   /** The same, after the signature was waited for: time has passed. */
   function useUpLater(
-    proof: VerifiedProof | DenialCode,
+    proof: VerifiedProof | Refusal,
     keyThumbprint: string,
     now: number,
     consumed: Consumed[] | undefined,
-  ): Maybe<DenialCode | undefined> {
-    if (typeof proof !== 'string' && !isFresh(proof, now, policy)) return 'proof_stale'
+  ): Maybe<Refusal | undefined> {
+    if (!isRefusal(proof) && !isFresh(proof, now, policy)) return stale(proof, now, policy)
     return useUp(proof, keyThumbprint, now, consumed)
   }
 
   /** What is left once the proof is right for its request. */
   function useUp(
-    proof: VerifiedProof | DenialCode,
+    proof: VerifiedProof | Refusal,
     keyThumbprint: string,
     now: number,
     consumed: Consumed[] | undefined,
-  ): Maybe<DenialCode | undefined> {
-    if (typeof proof === 'string') return proof
-    if (nonces?.isCurrent(proof.nonce, now) === false) return 'proof_nonce_required'
+  ): Maybe<Refusal | undefined> {
+    if (isRefusal(proof)) return proof
+    if (nonces?.isCurrent(proof.nonce, now) === false) {
+      const reason = proof.nonce === undefined ? 'the proof has no nonce' : 'the nonce is not a current one'
+      return new Refusal('proof_nonce_required', { reason, claim: 'nonce' })
+    }
     // Processes with clocks a little apart share one store: none may forget what another still accepts.
     const { clockTolerance } = policy.token
     const ttl = proof.iat + policy.proof.maxAge + clockTolerance - now
@@ -53,13 +56,22 @@ export function createPossessionCheck(
   return (request, scheme, verified, now, clock) => {
     const { keyThumbprint } = verified.token
     if (keyThumbprint === undefined) {
-      if (policy.proof.required) return 'proof_required'
+      if (policy.proof.required)
+        return new Refusal('proof_required', { reason: 'the token is bound to no key' })
       // Scheme DPoP says that the token is bound; to no key that there is, then.
-      return scheme === 'bearer' ? undefined : 'proof_key_mismatch'
+      return scheme === 'bearer'
+        ? undefined
+        : new Refusal('proof_key_mismatch', { reason: 'scheme DPoP with a token that is bound to no key' })
     }
-    if (scheme === 'bearer') return 'proof_required'
-    if (request.dpop.length === 0) return 'proof_missing'
-    if (request.dpop.length > 1) return 'proof_malformed'
+    if (scheme === 'bearer') {
+      return new Refusal('proof_required', {
+        reason: 'a token that is bound to a key came with scheme Bearer',
+      })
+    }
+    if (request.dpop.length === 0) return new Refusal('proof_missing')
+    if (request.dpop.length > 1) {
+      return new Refusal('proof_malformed', { reason: 'the request has more than one DPoP field' })
+    }
 
     const proof = verifyProof(trimBlanks(request.dpop[0] as string), { bound: verified, request, now })
     return isPromise(proof)

@@ -1,3 +1,4 @@
+import { isRefusal } from '../refusal.js'
 import type { VerifiedToken } from '../token/verify-token.js'
 
 /**
@@ -6,14 +7,22 @@ import type { VerifiedToken } from '../token/verify-token.js'
  */
 export function revocationIdsOf({ token, assertions }: VerifiedToken): readonly string[] {
   const { issuer } = token
+  const { initiatedBy, initiatorType } = token.intent
   const ids = [`token:${issuer} ${token.jti}`, `agent:${issuer} ${token.sub}`]
   if (token.registrationId !== undefined) ids.push(`registration:${issuer} ${token.registrationId}`)
   if (token.keyThumbprint !== undefined) ids.push(`key:${token.keyThumbprint}`)
-  if (typeof assertions === 'string') return ids
+  // A person is no agent, and may bear the name of one.
+  if (initiatedBy !== undefined && initiatorType !== 'user') ids.push(`agent:${issuer} ${initiatedBy}`)
+  if (isRefusal(assertions)) return [...new Set(ids)]
   for (const assertion of assertions) {
     ids.push(`token:${issuer} ${assertion.jti}`)
     ids.push(`agent:${issuer} ${assertion.iss}`)
     ids.push(`key:${assertion.key.thumbprint}`)
   }
-  return assertions.length === 0 ? ids : [...new Set(ids)]
+  return [...new Set(ids)]
+}
+
+/** Under which the agents of a chain can be revoked. */
+export function agentIdsOf(issuer: string, agents: readonly string[]): readonly string[] {
+  return agents.map((agent) => `agent:${issuer} ${agent}`)
 }

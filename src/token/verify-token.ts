@@ -16,6 +16,7 @@ import type { IssuerKey } from '../keys/key-set.js'
 import { isPromise, type Maybe } from '../maybe.js'
 import type { CompiledIssuer, CompiledPolicy } from '../policy/compile.js'
 import type { BoundToken, ProofSigner } from '../proof/dpop-proof.js'
+import { type Cause, describe, isRefusal, Refusal } from '../refusal.js'
 import { copyAscii } from '../text.js'
 import { checkTokenTime, type IntentToken, readIntentToken } from './intent-token.js'
 
@@ -29,12 +30,12 @@ export interface VerifiedToken extends BoundToken {
   readonly token: IntentToken
   /** What a grant says of it. */
   readonly identity: Identity
-  /** The audience, of the policy's, that it was accepted for. */
-  readonly audience: string
+  /** The audiences of the policy that it names, one at least. */
+  readonly audiences: readonly string[]
   /** SHA-256 of the token, base64url: what a proof's `ath` has to be (RFC 9449 section 4.2). */
   readonly hash: string
-  /** The delegation assertions, read but not yet verified; a code where they cannot be read. */
-  readonly assertions: readonly Assertion[] | DenialCode
+  /** The delegation assertions, read but not yet verified; a refusal where they cannot be read. */
+  readonly assertions: readonly Assertion[] | Refusal
   /** What a revocation of this token could be listed under, once that was asked for. */
   revocationIds: readonly string[] | undefined
   /** The delegation, once it was verified for this token: nothing in that can change but the time. */
@@ -46,11 +47,7 @@ export interface VerifiedToken extends BoundToken {
 }
 
 /** Verifies an access token up to its lifetime, or names what is wrong. The clock, in seconds, is read after waiting. */
-export type TokenVerifier = (
-  text: string,
-  now: number,
-  clock: () => number,
-) => Maybe<VerifiedToken | DenialCode>
+export type TokenVerifier = (text: string, now: number, clock: () => number) => Maybe<VerifiedToken | Refusal>
 
 /** Keeps verified tokens within `cacheSize` bytes, by an estimate that none exceeds. */
 export function createTokenVerifier(
@@ -65,9 +62,9 @@ export function createTokenVerifier(
   // That of the last token that verified: nearly all that an issuer signs have the same one.
   let lastHeader: TokenHeader | undefined
 
-  function verifyAnew(text: string, now: number, clock: () => number): Maybe<VerifiedToken | DenialCode> {
+  function verifyAnew(text: string, now: number, clock: () => number): Maybe<VerifiedToken | Refusal> {
     const signed = readSigned(text, lastHeader, policy)
-    if (typeof signed === 'string') return signed
+    if (isRefusal(signed)) return signed
     const keys = issuerKeys.get(signed.issuer) as IssuerKeys
     const candidates = keys.find(signed.header.kid, signed.header.algorithm)
     const signer = isPromise(candidates)
@@ -83,12 +80,12 @@ export function createTokenVerifier(
     text: string,
     signed: Signed,
     keys: IssuerKeys,
-    signer: IssuerKey | DenialCode,
+    signer: IssuerKey | Refusal,
     now: number,
-  ): VerifiedToken | DenialCode {
-    if (typeof signer === 'string') return signer
+  ): VerifiedToken | Refusal {
+    if (isRefusal(signer)) return signer
     const verified = readVerified(text, signed, { keys, key: signer }, policy)
-    if (typeof verified === 'string') return verified
+    if (isRefusal(verified)) return verified
     const denial = checkTokenTime(verified.token, now, policy.token)
     if (denial !== undefined) return denial
     cache.set(endOf(verified.text), verified)
@@ -97,7 +94,7 @@ export function createTokenVerifier(
   }
 
   return (text, now, clock) => {
-    if (text.length > maxTokenLength) return 'token_malformed'
+    if (text.length > maxTokenLength) return malformed('the token is longer than 16 KiB')
     const cached = cache.get(endOf(text))
     // The issuer may have withdrawn the key since.
     if (cached?.text !== text || !cached.signer.keys.holds(cached.signer.key)) {
@@ -138,33 +135,64 @@ interface Signed {
 }
 
 /** `known` is a header that need not be read again. */
-function readSigned(
-  text: string,
-  known: TokenHeader | undefined,
-  policy: CompiledPolicy,
-): Signed | DenialCode {
+function readSigned(text: string, known: TokenHeader | undefined, policy: CompiledPolicy): Signed | Refusal {
   const segments = splitCompact(text, maxTokenLength)
-  if (segments === undefined) return 'token_malformed'
+  if (segments === undefined) return malformed('the token has not three segments')
   const header = known?.text === segments.header ? known : readTokenHeader(segments.header, policy)
   const payload = decodeObject(segments.payload)
   const { signature } = segments
-  if (payload === undefined || !isExact(signature)) return 'token_malformed'
-  if (typeof header === 'string') return header
+  if (isRefusal(header) && header.code === 'token_malformed') return header
+  if (payload === undefined) return malformed('the payload is not one JSON object in base64url')
+  if (!isExact(signature)) return malformed('the signature is not base64url')
+  if (isRefusal(header)) return header
   // The one thing that an unverified token decides: whose keys, of those the policy names, it is checked with.
   const { iss: unverifiedIssuer } = withOwn(payload.members, 'iss' in bare)
   const issuer = typeof unverifiedIssuer === 'string' ? policy.issuers.get(unverifiedIssuer) : undefined
-  if (issuer === undefined) return 'issuer_not_trusted'
+  if (issuer === undefined) return untrusted(unverifiedIssuer, policy)
   return { header, payload, input: inputOf(text, segments), signature, issuer }
 }
 
-function readTokenHeader(text: string, policy: CompiledPolicy): TokenHeader | DenialCode {
+function readTokenHeader(text: string, policy: CompiledPolicy): TokenHeader | Refusal {
   const header = readHeader(text)
-  if (header === undefined) return 'token_malformed'
+  if (header === undefined) return malformed('the header is no JOSE header in base64url, or has crit or b64')
   const { kid } = withOwn(header.members, 'kid' in bare)
-  if (!isKeyId(kid)) return 'token_malformed'
-  if (header.typ === undefined || !policy.token.types.has(header.typ)) return 'token_type_not_allowed'
-  const algorithm = policy.token.algorithms.get(header.alg)
-  return algorithm === undefined ? 'algorithm_not_allowed' : { text: copyAscii(text), kid, algorithm }
+  if (!isKeyId(kid)) return malformed('kid is no string of at most 256 characters')
+  const { types, algorithms } = policy.token
+  if (header.typ === undefined || !types.has(header.typ))
+    return headerRefusal('token_type_not_allowed', 'typ', types, header.typ)
+  const algorithm = algorithms.get(header.alg)
+  if (algorithm === undefined)
+    return headerRefusal('algorithm_not_allowed', 'alg', algorithms.keys(), header.alg)
+  // An empty kid names no key (RFC 7515 section 4.1.4).
+  return { text: copyAscii(text), kid: kid === '' ? undefined : kid, algorithm }
+}
+
+function malformed(reason: string): Refusal {
+  return new Refusal('token_malformed', { reason })
+}
+
+function headerRefusal(code: DenialCode, claim: string, allowed: Iterable<string>, found: unknown): Refusal {
+  const expected = describe([...allowed].join(' or '))
+  const reason = `${claim} of the token is not one that the policy allows`
+  return new Refusal(code, { reason, claim, expected, found: describe(found), unverified: true })
+}
+
+/** Compared as strings (RFC 9068 section 4). A last slash is the most frequent slip, so that it is named. */
+function untrusted(found: unknown, policy: CompiledPolicy): Refusal {
+  const names = [...policy.issuers.keys()]
+  const differsBySlash =
+    typeof found === 'string' && names.some((name) => name === `${found}/` || `${name}/` === found)
+  const reason = differsBySlash
+    ? 'iss differs from an issuer of the policy by a last slash'
+    : 'iss is no issuer of the policy'
+  const expected = describe(names.join(' or '))
+  return new Refusal('issuer_not_trusted', {
+    reason,
+    claim: 'iss',
+    expected,
+    found: describe(found),
+    unverified: true,
+  })
 }
 
 /** Everything that a token says, once its signature has verified. */
@@ -173,11 +201,16 @@ function readVerified(
   { payload, issuer }: Signed,
   signer: VerifiedToken['signer'],
   policy: CompiledPolicy,
-): VerifiedToken | DenialCode {
+): VerifiedToken | Refusal {
   const token = readIntentToken(payload, issuer.url, issuer.profile)
-  if (token === undefined) return 'claims_invalid'
-  const audience = token.audiences.find((name) => policy.audiences.has(name))
-  if (audience === undefined) return 'audience_mismatch'
+  if (isRefusal(token)) return withAgent(token, payload)
+  const accepted = token.audiences.filter((name) => policy.audiences.has(name))
+  if (accepted.length === 0) {
+    const expected = describe([...policy.audiences].join(' or '))
+    const found = describe(token.audiences.join(' '))
+    const cause = { reason: 'aud names no audience of the policy', claim: 'aud', expected, found }
+    return new Refusal('audience_mismatch', cause, undefined, token.sub)
+  }
   const assertions = readAssertions(
     token.intent.delegation,
     policy.delegation.maxDepth,
@@ -187,7 +220,7 @@ function readVerified(
     text: copyAscii(text),
     token,
     identity: toIdentity(token),
-    audience,
+    audiences: accepted,
     hash: sha256(text),
     assertions,
     revocationIds: undefined,
@@ -199,25 +232,25 @@ function readVerified(
 }
 
 /** An estimate, by what each part was seen to take. */
-function sizeOf(text: string, token: IntentToken, assertions: readonly Assertion[] | DenialCode): number {
+function sizeOf(text: string, token: IntentToken, assertions: readonly Assertion[] | Refusal): number {
   let size = 2000 + 2 * text.length + 125 * token.valueCount + 40 * token.scopes.length
-  if (typeof assertions === 'string') return size
-  for (const { scopes } of assertions) size += 3500 + 120 * scopes.size
+  if (isRefusal(assertions)) return size
+  for (const { scopes, valueCount } of assertions) size += 3500 + 120 * scopes.size + 125 * valueCount
   return size
 }
 
 function isKeyId(kid: unknown): kid is string | undefined {
-  return kid === undefined || (typeof kid === 'string' && kid.length > 0 && kid.length <= 256)
+  return kid === undefined || (typeof kid === 'string' && kid.length <= 256)
 }
 
 /** The first of the candidates whose signature it is; one after the other, since there is nearly always only one. */
 function findSigner(
-  candidates: readonly IssuerKey[] | DenialCode,
+  candidates: readonly IssuerKey[] | Refusal,
   signed: Signed,
   isSignedBy: SignatureCheck,
   first = 0,
-): Maybe<IssuerKey | DenialCode> {
-  if (typeof candidates === 'string') return candidates
+): Maybe<IssuerKey | Refusal> {
+  if (isRefusal(candidates)) return candidates
   const { header, input, signature } = signed
   for (let at = first; at < candidates.length; at++) {
     const candidate = candidates[at] as IssuerKey
@@ -229,5 +262,17 @@ function findSigner(
     }
     if (isSigner) return candidate
   }
-  return 'signature_invalid'
+  const cause: Cause = {
+    reason: `none of the ${candidates.length} keys that fit has made the signature`,
+    claim: 'kid',
+    found: describe(header.kid),
+    unverified: true,
+  }
+  return new Refusal('signature_invalid', cause)
+}
+
+/** The issuer has vouched for the claims, so that the operator may know whose token is wrong. */
+function withAgent({ code, cause, details }: Refusal, payload: JsonObject): Refusal {
+  const { sub } = withOwn(payload.members, 'sub' in bare)
+  return new Refusal(code, cause, details, typeof sub === 'string' ? sub : undefined)
 }
