@@ -28,7 +28,7 @@ export interface Findings {
   readonly access: Access | undefined
   readonly verified: VerifiedToken | undefined
   readonly delegation: Delegation | undefined
-  readonly refusal?: Refusal | undefined
+  readonly refusal: Refusal | undefined
 }
 
 /** Every member is there, so that none is read from a prototype. */
@@ -36,6 +36,7 @@ export const nothing: Findings = Object.freeze({
   access: undefined,
   verified: undefined,
   delegation: undefined,
+  refusal: undefined,
 })
 
 export type Verdict =
@@ -47,6 +48,7 @@ export type Verdict =
       readonly access: Access
       readonly verified: VerifiedToken
       readonly delegation: Delegation
+      readonly refusal: undefined
     }
 
 /**
@@ -80,7 +82,7 @@ export async function decide(
   }
   if (isRefusal(verified)) return refuse('token', verified, { ...nothing, access })
 
-  const heard: Findings = { access, verified, delegation: undefined }
+  const heard: Findings = { access, verified, delegation: undefined, refusal: undefined }
   const { token } = verified
   const listedChain = findListedChain(token, rule?.chains?.get(token.issuer))
   let revocation = checks.checkRevocation(verified, listedChain)
@@ -111,14 +113,14 @@ export async function decide(
   }
   if (isRefusal(delegation)) return refuse('delegation', delegation, heard)
 
-  const findings = { access, verified, delegation }
+  const findings = { access, verified, delegation, refusal: undefined }
   if (rule === undefined) return refuse('rule', new Refusal('route_not_declared', access.cause), findings)
   const subject = { token, delegation, params: access.params, now, consumed: request.consumed }
   let denial = checks.checkRule(rule, subject)
   if (isPromise(denial)) denial = await denial
   if (denial !== undefined) return refuse('rule', denial, findings)
   const grant = toGrant(verified.identity, delegation, access)
-  return { outcome: 'allow', grant, access, verified, delegation }
+  return { outcome: 'allow', grant, access, verified, delegation, refusal: undefined }
 }
 
 function refuse(stage: Stage, refusal: Refusal, findings: Findings): Verdict {

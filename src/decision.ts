@@ -38,8 +38,12 @@ export interface Grant {
     readonly workflowId: string | undefined
     readonly step: string | undefined
     readonly initiatedBy: string | undefined
+    /** As the issuer says; undefined where it does not. */
+    readonly initiatorType: 'agent' | 'user' | undefined
     readonly executedBy: string | undefined
     readonly hash: string | undefined
+    /** `intent.run_id`: the run that the token belongs to, named by the issuer. */
+    readonly runId: string | undefined
   }
   /** The verified hops, outermost first; empty for a direct call. */
   readonly delegation: readonly Hop[]

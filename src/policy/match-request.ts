@@ -13,8 +13,8 @@ export interface Access {
   readonly route: string | undefined
   readonly params: { readonly [name: string]: string }
   /** Why the request is undeclared, and whether a route that it might be another spelling of is enforced. */
-  readonly cause?: Cause
-  readonly mode?: 'enforce' | undefined
+  readonly cause: Cause | undefined
+  readonly mode: 'enforce' | undefined
 }
 
 const express: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: false }
@@ -33,7 +33,7 @@ function unmatched(method: string, path: string): Access {
     found: describe(`${method} ${path}`),
     unverified: true,
   }
-  return { kind: 'undeclared', route: undefined, params: noParams, cause }
+  return { kind: 'undeclared', route: undefined, params: noParams, cause, mode: undefined }
 }
 
 /** Some router could run the handler of a route that is enforced: refused, unless none is. */
@@ -63,18 +63,19 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
     method === 'OPTIONS' &&
     isPreflightTarget(policy, path, routing)
   ) {
-    return { kind: 'public', route: undefined, params: noParams }
+    return { kind: 'public', route: undefined, params: noParams, cause: undefined, mode: undefined }
   }
   const match = routing === undefined ? findInAll(policy, method, path) : find(policy, method, path, routing)
   if (match === 'contested') return refuse('the path is another spelling of a stricter route')
   if (match !== undefined) {
     const { access, path: route } = match.route
-    return { kind: access === 'authenticated' ? policy.authenticated : access, route, params: match.params }
+    const kind = access === 'authenticated' ? policy.authenticated : access
+    return { kind, route, params: match.params, cause: undefined, mode: undefined }
   }
   if (mayBeDeclared(policy, method, path)) return refuse('the path may be another spelling of a route')
   if (policy.unmatched === 'deny') return unmatched(method, path)
   const kind = policy.unmatched === 'public' ? 'public' : policy.authenticated
-  return { kind, route: undefined, params: noParams }
+  return { kind, route: undefined, params: noParams, cause: undefined, mode: undefined }
 }
 
 const commonMethods: ReadonlySet<string> = new Set([
