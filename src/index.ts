@@ -13,8 +13,9 @@ export type {
 export { type DenialCode, type DenialError, denials } from './denials.js'
 export type { ResourceMetadata } from './metadata.js'
 export type { ReplayStore, Revocations, VerifierOptions } from './options.js'
+export { definePolicy } from './policy/define.js'
 export { PolicyError, type PolicyIssue } from './policy/error.js'
-export { definePolicy, loadPolicy } from './policy/load.js'
+export { loadPolicy } from './policy/load.js'
 export type {
   AlgorithmName,
   ClaimConstraint,

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -339,22 +338,6 @@ describe('a policy that changes later', () => {
     expect(() => Object.assign(verifier.policy, { mode: 'observe' })).toThrow(TypeError)
     expect(() => Object.assign(verifier.policy.routes, { 'GET /new': 'public' })).toThrow(TypeError)
     expect(() => Object.assign(verifier, { verify: async () => ({ outcome: 'public' }) })).toThrow(TypeError)
-  })
-})
-
-describe('two copies', () => {
-  test('A287 the package has one form: what is required and what is imported are the same modules', () => {
-    const { type, exports } = JSON.parse(
-      readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-    ) as {
-      type: string
-      exports: Record<string, string | Record<string, string>>
-    }
-    expect(type).toBe('module')
-    for (const entry of Object.values(exports)) {
-      // Conditions "import" and "require" would make two copies, each with a replay store of its own.
-      if (typeof entry === 'object') expect(Object.keys(entry)).toEqual(['types', 'default'])
-    }
   })
 })
 

@@ -11,6 +11,7 @@ import { type Algorithm, algorithms } from '../jose/algorithms.js'
 import { type KeySet, readKeySet } from '../keys/key-set.js'
 import { normalizePath } from '../proof/uri.js'
 import { algorithmNames, defaultProofAlgorithmNames } from '../protocol/algorithms.js'
+import { findLooserHead } from './head.js'
 import { type Problems, parsePolicy, parseRule } from './parse.js'
 import type { KeyOptions, Policy, Profile, RouteRule } from './policy.js'
 import { createIdReader, type ReadId } from './qualified-id.js'
@@ -230,7 +231,7 @@ function compileAgents(
   const compiled = new Map<string, Map<string, AgentConstraint>>()
   for (const [entry, { checksums, registrationIds }] of Object.entries(agents)) {
     const problem = findIdProblem(entry, { readId })
-    if (problem !== undefined) problems.add(['agents', entry], problem)
+    if (problem !== undefined) problems.add(['agents', entry], problem, 'name')
     const read = readId(entry)
     if (typeof read === 'string') continue
     const ofIssuer = compiled.get(read.issuer) ?? new Map<string, AgentConstraint>()
@@ -267,6 +268,11 @@ function compileRoutes(
       compiled.push({ ...route, access: compileRule(value, context) })
     }
   }
+  findLooserHead(
+    compiled,
+    (key) => routes[key] as PolicyData['routes'][string],
+    (key, message) => problems.add(['routes', key], message, 'name'),
+  )
   return compiled
 }
 
@@ -280,7 +286,11 @@ function findCollisions(keys: readonly string[], problems: Problems): void {
       const shape = `${method} ${shapeOf(route.segments)}`
       const other = taken.get(shape)
       if (other !== undefined)
-        problems.add(['routes', key], `matches the same requests as ${JSON.stringify(other)}`)
+        problems.add(
+          ['routes', key],
+          `matches the same requests as ${JSON.stringify(other)}: remove one of them`,
+          'name',
+        )
       taken.set(shape, key)
     }
   }

@@ -5,11 +5,15 @@ export interface PolicyIssue {
   /** Where, as in `routes["GET /orders/:id"].scope[0]`; empty for the policy as a whole. */
   readonly path: string
   readonly message: string
+  /** Where that stands in the file that `loadPolicy` has read: lines and columns count from 1. */
+  readonly file?: string
+  readonly line?: number
+  readonly column?: number
 }
 
 /**
  * The policy, a rule or an option is wrong. Thrown when the verifier is made, never by a request; the message
- * names every wrong place at once.
+ * names every wrong place at once, with `FILE:LINE:COLUMN` where it was read from a file.
  */
 export class PolicyError extends Error {
   static {
@@ -19,12 +23,17 @@ export class PolicyError extends Error {
   readonly issues: readonly PolicyIssue[]
 
   constructor(issues: readonly PolicyIssue[]) {
-    const lines = issues.map(({ path, message }) => `  ${path === '' ? 'policy' : path}: ${message}`)
+    const lines = issues.map((issue) => `  ${formatIssue(issue)}`)
     super(
       `The policy is wrong in ${issues.length === 1 ? 'one place' : `${issues.length} places`}:\n${lines.join('\n')}`,
     )
     this.issues = issues
   }
+}
+
+function formatIssue({ path, message, file, line, column }: PolicyIssue): string {
+  if (file === undefined) return `${path === '' ? 'policy' : path}: ${message}`
+  return `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`
 }
 
 /** A path as a person would write it: `issuer[0].keys.maxAge`, `routes["GET /orders"]`. */

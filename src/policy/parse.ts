@@ -1,12 +1,15 @@
 import type { z } from 'zod'
 import { isObject } from '../jose/own.js'
 import { formatPath, PolicyError, type PolicyIssue } from './error.js'
+import { locate } from './json-file.js'
+import { formatChoice, nearest } from './nearest.js'
 import { type PolicyData, type RuleData, ruleSchema, schema } from './schema.js'
-import { snapshot } from './snapshot.js'
+import { maxDepth, snapshot } from './snapshot.js'
 
 /** Collects what is wrong with a policy, so that a person mends it in one go. */
 export interface Problems {
-  add(path: readonly PropertyKey[], message: string): void
+  /** `part`: what of a member is marked where the policy was read from a file. */
+  add(path: readonly PropertyKey[], message: string, part?: 'name' | 'value'): void
   /** Whether a top-level key is already known to be wrong. */
   has(key: string): boolean
   throwIfAny(): void
@@ -21,11 +24,11 @@ export interface ParsedPolicy {
 }
 
 export function parsePolicy(policy: unknown): ParsedPolicy {
-  const problems = createProblems()
+  const problems = createProblems(policy)
   const input = snapshot(policy)
   refuseOddData(policy, [], problems)
   const result = schema.safeParse(input)
-  for (const issue of result.error?.issues ?? []) addIssue(issue, [], problems)
+  for (const issue of result.error?.issues ?? []) addIssue(issue, [], input, problems)
   const data = snapshot(result.success ? result.data : partsThatParse(input)) as Partial<PolicyData>
   const routes = isObject(input) ? input.routes : undefined
   return { data, routeKeys: isObject(routes) ? Object.keys(routes) : [], problems }
@@ -33,11 +36,11 @@ export function parsePolicy(policy: unknown): ParsedPolicy {
 
 /** Throws a PolicyError where the rule has not the right shape. */
 export function parseRule(rule: unknown): RuleData {
-  const problems = createProblems()
+  const problems = createProblems(rule)
   const input = snapshot(rule)
   refuseOddData(rule, [], problems)
   const result = ruleSchema.safeParse(input)
-  if (!result.success) for (const issue of result.error.issues) addIssue(issue, [], problems)
+  if (!result.success) for (const issue of result.error.issues) addIssue(issue, [], input, problems)
   problems.throwIfAny()
   return snapshot(result.data) as RuleData
 }
@@ -66,11 +69,12 @@ function partsThatParse(input: unknown): Record<string, unknown> {
  * and objects that are more than their data.
  */
 function refuseOddData(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
-  if (typeof value !== 'object' || value === null || path.length > 40) return
+  if (typeof value !== 'object' || value === null || path.length > maxDepth) return
+  if (path.length === maxDepth) problems.add(path, `nests more than ${maxDepth} levels`)
   if (!isPlainData(value)) problems.add(path, 'must be plain data, as JSON has it')
   for (const [name, member] of Object.entries(value)) {
     const place = [...path, Array.isArray(value) ? Number(name) : name]
-    if (name === '__proto__') problems.add(place, 'is a name that cannot be used')
+    if (name === '__proto__') problems.add(place, 'is a name that cannot be used: rename it', 'name')
     refuseOddData(member, place, problems)
   }
 }
@@ -84,17 +88,81 @@ function isPlainData(value: object): boolean {
 
 type Issue = z.core.$ZodIssue
 
-function addIssue(issue: Issue, prefix: readonly PropertyKey[], problems: Problems): void {
+function addIssue(issue: Issue, prefix: readonly PropertyKey[], input: unknown, problems: Problems): void {
   const path = [...prefix, ...issue.path]
-  if (issue.code === 'invalid_union') {
-    const branch = closestBranch(issue.errors)
-    if (branch === undefined) problems.add(path, 'is none of the forms that can stand here')
-    else for (const inner of branch) addIssue(inner, path, problems)
-  } else if (issue.code === 'unrecognized_keys') {
-    for (const key of issue.keys) problems.add([...path, key], 'is not known')
+  if (issue.code === 'unrecognized_keys') {
+    const known = issue.message.split(' ')
+    for (const key of issue.keys) {
+      problems.add([...path, key], `is not a key here${formatChoice(key, known, 'key')}`, 'name')
+    }
   } else if (issue.code === 'invalid_key') {
-    for (const inner of issue.issues) problems.add(path, inner.message)
-  } else problems.add(path, issue.message)
+    for (const inner of issue.issues) problems.add(path, inner.message, 'name')
+  } else if (issue.code === 'invalid_union' && closestBranch(issue.errors) !== undefined) {
+    for (const inner of closestBranch(issue.errors) ?? []) addIssue(inner, path, input, problems)
+  } else problems.add(path, explain(issue, path, input))
+}
+
+/** What is wrong at a place, and what can stand there. */
+function explain(issue: Issue, path: readonly PropertyKey[], input: unknown): string {
+  const forms = formsOf(issue)
+  if (forms === undefined) return issue.message
+  const parent = valueAt(input, path.slice(0, -1))
+  const value = valueAt(input, path)
+  if (value !== undefined || path.length === 0) {
+    const meant = typeof value === 'string' && issue.code === 'invalid_value' ? didYouMean(value, issue) : ''
+    return `must be ${forms}, not ${describe(value)}${meant}`
+  }
+  if (!isObject(parent) || !Object.hasOwn(parent, path[path.length - 1] as PropertyKey)) {
+    return `is missing: it must be ${forms}`
+  }
+  return `is undefined, as an environment variable is that is not set: it must be ${forms}`
+}
+
+/** What a value must be; undefined where the message of the schema says it all. */
+function formsOf(issue: Issue): string | undefined {
+  // The one union without a message of this schema's is that of JSON values.
+  if (issue.code === 'invalid_union')
+    return issue.message === 'Invalid input' ? 'a JSON value' : issue.message
+  if (issue.code === 'invalid_value') return issue.values.map((value) => JSON.stringify(value)).join(' or ')
+  if (issue.code !== 'invalid_type') return undefined
+  return typeNames[issue.expected] ?? issue.expected
+}
+
+const typeNames: { readonly [expected: string]: string } = {
+  array: 'an array',
+  boolean: 'true or false',
+  int: 'a whole number',
+  number: 'a number',
+  object: 'an object',
+  record: 'an object',
+  string: 'a string',
+}
+
+/** Never the value itself: it could be a secret that stands in the wrong place. */
+function describe(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'number') return Number.isFinite(value) ? 'a number' : String(value)
+  if (typeof value === 'object') return 'an object'
+  if (typeof value === 'string') return value === '' ? 'an empty string' : 'this string'
+  return `a ${typeof value}`
+}
+
+function didYouMean(value: string, issue: Extract<Issue, { code: 'invalid_value' }>): string {
+  const meant = nearest(
+    value,
+    issue.values.filter((name) => typeof name === 'string'),
+  )
+  return meant === undefined ? '' : `; did you mean ${JSON.stringify(meant)}?`
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let found = value
+  for (const key of path) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined
+    found = (found as Record<PropertyKey, unknown>)[key]
+  }
+  return found
 }
 
 /** Of several forms that a value could have had, the one that it was meant to have. */
@@ -104,11 +172,11 @@ function closestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[
   return branches.find((issues) => !issues.some(isAboutTheWhole))
 }
 
-function createProblems(): Problems {
+function createProblems(policy: unknown): Problems {
   const issues: PolicyIssue[] = []
   return {
-    add(path, message) {
-      const problem = { path: formatPath(path), message }
+    add(path, message, part = 'value') {
+      const problem: PolicyIssue = { path: formatPath(path), message, ...locate(policy, path, part) }
       if (!issues.some((known) => known.path === problem.path && known.message === message))
         issues.push(problem)
     },

@@ -92,6 +92,8 @@ export interface RouteRule {
 
 /** Which requests reach the API: plain data, JSON can hold it. */
 export interface Policy {
+  /** For editors: the URL of the JSON Schema. Ignored. */
+  $schema?: string
   /** The issuer or issuers whose tokens are accepted: https, loopback excepted. */
   issuer: string | IssuerPolicy | readonly (string | IssuerPolicy)[]
   /** The names of this API in `aud`. */

@@ -1,3 +1,6 @@
+import { registeredMethods } from './methods.js'
+import { nearest } from './nearest.js'
+
 /** One segment of a path pattern. */
 export type Segment =
   | { readonly kind: 'literal'; readonly text: string }
@@ -17,7 +20,7 @@ export interface RouteKey {
 
 // What a path can spell in one way only, and no router takes for a pattern of its own.
 const literalSegment = /^[A-Za-z0-9._~&',;=@-]+$/
-const methodName = /^[A-Z]+(-[A-Z]+)*$/
+const methodNames: ReadonlySet<string> = new Set(registeredMethods)
 
 /** Reads `METHOD /path`; a string is what is wrong with it. */
 export function parseRouteKey(key: string): RouteKey | string {
@@ -25,8 +28,8 @@ export function parseRouteKey(key: string): RouteKey | string {
   if (match === null) return 'must be written as "METHOD /path", such as "GET /orders/:id"'
   const methods = (match[1] as string).split(',')
   const path = match[2] as string
-  const wrongMethod = methods.find((method) => method !== '*' && !methodName.test(method))
-  if (wrongMethod !== undefined) return `"${wrongMethod}" is not a method in capitals, nor "*"`
+  const wrongMethod = methods.find((method) => method !== '*' && !methodNames.has(method))
+  if (wrongMethod !== undefined) return explainMethod(wrongMethod)
   if (new Set(methods).size < methods.length) return 'names a method twice'
   if (methods.includes('*') && methods.length > 1) return '"*" stands for every method, and so alone'
 
@@ -56,4 +59,12 @@ export function parseRouteKey(key: string): RouteKey | string {
     }
   }
   return { key, methods, path, segments, hasTrailingSlash }
+}
+
+function explainMethod(method: string): string {
+  const problem = `"${method}" is not a method that HTTP has registered`
+  if (/^(all|any)$/i.test(method)) return `${problem}: "*" stands for every method`
+  const meant = nearest(method, registeredMethods)
+  if (meant !== undefined) return `${problem}; did you mean "${meant}"?`
+  return `${problem}: write one in capitals, several as "GET,POST", or "*" for every method`
 }

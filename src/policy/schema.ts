@@ -4,6 +4,7 @@ import { parseRouteKey } from './route-key.js'
 import { isTrustworthyUrl } from './url.js'
 
 // Structure only, one refinement a field: what spans several fields is checked when the policy is compiled.
+// Messages follow "must be"/"is": of a union, the message names the forms; of unknown keys, it lists the known ones.
 
 /** An id as tokens carry it; none that enters a hash may hold the "|" that joins them. */
 const identifier = z.string().regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
@@ -16,11 +17,13 @@ const agentEntry = z
 const chainEntry = agentEntry.regex(/^(\S+ )?[^|]*$/, 'must not hold "|", which joins ids in a hash')
 const scopeToken = z
   .string()
-  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be a scope token (RFC 6749 section 3.3)')
+  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, { error: ({ input }) => explainScope(String(input)) })
 /** Ends up in a quoted string of a challenge, in a list that blanks separate. */
 const acrValue = z
   .string()
   .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be printable ASCII without blanks and quotes')
+
+const text = z.string().min(1, 'must not be empty')
 
 const algorithm = z.enum(algorithmNames)
 const algorithmList = nonEmpty(algorithm, 'algorithm')
@@ -30,11 +33,35 @@ function nonEmpty<T extends z.ZodType>(item: T, what: string) {
 }
 
 function oneOrSeveral<T extends z.ZodType>(item: T, what: string) {
-  return z.union([item, nonEmpty(item, what)])
+  return union([item, nonEmpty(item, what)], `a string (one ${what}), or an array of these`)
+}
+
+function union<const T extends readonly z.ZodType[]>(branches: T, forms: string) {
+  return z.union(branches, { error: forms })
+}
+
+/** Refuses keys that it does not know: a condition that is misspelt would be a condition that always holds. */
+function object<T extends z.ZodRawShape>(shape: T) {
+  const names = Object.keys(shape).join(' ')
+  return z.strictObject(shape, {
+    error: ({ code }) => (code === 'unrecognized_keys' ? names : undefined),
+  })
 }
 
 function seconds(least: number, most: number) {
-  return z.number().min(least).max(most)
+  const range = `must be ${least} to ${most} seconds`
+  return z.number().min(least, range).max(most, range)
+}
+
+function wholeNumber(least: number, most: number, unit = '') {
+  const range = `must be a whole number, ${least} to ${most}${unit}`
+  return z.int(range).min(least, range).max(most, range)
+}
+
+function explainScope(text: string): string {
+  const scopes = text.split(/\s+/).filter((scope) => scope !== '')
+  if (scopes.length < 2) return 'must be a scope token (RFC 6749 section 3.3)'
+  return `holds a blank: use an array, [${scopes.map((scope) => `'${scope}'`).join(', ')}]`
 }
 
 const trustworthyUrl = z
@@ -48,54 +75,63 @@ const jwksUri = z
   .string()
   .refine((text) => isTrustworthyUrl(text, { query: true }), 'must be an https URL (http on loopback only)')
 
-const issuer = z.strictObject({
+const issuer = object({
   url: trustworthyUrl,
   jwksUri: jwksUri.optional(),
-  jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1).max(100) }).optional(),
-  profile: z.enum(['ajwt', 'oauth']).optional(),
-  keys: z
-    .strictObject({
-      maxAge: seconds(1, 86_400).optional(),
-      cooldown: seconds(1, 3600).optional(),
-      maxStale: seconds(1, 604_800).optional(),
-      timeout: seconds(0.05, 60).optional(),
+  jwks: z
+    .object({
+      keys: z
+        .array(z.record(z.string(), z.unknown()))
+        .min(1, 'must hold a key')
+        .max(100, 'must hold at most 100 keys'),
     })
     .optional(),
+  profile: z.enum(['ajwt', 'oauth']).optional(),
+  keys: object({
+    maxAge: seconds(1, 86_400).optional(),
+    cooldown: seconds(1, 3600).optional(),
+    maxStale: seconds(1, 604_800).optional(),
+    timeout: seconds(0.05, 60).optional(),
+  }).optional(),
 })
 
-const claimConstraint = z
-  .strictObject({
-    equals: z.json().optional(),
-    in: nonEmpty(z.json(), 'value').optional(),
-    min: z.number().optional(),
-    max: z.number().optional(),
-    exists: z.boolean().optional(),
-    param: z.string().min(1).optional(),
-  })
-  .refine((constraint) => Object.keys(constraint).length > 0, 'must hold at least one constraint')
+const issuerForms =
+  'an issuer URL such as "https://as.example.com", or { url, jwksUri or jwks, profile, keys }'
 
-export const ruleSchema = z.strictObject({
+const json = z.json()
+
+const claimConstraint = object({
+  equals: json.optional(),
+  in: nonEmpty(json, 'value').optional(),
+  min: z.number().optional(),
+  max: z.number().optional(),
+  exists: z.boolean().optional(),
+  param: text.optional(),
+}).refine((constraint) => Object.keys(constraint).length > 0, 'must hold at least one constraint')
+
+export const ruleSchema = object({
   scope: oneOrSeveral(scopeToken, 'scope').optional(),
-  intent: z
-    .strictObject({ workflow: identifier, step: oneOrSeveral(hashedIdentifier, 'step').optional() })
-    .optional(),
+  intent: object({
+    workflow: identifier,
+    step: oneOrSeveral(hashedIdentifier, 'step').optional(),
+  }).optional(),
   agents: nonEmpty(agentEntry, 'agent').optional(),
-  delegation: z
-    .strictObject({
-      maxDepth: z.int().min(0).max(32).optional(),
-      initiators: nonEmpty(agentEntry, 'initiator').optional(),
-      chains: nonEmpty(z.array(chainEntry).min(1).max(33), 'chain').optional(),
-      required: z.boolean().optional(),
-    })
-    .optional(),
-  user: z
-    .strictObject({
-      sub: nonEmpty(agentEntry, 'person').optional(),
-      acr: nonEmpty(acrValue, 'acr value').optional(),
-      amr: nonEmpty(z.string().min(1), 'amr value').optional(),
-      // Goes out as max_age, which is a whole number (RFC 9470 section 3).
-      maxAge: z.int().min(0).max(31_536_000).optional(),
-    })
+  delegation: object({
+    maxDepth: wholeNumber(0, 32).optional(),
+    initiators: nonEmpty(agentEntry, 'initiator').optional(),
+    chains: nonEmpty(
+      nonEmpty(chainEntry, 'agent').max(33, 'must name at most 33 agents'),
+      'chain',
+    ).optional(),
+    required: z.boolean().optional(),
+  }).optional(),
+  user: object({
+    sub: nonEmpty(agentEntry, 'person').optional(),
+    acr: nonEmpty(acrValue, 'acr value').optional(),
+    amr: nonEmpty(text, 'amr value').optional(),
+    // Goes out as max_age, which is a whole number (RFC 9470 section 3).
+    maxAge: wholeNumber(0, 31_536_000, ' seconds').optional(),
+  })
     .refine((user) => Object.keys(user).length > 0, 'must hold at least one condition')
     .optional(),
   claims: z
@@ -114,44 +150,42 @@ const routeKey = z.string().superRefine((key, context) => {
   if (typeof parsed === 'string') context.addIssue({ code: 'custom', message: parsed })
 })
 
-export const schema = z.strictObject({
-  issuer: z.union([trustworthyUrl, issuer, nonEmpty(z.union([trustworthyUrl, issuer]), 'issuer')]),
-  audience: oneOrSeveral(z.string().min(1, 'must not be empty'), 'audience'),
+export const schema = object({
+  $schema: z.string().optional(),
+  issuer: union(
+    [trustworthyUrl, issuer, nonEmpty(union([trustworthyUrl, issuer], issuerForms), 'issuer')],
+    `${issuerForms}, or an array of these`,
+  ),
+  audience: oneOrSeveral(text, 'audience'),
   publicUrl: oneOrSeveral(trustworthyUrl, 'URL').optional(),
   mode: z.enum(['enforce', 'observe']).optional(),
   preflight: z.boolean().optional(),
   unmatched: z.enum(['deny', 'authenticate', 'public']).optional(),
-  token: z
-    .strictObject({
-      types: nonEmpty(z.enum(['at+jwt', 'JWT']), 'type').optional(),
-      algorithms: algorithmList.optional(),
-      maxLifetime: seconds(1, 86_400).optional(),
-      clockTolerance: seconds(0, 300).optional(),
-    })
-    .optional(),
-  proof: z
-    .strictObject({
-      required: z.boolean().optional(),
-      algorithms: algorithmList.optional(),
-      maxAge: seconds(1, 3600).optional(),
-      nonce: z.enum(['off', 'required']).optional(),
-    })
-    .optional(),
-  delegation: z
-    .strictObject({
-      maxDepth: z.int().min(0).max(32).optional(),
-      signed: z.enum(['required', 'optional']).optional(),
-    })
-    .optional(),
+  token: object({
+    types: nonEmpty(z.enum(['at+jwt', 'JWT']), 'type').optional(),
+    algorithms: algorithmList.optional(),
+    maxLifetime: seconds(1, 86_400).optional(),
+    clockTolerance: seconds(0, 300).optional(),
+  }).optional(),
+  proof: object({
+    required: z.boolean().optional(),
+    algorithms: algorithmList.optional(),
+    maxAge: seconds(1, 3600).optional(),
+    nonce: z.enum(['off', 'required']).optional(),
+  }).optional(),
+  delegation: object({
+    maxDepth: wholeNumber(0, 32).optional(),
+    signed: z.enum(['required', 'optional']).optional(),
+  }).optional(),
   workflows: z
     .record(
       identifier,
-      z.strictObject({
+      object({
         steps: nonEmpty(
-          z.union([
-            hashedIdentifier,
-            z.strictObject({ id: hashedIdentifier, optional: z.boolean().optional() }),
-          ]),
+          union(
+            [hashedIdentifier, object({ id: hashedIdentifier, optional: z.boolean().optional() })],
+            'a step id, or { id, optional: true }',
+          ),
           'step',
         ),
       }),
@@ -160,15 +194,19 @@ export const schema = z.strictObject({
   agents: z
     .record(
       agentEntry,
-      z
-        .strictObject({
-          checksums: nonEmpty(z.string().min(1), 'checksum').optional(),
-          registrationIds: nonEmpty(identifier, 'registration id').optional(),
-        })
-        .refine((agent) => Object.keys(agent).length > 0, 'must name checksums or registrationIds'),
+      object({
+        checksums: nonEmpty(text, 'checksum').optional(),
+        registrationIds: nonEmpty(identifier, 'registration id').optional(),
+      }).refine((agent) => Object.keys(agent).length > 0, 'must name checksums or registrationIds'),
     )
     .optional(),
-  routes: z.record(routeKey, z.union([z.literal('public'), z.literal('authenticated'), ruleSchema])),
+  routes: z.record(
+    routeKey,
+    union(
+      [z.literal('public'), z.literal('authenticated'), ruleSchema],
+      '"public", "authenticated", or a rule such as { scope: "orders:read" }',
+    ),
+  ),
 })
 
 export type PolicyData = z.infer<typeof schema>

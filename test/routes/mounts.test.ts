@@ -18,7 +18,7 @@ import { asExpress, asHono, type DeclaredRoute, declare, isSettled } from './ref
 import { requestLists, toRequest } from './scenarios.js'
 import { assertOnSeeds, runsOf } from './seeds.js'
 import { honestValues, plainPath, routeLists } from './spellings.js'
-import { fieldsOf, policyOf } from './tokens.js'
+import { fieldsOf, isRefused, policyOf, replaceHead } from './tokens.js'
 import { type Bench, createTrial, openBench } from './trial.js'
 import { openWire } from './wire.js'
 
@@ -443,7 +443,10 @@ for (const [framework, ofFramework] of Object.entries(layouts)) {
         let reached = 0
         await assertOnSeeds(
           fc.asyncProperty(drafts, async (draft) => {
-            const { inside, outside } = placeRoutes(layout, draft.inside, draft.outside)
+            const placed = placeRoutes(layout, draft.inside, draft.outside)
+            const isLooser = isRefused([...placed.inside, ...placed.outside])
+            const inside = isLooser ? placed.inside.map(replaceHead) : placed.inside
+            const outside = isLooser ? placed.outside.map(replaceHead) : placed.outside
             const routes = [...inside, ...outside]
             const verifier = createVerifier(policyOf(routes, { unmatched: draft.unmatched }))
             const trial = createTrial(

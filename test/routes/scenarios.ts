@@ -22,7 +22,20 @@ const setups: fc.Arbitrary<Setup> = fc.oneof(
 )
 
 const methods = fc.constantFrom(
-  ...['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PURGE', 'QUERY', 'TRACE', 'M-SEARCH'],
+  ...[
+    'GET',
+    'HEAD',
+    'POST',
+    'PUT',
+    'PATCH',
+    'DELETE',
+    'OPTIONS',
+    'PURGE',
+    'REPORT',
+    'QUERY',
+    'TRACE',
+    'M-SEARCH',
+  ],
   ...['get', 'FOO'],
 )
 
