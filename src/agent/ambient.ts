@@ -21,10 +21,8 @@ const hooks: typeof import('node:async_hooks') | undefined =
   globalThis.process?.getBuiltinModule?.('node:async_hooks')
 
 /** One for all clients: each further AsyncLocalStorage would slow every promise of the process on Node 20. */
-const storage: AsyncLocalStorage<Frame> | undefined = sharedByCopies(
-  'frames',
-  () => hooks && new hooks.AsyncLocalStorage<Frame>(),
-)
+const storage: AsyncLocalStorage<Frame> | undefined =
+  hooks && sharedByCopies('frames', () => new hooks.AsyncLocalStorage<Frame>())
 
 /** Runs work inside a frame, across all that it awaits. */
 export function within<T>(frame: Frame, work: () => T): T {

@@ -51,7 +51,7 @@ export async function requestToken(
     about,
     status,
     error: scrub(body.error, secrets) ?? 'invalid_response',
-    description: scrub(body.error_description, secrets),
+    description: scrub(body.error_description, secrets, [at.agentId, need.workflow, need.step]),
   })
 }
 

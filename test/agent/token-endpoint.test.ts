@@ -102,6 +102,21 @@ describe('a refusal of the token endpoint', () => {
     expect(issuer.requests).toHaveLength(2)
   })
 
+  it('keeps the names of agent, workflow and step that the server tells, however long they are', async () => {
+    const { issuer, client, orders } = await world()
+    const [workflow, step] = ['refund-of-an-order-that-arrived-damaged-or-late', 'x'.repeat(60)]
+    issuer.behave.answer = ({ params }) => ({
+      status: 400,
+      body: {
+        error: 'invalid_grant',
+        error_description: `step ${params.workflow_step} of ${params.workflow_id}. ${'y'.repeat(60)}`,
+      },
+    })
+    const about = { ...intent, workflow, step, completedSteps: [] }
+    const error = await failure(client().fetch(orders, { intent: about }), AgentTokenError)
+    expect(error.description).toBe(`step ${step} of ${workflow}. [redacted]`)
+  })
+
   it('repeats no secret, proof or token that the server echoes', async () => {
     const { issuer, client, orders } = await world()
     issuer.behave.answer = ({ headers, params }) => ({

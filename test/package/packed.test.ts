@@ -6,8 +6,11 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import express from 'express'
+import { decodeJwt, generateKeyPair } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startAuthorizationServer } from '../../fixtures/authorization-server/server.js'
 import { createTestIssuer } from '../../src/testing/index.js'
+import { registerClient } from '../fixtures/independent-client.js'
 import { entries, install, manifest, type Project, pack, root } from './installed.js'
 
 const require = createRequire(import.meta.url)
@@ -22,7 +25,7 @@ describe('the packed package', () => {
   let project: Project
   beforeAll(() => {
     project = install(tarball, 'module')
-  })
+  }, 60_000)
   afterAll(() => project.remove())
 
   it.each(entries)('has the entry %s, which needs no framework to be there', (entry) => {
@@ -74,7 +77,7 @@ describe('the packed package', () => {
       // Other packages' declarations have errors of their own.
       expect(declarationErrors(() => project.node(tsc, ...flags.split(' ')))).toEqual([])
     }
-  })
+  }, 120_000)
 })
 
 describe('a project of CommonJS', () => {
@@ -83,7 +86,7 @@ describe('a project of CommonJS', () => {
     project = install(tarball, 'commonjs')
     project.link(['express'])
     writeFileSync(join(project.folder, 'entries.json'), JSON.stringify({ entries }))
-  })
+  }, 60_000)
   afterAll(() => project.remove())
 
   it('loads every entry, and tests a protected app, with jest and its defaults', () => {
@@ -114,6 +117,7 @@ describe('a process that loads the package by import and by require()', () => {
   let required: Copy
   beforeAll(async () => {
     project = install(tarball, 'module')
+    project.link(['oidc-provider'])
     const load = (copy: 'import' | 'require', entry: string) => {
       const key = entry === 'ajwt' ? '.' : entry.replace('ajwt', '.')
       const file = join(project.folder, 'node_modules/ajwt', manifest.exports[key][copy].default)
@@ -128,7 +132,7 @@ describe('a process that loads the package by import and by require()', () => {
     imported = await copyOf('import')
     required = await copyOf('require')
     expect(imported.core.createVerifier).not.toBe(required.core.createVerifier)
-  })
+  }, 60_000)
   afterAll(() => project.remove())
 
   const issuer = createTestIssuer()
@@ -176,6 +180,32 @@ describe('a process that loads the package by import and by require()', () => {
     const second = await copy(other).core.createVerifier(policy, { replayStore }).verify(request)
     expect(first.outcome).toBe('allow')
     expect(second).toMatchObject({ outcome: 'deny', code: 'proof_replayed' })
+  })
+
+  it.each(pairs)('has the claims that a grant by %s decided, for the provider by %s', async (one, other) => {
+    const { agentChecksumGrant } = copy(one).grants
+    const { intentClaims } = copy(other).grants
+    const server = await startAuthorizationServer({
+      resources: { [issuer.audience]: ['orders:read'] },
+      grants: { agentChecksumGrant, intentClaims },
+    })
+    try {
+      const definition = { id: 'planner', prompt: 'Plan.', tools: [] }
+      const checksum = await copy(other).agent.agentChecksum(definition)
+      const client = await registerClient(server.issuer)
+      await server.registry.register({ definition, checksum, scopes: ['orders:read'] })
+      server.registry.permit(client.clientId, definition.id)
+      const parameters = {
+        agent_id: definition.id,
+        agent_checksum: checksum,
+        scope: 'orders:read',
+        resource: issuer.audience,
+      }
+      const { token = '' } = await client.requestToken(parameters, await generateKeyPair('ES256'))
+      expect(decodeJwt(token)).toMatchObject({ intent: { executed_by: 'planner' } })
+    } finally {
+      await server.close()
+    }
   })
 
   it.each(pairs)('tells errors by %s from others by the classes of %s', (one, other) => {
