@@ -3,6 +3,7 @@ import { type Hop, readChain } from './chain.js'
 import type { AgentIdentity } from './delegate.js'
 import { AgentDelegationError } from './errors.js'
 import type { CallContext } from './intent.js'
+import { isRunId } from './server-run.js'
 
 /** What `actAs` reads of the grant that ajwt's middleware puts on a request. */
 export interface InboundGrant {
@@ -36,7 +37,7 @@ export interface Delegatee {
 export async function acceptedChain(
   { self, maxDepth, now }: Delegatee,
   delegation: string,
-  from?: AgentIdentity,
+  from: AgentIdentity,
 ): Promise<Hop[]> {
   const chain = await readChain(delegation, maxDepth, now)
   const last = chain.at(-1)
@@ -46,13 +47,19 @@ export async function acceptedChain(
       'the delegation is not for this agent and its key',
     )
   }
-  if (from && (last.from !== from.id || last.fromKey !== from.jkt)) {
+  if (last.from !== from.id || last.fromKey !== from.jkt) {
     throw new AgentDelegationError(
       'delegation_link_broken',
       'the delegation was not made by that agent and its key',
     )
   }
   return chain
+}
+
+/** The run of the caller, which the service's own steps are part of. */
+export function inboundRunId({ claims }: InboundGrant): string | undefined {
+  const runId = (claims.intent as { run_id?: unknown } | null | undefined)?.run_id
+  return isRunId(runId) ? runId : undefined
 }
 
 /**

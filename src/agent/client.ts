@@ -1,4 +1,4 @@
-import { type Authority, acceptedChain, contextForGrant, type InboundGrant } from './act-as.js'
+import { type Authority, acceptedChain, contextForGrant, type InboundGrant, inboundRunId } from './act-as.js'
 import { type AgentRequestInit, createCall } from './call.js'
 import { createIntegrityCheck } from './checksum.js'
 import { type ClientAuth, clientAuthentication } from './client-auth.js'
@@ -11,7 +11,7 @@ import { createNonceJar } from './proof.js'
 import { createOriginCheck } from './resource.js'
 import type { FetchLike, TokenEndpoint } from './token-request.js'
 import { createTokenSource } from './token-source.js'
-import { type AgentRun, createRun, type RunOwner, surroundingContext } from './workflow.js'
+import { type AgentRun, createRun, type RunOwner, type RunStart, surroundingContext } from './workflow.js'
 
 export interface AgentClientOptions extends KeyOptions {
   /** As `defineAgent` returned it: the object itself is kept and read again before each request. */
@@ -56,8 +56,8 @@ export interface AgentClient {
    * origin of the resource; nothing is sent
    */
   fetch(url: string | URL, init: AgentRequestInit): Promise<Response>
-  /** A run of a workflow. `hash` is the `intentHash` of the approved request; `completedSteps` resumes a run. */
-  startWorkflow(id: string, options?: { hash?: string; completedSteps?: readonly string[] }): AgentRun
+  /** A run of a workflow. `hash` is the `intentHash` of the approved request; `runId` and `completedSteps` resume a run. */
+  startWorkflow(id: string, options?: RunStart & { hash?: string }): AgentRun
   /**
    * Signs over a part of what this agent may do, here and now, to another agent.
    *
@@ -66,14 +66,18 @@ export interface AgentClient {
    */
   delegate(to: AgentIdentity, grant: DelegationGrant): Promise<string>
   /**
-   * A run under what another agent delegated to this one. `from` names the agent it must come from.
+   * A run under what another agent delegated to this one. `from` is the agent that it must come from, with the key
+   * thumbprint that this agent knows of it: from configuration, or from a channel that authenticates the sender.
+   *
+   * What this agent can conclude: `from` signed the last assertion, for this agent and its key, and the chain is
+   * well-formed. What it cannot: that the agents before `from` took part. Their keys are what the chain itself says,
+   * so `from` could have made up everything before its own assertion. Only the authorization server,
+   * which knows the registered keys, settles that, when it issues a token under the chain.
    *
    * @throws AgentDelegationError
+   * @throws TypeError where `from` is missing or ill-formed
    */
-  acceptDelegation(
-    delegation: string,
-    options?: { from?: AgentIdentity; completedSteps?: readonly string[] },
-  ): Promise<AgentRun>
+  acceptDelegation(delegation: string, options: RunStart & { from: AgentIdentity }): Promise<AgentRun>
   /**
    * For a service that received an agent's call: a run in which it calls on with tokens of its own, the chain one
    * hop longer, never with the token it received. A grant alone gives it no authority: either the caller signed
@@ -81,7 +85,7 @@ export interface AgentClient {
    *
    * @throws AgentDelegationError, TypeError
    */
-  actAs(grant: InboundGrant, authority: Authority & { completedSteps?: readonly string[] }): Promise<AgentRun>
+  actAs(grant: InboundGrant, authority: Authority & RunStart): Promise<AgentRun>
 }
 
 /**
@@ -146,18 +150,21 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
     id,
     identity,
     fetch: async (input, init) => call(input, init, surroundings()),
-    startWorkflow(workflow, { hash, completedSteps } = {}) {
+    startWorkflow(workflow, { hash, ...start } = {}) {
       if (hash !== undefined) digest(hash, 'hash')
-      return createRun(owner, { workflow: workflowId(workflow, 'workflow'), hash }, completedSteps)
+      return createRun(owner, { workflow: workflowId(workflow, 'workflow'), hash }, start)
     },
     delegate: async (to, grant) => owner.delegate(surroundings(), to, grant),
-    async acceptDelegation(delegation, { from, completedSteps } = {}) {
-      const chain = await acceptedChain(await delegatee(), delegation, from)
+    async acceptDelegation(delegation, options) {
+      const { from, ...start } = options ?? {}
+      const sender = { id: agentId(from?.id, 'from.id'), jkt: digest(from?.jkt, 'from.jkt') }
+      const chain = await acceptedChain(await delegatee(), delegation, sender)
       const last = chain.at(-1)
-      return createRun(owner, { chain, workflow: last?.workflow, hash: last?.hash }, completedSteps)
+      return createRun(owner, { chain, workflow: last?.workflow, hash: last?.hash }, start)
     },
-    async actAs(grant, { completedSteps, ...authority }) {
-      return createRun(owner, await contextForGrant(await delegatee(), grant, authority), completedSteps)
+    async actAs(grant, { completedSteps = [], runId = inboundRunId(grant), ...authority }) {
+      const context = await contextForGrant(await delegatee(), grant, authority)
+      return createRun(owner, context, { completedSteps, ...(runId !== undefined && { runId }) })
     },
   })
 }

@@ -1,6 +1,7 @@
 import type { Hop } from './chain.js'
 import { AgentDelegationError } from './errors.js'
 import { audience, digest, scopeSet, stepId, workflowId } from './grammar.js'
+import type { ServerRun } from './server-run.js'
 
 /** What one request is for. The token that goes with it is asked for exactly this. */
 export interface AgentIntent {
@@ -31,6 +32,7 @@ export interface CallContext {
   readonly chain?: readonly Hop[]
   /** The received token that is to be exchanged (RFC 8693). */
   readonly subjectToken?: string
+  readonly run?: ServerRun
 }
 
 /** One intent, settled: the same intent gives an equal value, however it was written. */
@@ -44,6 +46,7 @@ export interface TokenNeed {
   readonly hash: string | undefined
   readonly chain: readonly Hop[]
   readonly subjectToken: string | undefined
+  readonly run: ServerRun | undefined
 }
 
 /** For error messages: nothing in it is secret. */
@@ -83,6 +86,7 @@ export function settleIntent(
     hash: agreed('hash', intent.hash, context.hash),
     chain: context.chain ?? [],
     subjectToken: context.subjectToken,
+    run: context.run,
   }
   if (need.workflow !== undefined) workflowId(need.workflow, 'intent.workflow')
   if (need.hash !== undefined) digest(need.hash, 'intent.hash')

@@ -46,7 +46,11 @@ export async function requestToken(
   }
   const { status, body, secrets } = answer
   const about = describe(at, need)
-  if (status === 200) return usableToken(body, need, { askedAt, about })
+  if (status === 200) {
+    const token = usableToken(body, need, { askedAt, about })
+    need.run?.learn(body.run_id)
+    return token
+  }
   throw new AgentTokenError({
     about,
     status,
@@ -86,6 +90,10 @@ export function tokenParameters(agentId: string, need: TokenNeed, checksum: stri
 
 async function post(at: TokenEndpoint, need: TokenNeed, checksum: string, nonce: string | undefined) {
   const body = tokenParameters(at.agentId, need, checksum)
+  if (need.run?.id !== undefined) {
+    body.set('run_id', need.run.id)
+    if (need.run.failedSteps !== '') body.set('failed_steps', need.run.failedSteps)
+  }
   const headers = new Headers({ accept: 'application/json' })
   // Both anew for a second attempt: a proof and a client assertion are good for one request.
   const credentials = await at.authenticate(headers, body, at.now())

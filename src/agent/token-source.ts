@@ -19,8 +19,13 @@ export function createTokenSource(endpoint: TokenEndpoint, max: number, now: () 
   const tokens = new LRUCache<string, AccessToken>({ max })
   const pending = new Map<string, Promise<AccessToken>>()
 
+  function request(need: TokenNeed, checksum: string): Promise<AccessToken> {
+    const ask = () => requestToken(endpoint, need, checksum)
+    return need.run === undefined ? ask() : need.run.inTurn(ask)
+  }
+
   async function ask(key: string, need: TokenNeed, checksum: string): Promise<AccessToken> {
-    const token = await requestToken(endpoint, need, checksum)
+    const token = await request(need, checksum)
     tokens.set(key, token)
     return token
   }
@@ -33,9 +38,10 @@ export function createTokenSource(endpoint: TokenEndpoint, max: number, now: () 
 
   return {
     async get(need, checksum, fresh) {
-      if (fresh) return { value: (await requestToken(endpoint, need, checksum)).value, drop: () => {} }
+      if (fresh) return { value: (await request(need, checksum)).value, drop: () => {} }
       // Hashed: keys stay short, and a token that is exchanged is not kept in them.
-      const key = await sha256base64url(tokenParameters(endpoint.agentId, need, checksum).toString())
+      const parameters = tokenParameters(endpoint.agentId, need, checksum)
+      const key = await sha256base64url(`${parameters} ${need.run?.cacheKey}`)
       const kept = tokens.get(key)
       const live = kept && isLive(kept, now()) ? kept : undefined
       const token = live ?? (await (pending.get(key) ?? shared(key, need, checksum)))

@@ -3,6 +3,7 @@ import type { AgentRequestInit, Call } from './call.js'
 import type { AgentIdentity, DelegationGrant } from './delegate.js'
 import { stepId } from './grammar.js'
 import type { CallContext } from './intent.js'
+import { createServerRun, isRunId } from './server-run.js'
 
 /** What the function of a step is given: the same as the surroundings carry, for those who prefer it explicit. */
 export interface AgentStep {
@@ -15,11 +16,14 @@ export interface AgentStep {
 /** One pass through a workflow, or what was delegated to this agent, or both. */
 export interface AgentRun {
   readonly workflow: string | undefined
+  /** The authorization server's `run_id`, once a token of this run was had: for `acceptDelegation` of the next agent. */
+  readonly runId: string | undefined
   /** In the order in which they completed. */
   readonly completedSteps: readonly string[]
   /**
    * Does one step. Every `fetch` of this agent inside `work`, however deep, carries the workflow, the step, and
-   * the steps that had completed when it began. It counts as completed once `work` has, not if it throws.
+   * the steps that had completed when it began. It counts as completed once `work` has, and as failed if it throws:
+   * the next token request of the run tells the authorization server so.
    *
    * @throws TypeError where the step is under way or completed already, or the run has no workflow
    */
@@ -37,7 +41,19 @@ export interface RunOwner {
   delegate(context: CallContext, to: AgentIdentity, grant: DelegationGrant): Promise<string>
 }
 
-export function createRun(owner: RunOwner, base: CallContext, before: readonly string[] = []): AgentRun {
+export interface RunStart {
+  /** The steps that have completed already, in order: it resumes a run. */
+  completedSteps?: readonly string[]
+  /** `runId` of the run that this one continues, where the authorization server keeps runs. */
+  runId?: string
+}
+
+/** @throws TypeError where the start is ill-formed */
+export function createRun(owner: RunOwner, given: CallContext, start: RunStart = {}): AgentRun {
+  const { completedSteps: before = [], runId } = start
+  if (runId !== undefined && !isRunId(runId)) throw new TypeError('runId is ill-formed')
+  const state = given.workflow === undefined ? undefined : createServerRun(runId)
+  const base = state === undefined ? given : { ...given, run: state }
   const completed = before.map((id) => stepId(id, 'completedSteps'))
   const begun = new Set(completed)
 
@@ -61,9 +77,11 @@ export function createRun(owner: RunOwner, base: CallContext, before: readonly s
     try {
       const result = await within(frame, () => work({ id, completedSteps, fetch }))
       completed.push(id)
+      state?.completed(id)
       return result
     } catch (error) {
       begun.delete(id)
+      state?.failed(id)
       throw error
     } finally {
       frame.ended = true
@@ -72,6 +90,9 @@ export function createRun(owner: RunOwner, base: CallContext, before: readonly s
 
   const run: AgentRun = Object.freeze({
     workflow: base.workflow,
+    get runId() {
+      return state?.id
+    },
     get completedSteps() {
       return [...completed]
     },

@@ -1,19 +1,27 @@
-import type { errors } from 'oidc-provider'
+import type { errors, Provider } from 'oidc-provider'
 import type * as Grants from 'oidc-provider/lib/helpers/grants.js'
 
 const NEEDED = ['buildTokenResponse', 'checkDpopReplay', 'resolveRequestedResources', 'validateDpop'] as const
 
 /** What the grant uses of oidc-provider beyond the provider that it is given. */
-export type Peer = Pick<typeof Grants, (typeof NEEDED)[number]> & { readonly errors: typeof errors }
+export type Peer = Pick<typeof Grants, (typeof NEEDED)[number]> & {
+  readonly errors: typeof errors
+  readonly Provider: abstract new (...args: never[]) => Provider
+  /** The provider's own configuration, with its defaults; undefined where this version keeps it elsewhere. */
+  readonly configurationOf: (provider: Provider) => unknown
+}
 
 interface Modules {
-  readonly main: () => Promise<{ readonly errors?: typeof errors }>
+  readonly main: () => Promise<{ readonly errors?: typeof errors; readonly Provider?: Peer['Provider'] }>
   readonly helpers: () => Promise<object>
+  readonly internals: () => Promise<{ readonly default?: unknown }>
 }
 
 const installed: Modules = {
   main: () => import('oidc-provider'),
   helpers: () => import('oidc-provider/lib/helpers/grants.js'),
+  // It has no types.
+  internals: () => import('oidc-provider/lib/helpers/weak_cache.js' as string),
 }
 
 /**
@@ -22,12 +30,20 @@ const installed: Modules = {
  *
  * @throws Error naming what is missing
  */
-export async function loadPeer({ main, helpers }: Modules = installed): Promise<Peer> {
-  const { errors } = await main().catch(notLoaded)
+export async function loadPeer({ main, helpers, internals }: Modules = installed): Promise<Peer> {
+  const { errors, Provider } = await main().catch(notLoaded)
   const grants: Partial<Peer> = await helpers().catch(missing('it has no lib/helpers/grants.js'))
   const lacks = NEEDED.filter((name) => typeof grants[name] !== 'function')
   if (lacks.length > 0) missing(`its lib/helpers/grants.js lacks ${lacks.join(', ')}`)()
-  return { ...(grants as Peer), errors: errors as Peer['errors'] }
+  const { default: instance } = await internals().catch(missing('it has no lib/helpers/weak_cache.js'))
+  const configurationOf = (provider: Provider) =>
+    typeof instance === 'function' ? instance(provider)?.configuration : undefined
+  return {
+    ...(grants as Peer),
+    errors: errors as Peer['errors'],
+    Provider: Provider as Peer['Provider'],
+    configurationOf,
+  }
 }
 
 function notLoaded(cause: unknown): never {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type AgentDefinition, agentChecksum } from '../agent/index.js'
 import { oneErrorForCopies } from '../copies.js'
 
-/** One version of an agent. Only the newest is current: a token request for an older one is refused. */
+/** One version of an agent. Several may be current at once, as during a rolling deployment. */
 export interface RegisteredAgent {
   readonly id: string
   readonly version: number
@@ -26,11 +26,13 @@ export interface AuthorizationDetail {
 
 /** A request that a person approved: the run it started may carry how that person was authenticated. */
 export interface Approval {
+  /** The person's account. It must not be the id of an agent. */
   readonly user: string
   /** base64url SHA-256 of the request as the person saw it. */
   readonly intentHash: string
   /** The agent that the person set going. */
   readonly agentId: string
+  /** Default: any workflow. */
   readonly workflowId?: string
   readonly acr: string
   readonly amr: readonly string[]
@@ -40,23 +42,36 @@ export interface Approval {
   readonly details?: readonly AuthorizationDetail[]
 }
 
+export interface RecordedApproval extends Approval {
+  /** Unique in the registry. */
+  readonly id: string
+}
+
+export interface ApprovalQuery {
+  readonly intentHash: string
+  /** The agent that the run began with. */
+  readonly agentId: string
+  readonly workflowId: string | undefined
+  /** The person, where the run or the request names one; else the latest approval of anyone counts. */
+  readonly user: string | undefined
+}
+
 type Awaitable<T> = T | Promise<T>
 
 /** What the grant asks: of a map in memory, or of a database. A question that fails refuses the token. */
 export interface Registry {
-  /** The current version of an agent. */
-  agent(id: string): Awaitable<RegisteredAgent | undefined>
+  /** The current registrations of an agent, oldest first. None: the agent is unknown, or all are retired. */
+  registrations(agentId: string): Awaitable<readonly RegisteredAgent[]>
   /** Whether a client may act as an agent. A dynamic client has no such right until somebody grants it. */
   permitted(clientId: string, agentId: string): Awaitable<boolean>
-  /** Remembers a key that an agent proved possession of, so that it can be attested as a delegator's key. */
-  sawKey(agentId: string, thumbprint: string): Awaitable<void>
-  knowsKey(agentId: string, thumbprint: string): Awaitable<boolean>
-  /** What a person approved for this agent to do, if they did. */
-  approval(
-    intentHash: string,
-    agentId: string,
-    workflowId: string | undefined,
-  ): Awaitable<Approval | undefined>
+  /** Remembers a key that was proved under a registration, so that it can be attested as a delegator's key. */
+  sawKey(registration: RegisteredAgent, thumbprint: string): Awaitable<void>
+  /** Whether a key was seen under this registration, and neither forgotten nor too old. */
+  knowsKey(registration: RegisteredAgent, thumbprint: string): Awaitable<boolean>
+  /** The latest approval that matches and is not used up. */
+  approval(query: ApprovalQuery): Awaitable<RecordedApproval | undefined>
+  /** Uses an approval up. True for exactly one caller, however many ask at once. */
+  useApproval(id: string): Awaitable<boolean>
 }
 
 export class RegistrationError extends Error {

@@ -76,7 +76,7 @@ describe('a service that calls on under a delegation', () => {
       scope: 'orders:read stock:reserve stock:read',
       audience: [api.origin, stock.origin],
     })
-    const run = await planner.acceptDelegation(first)
+    const run = await planner.acceptDelegation(first, { from: await supervisor.identity() })
     await run.fetch(orders, { intent: { scope: 'orders:read' } })
     const grant = grantOf(api.accepted.at(-1)?.claims ?? {})
     const delegation = await run.delegate(await deputy.identity(), onward)

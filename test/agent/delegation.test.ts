@@ -88,7 +88,10 @@ describe('delegate', () => {
       exp: payload(one).exp,
     })
 
-    const work = await worker.acceptDelegation(second, { completedSteps: ['intake', 'review'] })
+    const work = await worker.acceptDelegation(second, {
+      from: ids.planner,
+      completedSteps: ['intake', 'review'],
+    })
     const intent = { scope: 'orders:refund' }
     await work.step('issue', () => worker.fetch(orders, { method: 'POST', intent }))
     expect(issuer.requests[0]?.params).toMatchObject({
@@ -112,7 +115,7 @@ describe('delegate', () => {
     const run = supervisor.startWorkflow('refund')
     const first = await run.step('plan', () => supervisor.delegate(ids.planner, { scope: 'a', audience }))
     expect(payload(first).workflow_id).toBe('refund')
-    const accepted = await planner.acceptDelegation(first)
+    const accepted = await planner.acceptDelegation(first, { from: ids.supervisor })
     // Not a chain of its own: an agent must not shed the limits that it works under.
     const second = await accepted.step('x', () => planner.delegate(ids.worker, { scope: 'a', audience }))
     expect(second.split(' ')).toHaveLength(2)
@@ -122,6 +125,7 @@ describe('delegate', () => {
     const { supervisor, planner, ids } = await agents()
     const run = await planner.acceptDelegation(
       await supervisor.delegate(ids.planner, { scope: 'a b', ttl: 60, audience: [audience, 'urn:b'] }),
+      { from: ids.supervisor },
     )
     const base = { scope: 'a', ttl: 30, audience }
     await run.delegate(ids.worker, base)
@@ -139,18 +143,20 @@ describe('delegate', () => {
     const names = ['planner', 'b', 'c', 'd', 'e']
     const links = names.map((id) => client(id, { seed }))
     let chain = await supervisor.delegate(ids.planner, { scope: 'a', audience })
+    let from = ids.supervisor
     for (const [i, link] of links.slice(0, 3).entries()) {
       const to = (await links[i + 1]?.identity()) as AgentIdentity
-      chain = await (await link.acceptDelegation(chain)).delegate(to, { scope: 'a', audience })
+      chain = await (await link.acceptDelegation(chain, { from })).delegate(to, { scope: 'a', audience })
+      from = await link.identity()
     }
     expect(chain.split(' ')).toHaveLength(4)
-    const last = await links[3]?.acceptDelegation(chain)
+    const last = await links[3]?.acceptDelegation(chain, { from })
     const to = (await links[4]?.identity()) as AgentIdentity
     expect(await code(last?.delegate(to, { scope: 'a', audience }) as Promise<string>)).toBe(
       'delegation_too_deep',
     )
     const shallow = client('d', { seed, maxDepth: 3 })
-    expect(await code(shallow.acceptDelegation(chain))).toBe('delegation_too_deep')
+    expect(await code(shallow.acceptDelegation(chain, { from }))).toBe('delegation_too_deep')
   })
 
   it('refuses itself, and what is no grant', async () => {
@@ -179,7 +185,8 @@ describe('delegate', () => {
     const { client, supervisor, ids } = await agents()
     const first = await supervisor.delegate(ids.planner, { scope: 'a', audience })
     const slow = client('planner', { seed, now: () => Date.now() - 3000 })
-    const second = await (await slow.acceptDelegation(first)).delegate(ids.worker, { scope: 'a', audience })
+    const run = await slow.acceptDelegation(first, { from: ids.supervisor })
+    const second = await run.delegate(ids.worker, { scope: 'a', audience })
     expect(payload(second.split(' ')[1]).iat).toBe(payload(first).iat)
   })
 })
@@ -192,7 +199,7 @@ describe('a run under a delegation', () => {
     const given = await supervisor
       .startWorkflow('refund', { hash: HASH })
       .delegate(ids.planner, { scope: 'a b', ttl: 60, audience: api.origin })
-    const run = await planner.acceptDelegation(given)
+    const run = await planner.acceptDelegation(given, { from: ids.supervisor })
     const asked = (intent: object) => code(run.fetch(orders, { intent: { scope: 'a', ...intent } }))
     expect(await asked({ scope: 'a c' })).toBe('delegation_scope_widened')
     expect(await asked({ resource: 'urn:b' })).toBe('delegation_context_mismatch')
@@ -208,6 +215,7 @@ describe('a run under a delegation', () => {
     const { api, orders, supervisor, planner, ids } = await agents()
     const run = await planner.acceptDelegation(
       await supervisor.delegate(ids.planner, { scope: 'a', audience: api.origin }),
+      { from: ids.supervisor },
     )
     await failure(
       run.step('x', () => {}),
@@ -223,6 +231,7 @@ describe('a run under a delegation', () => {
     const { issuer, api, orders, supervisor, planner, ids } = await agents()
     const run = await planner.acceptDelegation(
       await supervisor.delegate(ids.planner, { scope: 'a', audience: api.origin }),
+      { from: ids.supervisor },
     )
     await planner.fetch(orders, { intent: { scope: 'a' } })
     await run.fetch(orders, { intent: { scope: 'a' } })
@@ -270,12 +279,15 @@ describe('acceptDelegation', () => {
     const given = await supervisor.delegate(ids.planner, { scope: 'a', audience })
     const from = (id: string, jkt: string) => planner.acceptDelegation(given, { from: { id, jkt } })
     const refused = [
-      () => client('worker', { seed }).acceptDelegation(given),
-      () => client('planner').acceptDelegation(given),
+      () => client('worker', { seed }).acceptDelegation(given, { from: ids.supervisor }),
+      () => client('planner').acceptDelegation(given, { from: ids.supervisor }),
       () => from('boss', ids.supervisor.jkt),
       () => from('supervisor', ids.worker.jkt),
     ]
     for (const attempt of refused) expect(await code(attempt())).toBe('delegation_link_broken')
+    // The last assertion alone says who made it: without a sender to expect, any agent's would do.
+    for (const options of [undefined, {}, { from: { id: 'supervisor' } }])
+      await failure(planner.acceptDelegation(given, options as never), TypeError)
     await from('supervisor', ids.supervisor.jkt)
   })
 
@@ -303,10 +315,8 @@ describe('acceptDelegation', () => {
       [{ iss: 'planner' }, 'delegation_loop'],
     ]
     for (const [claims, expected] of cases) {
-      expect([claims, await code(planner.acceptDelegation(await a.sign(ids.planner, claims)))]).toEqual([
-        claims,
-        expected,
-      ])
+      const accepted = planner.acceptDelegation(await a.sign(ids.planner, claims), { from: a })
+      expect([claims, await code(accepted)]).toEqual([claims, expected])
     }
   })
 
@@ -334,9 +344,10 @@ describe('acceptDelegation', () => {
       // Counted before anything is read.
       ['x x x x x', 'delegation_too_deep'],
     ]
-    for (const [text, expected] of cases) expect(await code(planner.acceptDelegation(text))).toBe(expected)
-    expect(await code(planner.acceptDelegation(undefined as never))).toBe('delegation_link_broken')
-    await planner.acceptDelegation(good)
+    const accept = (text: string) => planner.acceptDelegation(text, { from: a })
+    for (const [text, expected] of cases) expect(await code(accept(text))).toBe(expected)
+    expect(await code(accept(undefined as never))).toBe('delegation_link_broken')
+    await accept(good)
   })
 
   it('refuses hops that do not follow from each other', async () => {
@@ -364,8 +375,8 @@ describe('acceptDelegation', () => {
       [await b.sign(ids.planner, { ...context, jti }), 'delegation_loop'],
     ]
     for (const [second, expected] of cases) {
-      expect(await code(planner.acceptDelegation(`${first} ${second}`))).toBe(expected)
+      expect(await code(planner.acceptDelegation(`${first} ${second}`, { from: b }))).toBe(expected)
     }
-    await planner.acceptDelegation(`${first} ${await b.sign(ids.planner, context)}`)
+    await planner.acceptDelegation(`${first} ${await b.sign(ids.planner, context)}`, { from: b })
   })
 })

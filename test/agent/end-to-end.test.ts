@@ -98,7 +98,7 @@ async function registerDynamicClient(
 
 describe('against oidc-provider and ajwt/express', () => {
   it('an agent does a workflow, step by step, and both servers challenge it for a nonce', async () => {
-    const { client, api } = await real()
+    const { server, client, api } = await real()
     const orders = await api(
       {
         'GET /orders/:id': { scope: 'orders:read', intent: { workflow: 'refund', step: ['look', 'review'] } },
@@ -108,6 +108,8 @@ describe('against oidc-provider and ajwt/express', () => {
     )
     const planner = client('planner')
     const hash = await intentHash('Refund order 7')
+    const approval = { user: 'user:alice', intentHash: hash, agentId: 'planner', acr: 'phr', amr: [] }
+    server.registry.approve({ ...approval, authTime: Math.floor(Date.now() / 1000) })
     const run = planner.startWorkflow('refund', { hash })
     const read = () => planner.fetch(`${orders.origin}/orders/7`, { intent: { scope: 'orders:read' } })
     const pay = () =>
@@ -158,7 +160,7 @@ describe('against oidc-provider and ajwt/express', () => {
       scope: 'orders:refund',
       audience: orders.origin,
     })
-    const work = await worker.acceptDelegation(second)
+    const work = await worker.acceptDelegation(second, { from: await planner.identity() })
     const refund = `${orders.origin}/orders/7/refund`
     await work.fetch(refund, { method: 'POST', intent: { scope: 'orders:refund' } })
     expect(orders.grants.at(-1)).toMatchObject({
@@ -245,6 +247,8 @@ describe('against oidc-provider and ajwt/express', () => {
     const orders = await api({ 'GET /orders': { scope: 'orders:read' } })
     const definition: AgentDefinition = { ...agent('planner'), prompt: 'Version two.' }
     await server.registry.register({ definition, checksum: await agentChecksum(definition), scopes: SCOPES })
+    const [first] = server.registry.registrations('planner')
+    server.registry.retire(first?.registrationId ?? '')
     const work = client('planner').fetch(`${orders.origin}/orders`, { intent: { scope: 'orders:read' } })
     expect((await failure(work, AgentTokenError)).error).toBe('invalid_grant')
     expect(server.refusals.map(({ reason }) => reason)).toEqual(['checksum_mismatch'])

@@ -82,11 +82,12 @@ async function database(): Promise<Registry & { seen: string[] }> {
   const seen: string[] = []
   return {
     seen,
-    agent: (id) => soon(id === 'planner' ? row : undefined),
+    registrations: (id) => soon(id === 'planner' ? [row] : []),
     permitted: (clientId) => soon(clientId === 'shop'),
-    sawKey: (id) => soon(void seen.push(id)),
+    sawKey: ({ registrationId }) => soon(void seen.push(registrationId)),
     knowsKey: () => soon(false),
     approval: () => soon(undefined),
+    useApproval: () => soon(false),
   }
 }
 
@@ -95,6 +96,7 @@ const intent = { scope: 'orders:read' }
 describe('agentChecksumGrant', () => {
   it('works with a registry and workflows that are looked up elsewhere', async () => {
     const registry = await database()
+    const [registered] = await registry.registrations('planner')
     const workflows = async (id: string) =>
       id === 'audit' ? [{ id: 'read', scopes: ['orders:read'] }] : undefined
     const { client } = await start({ registry, workflows, lifetime: 60 })
@@ -107,10 +109,10 @@ describe('agentChecksumGrant', () => {
     expect(claims).toMatchObject({
       sub: 'planner',
       intent: { workflow_id: 'audit', workflow_step: 'read' },
-      agent_proof: { registration_id: (await registry.agent('planner'))?.registrationId },
+      agent_proof: { registration_id: registered?.registrationId },
     })
     expect(Number(claims.exp) - Number(claims.iat)).toBe(60)
-    expect(registry.seen).toEqual(['planner'])
+    expect(registry.seen).toEqual([registered?.registrationId])
     await expect(client.startWorkflow('payroll').fetch(`${API}/orders`, { intent })).rejects.toThrow(
       'invalid_grant',
     )

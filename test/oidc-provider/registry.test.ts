@@ -10,15 +10,15 @@ const registration = async (change: object = {}) => ({
 })
 
 describe('the registry in memory', () => {
-  it('keeps every version, and holds the newest for the current one', async () => {
+  it('keeps every version, and holds all for current until they are retired', async () => {
     const registry = memoryRegistry()
     const first = await registry.register(await registration())
     const second = await registry.register(await registration({ prompt: 'You plan better.' }))
     expect([first.version, second.version]).toEqual([1, 2])
     expect(first.registrationId).not.toBe(second.registrationId)
-    expect(registry.agent('planner')).toBe(second)
+    expect(registry.registrations('planner')).toEqual([first, second])
     expect(registry.versions('planner')).toEqual([first, second])
-    expect(registry.agent('stranger')).toBeUndefined()
+    expect(registry.registrations('stranger')).toEqual([])
     expect(registry.versions('stranger')).toEqual([])
   })
 
@@ -45,7 +45,7 @@ describe('the registry in memory', () => {
   ])('refuses %s, and goes on', async (_, wrong) => {
     const registry = memoryRegistry()
     await expect(registry.register(await wrong())).rejects.toThrow(RegistrationError)
-    expect(registry.agent('planner')).toBeUndefined()
+    expect(registry.registrations('planner')).toEqual([])
     expect((await registry.register(await registration())).version).toBe(1)
   })
 })
