@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Attacker } from './attack.js'
+import type { Attacker, Forgery } from './attack.js'
 import { type DelegationGrant, delegate } from './delegation.js'
 import { type Attack, altered, DAY, intentWith, SOMEBODY } from './forgery.js'
 import { generateKey, sequenceHash, type TestKey } from './key.js'
@@ -49,6 +49,39 @@ const delegated =
     return attacker.carry(attacker.token({ intent, ...(scope !== undefined && { scope }) }))
   }
 
+/**
+ * The first delegator names a second key of its own as the next agent's, and signs the next assertion with it. The
+ * issuer attests the real key of that agent.
+ */
+function forgedMiddleHop(attacker: Attacker): Forgery {
+  const { mint, target } = attacker
+  const honest = attacker.claims()
+  const { workflow_id: workflow, intent_hash: hash } = honest.intent as Record<string, string | undefined>
+  const context = { ...(workflow !== undefined && { workflow }), ...(hash !== undefined && { hash }) }
+  const from = mint.agents.agent(SOMEBODY)
+  const middle = mint.agents.agent('ajwt-test-middle')
+  const second = generateKey()
+  const common = { audience: honest.aud as string, now: mint.seconds() * 1000 }
+  const first = delegate(
+    { ...common, from, key: mint.agents.keyOf(from), to: middle },
+    { scope: String(honest.scope), ...context, claims: { cnf: { jkt: second.thumbprint } } },
+  )
+  const chain = delegate(
+    { ...common, from: middle, key: second, to: mint.executor(target) },
+    { scope: String(honest.scope), after: first },
+  )
+  const intent = {
+    ...(honest.intent as object),
+    initiated_by: from.id,
+    initiator_type: 'agent',
+    initiator_jkt: from.keyThumbprint,
+    delegator_jkts: chain.delegatorKeys,
+    delegation: chain.assertions,
+    delegation_chain: sequenceHash(chain.agents),
+  }
+  return attacker.carry(attacker.token({ intent }))
+}
+
 export const onTheDelegation: readonly Attack[] = [
   {
     name: "a delegation that a stranger signed in the delegator's name",
@@ -96,6 +129,12 @@ export const onTheDelegation: readonly Attack[] = [
     name: 'a delegation of an agent to itself',
     expected: [401, 'delegation_loop'],
     forge: delegated(({ mint, target }) => ({ from: mint.executor(target).id })),
+  },
+  {
+    name: 'a middle hop that the first delegator signed with a second key of its own',
+    // Too deep where the policy allows a single hop.
+    expected: [401, 'delegation_link_broken', 'delegation_too_deep'],
+    forge: forgedMiddleHop,
   },
   {
     name: 'a person with the name of the agent that begins a listed chain',

@@ -31,13 +31,46 @@ function outcomes(rows: readonly AttackRow[], ...names: readonly string[]): stri
 const failed = (rows: readonly AttackRow[]) =>
   rows.filter(({ ok }) => !ok).map(({ name, got }) => [name, got])
 
+describe('an attack on a chain', () => {
+  it('forges a middle hop with a second key of the first delegator', async () => {
+    const rows = await issuer.attacks(appOf(policyOf({})), { url, scope })
+    expect(outcomes(rows, 'a middle hop')).toEqual(['401 delegation_link_broken'])
+    const shallow = await issuer.attacks(appOf({ ...policyOf({}), delegation: { maxDepth: 1 } }), {
+      url,
+      scope,
+    })
+    expect(outcomes(shallow, 'a middle hop')).toEqual(['401 delegation_too_deep'])
+    expect([...failed(rows), ...failed(shallow)]).toEqual([])
+  })
+
+  it('puts a person in the place of the agent that begins a listed one', async () => {
+    const chain = ['planner', 'auditor', 'worker']
+    const rows = await issuer.attacks(appOf(policyOf({ delegation: { chains: [chain] } })), {
+      url,
+      scope,
+      intent: { chain },
+    })
+    expect(outcomes(rows, 'a person with the name')).toEqual(['403 delegation_not_allowed'])
+    expect(failed(rows)).toEqual([])
+  })
+})
+
 describe('an attack with agents that were revoked', () => {
-  const names = ['a delegation by an agent', 'a run that was set going']
+  const chain = ['planner', 'auditor', 'worker']
+  const names = ['a delegation by an agent', 'a run that was set going', 'a listed chain with']
+
+  it('finds each of them refused', async () => {
+    const revocations = memoryRevocations()
+    const app = appOf(policyOf({ delegation: { chains: [chain] } }), { revocations })
+    const rows = await issuer.attacks(app, { url, scope, intent: { chain }, revocations })
+    expect(outcomes(rows, ...names)).toEqual(['401 token_revoked', '401 token_revoked', '401 token_revoked'])
+    expect(failed(rows)).toEqual([])
+  })
 
   it('finds out an app that asks another list', async () => {
     const app = appOf(policyOf({}))
     const rows = await issuer.attacks(app, { url, scope, revocations: memoryRevocations() })
-    expect(outcomes(rows, ...names)).toEqual(['200', '200'])
+    expect(outcomes(rows, names[0] ?? '', names[1] ?? '')).toEqual(['200', '200'])
   })
 })
 
@@ -47,6 +80,14 @@ describe('an attack with what was used before', () => {
     'a single-use token, used again',
     'a single-use token, used again at another verifier',
   ]
+  const refused = ['401 proof_replayed', '401 token_reused', '401 token_reused']
+
+  it('finds it refused at a second verifier of the same process', async () => {
+    const policy = policyOf({ once: true })
+    const rows = await issuer.attacks(appOf(policy), { url, scope, once: true, replica: appOf(policy) })
+    expect(outcomes(rows, ...names)).toEqual(refused)
+    expect(failed(rows)).toEqual([])
+  })
 
   it('finds out two verifiers that share no replay memory', async () => {
     const own = () => appOf(policyOf({ once: true }), { replayStore: memoryReplayStore() })
