@@ -1,0 +1,115 @@
+// Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
+import { createVerifier, definePolicy, type Policy } from '../../src/index.js'
+
+const base = { issuer: 'https://as.example.com', audience: 'https://orders.example.com' } as const
+const workflows = { refund: { steps: ['look', { id: 'approve', optional: true }, 'issue'] } } as const
+
+/** Every key of a policy, at every level. */
+const full = definePolicy({
+  $schema: './policy.schema.json',
+  issuer: [
+    'https://other.example.com',
+    {
+      url: 'https://as.example.com',
+      jwks: { keys: [{ kty: 'EC', crv: 'P-256', x: 'x', y: 'y' }] },
+      profile: 'oauth',
+      keys: { maxAge: 1, cooldown: 1, maxStale: 1, timeout: 1 },
+    },
+    { url: 'https://third.example.com', jwksUri: 'https://third.example.com/jwks' },
+  ],
+  audience: ['https://orders.example.com'],
+  publicUrl: 'https://orders.example.com',
+  mode: 'enforce',
+  preflight: true,
+  unmatched: 'deny',
+  token: { types: ['at+jwt', 'JWT'], algorithms: ['ES256'], maxLifetime: 300, clockTolerance: 5 },
+  proof: { required: true, algorithms: ['ES384'], maxAge: 60, nonce: 'required' },
+  delegation: { maxDepth: 4, signed: 'required' },
+  workflows,
+  agents: { 'https://as.example.com a': { checksums: ['x'], registrationIds: ['r'] } },
+  routes: {
+    'GET /': 'public',
+    '* /any/*': 'authenticated',
+    'QUERY,VERSION-CONTROL /orders/:id/items/:item': {
+      scope: ['orders:read'],
+      intent: { workflow: 'refund', step: ['look', 'approve'] },
+      agents: ['https://as.example.com a'],
+      delegation: {
+        maxDepth: 1,
+        initiators: ['https://as.example.com a'],
+        chains: [['https://as.example.com a']],
+        required: false,
+      },
+      user: { acr: ['x'], amr: ['x'], maxAge: 1 },
+      claims: {
+        '/order': { param: 'id' },
+        '/item': { param: 'item', exists: true },
+        '/any': { equals: { anything: [{ at: 'all' }] }, in: [1, { a: null }], min: 1, max: 2 },
+      },
+      once: true,
+      anonymous: false,
+      mode: 'observe',
+    },
+    'POST /refund': { scope: 'a', intent: { workflow: 'refund', step: 'issue' } },
+  },
+})
+createVerifier(full)
+const audience: readonly ['https://orders.example.com'] = full.audience
+export const kept = [audience]
+
+// Without workflows any name can stand; what the compiler cannot know is left to the runtime.
+definePolicy({ ...base, routes: { 'GET /x': { intent: { workflow: 'any', step: 'step' } } } })
+declare const wide: Policy
+declare const text: string
+definePolicy(wide)
+definePolicy({
+  ...base,
+  issuer: text,
+  routes: { 'GET /x': { scope: text, claims: { '/a': { param: text } } } },
+})
+definePolicy({ ...base, workflows, routes: { [text]: { intent: { workflow: text, step: text } } } })
+definePolicy({ ...base, ...wide })
+
+// @ts-expect-error: a key of the policy with a typo
+definePolicy({ ...base, routes: {}, unmatchd: 'deny' })
+// @ts-expect-error: no audience
+definePolicy({ issuer: 'https://as.example.com', routes: {} })
+// @ts-expect-error: a key of a part
+definePolicy({ ...base, routes: {}, proof: { maxage: 60 } })
+// @ts-expect-error: a key of an issuer
+definePolicy({ ...base, routes: {}, issuer: { url: 'https://as.example.com', jwksuri: 'x' } })
+// @ts-expect-error: a key of one issuer of several
+definePolicy({ ...base, routes: {}, issuer: ['https://b.example.com', { url: 'x', keys: { maxage: 1 } }] })
+// @ts-expect-error: a key of a workflow's step
+definePolicy({ ...base, routes: {}, workflows: { refund: { steps: [{ id: 'a', optinal: true }] } } })
+// @ts-expect-error: a key of an agent
+definePolicy({ ...base, routes: {}, agents: { a: { checksums: ['x'], registrationId: ['r'] } } })
+// @ts-expect-error: a key of a rule, beside one that is right
+definePolicy({ ...base, routes: { 'GET /x': { scope: 'a', agent: ['b'] } } })
+// @ts-expect-error: a key of a rule's delegation
+definePolicy({ ...base, routes: { 'GET /x': { delegation: { maxdepth: 1 } } } })
+// @ts-expect-error: a key of intent
+definePolicy({ ...base, routes: { 'GET /x': { intent: { workflow: 'a', steps: 'b' } } } })
+// @ts-expect-error: a constraint on a claim
+definePolicy({ ...base, routes: { 'GET /x': { claims: { '/a': { equals: 1, minimum: 1 } } } } })
+// @ts-expect-error: a route without a method
+definePolicy({ ...base, routes: { '/x': 'public' } })
+// @ts-expect-error: a method in lower case
+definePolicy({ ...base, routes: { 'get /x': 'public' } })
+// @ts-expect-error: a method that HTTP has not registered
+definePolicy({ ...base, routes: { 'GET,GTE /x': 'public' } })
+// @ts-expect-error: "*" beside a method
+definePolicy({ ...base, routes: { 'GET,* /x': 'public' } })
+// @ts-expect-error: a path without a slash
+definePolicy({ ...base, routes: { 'GET x': 'public' } })
+// @ts-expect-error: an access that is none
+definePolicy({ ...base, routes: { 'GET /x': 'Public' } })
+// @ts-expect-error: a parameter that the path has not
+definePolicy({ ...base, routes: { 'GET /orders/:id': { claims: { '/a': { param: 'order' } } } } })
+// @ts-expect-error: a workflow that is not listed
+definePolicy({ ...base, workflows, routes: { 'GET /x': { intent: { workflow: 'refnud' } } } })
+// @ts-expect-error: a step that is not listed
+definePolicy({ ...base, workflows, routes: { 'GET /x': { intent: { workflow: 'refund', step: 'isue' } } } })
+const steps = ['look', 'pay'] as const
+// @ts-expect-error: one step of several that is not listed
+definePolicy({ ...base, workflows, routes: { 'GET /x': { intent: { workflow: 'refund', step: steps } } } })
