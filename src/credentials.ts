@@ -1,3 +1,4 @@
+import { parameterValues } from './query.js'
 import { describe, Refusal } from './refusal.js'
 import type { RequestFacts } from './request.js'
 import { trimBlanks } from './text.js'
@@ -56,7 +57,5 @@ export function hasNoCredentials(request: RequestFacts): boolean {
 
 /** RFC 6750 section 2.3 is not supported: such a token ends up in logs (RFC 9700 section 4.3.2). */
 function hasTokenInQuery(query: string): boolean {
-  if (query === '' || !/access|%/.test(query)) return false
-  // Some parsers read `access_token[]` as the same parameter.
-  return [...new URLSearchParams(query).keys()].some((name) => /^access_token(\[|$)/.test(name))
+  return query !== '' && parameterValues(query, 'access_token').length > 0
 }

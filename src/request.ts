@@ -1,6 +1,7 @@
 import { own } from './jose/own.js'
 import { isSimplePath } from './policy/plain-path.js'
 import type { Consumed } from './replay.js'
+import { parameterValues } from './query.js'
 
 /** How the framework in hand routes, as far as its adapter knows. */
 export interface Routing {
@@ -219,10 +220,19 @@ function valuesOf(value: unknown): readonly string[] {
   return value.filter((item) => typeof item === 'string')
 }
 
-/** `_method`, which override middleware reads from the query, where it does name a method. */
+/** Methods that override middleware would read from `_method` in the query. */
 function queryMethodOverrides(query: string): readonly string[] {
-  if (!/method|%/.test(query)) return []
-  // Some parsers read `_method[]` as the same parameter.
-  const named = [...new URLSearchParams(query)].filter(([name]) => /^_method(\[|$)/.test(name))
-  return named.map(([, value]) => value.trim()).filter((value) => /^[a-z]+(-[a-z]+)*$/i.test(value))
+  const values = parameterValues(query, '_method')
+  return values.length === 0
+    ? values
+    : values.map(decodeValue).filter((value) => /^[a-z]+(-[a-z]+)*$/i.test(value))
+}
+
+/** What decodes to nothing names no method. */
+function decodeValue(value: string): string {
+  try {
+    return decodeURIComponent(value.replaceAll('+', ' ')).trim()
+  } catch {
+    return ''
+  }
 }

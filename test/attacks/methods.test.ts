@@ -78,6 +78,10 @@ describe('a method override in the query, behind the middleware', () => {
     '_method[]=DELETE',
     '_method%5B0%5D=DELETE',
     '_method=%20DELETE+',
+    '[_method]=DELETE',
+    '%5b_method%5D=DELETE',
+    '[_%6dethod][]=DELETE',
+    'a&&=&_method=DELETE',
   ])('%s', async (query) => {
     expect(await ask(build(false), bare('POST', `/x?${query}`))).toMatchObject({ says: 'guarded' })
     expect(await ask(build(true), bare('POST', `/x?${query}`))).toMatchObject({
@@ -86,18 +90,35 @@ describe('a method override in the query, behind the middleware', () => {
     })
   })
 
-  test.each(['', '?a=%41', '?_method=POST', '?_method=post', '?_method=%2e'])('not %j', async (query) => {
+  test.each([
+    '',
+    '?a=%41',
+    '?_method=POST',
+    '?_method=post',
+    '?_method=%2e',
+    '?_method=%ff',
+    '?_method',
+    '?a_method=DELETE',
+    '?_methods=DELETE',
+    '?a=_method=DELETE',
+    '?_metho%=DELETE',
+  ])('not %j', async (query) => {
     const { outcome } = verifierFor(kit, { routes: policy.routes })
     expect(await outcome(bare('POST', `/x${query}`))).toBe('public')
   })
 })
 
-test.each(['access_token=x', 'access_token[]=x', 'access_token%5B%5D=x', '%61ccess_token[0]=x'])(
-  'a token in the query as well, spelled %s, makes the credentials ambiguous',
-  async (query) => {
-    const { outcome } = verifierFor(kit)
-    expect(await outcome(kit.call({ path: `/orders/42?${query}` }))).toBe('credentials_ambiguous')
-    expect(await outcome(bare('GET', `/feed?${query}`))).toBe('credentials_missing')
-    expect(await outcome(kit.call({ path: '/orders/42?access_tokens=x' }))).toBe('allow')
-  },
-)
+test.each([
+  'access_token=x',
+  'access_token',
+  'access_token[]=x',
+  'access_token%5B%5D=x',
+  '%61ccess_token[0]=x',
+  '[access_token]=x',
+  'a=b&%5baccess%5Ftoken%5d=x',
+])('a token in the query as well, spelled %s, makes the credentials ambiguous', async (query) => {
+  const { outcome } = verifierFor(kit)
+  expect(await outcome(kit.call({ path: `/orders/42?${query}` }))).toBe('credentials_ambiguous')
+  expect(await outcome(bare('GET', `/feed?${query}`))).toBe('credentials_missing')
+  expect(await outcome(kit.call({ path: '/orders/42?access_tokens=x' }))).toBe('allow')
+})
