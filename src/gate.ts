@@ -73,7 +73,8 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
   return {
     verifier,
     async pass(source, request) {
-      const path = request.routing?.path ?? request.url
+      const { routing } = request
+      const path = (routing !== undefined && 'path' in routing ? routing.path : undefined) ?? request.url
       const method = request.routing?.method ?? request.method
       if (isMetadataRequest(own.compiled, request.method, path)) return metadataOf(verifier)
       const earlier = rulings.get(source)

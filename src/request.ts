@@ -1,10 +1,13 @@
 import { own } from './jose/own.js'
 import { isSimplePath } from './policy/plain-path.js'
-import type { Consumed } from './replay.js'
 import { parameterValues } from './query.js'
+import type { Consumed } from './replay.js'
 
-/** How the framework in hand routes, as far as its adapter knows. */
-export interface Routing {
+/** How the framework in hand routes: how it will look up a path, or which of its patterns it has matched. */
+export type Routing = PathRouting | MatchedRoute
+
+/** How the framework will look up a path, as far as its adapter knows. */
+export interface PathRouting {
   /** The path it will look its handler up by. Default: the path of `url`. */
   readonly path?: string
   /** Whether `path` was decoded, all but the escapes of reserved characters and of `%`. */
@@ -17,6 +20,19 @@ export interface Routing {
   readonly strict: boolean
   /** Whether a final `*` also matches nothing, as in `/a` for `/a/*`. */
   readonly emptyRest: boolean
+}
+
+/** What a framework has matched: the policy's key of the same shape applies, and no path is looked up. */
+export interface MatchedRoute {
+  /**
+   * The whole pattern, from the app's root: `/orders/:id`. Undefined where the framework found no handler. A
+   * pattern that no key of a policy can have counts as undeclared.
+   */
+  readonly route: string | undefined
+  /** The values of the pattern's parameters by name, decoded once. One that is no string counts as undeclared. */
+  readonly params?: object | undefined
+  /** The method of the matched handler, where a method override was applied. Default: `method`. */
+  readonly method?: string | undefined
 }
 
 /** Node's header object, its `headersDistinct` or its `rawHeaders`, or a Fetch `Headers`. */
@@ -42,6 +58,8 @@ export interface RequestFacts {
   readonly method: string
   /** The path on the wire, not decoded. */
   readonly path: string
+  /** Where the path begins in the URL: 0 where no scheme and authority stand before it. */
+  readonly pathStart: number
   /** Whether there is one way only to write that path. */
   readonly isSimplePath: boolean
   readonly query: string
@@ -51,13 +69,23 @@ export interface RequestFacts {
   readonly isPreflight: boolean
   /** Methods that a method override asks for in place of the one on the wire. */
   readonly methodOverrides: readonly string[]
-  readonly routing: KnownRouting | undefined
+  readonly routing: KnownRouting | KnownRoute | undefined
   /** What the request has used up so far, where something knows it from other requests. */
   readonly consumed: Consumed[] | undefined
 }
 
-/** A Routing with every member set, so that none is read from a prototype. */
-export interface KnownRouting extends Required<Routing> {}
+/** A PathRouting with every member set, so that none is read from a prototype. */
+export interface KnownRouting extends Required<PathRouting> {
+  readonly kind: 'path'
+}
+
+/** A MatchedRoute with every member set, too. */
+export interface KnownRoute {
+  readonly kind: 'route'
+  readonly route: string | undefined
+  readonly params: object
+  readonly method: string
+}
 
 /**
  * What Node has of a request's fields: each as it came, in one list, which takes no time to make and hides no second
@@ -74,11 +102,12 @@ export function fieldsOf(request: {
 /** Reads a request, whatever it is: what is not of its type reads as absent. */
 export function readRequest(request: VerifyRequest, consumed: Consumed[] | undefined): RequestFacts {
   const method = typeof request.method === 'string' ? request.method : ''
-  const { path, query } = splitTarget(typeof request.url === 'string' ? request.url : '')
+  const { path, pathStart, query } = splitTarget(typeof request.url === 'string' ? request.url : '')
   const fields = readFields(request.headers, method)
   return {
     method,
     path,
+    pathStart,
     isSimplePath: isSimplePath(path),
     query,
     authorization: fields.authorization,
@@ -91,32 +120,45 @@ export function readRequest(request: VerifyRequest, consumed: Consumed[] | undef
   }
 }
 
-function readRouting(request: VerifyRequest): KnownRouting | undefined {
-  const routing = own(request, 'routing') as Routing | undefined
+function readRouting(request: VerifyRequest): RequestFacts['routing'] {
+  const routing = own(request, 'routing') as object | undefined
   if (routing === undefined) return undefined
+  const method = own(routing, 'method') ?? request.method
+  if (Object.hasOwn(routing, 'route')) {
+    const [route, params] = [own(routing, 'route'), own(routing, 'params')]
+    return {
+      kind: 'route',
+      route: typeof route === 'string' ? route : undefined,
+      params: typeof params === 'object' && params !== null ? params : noParams,
+      method: typeof method === 'string' ? method : '',
+    }
+  }
   return {
+    kind: 'path',
     path: (own(routing, 'path') as string | undefined) ?? splitTarget(request.url).path,
     decoded: own(routing, 'decoded') === true,
-    method: (own(routing, 'method') as string | undefined) ?? request.method,
+    method: typeof method === 'string' ? method : '',
     caseSensitive: own(routing, 'caseSensitive') === true,
     strict: own(routing, 'strict') === true,
     emptyRest: own(routing, 'emptyRest') === true,
   }
 }
 
+const noParams: object = Object.freeze({})
+
 /**
  * Path and query of a request target, in origin form or absolute form (RFC 9112 section 3.2). Not by the URL
  * parser, which would resolve what has to be seen: dot segments, backslashes. Authority and scheme of an
  * absolute form are the sender's word, and unused.
  */
-function splitTarget(target: string): { path: string; query: string } {
+function splitTarget(target: string): { path: string; pathStart: number; query: string } {
   const start = target.startsWith('/')
     ? 0
     : (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\\]*/i.exec(target)?.[0].length ?? 0)
   const mark = target.indexOf('?', start)
   const path = target.slice(start, mark < 0 ? undefined : mark)
   const query = mark < 0 ? '' : target.slice(mark + 1)
-  return { path: path === '' && start > 0 ? '/' : path, query }
+  return { path: path === '' && start > 0 ? '/' : path, pathStart: start, query }
 }
 
 interface Fields {

@@ -1,47 +1,17 @@
-import type { Rule } from '../intent/rule.js'
-import { type Cause, describe } from '../refusal.js'
 import type { KnownRouting, RequestFacts } from '../request.js'
+import { type Access, accessOfPreflight, accessTo, undecidable, unmatched } from './access.js'
 import type { CompiledPolicy } from './compile.js'
+import { matchRoute } from './match-route.js'
 import { isPlainDecodedPath, isPlainPath, mostForgivingReading } from './plain-path.js'
 import type { Route, RouteMatch, RoutingSemantics } from './route-table.js'
 
-/** What the policy says of a request before anything is known of its sender. */
-export interface Access {
-  /** `undeclared`: nobody gets in, but only a caller who has authenticated is told so. */
-  readonly kind: 'public' | 'undeclared' | Rule
-  /** The path pattern that matched. */
-  readonly route: string | undefined
-  readonly params: { readonly [name: string]: string }
-  /** Why the request is undeclared, and whether a route that it might be another spelling of is enforced. */
-  readonly cause: Cause | undefined
-  readonly mode: 'enforce' | undefined
-}
+export type { Access } from './access.js'
 
 const express: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: false }
 const hono: RoutingSemantics = { caseSensitive: true, strict: true, emptyRest: true }
 
 /** What some router or other would match. */
 const loose: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: true }
-
-const noParams = Object.freeze({})
-
-/** No key of the policy could be meant: the policy's own mode applies. */
-function unmatched(method: string, path: string): Access {
-  const cause: Cause = {
-    reason: 'no key of the policy matches',
-    expected: 'a key of routes',
-    found: describe(`${method} ${path}`),
-    unverified: true,
-  }
-  return { kind: 'undeclared', route: undefined, params: noParams, cause, mode: undefined }
-}
-
-/** Some router could run the handler of a route that is enforced: refused, unless none is. */
-function undecidable(policy: CompiledPolicy, reason: string, method: string, path: string): Access {
-  const cause: Cause = { reason, found: describe(`${method} ${path}`), unverified: true }
-  const mode = policy.isObservedThroughout ? undefined : 'enforce'
-  return { kind: 'undeclared', route: undefined, params: noParams, cause, mode }
-}
 
 /**
  * Finds the rule of a request, such that the handler which the framework will run has no stricter one. What
@@ -50,32 +20,38 @@ function undecidable(policy: CompiledPolicy, reason: string, method: string, pat
 export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Access {
   const { routing } = request
   const method = routing?.method ?? request.method
-  const path = routing?.path ?? request.path
-  const refuse = (reason: string) => undecidable(policy, reason, method, path)
-  if (!isMethod(request.method) || !isMethod(method))
-    return refuse('the method is not spelled as HTTP has it')
-  if (hasPendingOverride(request, method)) return refuse('a method override names another method')
-  if (!isPlain(request, path)) return refuse('the path can be read in more than one way')
+  const reason = reasonOfMethod(request, method)
+  if (reason !== undefined) return undecidable(policy, reason, method, request.path)
+  if (routing?.kind === 'route') return matchRoute(policy, request, routing)
 
+  const path = routing?.path ?? request.path
+  if (!isPlain(request, path, routing) || (routing === undefined && isReadDifferently(request))) {
+    return undecidable(policy, 'the path can be read in more than one way', method, path)
+  }
   if (
     policy.preflight &&
     request.isPreflight &&
     method === 'OPTIONS' &&
     isPreflightTarget(policy, path, routing)
   ) {
-    return { kind: 'public', route: undefined, params: noParams, cause: undefined, mode: undefined }
+    return accessOfPreflight
   }
   const match = routing === undefined ? findInAll(policy, method, path) : find(policy, method, path, routing)
-  if (match === 'contested') return refuse('the path is another spelling of a stricter route')
-  if (match !== undefined) {
-    const { access, path: route } = match.route
-    const kind = access === 'authenticated' ? policy.authenticated : access
-    return { kind, route, params: match.params, cause: undefined, mode: undefined }
+  if (match === 'contested') {
+    return undecidable(policy, 'the path is another spelling of a stricter route', method, path)
   }
-  if (mayBeDeclared(policy, method, path)) return refuse('the path may be another spelling of a route')
-  if (policy.unmatched === 'deny') return unmatched(method, path)
-  const kind = policy.unmatched === 'public' ? 'public' : policy.authenticated
-  return { kind, route: undefined, params: noParams, cause: undefined, mode: undefined }
+  if (match !== undefined) return accessTo(policy, match.route, match.params)
+  if (mayBeDeclared(policy, method, path)) {
+    return undecidable(policy, 'the path may be another spelling of a route', method, path)
+  }
+  return unmatched(policy, method, path)
+}
+
+/** Why the method alone leaves the handler open. */
+function reasonOfMethod(request: RequestFacts, method: string): string | undefined {
+  if (!isMethod(request.method) || !isMethod(method)) return 'the method is not spelled as HTTP has it'
+  if (hasPendingOverride(request, method)) return 'a method override names another method'
+  return undefined
 }
 
 const commonMethods: ReadonlySet<string> = new Set([
@@ -102,8 +78,23 @@ function hasPendingOverride({ methodOverrides }: RequestFacts, method: string): 
   return methodOverrides.some((override) => override.trim().toUpperCase() !== method)
 }
 
+/** Elysia looks for the path from here on: it takes every URL for one with a longer scheme and host. */
+const shortestOrigin = 'http://a.bc'.length
+
+/**
+ * Whether a framework without an adapter would route a URL by another path: Fastify can end the path at a
+ * semicolon (`useSemicolonDelimiter`), and Elysia does not look for it in the first characters.
+ */
+function isReadDifferently({ path, pathStart }: RequestFacts): boolean {
+  return path.includes(';') || (pathStart > 0 && pathStart < shortestOrigin)
+}
+
 /** The path on the wire, and what a framework has made of it. */
-function isPlain({ path: wirePath, isSimplePath, routing }: RequestFacts, path: string): boolean {
+function isPlain(
+  { path: wirePath, isSimplePath }: RequestFacts,
+  path: string,
+  routing: KnownRouting | undefined,
+): boolean {
   if (!isSimplePath && !isPlainPath(wirePath)) return false
   if (path === wirePath) return true
   return routing?.decoded === true ? isPlainDecodedPath(path) : isPlainPath(path)

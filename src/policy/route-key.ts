@@ -22,6 +22,11 @@ export interface RouteKey {
 const literalSegment = /^[A-Za-z0-9._~&',;=@-]+$/
 const methodNames: ReadonlySet<string> = new Set(registeredMethods)
 
+/** Whether a segment is literal to every router. */
+export function isLiteral(text: string): boolean {
+  return literalSegment.test(text) && text !== '.' && text !== '..'
+}
+
 /** Reads `METHOD /path`; a string is what is wrong with it. */
 export function parseRouteKey(key: string): RouteKey | string {
   const match = /^(\S+) (\/\S*)$/.exec(key)

@@ -1,6 +1,6 @@
 import type { Rule } from '../intent/rule.js'
 import type { RouteKey, Segment } from './route-key.js'
-import { RouteTree } from './route-tree.js'
+import { type Ends, pick, RouteTree } from './route-tree.js'
 
 /** A declared route. */
 export interface Route extends RouteKey {
@@ -46,10 +46,17 @@ export interface RouteTable {
   findAll(method: string, path: string, semantics: RoutingSemantics): readonly Route[]
   /** Whether some method of this path is declared. */
   isDeclaredPath(path: string, semantics: RoutingSemantics): boolean
+  /** The route whose pattern has these segments, whatever its parameters are called. */
+  findShape(method: string, segments: readonly Segment[], hasTrailingSlash: boolean): Route | undefined
+  /** Whether some method of that pattern is declared. */
+  isDeclaredShape(segments: readonly Segment[], hasTrailingSlash: boolean): boolean
+  /** Whether some path could be taken for this pattern and for a route that answers the method. */
+  overlaps(method: string, segments: readonly Segment[]): boolean
 }
 
 export function createRouteTable(routes: readonly Route[]): RouteTable {
   const indexes: (RouteTree<Route> | undefined)[] = new Array(16)
+  let byShape: Map<string, Map<string, Route>> | undefined
 
   function indexFor(path: string, semantics: RoutingSemantics): RouteTree<Route> {
     const { caseSensitive, strict, emptyRest } = semantics
@@ -66,6 +73,24 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
     return index
   }
 
+  /** By shape and method; made when the first request comes with a pattern. */
+  function shapes(): ReadonlyMap<string, Ends<Route>> {
+    if (byShape !== undefined) return byShape
+    byShape = new Map()
+    for (const route of routes) {
+      const shape = exactShapeOf(route.segments, route.hasTrailingSlash)
+      const ends = byShape.get(shape) ?? new Map<string, Route>()
+      byShape.set(shape, ends)
+      for (const method of route.methods) ends.set(method, route)
+    }
+    // As in the tree: the GET route answers HEAD where there is no HEAD route.
+    for (const ends of byShape.values()) {
+      const get = ends.get('GET')
+      if (get !== undefined && !ends.has('HEAD')) ends.set('HEAD', get)
+    }
+    return byShape
+  }
+
   function lookUp(method: string, path: string, semantics: RoutingSemantics): Route | undefined {
     return indexFor(path, semantics).find(method, fold(path, semantics))
   }
@@ -78,6 +103,11 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
     findRoute: lookUp,
     findAll: (method, path, semantics) => indexFor(path, semantics).findAll(method, fold(path, semantics)),
     isDeclaredPath: (path, semantics) => lookUp(anyMethod, path, semantics) !== undefined,
+    findShape: (method, segments, hasTrailingSlash) =>
+      pick(shapes().get(exactShapeOf(segments, hasTrailingSlash)), method),
+    isDeclaredShape: (segments, hasTrailingSlash) => shapes().has(exactShapeOf(segments, hasTrailingSlash)),
+    overlaps: (method, segments) =>
+      routes.some((route) => answers(route, method) && mayOverlap(route.segments, segments)),
   }
 }
 
@@ -139,6 +169,30 @@ export function shapeOf(segments: RouteKey['segments']): string {
       return segment.kind === 'rest' ? '/*' : `/${segment.text.toLowerCase()}`
     })
     .join('')
+}
+
+/** The same for letters as they are written, and with the last slash: what one router may tell apart. */
+function exactShapeOf(segments: RouteKey['segments'], hasTrailingSlash: boolean): string {
+  const texts = segments.map((segment) => {
+    if (segment.kind === 'param') return '/:'
+    return segment.kind === 'rest' ? '/*' : `/${segment.text}`
+  })
+  return texts.join('') + (hasTrailingSlash || texts.length === 0 ? '/' : '')
+}
+
+function answers({ methods }: Route, method: string): boolean {
+  return methods.includes(method) || methods.includes('*') || (method === 'HEAD' && methods.includes('GET'))
+}
+
+/** Whether one path could match both patterns, in some router: a `*` may be empty, and letter case is nothing. */
+function mayOverlap(one: RouteKey['segments'], other: RouteKey['segments']): boolean {
+  for (let position = 0; ; position++) {
+    const [first, second] = [one[position], other[position]]
+    if (first?.kind === 'rest' || second?.kind === 'rest') return true
+    if (first === undefined || second === undefined) return first === second
+    const areLiteral = first.kind === 'literal' && second.kind === 'literal'
+    if (areLiteral && first.text.toLowerCase() !== second.text.toLowerCase()) return false
+  }
 }
 
 function endsInRest(route: RouteKey): boolean {

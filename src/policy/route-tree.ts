@@ -1,7 +1,7 @@
 import type { Segment } from './route-key.js'
 
 /** Something that stands at the end of a pattern, by method; `*` stands for every method that has no own. */
-type Ends<T> = Map<string, T>
+export type Ends<T> = Map<string, T>
 
 interface Node<T> {
   readonly literals: Map<string, Node<T>>
@@ -96,7 +96,8 @@ function endOf(path: string): number {
   return path.charCodeAt(path.length - 1) === 0x2f ? path.length - 1 : path.length
 }
 
-function pick<T>(ends: Ends<T> | undefined, method: string): T | undefined {
+/** The value for a method, or that for every method. */
+export function pick<T>(ends: Ends<T> | undefined, method: string): T | undefined {
   return ends === undefined ? undefined : (ends.get(method) ?? ends.get('*'))
 }
 

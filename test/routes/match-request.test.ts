@@ -79,6 +79,9 @@ describe('a request of which only method and URL are known', () => {
     ['HEAD', '/orders/1', '/orders/:id'],
     ['GET', 'https://app.example.com/orders/1', '/orders/:id'],
     ['GET', 'http://user@other.example.com:80/orders/1?x', '/orders/:id'],
+    ['GET', 'http://a.bc/orders/1', '/orders/:id'],
+    ['GET', '/orders/1?a;b', '/orders/:id'],
+    ['GET', '/orders/1%3Bx', '/orders/:id'],
   ] as const
   test.each(plain)('%s %s is the request of %s…', async (method, url, route) => {
     expect(await ask(verifier, method, url)).toMatchObject({
@@ -140,6 +143,14 @@ describe('a request of which only method and URL are known', () => {
     'https://app.example.com/Orders/1',
     'https://app.example.com//orders/1',
     'https://app.example.com\\orders/1',
+    // Fastify can end a path at a semicolon.
+    '/orders/1;x',
+    '/orders/1;/x',
+    '/other;/orders/1',
+    // Elysia takes none of the first eleven characters for the path's slash: to it, this is "/1".
+    'http://a/orders/1',
+    'http://a.b/orders/1',
+    'https://ab/orders/1',
   ]
   test.each(ambiguous)('%j is nobody’s, whatever `unmatched` says', async (url) => {
     const decision = await ask(verifier, 'GET', url)
