@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http'
 import { type ClientHttp2Session, connect, createServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
@@ -6,6 +7,7 @@ import express, { type Router } from 'express'
 import express4 from 'express4'
 import { Hono } from 'hono'
 import Koa from 'koa'
+import mount from 'koa-mount'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { bare, createKit, type WireRequest } from '../../fixtures/kit.js'
@@ -140,6 +142,85 @@ test.each([
   const app = build(policy({ 'GET /api/a': 'public', [guardedKey]: guarded }))
   expect(await ask(app, bare('GET', '/api/a'))).toMatchObject({ status: 200, says: 'open' })
   expect(await ask(app, bare('GET', disguised))).toMatchObject(refused)
+})
+
+describe('a wildcard below a mount, where nothing follows the mount path', () => {
+  const routes = { 'GET /v1/*': guarded, 'GET /*': 'public' } as const
+  type Guard = Policy | undefined
+
+  function expressApp(makeApp: typeof express, path: string, options?: Parameters<typeof Router>[0]) {
+    return (guard: Guard) => {
+      const app = makeApp()
+      if (guard !== undefined) app.use(forExpress.ajwt(guard))
+      const router = makeApp.Router(options)
+      router.get(path, (_req, res) => void res.end('guarded'))
+      app.use('/v1', router)
+      app.get(makeApp === express4 ? '/*' : '/{*rest}', (_req, res) => void res.end('open'))
+      return app
+    }
+  }
+
+  function koaApp(place: (app: Koa, router: Koa.Middleware) => void, path: string, prefix?: string) {
+    return (guard: Guard) => {
+      const app = new Koa()
+      if (guard !== undefined) app.use(forKoa.ajwt(guard) as Koa.Middleware)
+      const router = new KoaRouter(prefix === undefined ? {} : { prefix })
+      router.get(path, (ctx) => {
+        ctx.body = 'guarded'
+      })
+      place(app, router.routes() as unknown as Koa.Middleware)
+      app.use((ctx) => {
+        ctx.body = 'open'
+      })
+      return app.callback()
+    }
+  }
+
+  const atRoot = (app: Koa, router: Koa.Middleware) => void app.use(router)
+  const mounted = (app: Koa, router: Koa.Middleware) => void app.use(mount('/v1', new Koa().use(router)))
+
+  const apps: [name: string, build: (guard: Guard) => RequestListener][] = [
+    ['Express 4, /*', expressApp(express4, '/*')],
+    ['Express 4, *', expressApp(express4, '*')],
+    ['Express 4, /* in a strict router', expressApp(express4, '/*', { strict: true })],
+    ['Express 5, /{*rest}', expressApp(express, '/{*rest}')],
+    ['Express 5, {/*rest}', expressApp(express, '{/*rest}')],
+    ['Express 5, /{*rest} in a strict router', expressApp(express, '/{*rest}', { strict: true })],
+    ['koa-mount, /{*rest}', koaApp(mounted, '/{*rest}')],
+    ['koa-mount, {/*rest}', koaApp(mounted, '{/*rest}')],
+    ['@koa/router with a prefix, {/*rest}', koaApp(atRoot, '{/*rest}', '/v1')],
+    ['@koa/router, /v1{/*rest}', koaApp(atRoot, '/v1{/*rest}')],
+  ]
+
+  test.each(apps)('%s', async (name, build) => {
+    // koa-mount tells letters apart.
+    const paths = ['/v1', '/v1?a=1', '/v1/', '/v1?/x', ...(name.startsWith('koa-mount') ? [] : ['/V1'])]
+    for (const path of paths) {
+      // Without a guard, its handler runs: that is what makes it an attack.
+      expect(await ask(build(undefined), bare('GET', path))).toMatchObject({ says: 'guarded' })
+      expect(await ask(build(policy(routes)), bare('GET', path))).toMatchObject(refused)
+      expect(await ask(build(policy(routes)), bare('HEAD', path))).toMatchObject({ status: 401 })
+    }
+    expect(await ask(build(policy(routes)), bare('GET', '/v1/x'))).toMatchObject(refused)
+    expect(await ask(build(policy(routes)), bare('GET', '/v2'))).toMatchObject({ status: 200, says: 'open' })
+    // A key of its own settles it.
+    const settled = policy({ ...routes, 'GET /v1': 'public' })
+    expect(await ask(build(settled), bare('GET', '/v1'))).toMatchObject({ status: 200 })
+  })
+})
+
+test('below app.mount() Hono hands on a part of the path: a policy of whole paths lets nothing in', async () => {
+  function build(guard: Policy | undefined) {
+    const inner = new Hono()
+    if (guard !== undefined) inner.use(forHono.ajwt(guard))
+    inner.get('/admin', (c) => c.text('guarded'))
+    inner.get('/health', (c) => c.text('open'))
+    return getRequestListener(new Hono().mount('/v1', inner.fetch).fetch)
+  }
+  expect(await ask(build(undefined), bare('GET', '/v1/admin'))).toMatchObject({ says: 'guarded' })
+  const app = build(policy({ 'GET /v1/admin': guarded, 'GET /v1/health': 'public' }))
+  expect(await ask(app, bare('GET', '/v1/admin'))).toMatchObject(refused)
+  expect(await ask(app, bare('GET', '/v1/health'))).toMatchObject(refused)
 })
 
 test('Hono answers HEAD by the handler of GET, and so under its rule', async () => {

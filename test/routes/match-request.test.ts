@@ -188,6 +188,21 @@ describe('a request of which only method and URL are known', () => {
     expect(routeOf(decision)).toBe('/orders/:id')
   })
 
+  test('a doubled slash makes no empty segment that a parameter or a wildcard could stand for', async () => {
+    const two = verifierOf({ 'GET /:p0/*': { scope: 'one' }, 'GET /*': { scope: 'two' } })
+    const headers = Object.fromEntries(await fieldsOf(new Set(['one', 'two'])))
+    for (const routing of [undefined, asExpress, asHono]) {
+      const onWire = { method: 'GET', url: '//X1/x1', headers, ...(routing && { routing }) }
+      expect(await two.verify(onWire)).toMatchObject({ code: 'route_not_declared' })
+    }
+    for (const semantics of [asExpress, asHono, { ...asHono, decoded: true }]) {
+      const routing = { ...semantics, path: '//X1/x1' }
+      expect(await two.verify({ method: 'GET', url: '/X1/x1', headers, routing })).toMatchObject({
+        code: 'route_not_declared',
+      })
+    }
+  })
+
   test('what is no spelling of a declared path is left to `unmatched`', async () => {
     for (const url of ['/', '/other', '/orders', '/orders/1/items', '/orders.json', '/.well-known/x']) {
       expect(await ask(verifier, 'GET', url)).toEqual({ outcome: 'public' })
@@ -705,6 +720,15 @@ describe('a CORS preflight', () => {
       expect(await outcomes(open, 'OPTIONS', url, headers)).toEqual(['deny'])
     }
     expect(await outcomes(verifierOf({}, { preflight: true }), 'OPTIONS', '/', headers)).toEqual(['deny'])
+  })
+
+  test('does not pass to another spelling where the framework is unknown', async () => {
+    for (const url of ['/Orders/1', '/orders/1/', '/%6frders/1', '/files']) {
+      expect(await ask(open, 'OPTIONS', url, { headers })).toMatchObject({ code: 'credentials_missing' })
+    }
+    expect(await ask(open, 'OPTIONS', '/Orders/1', { headers, routing: express })).toEqual({
+      outcome: 'public',
+    })
   })
 
   test('does not pass where a rule of the policy is for OPTIONS itself', async () => {

@@ -100,6 +100,25 @@ describe.each(Object.entries(builders))('%s', (name, build) => {
     }
   })
 
+  test('a path that begins with two slashes reaches no handler', async () => {
+    const [one, two] = [
+      declare(['GET'], [':p0', '*'], { scope: 'one' }),
+      declare(['GET'], ['*'], { scope: 'two' }),
+    ]
+    const routes = [one, two]
+    const trial = createTrial(
+      bench,
+      routes,
+      build(routes, policyOf(routes), plainSetup),
+      build(routes, undefined, plainSetup),
+    )
+    const request: RawRequest = { method: 'GET', target: '//X1/x1', headers: [] }
+    expect(await trial.meaningOf(request)).toBeDefined()
+    for (const route of routes) {
+      expect(await trial.call(request, route)).toMatchObject({ status: 403, answer: undefined })
+    }
+  })
+
   test(
     'the plain spelling of a route, with the right to it, reaches its handler',
     async () => {
