@@ -12,10 +12,10 @@ import { createIssuerKeys, everyIssuer } from './keys/issuers.js'
 import { type ResourceMetadata, toMetadata } from './metadata.js'
 import { warnOfObserving } from './observing.js'
 import { checkOptions, type VerifierOptions } from './options.js'
-import { type CompiledPolicy, compilePolicy } from './policy/compile.js'
+import { type CompiledPolicy, checkRule, compilePolicy } from './policy/compile.js'
 import { compileLateRule } from './policy/late-rule.js'
 import { type Access, matchRequest } from './policy/match-request.js'
-import type { Policy } from './policy/policy.js'
+import type { Policy, RouteRule } from './policy/policy.js'
 import type { RuleData } from './policy/schema.js'
 import { snapshot } from './policy/snapshot.js'
 import { createProofVerifier } from './proof/dpop-proof.js'
@@ -28,6 +28,7 @@ import { createRevocationCheck } from './revocation.js'
 import { memoryReplayStore } from './stores/memory-replay.js'
 import { sharedReplayStore } from './stores/shared-replay.js'
 import { createReporter } from './telemetry.js'
+import { checkTokenTime } from './token/intent-token.js'
 import { createTokenVerifier, type VerifiedToken } from './token/verify-token.js'
 import { isCrowded } from './turn.js'
 
@@ -46,6 +47,13 @@ export interface Verifier {
   ready(): Promise<boolean>
   /** Fetches the keys of every issuer now; whether all of them could be had. */
   refreshKeys(): Promise<boolean>
+  /**
+   * Applies one more rule to a request that this verifier has decided on: the denial, or undefined where the rule holds.
+   * A token that has expired meanwhile is refused; revocations are not asked for again. `params` are the values that
+   * `param` in a claim constraint refers to, by default those of the route. Rejects with a PolicyError where the rule is
+   * wrong, and with a TypeError where the decision is not one of this verifier's own.
+   */
+  check(decision: Decision, rule: RouteRule, params?: object): Promise<Denial | undefined>
   /** Ends it: fetches under way are broken off, and whatever comes later is refused with 503. */
   close(): void
 }
@@ -58,6 +66,12 @@ export interface Heard {
   readonly delegation: Delegation
   /** What the request has used up so far. */
   readonly consumed: Consumed[]
+}
+
+/** What rules that come later need to know of a decision. */
+interface Decided {
+  readonly method: string
+  readonly heard: Heard | undefined
 }
 
 /** What the adapters need of a verifier, beyond what its users do. */
@@ -112,6 +126,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     checkRule: createRuleCheck(compiled.token, useOnce),
   }
   const extraRules = new WeakMap<RuleData, Rule>()
+  const decided = new WeakMap<object, Decided>()
   let isClosed = false
 
   /** Seconds since the epoch. A clock that gives no number would hold every limit to be kept: it ends here. */
@@ -124,7 +139,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
 
   async function judge(
     request: VerifyRequest,
-    consumed: Consumed[] | undefined,
+    consumed: Consumed[],
     heard: ((heard: Heard) => void) | undefined,
   ): Promise<Decision> {
     const watch = reporter.start()
@@ -144,7 +159,9 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       underWay -= 1
     }
     const decision = toDecision(verdict)
-    if (verdict.outcome === 'allow') heard?.(toHeard(verdict, consumed ?? []))
+    const letIn = verdict.outcome === 'allow' ? toHeard(verdict, consumed) : undefined
+    decided.set(decision, { method, heard: letIn })
+    if (letIn !== undefined) heard?.(letIn)
     reporter.decided(decision, method, verdict, watch)
     return decision
   }
@@ -194,25 +211,69 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     const rule = extraRules.get(data) ?? compileLateRule(data, compiled.ruleContext)
     extraRules.set(data, rule)
     const { grant, verified, delegation, consumed } = heard
+    let stage: Stage = 'rule'
     let refusal: Refusal | undefined
     try {
-      const subject = { token: verified.token, delegation, params, now: seconds(), consumed }
-      refusal = await checks.checkRule(rule, subject)
+      const now = seconds()
+      const subject = { token: verified.token, delegation, params, now, consumed }
+      // A message on a socket may come long after the request that opened it.
+      refusal = checkTokenTime(verified.token, now, compiled.token)
+      if (refusal !== undefined) stage = 'token'
+      else refusal = await checks.checkRule(rule, subject)
     } catch (error) {
       refusal = new Refusal('internal_error', { reason: describeError(error) })
     }
     if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: noHeaders })
-    const decision = refuse('rule', refusal, rule.mode, grant.route)
+    const decision = refuse(stage, refusal, rule.mode, grant.route)
     reporter.decided(decision, method, { ...heard, refusal }, watch, 'allow')
+    return decision
+  }
+
+  async function check(
+    decision: Decision,
+    rule: RouteRule,
+    params: object | undefined,
+  ): Promise<Denial | undefined> {
+    const known = decided.get(decision)
+    if (known === undefined) {
+      throw new TypeError(
+        'check takes a decision of this verifier: the very object that its verify() has resolved to, not a copy',
+      )
+    }
+    const data = readLateRule(rule)
+    const { method, heard } = known
+    const result =
+      heard === undefined
+        ? refuseWithoutGrant(decision, data, method)
+        : await applyRule(heard, data, params === undefined ? heard.access.params : textsOf(params), method)
+    return result?.outcome === 'deny' ? result : undefined
+  }
+
+  /** As `requireIntent` does: where the request has no grant, no rule holds that is enforced. */
+  function refuseWithoutGrant(decision: Decision, rule: RuleData, method: string): Decision | undefined {
+    if (decision.outcome === 'deny') return decision
+    if (decision.outcome === 'anonymous' && rule.anonymous === true) return undefined
+    const mode = rule.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
+    if (mode === 'observe') return undefined
+    const cause = { reason: 'the rule needs a grant, and the request has none' }
+    const missing = new Refusal('credentials_missing', cause)
+    return refuseLater('request', missing, method, decision, mode)
+  }
+
+  const refuseLater: VerifierInternals['refuse'] = (stage, refusal, method, overruled, mode) => {
+    const watch = reporter.start()
+    const decision = refuse(stage, refusal, mode)
+    reporter.decided(decision, method, { ...nothing, refusal }, watch, overruled.outcome)
     return decision
   }
 
   const ownPolicy = snapshot(policy) as Policy
   const verifier: Verifier = Object.freeze({
-    verify: (request: VerifyRequest) => judge(request, undefined, undefined),
+    verify: (request: VerifyRequest) => judge(request, [], undefined),
     respond: respond as Verifier['respond'],
     policy: ownPolicy,
     metadata: () => toMetadata(compiled),
+    check: (decision: Decision, rule: RouteRule, params?: object) => check(decision, rule, params),
     ready: () => everyIssuer(issuerKeys, (keys) => keys.ready()),
     refreshKeys: () => everyIssuer(issuerKeys, (keys) => keys.refresh()),
     close() {
@@ -228,12 +289,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       place = wanted
     },
     applyRule,
-    refuse(stage, refusal, method, overruled, mode) {
-      const watch = reporter.start()
-      const decision = refuse(stage, refusal, mode)
-      reporter.decided(decision, method, { ...nothing, refusal }, watch, overruled.outcome)
-      return decision
-    },
+    refuse: refuseLater,
   })
   warnOfObserving(ownPolicy)
   return verifier
@@ -246,6 +302,22 @@ function toHeard(
   consumed: Consumed[],
 ): Heard {
   return { grant, access, verified, delegation, consumed }
+}
+
+/** Rules of `check` that were read before: resolvers come with the same few. */
+const lateRules = new WeakMap<RouteRule, RuleData>()
+
+function readLateRule(rule: RouteRule): RuleData {
+  const known = lateRules.get(rule)
+  if (known !== undefined) return known
+  const data = checkRule(rule)
+  lateRules.set(rule, data)
+  return data
+}
+
+/** Only text can be compared with a claim. */
+function textsOf(params: object): Grant['params'] {
+  return Object.fromEntries(Object.entries(params).filter(([, value]) => typeof value === 'string'))
 }
 
 function respond(decision: Decision): Response | undefined {

@@ -144,4 +144,26 @@ describe('the examples of the README', () => {
     expect([answer.status, await answer.json()]).toEqual([200, { agent: 'agent-7' }])
     expect((await handle(new Request(`${AUDIENCE}/orders/42`))).status).toBe(401)
   })
+
+  it('takes the pattern that another router has matched', async () => {
+    const path = '/orders/17'
+    const url = AUDIENCE + path
+    const before = `import { createVerifier } from 'ajwt'
+      const verifier = createVerifier(${policy})
+      const [method, url, headers] = ['GET', '${url}', ${JSON.stringify(honest(path).headers)}]`
+    const { decision } = await run(example('routing: { route'), before, 'export { decision }')
+    expect(decision).toMatchObject({
+      outcome: 'allow',
+      grant: { route: '/orders/:id', params: { id: '17' } },
+    })
+  })
+
+  it('checks one more rule for a part of a request', async () => {
+    const before = `import { createVerifier } from 'ajwt'
+      const verifier = createVerifier(${policy})
+      const headers = ${JSON.stringify(honest('/orders/17').headers)}
+      const decision = await verifier.verify({ method: 'GET', url: '/orders/17', headers })`
+    const checking = run(example('verifier.check'), before)
+    await expect(checking).rejects.toThrow('scope_insufficient')
+  })
 })
