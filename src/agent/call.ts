@@ -83,7 +83,7 @@ export function createCall(parts: CallerParts): Call {
     const about = `for agent ${parts.agentId}, ${describeNeed(need)}`
     if (denial.code !== 'audience_mismatch') return new AjwtDeniedError({ ...denial, about })
     const resource = await readResource(denial.challenge?.resourceMetadata, { ...parts, url })
-    return new AjwtDeniedError({ ...denial, about, resource })
+    return new AjwtDeniedError({ ...denial, about, resource, askedFor: need.resource })
   }
 }
 

@@ -70,6 +70,8 @@ interface DeniedCall extends AjwtDenial {
   about: string
   /** The resource that the API says it is. */
   resource?: string | undefined
+  /** The resource that the token was asked for. */
+  askedFor?: string
 }
 
 /** A denial by an API that ajwt protects: no handler ran. */
@@ -102,8 +104,11 @@ export class AjwtDeniedError extends Error {
   }
 }
 
-function rightResource({ resource }: DeniedCall): string {
+function rightResource({ resource, askedFor }: DeniedCall): string {
   if (resource === undefined) return ''
+  if (resource === askedFor) {
+    return '. The API says that it is that resource: look which audience the authorization server puts into its tokens'
+  }
   return `. The API says that it is the resource ${resource}: name that in intent.resource, or in the client's option resource`
 }
 

@@ -102,6 +102,22 @@ describe('a token for another audience', () => {
     expect((await client().fetch(`${api.origin}/orders/7`, { intent: named })).status).toBe(200)
   })
 
+  it('is the fault of the authorization server where the right one was asked for', async () => {
+    const { api, client, orders } = await world()
+    const metadata = `${api.origin}/.well-known/oauth-protected-resource`
+    api.behave.answer = (req, res) => {
+      if (!req.url?.startsWith('/.well-known/')) {
+        const challenge = `DPoP error="invalid_token", resource_metadata="${metadata}"`
+        return deny(res, 401, 'audience_mismatch', { 'www-authenticate': challenge })
+      }
+      json(res, 200, { resource: api.origin })
+      return true
+    }
+    const error = await failure(client().fetch(orders, { intent }), AjwtDeniedError)
+    expect(error.resource).toBe(api.origin)
+    expect(error.message).toMatch(/it is that resource: look which audience the authorization server/)
+  })
+
   it('is told as it is where the metadata is elsewhere, missing, or says nothing', async () => {
     const { api, client, orders } = await world()
     const elsewhere: string[] = []

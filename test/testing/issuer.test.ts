@@ -42,6 +42,8 @@ describe('the test issuer', () => {
     expect(agent.checksum).toBe(await agentChecksum({ id: 'pinned', ...definition }))
     expect(issuer.agent('pinned')).toBe(agent)
     expect(() => issuer.agent('pinned', {})).toThrow('registered already')
+    const unknown = { definition: { ...definition, model: 'm-1' } }
+    expect(() => issuer.agent('other', unknown)).toThrow('agent.model is not covered')
     const agents = { pinned: { checksums: [agent.checksum], registrationIds: ['reg-1'] } }
     const verifier = verifierOf({ 'GET /': 'authenticated' }, { agents })
     const ask = async (claims = {}) =>
