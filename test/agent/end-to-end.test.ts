@@ -137,6 +137,68 @@ describe('against oidc-provider and ajwt/express', () => {
     expect((await failure(wrong, AjwtDeniedError)).code).toBe('scope_insufficient')
   })
 
+  it('a run is one at the server, and a step that failed keeps the next agent from going on', async () => {
+    const { server, client, api } = await real()
+    const orders = await api({
+      'GET /orders/:id': { scope: 'orders:read', intent: { workflow: 'refund' } },
+      'POST /orders/:id/refund': { scope: 'orders:refund', intent: { workflow: 'refund', step: 'issue' } },
+    })
+    const [planner, worker] = [client('planner'), client('worker')]
+    const read = (id = 7) =>
+      planner.fetch(`${orders.origin}/orders/${id}`, { intent: { scope: 'orders:read' } })
+    const run = planner.startWorkflow('refund')
+    // At once, and the first of the run: the server must not take them for two runs.
+    const once = { scope: 'orders:read', once: true }
+    await run.step('look', () =>
+      Promise.all([1, 2, 3].map((id) => planner.fetch(`${orders.origin}/orders/${id}`, { intent: once }))),
+    )
+    const runIds = () => orders.grants.map(({ claims }) => (claims.intent as { run_id: string }).run_id)
+    expect(runIds()).toEqual([run.runId, run.runId, run.runId])
+
+    await expect(
+      run.step('review', async () => {
+        await read()
+        throw new Error('the order looks wrong')
+      }),
+    ).rejects.toThrow('the order looks wrong')
+    // The planner's next request of the run tells the server so.
+    await failure(
+      run.step('issue', () =>
+        planner.fetch(`${orders.origin}/orders/7/refund`, {
+          method: 'POST',
+          intent: { scope: 'orders:refund' },
+        }),
+      ),
+      AgentTokenError,
+    )
+    const grant = { scope: 'orders:refund', audience: orders.origin }
+    const delegation = await run.delegate(await worker.identity(), grant)
+    const from = await planner.identity()
+    const { runId = '' } = run
+    const refund = async () => {
+      const start = { from, runId, completedSteps: ['look', 'review'] }
+      const work = await worker.acceptDelegation(delegation, start)
+      return work.step('issue', (step) =>
+        step.fetch(`${orders.origin}/orders/7/refund`, {
+          method: 'POST',
+          intent: { scope: 'orders:refund' },
+        }),
+      )
+    }
+    await failure(refund(), AgentTokenError)
+    expect(server.refusals.at(-1)).toMatchObject({
+      detail: 'step review has failed in this run',
+      agentId: 'worker',
+    })
+    await run.step('review', () => read())
+    expect((await refund()).status).toBe(200)
+    expect(new Set(runIds())).toEqual(new Set([runId]))
+    // Another run of the same workflow is another one, though its intents are equal.
+    const again = planner.startWorkflow('refund')
+    await again.step('look', () => read())
+    expect(again.runId).not.toBe(runId)
+  })
+
   it('a chain of two delegations reaches the handler, verified', async () => {
     const { client, api } = await real()
     const orders = await api({

@@ -25,7 +25,11 @@ const API = 'https://orders.example.com'
 const agent = defineAgent({ id: 'planner', prompt: 'You plan.', tools: [] })
 
 /** A provider as its operator configures it, in front of any registry. */
-async function start(options: AgentChecksumGrantOptions, extraTokenClaims: unknown = intentClaims) {
+async function start(
+  options: AgentChecksumGrantOptions,
+  extraTokenClaims: unknown = intentClaims,
+  format = 'jwt',
+) {
   const http = createServer()
   await once(http.listen(0, '127.0.0.1'), 'listening')
   closing.push(() => http.close())
@@ -34,7 +38,7 @@ async function start(options: AgentChecksumGrantOptions, extraTokenClaims: unkno
   const resource = {
     scope: 'orders:read',
     audience: API,
-    accessTokenFormat: 'jwt' as const,
+    accessTokenFormat: format as 'jwt',
     jwt: { sign: { alg: 'ES256' as const } },
   }
   const provider = new Provider(issuer, {
@@ -132,8 +136,19 @@ describe('agentChecksumGrant', () => {
     ])
   })
 
-  it.each([['lifetime'], ['maxDepth']])('refuses a %s that is no positive whole number', (option) => {
-    const grant = () => agentChecksumGrant({} as never, { registry: memoryRegistry(), [option]: 0.5 })
-    expect(grant).toThrow(`${option} must be`)
+  it('gives out no opaque token', async () => {
+    const { client, errors } = await start({ registry: await database() }, intentClaims, 'opaque')
+    await expect(client.fetch(`${API}/orders`, { intent })).rejects.toThrow('server_error')
+    expect(errors.map(({ message }) => message)).toEqual([
+      `getResourceServerInfo: accessTokenFormat of ${API} must be 'jwt'`,
+    ])
   })
+
+  it.each([['lifetime'], ['maxDepth'], ['runLifetime']])(
+    'refuses a %s that is no positive whole number',
+    (option) => {
+      const grant = () => agentChecksumGrant({} as never, { registry: memoryRegistry(), [option]: 0.5 })
+      expect(grant).toThrow(`${option} must be`)
+    },
+  )
 })

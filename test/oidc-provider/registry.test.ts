@@ -49,3 +49,77 @@ describe('the registry in memory', () => {
     expect((await registry.register(await registration())).version).toBe(1)
   })
 })
+
+describe('the keys of a registration', () => {
+  it('belong to it, and end with it', async () => {
+    const registry = memoryRegistry()
+    const first = await registry.register(await registration())
+    const second = await registry.register(await registration({ prompt: 'You plan better.' }))
+    registry.sawKey(first, 'one')
+    registry.sawKey(second, 'two')
+    expect([registry.knowsKey(first, 'one'), registry.knowsKey(second, 'one')]).toEqual([true, false])
+    registry.retire(first.registrationId)
+    registry.sawKey(first, 'three')
+    expect([registry.knowsKey(first, 'one'), registry.knowsKey(first, 'three')]).toEqual([false, false])
+    expect(registry.knowsKey(second, 'two')).toBe(true)
+    expect(registry.registrations('planner')).toEqual([second])
+    expect(registry.versions('planner')).toEqual([first, second])
+  })
+
+  it('age, and can be forgotten', async () => {
+    let now = 0
+    const registry = memoryRegistry({ keyMaxAge: 60, now: () => now })
+    const agent = await registry.register(await registration())
+    registry.sawKey(agent, 'one')
+    now = 30_000
+    registry.sawKey(agent, 'two')
+    now = 60_000
+    expect([registry.knowsKey(agent, 'one'), registry.knowsKey(agent, 'two')]).toEqual([false, true])
+    registry.forgetKey('planner', 'two')
+    expect(registry.knowsKey(agent, 'two')).toBe(false)
+    expect(() => memoryRegistry({ keyMaxAge: 0 })).toThrow('keyMaxAge')
+  })
+
+  it('do not grow without end', async () => {
+    const registry = memoryRegistry()
+    const agent = await registry.register(await registration())
+    for (let i = 0; i <= 1000; i++) registry.sawKey(agent, `key-${i}`)
+    expect([registry.knowsKey(agent, 'key-0'), registry.knowsKey(agent, 'key-1')]).toEqual([false, true])
+  })
+})
+
+describe('the same definition, registered again', () => {
+  it('changes nothing, or replaces its earlier registration where the scopes are others', async () => {
+    const registry = memoryRegistry()
+    const first = await registry.register(await registration())
+    expect(await registry.register(await registration())).toBe(first)
+    const wider = await registry.register({ ...(await registration()), scopes: ['orders:refund'] })
+    expect(registry.registrations('planner')).toEqual([wider])
+  })
+})
+
+describe('a person', () => {
+  const approval = { intentHash: 'x', agentId: 'planner', acr: 'phr', amr: [], authTime: 7 }
+
+  it('has a name that no agent can be registered under', async () => {
+    const registry = memoryRegistry({ isPerson: async (name) => name === 'carol' })
+    registry.approve({ ...approval, user: 'alice' })
+    for (const id of ['alice', 'carol'])
+      await expect(registry.register(await registration({ id }))).rejects.toThrow(
+        `"${id}" is the name of a person`,
+      )
+    const unsure = memoryRegistry({ isPerson: () => undefined as never })
+    await expect(unsure.register(await registration())).rejects.toThrow(RegistrationError)
+  })
+
+  it('approves for a while', () => {
+    let now = 0
+    const registry = memoryRegistry({ approvalMaxAge: 60, now: () => now })
+    const query = { intentHash: 'x', agentId: 'planner', workflowId: undefined, user: undefined }
+    const { id } = registry.approve({ ...approval, user: 'alice' })
+    expect(registry.approval(query)).toMatchObject({ id })
+    now = 60_000
+    expect(registry.approval(query)).toBeUndefined()
+    expect(registry.useApproval(id)).toBe(false)
+  })
+})
