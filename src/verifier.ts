@@ -305,7 +305,7 @@ function toHeard(
 }
 
 /** Rules of `check` that were read before: resolvers come with the same few. */
-const lateRules = new WeakMap<RouteRule, RuleData>()
+const lateRules = sharedByCopies('lateRules', () => new WeakMap<RouteRule, RuleData>())
 
 function readLateRule(rule: RouteRule): RuleData {
   const known = lateRules.get(rule)
