@@ -4,11 +4,13 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { atTheGrant } from '../fixtures/demo/attacks/at-the-grant.js'
+import { atTheRegistry } from '../fixtures/demo/attacks/at-the-registry.js'
 import { onTheProof } from '../fixtures/demo/attacks/on-the-proof.js'
 import { onTheRights } from '../fixtures/demo/attacks/on-the-rights.js'
 import { onTheTeam } from '../fixtures/demo/attacks/on-the-team.js'
 import { onTheToken } from '../fixtures/demo/attacks/on-the-token.js'
 import { honest } from '../fixtures/demo/honest.js'
+import { registered } from '../fixtures/demo/registered.js'
 import { play, type Scene } from '../fixtures/demo/scene.js'
 import { throughTheShim } from '../fixtures/demo/shim.js'
 import { formatTable } from '../fixtures/demo/table.js'
@@ -36,6 +38,8 @@ describe('the demo', () => {
       onTheToken,
       onTheRights,
       atTheGrant,
+      registered,
+      atTheRegistry,
       teamwork,
       onTheTeam,
       throughTheShim,
