@@ -4,7 +4,7 @@ import type { Algorithm } from '../jose/algorithms.js'
 import { isExact } from '../jose/base64url.js'
 import { decodeObject, headerJwk, inputOf, readHeader, splitCompact } from '../jose/jws.js'
 import { bare, withOwn } from '../jose/own.js'
-import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
+import { fits, importKey, type PublicKey, readPublicJwk } from '../jose/public-key.js'
 import type { SignatureCheck } from '../jose/signature-check.js'
 import { isPromise, type Maybe } from '../maybe.js'
 import type { CompiledPolicy } from '../policy/compile.js'
@@ -93,7 +93,7 @@ export function createProofVerifier(
     if (!isExact(signature)) return malformed('the signature is not base64url')
     const last = bound.proofSigner
     const known = last?.header === header ? last : signers.get(header)
-    const signer = known ?? readSigner(header, policy)
+    const signer = known ?? readSigner(header, policy, bound.token.keyThumbprint)
     if (isRefusal(signer)) return signer
 
     if (signer.key.thumbprint !== bound.token.keyThumbprint) return keyMismatch()
@@ -114,7 +114,12 @@ export function createProofVerifier(
   }
 }
 
-function readSigner(segment: string, policy: CompiledPolicy): ProofSigner | Refusal {
+/** The binding comes before the import, which costs: whoever has a stolen token could ask for one with each request. */
+function readSigner(
+  segment: string,
+  policy: CompiledPolicy,
+  keyThumbprint: string | undefined,
+): ProofSigner | Refusal {
   const header = readHeader(segment)
   if (header === undefined) return malformed('the header is no JOSE header in base64url')
   if (header.typ !== 'dpop+jwt') return mismatch('proof_malformed', 'typ', 'dpop+jwt', header.typ)
@@ -124,9 +129,12 @@ function readSigner(segment: string, policy: CompiledPolicy): ProofSigner | Refu
     return mismatch('proof_algorithm_not_allowed', 'alg', expected, header.alg)
   }
   const jwk = headerJwk(header)
-  const key = jwk && importPublicKey(jwk)
-  if (key === undefined || !fits(key, algorithm))
-    return new Refusal('proof_key_invalid', { reason: 'jwk is no public key fit for alg', claim: 'jwk' })
+  const publicJwk = jwk && readPublicJwk(jwk)
+  if (publicJwk === undefined || !fits(publicJwk, algorithm))
+    return unfitKey('jwk is no public key fit for alg')
+  if (publicJwk.thumbprint !== keyThumbprint) return keyMismatch()
+  const key = importKey(publicJwk)
+  if (key === undefined) return unfitKey('jwk is no key that signatures can be verified with')
   return { header: copyAscii(segment), algorithm, key }
 }
 
@@ -191,6 +199,10 @@ function mismatch(code: DenialCode, claim: string, expected: string, found: unkn
   })
 }
 
+function unfitKey(reason: string): Refusal {
+  return new Refusal('proof_key_invalid', { reason, claim: 'jwk' })
+}
+
 function keyMismatch(): Refusal {
   return new Refusal('proof_key_mismatch', {
     reason: 'the proof is signed by another key than the one in cnf of the token',
@@ -202,7 +214,8 @@ function keyMismatch(): Refusal {
 export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: CompiledPolicy): Refusal {
   const { maxAge } = policy.proof
   const age = Math.round(now - iat)
-  if (now - iat > maxAge) {
+  const isTimedByNonce = policy.proof.nonce === 'required'
+  if (!isTimedByNonce && now - iat > maxAge) {
     const reason = `the proof is ${age} s old`
     return new Refusal('proof_stale', {
       reason,
@@ -211,7 +224,7 @@ export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: Com
       found: String(iat),
     })
   }
-  if (iat > now + policy.token.clockTolerance) {
+  if (!isTimedByNonce && iat > now + policy.token.clockTolerance) {
     const reason = `the proof is ${-age} s ahead of this clock`
     const expected = `at most ${policy.token.clockTolerance} s ahead`
     return new Refusal('proof_stale', { reason, claim: 'iat', expected, found: String(iat) })
@@ -228,7 +241,9 @@ export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: Com
 /** A proof needs no `exp` and no `nbf`; one that has them means them (RFC 7519 section 4.1.4). */
 export function isFresh({ iat, exp, nbf }: VerifiedProof, now: number, policy: CompiledPolicy): boolean {
   const { clockTolerance } = policy.token
-  if (iat > now + clockTolerance || now - iat > policy.proof.maxAge) return false
+  // A nonce of this server tells the time of the proof better than the clock of the client.
+  const isTimedByNonce = policy.proof.nonce === 'required'
+  if (!isTimedByNonce && (iat > now + clockTolerance || now - iat > policy.proof.maxAge)) return false
   if (exp !== undefined && now - clockTolerance >= exp) return false
   return nbf === undefined || nbf <= now + clockTolerance
 }

@@ -4,12 +4,15 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 /** Half of the longest life of a nonce, in seconds. */
 const slotLength = 60
 
+/** The longest that a nonce is accepted, in seconds. */
+export const maxNonceLife = 2 * slotLength
+
 /** Nonces that this server, and every server with its secret, recognises without remembering any. */
 export interface Nonces {
   /** The nonce to send now. */
   current(now: number): string
-  /** Whether it is the current nonce or the one before it. */
-  isCurrent(nonce: unknown, now: number): boolean
+  /** When the nonce stops being accepted, in seconds; undefined where it is neither the current one nor the last. */
+  acceptedUntil(nonce: unknown, now: number): number | undefined
 }
 
 /**
@@ -31,14 +34,15 @@ export function createNonces(secret: string | Uint8Array = randomBytes(32)): Non
 
   return {
     current: (now) => nonceOf(Math.floor(now / slotLength)),
-    isCurrent(nonce, now) {
-      if (typeof nonce !== 'string' || nonce.length !== 43) return false
+    acceptedUntil(nonce, now) {
+      if (typeof nonce !== 'string' || nonce.length !== 43) return undefined
       const given = Buffer.from(nonce, 'latin1')
       const slot = Math.floor(now / slotLength)
-      return [slot, slot - 1].some((candidate) => {
+      const match = [slot, slot - 1].find((candidate) => {
         const expected = Buffer.from(nonceOf(candidate), 'latin1')
         return expected.length === given.length && timingSafeEqual(expected, given)
       })
+      return match === undefined ? undefined : (match + 2) * slotLength
     },
   }
 }

@@ -6,7 +6,7 @@ import type { RequestFacts } from '../request.js'
 import { trimBlanks } from '../text.js'
 import type { VerifiedToken } from '../token/verify-token.js'
 import { isFresh, type ProofVerifier, stale, type VerifiedProof } from './dpop-proof.js'
-import type { Nonces } from './nonce.js'
+import { maxNonceLife, type Nonces } from './nonce.js'
 
 /** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). The clock is in seconds. */
 export type PossessionCheck = (
@@ -23,6 +23,9 @@ export function createPossessionCheck(
   nonces: Nonces | undefined,
   useOnce: UseOnce,
 ): PossessionCheck {
+  const longestLife = nonces === undefined ? policy.proof.maxAge : maxNonceLife
+  const longestTtl = longestLife + 2 * policy.token.clockTolerance
+
   /** The same, after the signature was waited for: time has passed. */
   function useUpLater(
     proof: VerifiedProof | Refusal,
@@ -42,14 +45,14 @@ export function createPossessionCheck(
     consumed: Consumed[] | undefined,
   ): Maybe<Refusal | undefined> {
     if (isRefusal(proof)) return proof
-    if (nonces?.isCurrent(proof.nonce, now) === false) {
+    const end =
+      nonces === undefined ? proof.iat + policy.proof.maxAge : nonces.acceptedUntil(proof.nonce, now)
+    if (end === undefined) {
       const reason = proof.nonce === undefined ? 'the proof has no nonce' : 'the nonce is not a current one'
       return new Refusal('proof_nonce_required', { reason, claim: 'nonce' })
     }
     // Processes with clocks a little apart share one store: none may forget what another still accepts.
-    const { clockTolerance } = policy.token
-    const ttl = proof.iat + policy.proof.maxAge + clockTolerance - now
-    const longestTtl = policy.proof.maxAge + 2 * clockTolerance
+    const ttl = end + policy.token.clockTolerance - now
     return useOnce({ kind: 'proof', owner: keyThumbprint, id: proof.jti, ttl, longestTtl }, consumed)
   }
 
