@@ -1,17 +1,29 @@
+import { execFileSync } from 'node:child_process'
 import { pbkdf2 } from 'node:crypto'
-import { describe, expect, test, vi } from 'vitest'
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { agentKeys, createKit, issuerKeys, jws, type TestKey } from '../../fixtures/kit.js'
 import { memoryReplayStore } from '../../src/index.js'
 import { algorithms } from '../../src/jose/algorithms.js'
-import { readCompact } from '../../src/jose/jws.js'
+import * as loop from '../../src/jose/jws.js'
 import { importPublicKey } from '../../src/jose/public-key.js'
 import { createSignatureCheck } from '../../src/jose/signature-check.js'
 import { verifierFor } from '../intent/verify.js'
 
+// So that what it exports can be watched.
+vi.mock('../../src/jose/jws.js', async (importOriginal) => ({ ...(await importOriginal<typeof loop>()) }))
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
 /** A signature by a key, and what it takes to check it. */
 function signed(key: TestKey) {
-  const { input, signature } = readCompact(jws({ alg: key.alg }, { n: 1 }, key), 10_000) as NonNullable<
-    ReturnType<typeof readCompact>
+  const { input, signature } = loop.readCompact(jws({ alg: key.alg }, { n: 1 }, key), 10_000) as NonNullable<
+    ReturnType<typeof loop.readCompact>
   >
   const publicKey = importPublicKey(key.jwk) as NonNullable<ReturnType<typeof importPublicKey>>
   const algorithm = algorithms.get(key.alg) as NonNullable<ReturnType<typeof algorithms.get>>
@@ -77,6 +89,112 @@ describe('where a signature is verified', () => {
     expect(ended).toBe(0)
     await Promise.all(blockers)
   }, 60_000)
+})
+
+describe('signatures that are late in the pool', () => {
+  const { es384, seven } = agentKeys
+
+  /** Blocks every thread of the pool until it is released: each opens a pipe for reading that nobody writes to. */
+  async function blockPool() {
+    const folder = mkdtempSync(join(tmpdir(), 'ajwt-pool-'))
+    const pipe = join(folder, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4)
+    const reads = Array.from({ length: threads }, () => readFile(pipe))
+    let isReleased = false
+    release = async () => {
+      if (isReleased) return
+      isReleased = true
+      // Without O_NONBLOCK a pipe that nobody reads would block the test itself.
+      closeSync(openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK))
+      await Promise.all(reads)
+      rmSync(folder, { recursive: true })
+    }
+  }
+
+  let release = async () => {}
+
+  afterEach(() => release())
+
+  /** Blocks the event loop. */
+  function block(milliseconds: number): void {
+    const end = performance.now() + milliseconds
+    while (performance.now() < end);
+  }
+
+  /** Counts turns of the event loop until it is stopped. */
+  function countTurns() {
+    let turns = 0
+    let isOver = false
+    const count = () => {
+      turns++
+      if (!isOver) setImmediate(count)
+    }
+    setImmediate(count)
+    return {
+      current: () => turns,
+      stop() {
+        isOver = true
+      },
+    }
+  }
+
+  test('are verified on the loop, one in each turn, and each once', async () => {
+    const verifications = vi.spyOn(loop, 'isSignedBy')
+    await blockPool()
+    const turns = countTurns()
+    const check = createSignatureCheck(() => true)
+    const [publicKey, algorithm, input, signature] = signed(es384)
+    const rescuedIn: number[] = []
+    const asked = Array.from({ length: 40 }, async (_, n) => {
+      const isValid = await check(publicKey, algorithm, n % 2 === 0 ? input : `${input}A`, signature)
+      rescuedIn.push(turns.current())
+      return isValid
+    })
+    expect(await Promise.all(asked)).toEqual(Array.from({ length: 40 }, (_, n) => n % 2 === 0))
+    turns.stop()
+    expect(new Set(rescuedIn).size).toBe(40)
+    expect(verifications).toHaveBeenCalledTimes(40)
+    await release()
+    // Once more in the pool, and not on the loop.
+    expect(await check(publicKey, algorithm, input, signature)).toBe(true)
+    expect(verifications).toHaveBeenCalledTimes(40)
+  })
+
+  test('are not verified on the loop any more once the pool answers', async () => {
+    const verifications = vi.spyOn(loop, 'isSignedBy')
+    await blockPool()
+    const check = createSignatureCheck(() => true)
+    const parts = signed(seven)
+    let released: Promise<void> | undefined
+    const asked = Array.from({ length: 40 }, async () => {
+      const isValid = await check(...parts)
+      if (released === undefined) {
+        released = release()
+        // Long enough for the pool to verify all of them.
+        block(200)
+      }
+      return isValid
+    })
+    expect(await Promise.all(asked)).toEqual(Array.from({ length: 40 }, () => true))
+    await released
+    expect(verifications.mock.calls.length).toBeLessThan(5)
+  })
+
+  test('are not verified on the loop where the answers came while the loop was blocked itself', async () => {
+    const verifications = vi.spyOn(loop, 'isSignedBy')
+    await blockPool()
+    const check = createSignatureCheck(() => true)
+    const parts = signed(seven)
+    const asked = Array.from({ length: 10 }, () => check(...parts))
+    // They were seen once, and are late at the next look.
+    await new Promise((resolve) => setTimeout(resolve, 65))
+    const released = release()
+    block(200)
+    expect(await Promise.all(asked)).toEqual(Array.from({ length: 10 }, () => true))
+    await released
+    expect(verifications).not.toHaveBeenCalled()
+  })
 })
 
 describe('many requests at once', () => {
