@@ -11,6 +11,7 @@ export type {
   Stage,
 } from './decision.js'
 export { type DenialCode, type DenialError, denials } from './denials.js'
+export type { IssuerReadiness, Readiness } from './keys/issuers.js'
 export type { ResourceMetadata } from './metadata.js'
 export type { ReplayStore, Revocations, VerifierOptions } from './options.js'
 export { definePolicy } from './policy/define.js'

@@ -8,7 +8,7 @@ import { createDelegationVerifier } from './delegation/verify-delegation.js'
 import type { Rule } from './intent/rule.js'
 import { createRuleCheck } from './intent/rule-check.js'
 import { createSignatureCheck } from './jose/signature-check.js'
-import { createIssuerKeys, everyIssuer } from './keys/issuers.js'
+import { createIssuerKeys, type Readiness, readinessOf, refreshAll } from './keys/issuers.js'
 import { type ResourceMetadata, toMetadata } from './metadata.js'
 import { warnOfObserving } from './observing.js'
 import { checkOptions, type VerifierOptions } from './options.js'
@@ -43,8 +43,8 @@ export interface Verifier {
   readonly policy: Policy
   /** What RFC 9728 has a protected resource say of itself. */
   metadata(): ResourceMetadata
-  /** Whether every issuer's keys are at hand, fetched first where they are not. */
-  ready(): Promise<boolean>
+  /** Whether the keys of each issuer are at hand, and why not. Fetches them first where there are none. Never rejects. */
+  ready(): Promise<Readiness>
   /** Fetches the keys of every issuer now; whether all of them could be had. */
   refreshKeys(): Promise<boolean>
   /**
@@ -274,8 +274,8 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     policy: ownPolicy,
     metadata: () => toMetadata(compiled),
     check: (decision: Decision, rule: RouteRule, params?: object) => check(decision, rule, params),
-    ready: () => everyIssuer(issuerKeys, (keys) => keys.ready()),
-    refreshKeys: () => everyIssuer(issuerKeys, (keys) => keys.refresh()),
+    ready: () => readinessOf(issuerKeys),
+    refreshKeys: () => refreshAll(issuerKeys),
     close() {
       isClosed = true
       for (const keys of issuerKeys.values()) keys.close()

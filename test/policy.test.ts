@@ -479,7 +479,7 @@ describe('the end of a verifier', () => {
       await asked
       verifier.close()
       expect(await pending).toMatchObject({ outcome: 'deny', status: 503 })
-      expect(await verifier.ready()).toBe(false)
+      expect(await verifier.ready()).toMatchObject({ ready: false })
     } finally {
       server.closeAllConnections()
       server.close()

@@ -1,29 +1,46 @@
 import { isObject, own } from '../jose/own.js'
 import { isTrustworthyUrl } from '../policy/url.js'
-import { fetchJson } from './fetch-json.js'
+import { printable } from '../printable.js'
+import { FetchError, shown } from './fetch-json.js'
+
+/** Fetches a JSON document, or rejects with a FetchError. */
+export type GetJson = (url: string) => Promise<unknown>
 
 /**
- * Finds an issuer's `jwks_uri` through its metadata: RFC 8414 first, then OpenID Connect Discovery 1.0. The
- * document's `issuer` has to be the issuer itself (RFC 8414 section 3.3), and its keys have to be at the
- * issuer's own origin: keys elsewhere are named in the policy, by a person. Throws where there is none.
+ * Finds an issuer's `jwks_uri` through its metadata: RFC 8414 first, then OpenID Connect Discovery 1.0. The second is
+ * also asked where the first has not answered within `patience` seconds; then the first usable answer counts. The
+ * `issuer` of the document has to be the issuer itself (RFC 8414 section 3.3). Rejects with a FetchError.
  */
-export async function discoverJwksUri(
-  issuer: string,
-  fetch: typeof globalThis.fetch,
-  signal: AbortSignal,
-): Promise<string> {
-  let failure: unknown
-  for (const url of metadataUrls(issuer)) {
-    try {
-      return readJwksUri(await fetchJson(url, fetch, signal), issuer)
-    } catch (error) {
-      failure = error
-    }
+export async function discoverJwksUri(issuer: string, getJson: GetJson, patience: number): Promise<string> {
+  const [oauth, openId] = metadataUrls(issuer)
+  const read = async (url: string) => readJwksUri(await getJson(url), url, issuer)
+  const first = read(oauth)
+  const second = settledWithin(first, patience).then((isFound) => (isFound ? first : read(openId)))
+  try {
+    return await Promise.any([first, second])
+  } catch (error) {
+    const reasons = (error as AggregateError).errors.map((reason) => (reason as Error).message)
+    throw new FetchError(reasons.join('; '))
   }
-  throw failure
 }
 
-function metadataUrls(issuer: string): readonly string[] {
+/** Whether the promise is fulfilled within so many seconds: false as soon as it rejects. */
+function settledWithin(promise: Promise<unknown>, seconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), seconds * 1000)
+    timer.unref?.()
+    const end = (isFound: boolean) => {
+      clearTimeout(timer)
+      resolve(isFound)
+    }
+    promise.then(
+      () => end(true),
+      () => end(false),
+    )
+  })
+}
+
+function metadataUrls(issuer: string): readonly [oauth: string, openId: string] {
   const { origin, pathname } = new URL(issuer)
   const path = pathname.replace(/\/$/, '')
   return [
@@ -32,11 +49,21 @@ function metadataUrls(issuer: string): readonly string[] {
   ]
 }
 
-function readJwksUri(document: unknown, issuer: string): string {
-  if (!isObject(document) || own(document, 'issuer') !== issuer) throw new Error('metadata of another issuer')
+function readJwksUri(document: unknown, url: string, issuer: string): string {
+  const named = isObject(document) ? own(document, 'issuer') : undefined
+  if (!isObject(document) || named !== issuer) {
+    const found = typeof named === 'string' ? `of issuer "${printable(named)}"` : 'without an issuer'
+    throw new FetchError(`${shown(url)} is metadata ${found}, not of "${issuer}"`)
+  }
   const uri = own(document, 'jwks_uri')
-  if (typeof uri !== 'string' || !isTrustworthyUrl(uri, { query: true }))
-    throw new Error('no usable jwks_uri')
-  if (new URL(uri).origin !== new URL(issuer).origin) throw new Error('jwks_uri at another origin')
+  if (typeof uri !== 'string') throw new FetchError(`${shown(url)} names no jwks_uri`)
+  if (!isTrustworthyUrl(uri, { query: true }) || isLessSecure(uri, issuer)) {
+    throw new FetchError(`${shown(url)} names a jwks_uri that is no https URL`)
+  }
   return uri
+}
+
+/** Plain http is for a whole setup on loopback: an https issuer has its keys behind https, wherever they are. */
+function isLessSecure(uri: string, issuer: string): boolean {
+  return new URL(uri).protocol === 'http:' && new URL(issuer).protocol === 'https:'
 }

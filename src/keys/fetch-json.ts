@@ -1,39 +1,74 @@
-import { Buffer } from 'node:buffer'
+import { printable } from '../printable.js'
 
 /** Far more than a JWK Set or a metadata document needs. */
 const maxBytes = 256 * 1024
 
+/** A document could not be had. The message is for the operator: it names the URL, without its query, and the cause. */
+export class FetchError extends Error {}
+
 /**
- * Fetches a JSON document: status 200 only, no redirect followed, at most 256 KiB, and all of it before the
- * signal says so. Throws where it cannot be had.
+ * Fetches a JSON document. Takes status 200 only, follows no redirect, and reads at most 256 KiB. A byte order mark is
+ * ignored (RFC 8259 section 8.1). Throws a FetchError.
  */
 export async function fetchJson(
   url: string,
+  accept: string,
   fetch: typeof globalThis.fetch,
   signal: AbortSignal,
 ): Promise<unknown> {
-  const response = await fetch(url, {
-    method: 'GET',
-    headers: { accept: 'application/json' },
+  let text: string
+  try {
     // A redirect could lead to another host, or to plain http.
-    redirect: 'manual',
-    signal,
-  })
-  if (response.status !== 200) {
-    await response.body?.cancel()
-    throw new Error(`status ${response.status}`)
+    const response = await fetch(url, { method: 'GET', headers: { accept }, redirect: 'manual', signal })
+    if (response.status !== 200) {
+      // Not waited for: a stream may never end to be cancelled.
+      response.body?.cancel().catch(() => {})
+      throw new FetchError(
+        `${shown(url)} answered with status ${response.status}${redirectNote(response.status)}`,
+      )
+    }
+    text = await readText(response, url)
+  } catch (error) {
+    throw error instanceof FetchError ? error : new FetchError(`${shown(url)}: ${networkError(error, url)}`)
   }
-  return JSON.parse((await readBody(response)).toString('utf8'))
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new FetchError(`${shown(url)} answered with no JSON`)
+  }
 }
 
-async function readBody(response: Response): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
+/** A URL as a cause shows it: the query of a `jwksUri` may hold an API key. */
+export function shown(url: string): string {
+  const { origin, pathname } = new URL(url)
+  return printable(origin + pathname)
+}
+
+async function readText(response: Response, url: string): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
   let length = 0
   // Leaving the loop by a throw cancels the stream, so that an endless body ends here.
   for await (const chunk of response.body ?? []) {
     length += chunk.byteLength
-    if (length > maxBytes) throw new Error('body too large')
-    chunks.push(chunk)
+    if (length > maxBytes) throw new FetchError(`${shown(url)} answered with more than 256 KiB`)
+    text += decoder.decode(chunk, { stream: true })
   }
-  return Buffer.concat(chunks)
+  return text + decoder.decode()
+}
+
+function redirectNote(status: number): string {
+  return status >= 300 && status < 400 ? ', and redirects are not followed' : ''
+}
+
+/** `fetch failed` alone says little: Node puts the cause beside it. */
+function networkError(error: unknown, url: string): string {
+  try {
+    const { message, cause } = error as { message?: unknown; cause?: { code?: unknown } }
+    const code = cause?.code
+    const text = typeof code === 'string' ? `${message} (${code})` : String(message)
+    return printable(text.replaceAll(url, shown(url)))
+  } catch {
+    return 'the fetch failed'
+  }
 }

@@ -1,76 +1,66 @@
 import type { Algorithm } from '../jose/algorithms.js'
 import { isObject, own } from '../jose/own.js'
-import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
-
-/** A key of an issuer. The same object for as long as the issuer publishes it, fetch after fetch. */
-export interface IssuerKey {
-  readonly kid: string | undefined
-  readonly key: PublicKey
-}
+import { fits } from '../jose/public-key.js'
+import { type IssuerKey, readIssuerKey } from './issuer-key.js'
 
 /** The keys of an issuer that can verify anything here. */
-export interface KeySet {
+export interface KeySet extends Iterable<IssuerKey> {
+  readonly size: number
   has(key: IssuerKey): boolean
   /** Whether a key has this `kid`, fit for the algorithm or not. */
   hasKid(kid: string): boolean
-  /** The keys that may have signed with this algorithm: a few at most. */
+  /**
+   * The keys that may have signed with this algorithm: at most four, those that state their `alg` first. Without a
+   * `kid`, of all keys.
+   */
   select(kid: string | undefined, algorithm: Algorithm): readonly IssuerKey[]
 }
 
 /** More keys than any issuer needs. */
 const maxKeys = 100
 
-/** Keys with one and the same `kid` that are tried for one token. */
+/** Keys that are tried for one token: each costs a signature verification. */
 const maxCandidates = 4
 
 /**
- * Reads a JWK Set (RFC 7517 section 5). What is no usable public key is left out, so that one bad entry is not
- * an outage; undefined where nothing usable is left, or where it is no JWK Set.
+ * Reads a JWK Set (RFC 7517 section 5). An entry that is no usable public key is left out, so that one bad entry is not
+ * an outage. Returns undefined where no usable key is left, where there are more than 100, or where it is no JWK Set.
+ * Keys that `previous` has are taken from there, so that they are not imported again.
  */
-export function readKeySet(
-  document: unknown,
-  previous?: Iterable<IssuerKey>,
-): (KeySet & Iterable<IssuerKey>) | undefined {
+export function readKeySet(document: unknown, previous?: Iterable<IssuerKey>): KeySet | undefined {
   const entries = isObject(document) ? own(document, 'keys') : undefined
   if (!Array.isArray(entries) || entries.length > maxKeys) return undefined
-  const known = new Map([...(previous ?? [])].map((key) => [identityOf(key), key]))
+  const known = new Map([...(previous ?? [])].map((key) => [key.identity, key]))
   const keys = new Map<string, IssuerKey>()
   for (const entry of entries) {
-    const key = readKey(entry)
-    if (key === undefined) continue
-    const identity = identityOf(key)
-    keys.set(identity, known.get(identity) ?? key)
+    const key = readIssuerKey(entry)
+    if (key !== undefined) keys.set(key.identity, known.get(key.identity) ?? key)
   }
-  return keys.size === 0 ? undefined : createKeySet([...keys.values()])
+  // Imports keys up to the first usable one. A key that cannot be imported fails quickly.
+  const hasUsable = [...keys.values()].some(({ key }) => key !== undefined)
+  return hasUsable ? createKeySet([...keys.values()]) : undefined
 }
 
-function createKeySet(keys: readonly IssuerKey[]): KeySet & Iterable<IssuerKey> {
+function createKeySet(keys: readonly IssuerKey[]): KeySet {
   const members = new Set(keys)
+  const statingAlg = keys.filter(({ jwk }) => jwk.alg !== undefined)
+  const ordered = [...statingAlg, ...keys.filter(({ jwk }) => jwk.alg === undefined)]
   const byKid = new Map<string | undefined, IssuerKey[]>()
-  for (const key of keys) byKid.set(key.kid, [...(byKid.get(key.kid) ?? []), key])
+  for (const key of ordered) byKid.set(key.kid, [...(byKid.get(key.kid) ?? []), key])
   return {
+    size: keys.length,
     has: (key) => members.has(key),
     hasKid: (kid) => byKid.has(kid),
     select(kid, algorithm) {
-      const fitting = (kid === undefined ? keys : (byKid.get(kid) ?? [])).filter(({ key }) =>
-        fits(key, algorithm),
-      )
-      if (kid !== undefined) return fitting.slice(0, maxCandidates)
-      // Without a kid nothing is tried out: one key fits, or none is meant.
-      return fitting.length === 1 ? fitting : []
+      const named = kid === undefined ? ordered : (byKid.get(kid) ?? [])
+      const candidates: IssuerKey[] = []
+      for (const key of named) {
+        if (candidates.length === maxCandidates) break
+        // The import last: it costs, and only keys that fit are worth it.
+        if (fits(key.jwk, algorithm) && key.key !== undefined) candidates.push(key)
+      }
+      return candidates
     },
     [Symbol.iterator]: () => members.values(),
   }
-}
-
-function readKey(entry: unknown): IssuerKey | undefined {
-  if (!isObject(entry)) return undefined
-  const kid = own(entry, 'kid')
-  if (kid !== undefined && typeof kid !== 'string') return undefined
-  const key = importPublicKey(entry)
-  return key && { kid, key }
-}
-
-function identityOf({ kid, key }: IssuerKey): string {
-  return JSON.stringify([kid, key.alg, key.thumbprint])
 }

@@ -10,13 +10,14 @@ import { bare, withOwn } from '../jose/own.js'
 import { sha256 } from '../jose/sha256.js'
 import type { SignatureCheck } from '../jose/signature-check.js'
 import type { JsonObject } from '../jose/strict-json.js'
+import { findSigner } from '../keys/find-signer.js'
+import type { IssuerKey } from '../keys/issuer-key.js'
 import type { IssuerKeys } from '../keys/issuer-keys.js'
 import type { KeysByIssuer } from '../keys/issuers.js'
-import type { IssuerKey } from '../keys/key-set.js'
 import { isPromise, type Maybe } from '../maybe.js'
 import type { CompiledIssuer, CompiledPolicy } from '../policy/compile.js'
 import type { BoundToken, ProofSigner } from '../proof/dpop-proof.js'
-import { type Cause, describe, isRefusal, Refusal } from '../refusal.js'
+import { describe, isRefusal, Refusal } from '../refusal.js'
 import { copyAscii } from '../text.js'
 import { checkTokenTime, type IntentToken, readIntentToken } from './intent-token.js'
 
@@ -66,10 +67,9 @@ export function createTokenVerifier(
     const signed = readSigned(text, lastHeader, policy)
     if (isRefusal(signed)) return signed
     const keys = issuerKeys.get(signed.issuer) as IssuerKeys
-    const candidates = keys.find(signed.header.kid, signed.header.algorithm)
-    const signer = isPromise(candidates)
-      ? candidates.then((found) => findSigner(found, signed, isSignedBy))
-      : findSigner(candidates, signed, isSignedBy)
+    const { kid, algorithm } = signed.header
+    const { input, signature } = signed
+    const signer = findSigner(keys, { kid, algorithm, input, signature }, isSignedBy)
     return isPromise(signer)
       ? signer.then((found) => admit(text, signed, keys, found, clock()))
       : admit(text, signed, keys, signer, now)
@@ -241,34 +241,6 @@ function sizeOf(text: string, token: IntentToken, assertions: readonly Assertion
 
 function isKeyId(kid: unknown): kid is string | undefined {
   return kid === undefined || (typeof kid === 'string' && kid.length <= 256)
-}
-
-/** The first of the candidates whose signature it is; one after the other, since there is nearly always only one. */
-function findSigner(
-  candidates: readonly IssuerKey[] | Refusal,
-  signed: Signed,
-  isSignedBy: SignatureCheck,
-  first = 0,
-): Maybe<IssuerKey | Refusal> {
-  if (isRefusal(candidates)) return candidates
-  const { header, input, signature } = signed
-  for (let at = first; at < candidates.length; at++) {
-    const candidate = candidates[at] as IssuerKey
-    const isSigner = isSignedBy(candidate.key, header.algorithm, input, signature)
-    if (isPromise(isSigner)) {
-      return isSigner.then((answer) =>
-        answer ? candidate : findSigner(candidates, signed, isSignedBy, at + 1),
-      )
-    }
-    if (isSigner) return candidate
-  }
-  const cause: Cause = {
-    reason: `none of the ${candidates.length} keys that fit has made the signature`,
-    claim: 'kid',
-    found: describe(header.kid),
-    unverified: true,
-  }
-  return new Refusal('signature_invalid', cause)
 }
 
 /** The issuer has vouched for the claims, so that the operator may know whose token is wrong. */

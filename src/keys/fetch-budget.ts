@@ -1,0 +1,33 @@
+import type { Stopwatch } from './stopwatch.js'
+
+/** How many fetches tokens may cause: anyone can send a token that no known key verifies. */
+export interface FetchBudget {
+  /** Spends one fetch; false where none is left. */
+  take(): boolean
+  /** Milliseconds until a fetch is left: 0 where there is one now. */
+  untilNext(): number
+}
+
+/** At most `size` fetches in any `window` milliseconds. */
+export function createFetchBudget(
+  size: number,
+  window: number,
+  startStopwatch: () => Stopwatch,
+): FetchBudget {
+  let spent: Stopwatch[] = []
+
+  function untilNext(): number {
+    spent = spent.filter((elapsed) => elapsed() < window)
+    const [oldest] = spent
+    return oldest === undefined || spent.length < size ? 0 : Math.max(0, window - oldest())
+  }
+
+  return {
+    untilNext,
+    take() {
+      if (untilNext() > 0) return false
+      spent.push(startStopwatch())
+      return true
+    },
+  }
+}

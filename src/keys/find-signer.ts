@@ -1,0 +1,74 @@
+import type { Algorithm } from '../jose/algorithms.js'
+import type { SignatureCheck } from '../jose/signature-check.js'
+import { isPromise, type Maybe } from '../maybe.js'
+import { describe, isRefusal, Refusal } from '../refusal.js'
+import type { IssuerKey } from './issuer-key.js'
+import type { IssuerKeys } from './issuer-keys.js'
+
+/** A signature, and what the header of its token says of the key. */
+export interface SignedInput {
+  readonly kid: string | undefined
+  readonly algorithm: Algorithm
+  /** What the signature is over. */
+  readonly input: string
+  /** Base64url, and exact. */
+  readonly signature: string
+}
+
+/** The key of the issuer that made a signature. Refuses with `signature_invalid`, or as `IssuerKeys.find` does. */
+export function findSigner(
+  keys: IssuerKeys,
+  signed: SignedInput,
+  isSignedBy: SignatureCheck,
+): Maybe<IssuerKey | Refusal> {
+  const { kid, algorithm } = signed
+  const found = keys.find(kid, algorithm)
+  return isPromise(found) ? found.then(tryAll) : tryAll(found)
+
+  function tryAll(candidates: readonly IssuerKey[] | Refusal): Maybe<IssuerKey | Refusal> {
+    if (isRefusal(candidates)) return candidates
+    const signer = firstSigner(candidates, signed, isSignedBy)
+    return isPromise(signer)
+      ? signer.then((key) => key ?? tryOthers(candidates))
+      : (signer ?? tryOthers(candidates))
+  }
+
+  /** The issuer may have a new key under a known kid, or under none (RFC 7517 section 4.5 only says SHOULD). */
+  async function tryOthers(tried: readonly IssuerKey[]): Promise<IssuerKey | Refusal> {
+    const others = await keys.findOthers(kid, algorithm, tried)
+    return (
+      (await firstSigner(others, signed, isSignedBy)) ?? signatureInvalid(kid, tried.length + others.length)
+    )
+  }
+}
+
+/** Tries one key after the other, since there is nearly always only one. */
+function firstSigner(
+  candidates: readonly IssuerKey[],
+  signed: SignedInput,
+  isSignedBy: SignatureCheck,
+  first = 0,
+): Maybe<IssuerKey | undefined> {
+  for (let at = first; at < candidates.length; at++) {
+    const candidate = candidates[at] as IssuerKey
+    const { key } = candidate
+    if (key === undefined) continue
+    const isSigner = isSignedBy(key, signed.algorithm, signed.input, signed.signature)
+    if (isPromise(isSigner)) {
+      return isSigner.then((answer) =>
+        answer ? candidate : firstSigner(candidates, signed, isSignedBy, at + 1),
+      )
+    }
+    if (isSigner) return candidate
+  }
+  return undefined
+}
+
+function signatureInvalid(kid: string | undefined, tried: number): Refusal {
+  const reason =
+    tried === 1
+      ? 'the key that fits has not made the signature'
+      : `none of the ${tried} keys that fit has made the signature`
+  const named = kid === undefined ? {} : ({ claim: 'kid', found: describe(kid), unverified: true } as const)
+  return new Refusal('signature_invalid', { reason, ...named })
+}

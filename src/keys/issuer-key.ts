@@ -1,0 +1,57 @@
+import { decodeBase64url } from '../jose/base64url.js'
+import { isObject } from '../jose/own.js'
+import { importKey, type PublicJwk, type PublicKey, readPublicJwk } from '../jose/public-key.js'
+
+/** A key of an issuer. The same object for as long as the issuer publishes it, fetch after fetch. */
+export class IssuerKey {
+  readonly kid: string | undefined
+  readonly jwk: PublicJwk
+  #imported: PublicKey | 'unusable' | undefined
+
+  constructor(kid: string | undefined, jwk: PublicJwk) {
+    this.kid = kid
+    this.jwk = jwk
+  }
+
+  /**
+   * Undefined where it is no key after all, as a point that is not on its curve. Imported when a token first needs it:
+   * to import a hundred keys at once would block the event loop for hundreds of milliseconds.
+   */
+  get key(): PublicKey | undefined {
+    this.#imported ??= importKey(this.jwk) ?? 'unusable'
+    return this.#imported === 'unusable' ? undefined : this.#imported
+  }
+
+  /** Equal for two entries that are one key, under one `kid` and for one `alg`. */
+  get identity(): string {
+    return JSON.stringify([this.kid, this.jwk.alg, this.jwk.thumbprint])
+  }
+}
+
+/**
+ * Reads an entry of a JWK Set, more leniently than the key of a proof, since only the issuer can have written it: a
+ * member that is null counts as absent, an empty `kid` as none, and a leading zero of an RSA key's numbers is dropped.
+ */
+export function readIssuerKey(entry: unknown): IssuerKey | undefined {
+  if (!isObject(entry)) return undefined
+  const members = Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null))
+  const { kid, kty, n, e } = Object.assign(Object.create(null), members)
+  if (kid !== undefined && typeof kid !== 'string') return undefined
+  if (kty === 'RSA') Object.assign(members, { n: withoutLeadingZeros(n), e: withoutLeadingZeros(e) })
+  const jwk = readPublicJwk(members)
+  return jwk && new IssuerKey(kid === '' ? undefined : kid, jwk)
+}
+
+/** In characters: 4096 bits are 683. */
+const maxNumberLength = 700
+
+/**
+ * Base64url of an unsigned number as RFC 7518 section 6.3.1.1 has it. Java's BigInteger writes a zero byte in front of a
+ * number whose first bit is set.
+ */
+function withoutLeadingZeros(value: unknown): unknown {
+  if (typeof value !== 'string' || !value.startsWith('A') || value.length > maxNumberLength) return value
+  const bytes = decodeBase64url(value)
+  const first = bytes?.findIndex((byte) => byte !== 0) ?? 0
+  return first > 0 ? bytes?.subarray(first).toString('base64url') : value
+}

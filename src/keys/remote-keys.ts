@@ -1,0 +1,240 @@
+import type { Algorithm } from '../jose/algorithms.js'
+import { type Maybe, withDeadline } from '../maybe.js'
+import { type Cause, describe, Refusal } from '../refusal.js'
+import { discoverJwksUri } from './discovery.js'
+import { createFetchBudget } from './fetch-budget.js'
+import { FetchError, fetchJson, shown } from './fetch-json.js'
+import type { IssuerKey } from './issuer-key.js'
+import { type IssuerKeys, keyNotFound } from './issuer-keys.js'
+import { type KeySet, readKeySet } from './key-set.js'
+import { createStopwatches, type Stopwatch } from './stopwatch.js'
+
+export interface RemoteKeysOptions {
+  readonly issuer: string
+  /** Found through the issuer's metadata where undefined. */
+  readonly jwksUri: string | undefined
+  /** Seconds. */
+  readonly maxAge: number
+  readonly cooldown: number
+  readonly maxStale: number
+  readonly timeout: number
+  readonly fetch: typeof globalThis.fetch
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  readonly onRefresh: (outcome: 'success' | 'failure') => void
+}
+
+/** The share of `maxAge` after which keys are refreshed in the background, so that a busy API never waits. */
+const refreshShare = 0.8
+
+/** Fetches per `cooldown` for unknown kids: several, so that one token with a made-up kid does not hide a new key. */
+const unknownKidFetches = 4
+
+/** Fetches per `cooldown` for signatures that no key of their kid verifies. */
+const signatureFetches = 1
+
+/** The share of `timeout` after which OpenID discovery is asked beside an RFC 8414 document that does not come. */
+const discoveryShare = 0.25
+
+/** Milliseconds before the second attempt after a failure; doubled each time, up to the cooldown. */
+const firstBackoff = 100
+
+const acceptKeys = 'application/jwk-set+json, application/json'
+const acceptMetadata = 'application/json'
+
+/** A fetch that failed, and those before it. */
+interface Failure {
+  readonly reason: string
+  readonly count: number
+  readonly elapsed: Stopwatch
+  /** Milliseconds to wait before the next attempt. */
+  readonly backoff: number
+}
+
+/**
+ * Keys that are fetched: by one fetch at a time for all requests, in the background before they are `maxAge` old, and
+ * kept through an outage. Requests drive all of it: no timer keeps a process alive.
+ */
+export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
+  const milliseconds = (seconds: number) => seconds * 1000
+  const maxAge = milliseconds(options.maxAge)
+  const maxStale = milliseconds(options.maxStale)
+  const cooldown = milliseconds(options.cooldown)
+  const startStopwatch = createStopwatches(options.now)
+  const closing = new AbortController()
+  const forUnknownKids = createFetchBudget(unknownKidFetches, cooldown, startStopwatch)
+  const forSignatures = createFetchBudget(signatureFetches, cooldown, startStopwatch)
+
+  let set: KeySet | undefined
+  let age: Stopwatch = () => Number.POSITIVE_INFINITY
+  let failure: Failure | undefined
+  let inFlight: Promise<boolean> | undefined
+  let jwksUri = options.jwksUri
+
+  async function attempt(): Promise<boolean> {
+    // From the request, not the answer: a key that is withdrawn while it is under way is noticed in time.
+    const elapsed = startStopwatch()
+    const ending = new AbortController()
+    const pending = new Set<string>()
+    try {
+      const signal = AbortSignal.any([closing.signal, ending.signal])
+      // Beside the signal, since a `fetch` of the user's own may not heed it.
+      const fetched = await withDeadline(download(signal, pending), options.timeout)
+      jwksUri = fetched.uri
+      set = fetched.keys
+      age = elapsed
+      failure = undefined
+      return true
+    } catch (error) {
+      // What was found through metadata may have moved.
+      jwksUri = options.jwksUri
+      const reason = error instanceof FetchError ? error.message : noAnswer(pending)
+      const count = (failure?.count ?? 0) + 1
+      const backoff = Math.min(firstBackoff * 2 ** (count - 1), cooldown) * (0.5 + Math.random() / 2)
+      failure = { reason, count, elapsed: startStopwatch(), backoff }
+      return false
+    } finally {
+      ending.abort()
+    }
+  }
+
+  async function download(signal: AbortSignal, pending: Set<string>) {
+    const getJson = async (url: string, accept: string) => {
+      pending.add(url)
+      const document = await fetchJson(url, accept, options.fetch, signal)
+      pending.delete(url)
+      return document
+    }
+    const getMetadata = (url: string) => getJson(url, acceptMetadata)
+    const patience = options.timeout * discoveryShare
+    const uri = jwksUri ?? (await discoverJwksUri(options.issuer, getMetadata, patience))
+    const keys = readKeySet(await getJson(uri, acceptKeys), set)
+    if (keys === undefined)
+      throw new FetchError(`${shown(uri)} holds no JWK Set with 1 to 100 keys, one of them usable`)
+    return { uri, keys }
+  }
+
+  function noAnswer(pending: Iterable<string>): string {
+    return `no answer within ${options.timeout} s from ${[...pending].map(shown).join(' and ')}`
+  }
+
+  /** Every fetch starts here, and is shared by all requests that wait for one. */
+  function fetchKeys(): Promise<boolean> {
+    inFlight ??= attempt().then((succeeded) => {
+      inFlight = undefined
+      report(options, succeeded)
+      return succeeded
+    })
+    return inFlight
+  }
+
+  function untilRetry(): number {
+    return failure === undefined ? 0 : Math.max(0, failure.backoff - failure.elapsed())
+  }
+
+  function mayFetch(): boolean {
+    return inFlight === undefined && untilRetry() === 0 && !closing.signal.aborted
+  }
+
+  /**
+   * The keys that serve without waiting: younger than `maxAge`, or any that are kept while the last attempt to refresh
+   * them has failed and the next is not due. Without that limit, a withdrawn key would be good for `maxStale`.
+   */
+  function current(): KeySet | undefined {
+    const elapsed = age()
+    const kept = keptSet(elapsed)
+    if (kept !== undefined && elapsed > maxAge * refreshShare && mayFetch()) void fetchKeys()
+    return elapsed <= maxAge || inFlight === undefined ? kept : undefined
+  }
+
+  /** The keys of the last fetch that succeeded, for as long as they may serve through an outage. */
+  function keptSet(elapsed = age()): KeySet | undefined {
+    return closing.signal.aborted || elapsed > maxStale ? undefined : set
+  }
+
+  function find(kid: string | undefined, algorithm: Algorithm): Maybe<readonly IssuerKey[] | Refusal> {
+    const found = current()?.select(kid, algorithm)
+    return found !== undefined && found.length > 0 ? found : findAfterFetch(kid, algorithm)
+  }
+
+  async function findAfterFetch(
+    kid: string | undefined,
+    algorithm: Algorithm,
+  ): Promise<readonly IssuerKey[] | Refusal> {
+    let keys = current()
+    let isUnknown = false
+    if (keys === undefined) {
+      await fetchWhere(mayFetch)
+      keys = keptSet()
+    } else if (kid !== undefined && !keys.hasKid(kid)) {
+      // The key may be new. A fetch that is under way costs nothing to wait for; any other is one of the budget.
+      isUnknown = !(await fetchWhere(() => mayFetch() && forUnknownKids.take()))
+      keys = keptSet()
+    }
+    if (keys === undefined) return keysUnavailable()
+    const found = keys.select(kid, algorithm)
+    if (found.length > 0) return found
+    if (failure !== undefined) return keysUnavailable()
+    return isUnknown ? noFetchLeft(kid) : keyNotFound(keys, kid, algorithm)
+  }
+
+  /** Waits for the fetch that is under way, or for a new one where it is allowed; false where there is none. */
+  async function fetchWhere(isAllowed: () => boolean): Promise<boolean> {
+    if (inFlight === undefined && !isAllowed()) return false
+    await fetchKeys()
+    return true
+  }
+
+  async function findOthers(
+    kid: string | undefined,
+    algorithm: Algorithm,
+    tried: readonly IssuerKey[],
+  ): Promise<readonly IssuerKey[]> {
+    // A budget of its own: forged signatures must not use up the fetches that find new kids.
+    if (!(await fetchWhere(() => mayFetch() && forSignatures.take()))) return []
+    const found = keptSet()?.select(kid, algorithm) ?? []
+    return found.filter((key) => !tried.includes(key))
+  }
+
+  function keysUnavailable(): Refusal {
+    return new Refusal('keys_unavailable', causeOfFailure())
+  }
+
+  function causeOfFailure(): Cause {
+    if (closing.signal.aborted) return { reason: 'the verifier is closed' }
+    const seconds = Math.ceil(untilRetry() / 1000)
+    const next = seconds === 0 ? 'the next request tries again' : `next try in ${seconds} s`
+    return { reason: `${failure?.reason ?? 'the keys are older than maxStale'}; ${next}` }
+  }
+
+  function noFetchLeft(kid: string | undefined): Refusal {
+    const seconds = Math.ceil(forUnknownKids.untilNext() / 1000)
+    const reason = `unknown kid, and ${unknownKidFetches} fetches for unknown kids were made within ${options.cooldown} s; next one in ${seconds} s`
+    return new Refusal('keys_unavailable', { reason, claim: 'kid', found: describe(kid), unverified: true })
+  }
+
+  return {
+    holds: (key) => current()?.has(key) === true,
+    find,
+    findOthers,
+    async refresh() {
+      // A fetch that began before this call may bring what was there before it.
+      await inFlight
+      return fetchKeys()
+    },
+    async ready() {
+      if (current() === undefined) await fetchWhere(mayFetch)
+      const ready = keptSet() !== undefined
+      return ready && failure === undefined ? { ready } : { ready, cause: causeOfFailure() }
+    },
+    close: () => closing.abort(),
+  }
+}
+
+function report(options: RemoteKeysOptions, succeeded: boolean): void {
+  try {
+    options.onRefresh(succeeded ? 'success' : 'failure')
+  } catch {
+    // Telemetry that fails must not take the keys with it.
+  }
+}

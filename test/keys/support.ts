@@ -1,0 +1,130 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach } from 'vitest'
+import { defaultPolicy } from '../../fixtures/conformance/policy.js'
+import {
+  type CallOverrides,
+  createKit,
+  ISSUER,
+  issuerKeys,
+  type Kit,
+  published,
+  rename,
+  type TestKey,
+} from '../../fixtures/kit.js'
+import {
+  createVerifier,
+  type Decision,
+  type IssuerPolicy,
+  type Verifier,
+  type VerifierOptions,
+} from '../../src/index.js'
+
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** An issuer's web server on loopback. Its handler can be replaced at any time. */
+export interface IssuerServer {
+  readonly origin: string
+  /** Paths that were asked for, in order. */
+  readonly asked: string[]
+  handler: Handler
+}
+
+const closers: (() => unknown)[] = []
+
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close()
+})
+
+/** Runs at the end of the test. */
+export function atEnd(close: () => unknown): void {
+  closers.push(close)
+}
+
+export async function startServer(handler: Handler): Promise<IssuerServer> {
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    asked.push(request.url as string)
+    issuer.handler(request, response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const issuer: IssuerServer = {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    handler,
+  }
+  atEnd(
+    () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  )
+  return issuer
+}
+
+/** Serves these keys. */
+export function serve(...keys: TestKey[]): Handler {
+  return answer(200, JSON.stringify({ keys: keys.map((key) => published(key)) }))
+}
+
+export function answer(status: number, body: string | Buffer, headers: Record<string, string> = {}): Handler {
+  return (_, response) => {
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body)
+  }
+}
+
+/** Cuts the connection. */
+export const cut: Handler = (request) => request.socket.destroy()
+
+/** Never answers. */
+export const hang: Handler = () => {}
+
+/** A verifier whose clock is the kit's. It is closed at the end of the test. */
+export function verifierOf(
+  kit: Kit,
+  issuer: Partial<IssuerPolicy> | IssuerPolicy[],
+  options: VerifierOptions = {},
+): Verifier {
+  const verifier = createVerifier(
+    { ...defaultPolicy(), issuer: Array.isArray(issuer) ? issuer : { url: ISSUER, ...issuer } },
+    { now: () => kit.now, ...options },
+  )
+  atEnd(() => verifier.close())
+  return verifier
+}
+
+export function decide(verifier: Verifier, kit: Kit, over: CallOverrides = {}): Promise<Decision> {
+  const { method, url, headers } = kit.call(over)
+  return verifier.verify({ method, url, headers: Object.fromEntries(headers) })
+}
+
+/** A kit, and what a verifier with its clock says of the kit's requests: the code of a refusal, or else the outcome. */
+export function createKeysKit() {
+  const kit = createKit()
+  return {
+    kit,
+    verifierOf: (issuer: Partial<IssuerPolicy> | IssuerPolicy[], options?: VerifierOptions) =>
+      verifierOf(kit, issuer, options),
+    decide: (verifier: Verifier, over?: CallOverrides) => decide(verifier, kit, over),
+    async outcomeOf(verifier: Verifier, over?: CallOverrides): Promise<string> {
+      const decision = await decide(verifier, kit, over)
+      return 'code' in decision ? decision.code : decision.outcome
+    },
+    withUnknownKid: (): CallOverrides => by(rename(issuerKeys.stranger, 'ES256', kit.id())),
+  }
+}
+
+export const by = (key: TestKey): CallOverrides => ({ token: { key } })
+
+/** A token that names a known kid, and that another key has signed. */
+export const forged = (): CallOverrides => by({ ...issuerKeys.stranger, kid: issuerKeys.es256.kid })
+
+/** Resolves once it holds: background work gives no other sign of its end. */
+export async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 5_000
+  while (!(await check())) {
+    if (performance.now() > deadline) throw new Error('it never held')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
