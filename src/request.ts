@@ -88,15 +88,59 @@ export interface KnownRoute {
 }
 
 /**
- * What Node has of a request's fields: each as it came, in one list, which takes no time to make and hides no second
- * one. Requests that never were on a wire, as those of tests and of function hosts, may have the object alone.
+ * The fields of a request of Node's, as the app has left them: what was deleted or set in `headers` counts as deleted or
+ * set. `rawHeaders` only tells of a field that came twice, which `headers` hides; function hosts may leave it empty.
  */
-export function fieldsOf(request: {
+export function fieldsOf({
+  rawHeaders,
+  headers,
+}: {
   readonly rawHeaders?: readonly string[] | undefined
-  readonly headers: HeaderSource
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }): HeaderSource {
-  const { rawHeaders, headers } = request
-  return rawHeaders !== undefined && rawHeaders.length > 0 ? rawHeaders : headers
+  if (rawHeaders === undefined || rawHeaders.length === 0) return headers
+  let seen = 0
+  let repeated = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name: unknown = rawHeaders[at]
+    // No list of names and values hides a second field just as well: reading it refuses the request.
+    if (typeof name !== 'string' || typeof rawHeaders[at + 1] !== 'string') return rawHeaders
+    if (!mayMatter(name)) continue
+    const place = fieldNames.indexOf(name.toLowerCase())
+    if (place < 0) continue
+    if ((seen >> place) & 1) repeated |= 1 << place
+    seen |= 1 << place
+  }
+  if (repeated === 0) return headers
+  return withRepeated(
+    headers,
+    rawHeaders,
+    fieldNames.filter((_, place) => (repeated >> place) & 1),
+  )
+}
+
+/** The fields with every value of those that came twice, unless the app has set another value since. */
+function withRepeated(
+  headers: Readonly<Record<string, string | readonly string[] | undefined>>,
+  rawHeaders: readonly string[],
+  repeated: readonly string[],
+): HeaderSource {
+  const fields: Record<string, string | readonly string[] | undefined> = Object.assign(
+    Object.create(null),
+    headers,
+  )
+  for (const name of repeated) {
+    const values = rawHeaders.filter(
+      (_, at) => at % 2 === 1 && (rawHeaders[at - 1] as string).toLowerCase() === name,
+    )
+    for (const key of Object.keys(fields)) {
+      const value = fields[key]
+      // Node keeps the first of some fields, and joins the values of others.
+      const isAsItCame = typeof value === 'string' && (values.includes(value) || value === values.join(', '))
+      if (key.toLowerCase() === name && isAsItCame) fields[key] = values
+    }
+  }
+  return fields
 }
 
 /** Reads a request, whatever it is: what is not of its type reads as absent. */
