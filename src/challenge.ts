@@ -67,7 +67,9 @@ function challenge(
   if (!context.isBearerAllowed) return dpop
   // What is wrong with a proof means nothing to a client that uses Bearer.
   const isAboutProofs = error === 'invalid_dpop_proof' || error === 'use_dpop_nonce'
-  return `${dpop}, Bearer ${[...(isAboutProofs ? [] : common), ...metadata].join(', ')}`
+  const bearer = `Bearer ${[...(isAboutProofs ? [] : common), ...metadata].join(', ')}`.trimEnd()
+  // The MCP clients that exist read only the first challenge, and only where its scheme is Bearer.
+  return `${bearer}, ${dpop}`
 }
 
 /** Every value is the project's own text or the policy's, whose schema lets no quote and no backslash in. */
