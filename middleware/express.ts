@@ -1,6 +1,25 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
-import { createGate, createRuleGate, fieldsOf, type Passage } from '../src/gate.js'
-import type { Denial, Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
+import {
+  type Answer,
+  checkRequest,
+  createGate,
+  createHostRefusal,
+  createRuleGate,
+  fieldsOf,
+  isCorsField,
+  type Passage,
+} from '../src/gate.js'
+import {
+  AjwtDenial,
+  type Grant,
+  type Policy,
+  type RouteRule,
+  type Routing,
+  type Verifier,
+  type VerifierOptions,
+} from '../src/index.js'
+
+export { AjwtDenial }
 
 declare global {
   namespace Express {
@@ -14,10 +33,10 @@ declare global {
 export interface DenialOptions {
   /**
    * Answers a refusal in the app's own way. Status and header fields are set already; what it does not answer is
-   * answered as usual when it returns, or when its promise settles. `next` takes an error, for the app's error
-   * handlers, and nothing else: no call of it lets the request in.
+   * answered as usual when it returns, or when its promise settles. `next` takes an error, such as the denial itself,
+   * for the app's error handlers, and nothing else: no call of it lets the request in.
    */
-  onDenied?: (denial: Denial, req: Request, res: Response, next: (error: unknown) => void) => unknown
+  onDenied?: (denial: AjwtDenial, req: Request, res: Response, next: (error: unknown) => void) => unknown
 }
 
 export type AjwtOptions = VerifierOptions & DenialOptions
@@ -28,19 +47,28 @@ export type AjwtOptions = VerifierOptions & DenialOptions
  */
 export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOptions = {}): RequestHandler {
   const gate = createGate(policy, options)
+  const refuseHost = createHostRefusal('ajwt/express', 'Express 4 or 5')
   return async function ajwt(req, res, next) {
-    // Whatever stood here before was not put there by this middleware.
-    delete req.ajwt
-    const passage = await gate.pass(req, {
-      method: wireMethod(req),
-      url: req.originalUrl,
-      headers: fieldsOf(req),
-      routing: routingOf(req),
-    })
-    if (passage.kind === 'answer') return answer(passage, req, res, next, onDenied)
-    if (passage.grant !== undefined) req.ajwt = passage.grant
-    setHeaders(res, passage.headers)
-    next()
+    // Express 4 does not catch a rejection, which would end the process.
+    try {
+      const hadBegun = res.headersSent
+      if (!isExpress(req, res)) return answerElsewhere(res, refuseHost())
+      // Whatever stood here before was not put there by this middleware.
+      delete req.ajwt
+      const passage = await gate.pass(req, {
+        method: wireMethod(req),
+        url: req.originalUrl,
+        headers: fieldsOf(req),
+        routing: routingOf(req),
+      })
+      if (isAnsweredMeanwhile(res, hadBegun)) return
+      if (passage.kind === 'answer') return await answer(passage, req, res, next, onDenied)
+      if (passage.grant !== undefined) req.ajwt = passage.grant
+      if (!hadBegun) setHeaders(res, passage.headers)
+      next()
+    } catch (error) {
+      next(error)
+    }
   }
 }
 
@@ -50,13 +78,34 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
  */
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): RequestHandler {
   const pass = createRuleGate(rule)
+  const refuseHost = createHostRefusal('ajwt/express', 'Express 4 or 5')
   return async function requireIntent(req, res, next) {
-    const passage = await pass(req, req.params)
-    if (passage.kind === 'answer') return answer(passage, req, res, next, onDenied)
-    // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
-    if (passage.grant === undefined) delete req.ajwt
-    next()
+    try {
+      const hadBegun = res.headersSent
+      if (!isExpress(req, res)) return answerElsewhere(res, refuseHost())
+      const passage = await pass(req, req.params)
+      if (isAnsweredMeanwhile(res, hadBegun)) return
+      if (passage.kind === 'answer') return await answer(passage, req, res, next, onDenied)
+      // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
+      if (passage.grant === undefined) delete req.ajwt
+      next()
+    } catch (error) {
+      next(error)
+    }
   }
+}
+
+/**
+ * What `requireIntent` does, without an answer: the denial, or undefined where the rule holds or is only observed.
+ * For GraphQL resolvers, procedures and sockets. Default of `params`: those of the handler. Rejects with a PolicyError
+ * where the rule is wrong.
+ */
+export async function checkIntent(
+  req: Request,
+  rule: RouteRule,
+  params: Readonly<Record<string, unknown>> = req.params,
+): Promise<AjwtDenial | undefined> {
+  return checkRequest(req, rule, params)
 }
 
 /** Express looks a handler up by `url`, whose mounted part is in `baseUrl`, and folds case unless told not to. */
@@ -82,6 +131,23 @@ function wireMethod(req: Request): string {
   return typeof originalMethod === 'string' ? originalMethod : req.method
 }
 
+/** Connect, and hosts that run its middleware, hand over Node's own objects: how they route is not known here. */
+function isExpress(req: Partial<Request>, res: Partial<Response>): boolean {
+  return typeof req.app?.enabled === 'function' && typeof res.status === 'function'
+}
+
+function answerElsewhere(res: Response, { status, headers, body }: Answer): void {
+  if (res.headersSent) return
+  res.statusCode = status
+  setHeaders(res, headers)
+  res.end(body)
+}
+
+/** Something else may answer while the verifier waits, as a timeout does: then there is nothing left to do. */
+function isAnsweredMeanwhile(res: Response, hadBegun: boolean): boolean {
+  return res.headersSent && !hadBegun
+}
+
 async function answer(
   { answer: { status, headers, body }, denial }: Extract<Passage, { kind: 'answer' }>,
   req: Request,
@@ -89,12 +155,14 @@ async function answer(
   next: NextFunction,
   onDenied: DenialOptions['onDenied'],
 ): Promise<void> {
+  // Begun before this middleware ran: it can only be ended.
+  if (res.headersSent) return void res.end()
   res.status(status)
   setHeaders(res, headers)
   if (denial !== undefined && onDenied !== undefined) {
     let failure: unknown
     try {
-      await onDenied(denial, req, res, (error) => {
+      await onDenied(new AjwtDenial(denial), req, res, (error) => {
         failure = error
       })
     } catch (error) {
@@ -110,5 +178,8 @@ async function answer(
 
 /** Node's own setter: Express would add a charset, which JSON has none of. */
 function setHeaders(res: Response, headers: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+  for (const [name, value] of Object.entries(headers)) {
+    // What a CORS helper in front has set is the app's own word on who may read.
+    if (!(isCorsField(name) && res.hasHeader(name))) res.setHeader(name, value)
+  }
 }

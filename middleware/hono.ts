@@ -1,6 +1,16 @@
 import type { Context, MiddlewareHandler } from 'hono'
-import { createGate, createRuleGate, type Passage } from '../src/gate.js'
-import type { Denial, Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
+import { checkRequest, createGate, createRuleGate, isCorsField, type Passage } from '../src/gate.js'
+import {
+  AjwtDenial,
+  type Grant,
+  type Policy,
+  type RouteRule,
+  type Routing,
+  type Verifier,
+  type VerifierOptions,
+} from '../src/index.js'
+
+export { AjwtDenial }
 
 /** What `ajwt` leaves on the context: `c.get('ajwt')`. */
 export interface AjwtEnv {
@@ -12,10 +22,10 @@ export interface AjwtEnv {
 
 export interface DenialOptions {
   /**
-   * Answers a refusal in the app's own way, or throws, for `app.onError`. What it does not answer is answered as
-   * usual. Nothing it does lets the request in.
+   * Answers a refusal in the app's own way, or throws, such as the denial itself, for `app.onError`. What it does not
+   * answer is answered as usual. Nothing it does lets the request in. The challenge is set already, as by `c.header`.
    */
-  onDenied?: (denial: Denial, c: Context) => Response | undefined | Promise<Response | undefined>
+  onDenied?: (denial: AjwtDenial, c: Context) => Response | undefined | Promise<Response | undefined>
 }
 
 export type AjwtOptions = VerifierOptions & DenialOptions
@@ -30,14 +40,17 @@ export function ajwt(
 ): MiddlewareHandler<AjwtEnv> {
   const gate = createGate(policy, options)
   return async function ajwt(c, next) {
+    const hadBegun = c.finalized
     // Whatever stood here before was not put there by this middleware.
     c.set('ajwt', undefined)
     const { method, url, headers } = c.req.raw
     const passage = await gate.pass(c, { method, url, headers, routing: routingOf(c) })
+    if (c.finalized && !hadBegun) return
     if (passage.kind === 'answer') return answer(passage, c, onDenied)
     c.set('ajwt', passage.grant)
-    for (const [name, value] of Object.entries(passage.headers)) c.header(name, value)
-    return next()
+    await next()
+    // Behind the handler: a `Response` that it has made itself knows nothing of what was set before.
+    setFields(c, passage.headers)
   }
 }
 
@@ -48,12 +61,27 @@ export function ajwt(
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): MiddlewareHandler<AjwtEnv> {
   const pass = createRuleGate(rule)
   return async function requireIntent(c, next) {
+    const hadBegun = c.finalized
     const passage = await pass(c, c.req.param())
+    if (c.finalized && !hadBegun) return
     if (passage.kind === 'answer') return answer(passage, c, onDenied)
     // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
     if (passage.grant === undefined) c.set('ajwt', undefined)
     return next()
   }
+}
+
+/**
+ * What `requireIntent` does, without an answer: the denial, or undefined where the rule holds or is only observed.
+ * For GraphQL resolvers, procedures and sockets. Default of `params`: those of the handler. Rejects with a PolicyError
+ * where the rule is wrong.
+ */
+export async function checkIntent(
+  c: Context,
+  rule: RouteRule,
+  params: unknown = c.req.param(),
+): Promise<AjwtDenial | undefined> {
+  return checkRequest(c, rule, params)
 }
 
 /** Hono decodes a path before it looks its handler up, and folds nothing; `strict: false` it has done by now. */
@@ -68,7 +96,63 @@ async function answer(
   c: Context,
   onDenied: DenialOptions['onDenied'],
 ): Promise<Response> {
-  const own = denial && (await onDenied?.(denial, c))
-  // Whatever is not an answer must not be taken for "go on".
-  return own instanceof Response ? own : new Response(body, { status, headers })
+  if (denial !== undefined && onDenied !== undefined) {
+    for (const [name, value] of Object.entries(headers)) if (name !== 'content-type') c.header(name, value)
+    const own = await onDenied(new AjwtDenial(denial), c)
+    // Whatever is not an answer must not be taken for "go on".
+    if (isResponse(own)) return own.status === status ? withMissing(own, headers) : own
+  }
+  return refusal(c, status, headers, body)
+}
+
+/** The answer with the fields that the middleware in front has set, such as a request id: its own fields win. */
+function refusal(
+  c: Context,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+): Response {
+  // `newResponse` takes over what was set so far, by `c.header` or on `c.res`.
+  const response = c.newResponse(body === '' ? null : body, { status: status as 200 })
+  for (const [name, value] of Object.entries(headers)) {
+    // What a CORS helper in front has set is the app's own word on who may read.
+    if (!(isCorsField(name) && response.headers.has(name))) response.headers.set(name, value)
+  }
+  // Hono would let a field on the earlier `c.res` win over the same field of the refusal.
+  c.res = undefined
+  c.res = response
+  return response
+}
+
+/** Also what another `Response` than the global one has made, such as `fetch` under `@hono/node-server`. */
+function isResponse(value: unknown): value is Response {
+  return value instanceof Response || Object.prototype.toString.call(value) === '[object Response]'
+}
+
+/** An answer of the app's own, with the challenge where it is a raw `Response` without one. */
+function withMissing(own: Response, headers: Readonly<Record<string, string>>): Response {
+  const missing = Object.entries(headers).filter(
+    ([name]) => name !== 'content-type' && !own.headers.has(name),
+  )
+  if (missing.length === 0) return own
+  const copy = new Response(own.body, own)
+  for (const [name, value] of missing) copy.headers.set(name, value)
+  return copy
+}
+
+/** Sets fields on whatever `Response` the request is answered with. */
+function setFields(c: Context, headers: Readonly<Record<string, string>>): void {
+  const fields = Object.entries(headers)
+  if (fields.length === 0) return
+  try {
+    if (c.finalized) {
+      for (const [name, value] of fields) c.res.headers.set(name, value)
+      return
+    }
+  } catch {
+    // Made by `fetch`, its fields cannot be changed. A switch of protocols (101) has no copy, and no use for them.
+    if (c.res.status < 200) return
+  }
+  // Hono makes a copy.
+  for (const [name, value] of fields) c.header(name, value)
 }

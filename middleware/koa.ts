@@ -1,6 +1,16 @@
 import type { Context, Middleware } from 'koa'
-import { createGate, createRuleGate, fieldsOf, type Passage } from '../src/gate.js'
-import type { Denial, Grant, Policy, RouteRule, Routing, Verifier, VerifierOptions } from '../src/index.js'
+import { checkRequest, createGate, createRuleGate, fieldsOf, isCorsField, type Passage } from '../src/gate.js'
+import {
+  AjwtDenial,
+  type Grant,
+  type Policy,
+  type RouteRule,
+  type Routing,
+  type Verifier,
+  type VerifierOptions,
+} from '../src/index.js'
+
+export { AjwtDenial }
 
 /** What `ajwt` leaves on `ctx.state`. */
 export interface AjwtState {
@@ -10,10 +20,10 @@ export interface AjwtState {
 
 export interface DenialOptions {
   /**
-   * Answers a refusal in the app's own way, or throws, for the app's error handling. Status, header fields and
-   * body are set already, and stand where it leaves them. Nothing it does lets the request in.
+   * Answers a refusal in the app's own way, or throws, such as the denial itself, for the app's error handling. Status,
+   * header fields and body are set already, and stand where it leaves them. Nothing it does lets the request in.
    */
-  onDenied?: (denial: Denial, ctx: Context) => unknown
+  onDenied?: (denial: AjwtDenial, ctx: Context) => unknown
 }
 
 export type AjwtOptions = VerifierOptions & DenialOptions
@@ -28,6 +38,7 @@ export function ajwt(
 ): Middleware<AjwtState> {
   const gate = createGate(policy, options)
   return async function ajwt(ctx, next) {
+    const hadBegun = hasBegun(ctx)
     // Whatever stood here before was not put there by this middleware.
     delete ctx.state.ajwt
     const passage = await gate.pass(ctx.req, {
@@ -36,10 +47,15 @@ export function ajwt(
       headers: fieldsOf(ctx.req),
       routing: routingOf(ctx),
     })
+    if (hasBegun(ctx) && !hadBegun) return
     if (passage.kind === 'answer') return answer(passage, ctx, onDenied)
     if (passage.grant !== undefined) ctx.state.ajwt = passage.grant
     ctx.set(passage.headers)
-    await next()
+    try {
+      await next()
+    } catch (error) {
+      throw withFields(error, passage.headers)
+    }
   }
 }
 
@@ -50,12 +66,32 @@ export function ajwt(
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): Middleware<AjwtState> {
   const pass = createRuleGate(rule)
   return async function requireIntent(ctx, next) {
-    const passage = await pass(ctx.req, (ctx as { params?: unknown }).params)
+    const hadBegun = hasBegun(ctx)
+    const passage = await pass(ctx.req, paramsOf(ctx))
+    if (hasBegun(ctx) && !hadBegun) return
     if (passage.kind === 'answer') return answer(passage, ctx, onDenied)
     // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
     if (passage.grant === undefined) delete ctx.state.ajwt
     await next()
   }
+}
+
+/**
+ * What `requireIntent` does, without an answer: the denial, or undefined where the rule holds or is only observed.
+ * For GraphQL resolvers, procedures and sockets. Default of `params`: those of the handler. Rejects with a PolicyError
+ * where the rule is wrong.
+ */
+export async function checkIntent(
+  ctx: Context,
+  rule: RouteRule,
+  params: unknown = paramsOf(ctx),
+): Promise<AjwtDenial | undefined> {
+  return checkRequest(ctx.req, rule, params)
+}
+
+/** Of @koa/router. */
+function paramsOf(ctx: object): unknown {
+  return (ctx as { params?: unknown }).params
 }
 
 /**
@@ -90,13 +126,46 @@ function wireMethod(ctx: Context): string {
   return typeof originalMethod === 'string' ? originalMethod : ctx.method
 }
 
+/** Something else has answered, or has said that it will, past Koa. While the verifier waits, a timeout may. */
+function hasBegun(ctx: Context): boolean {
+  return ctx.headerSent || ctx.respond === false
+}
+
 async function answer(
   { answer: { status, headers, body }, denial }: Extract<Passage, { kind: 'answer' }>,
   ctx: Context,
   onDenied: DenialOptions['onDenied'],
 ): Promise<void> {
+  // Begun before this middleware ran: it can only be ended.
+  if (ctx.headerSent) return void ctx.res.end()
   ctx.status = status
-  ctx.set(headers)
+  for (const [name, value] of Object.entries(headers)) {
+    // What a CORS helper in front has set is the app's own word on who may read.
+    if (!(isCorsField(name) && ctx.res.hasHeader(name))) ctx.set(name, value)
+  }
   ctx.body = body
-  if (denial !== undefined) await onDenied?.(denial, ctx)
+  if (denial !== undefined && onDenied !== undefined) {
+    try {
+      await onDenied(new AjwtDenial(denial), ctx)
+    } catch (error) {
+      throw isOfStatus(error, status) ? withFields(error, headers) : error
+    }
+  }
+  // Koa sends nothing where something in front has said that it answers past Koa.
+  if (ctx.respond === false && !ctx.headerSent) ctx.res.end(body)
+}
+
+/** An error that is answered as the denial would have been. */
+function isOfStatus(error: unknown, status: number): boolean {
+  const { status: own, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown }
+  return (own ?? statusCode) === status
+}
+
+/** Koa takes every field off the response to an error, but for those that the error has. */
+function withFields(error: unknown, fields: Readonly<Record<string, string>>): unknown {
+  if (error instanceof Error && Object.isExtensible(error) && Object.keys(fields).length > 0) {
+    const own = (error as { headers?: object }).headers
+    Object.assign(error, { headers: { ...fields, ...own } })
+  }
+  return error
 }

@@ -70,6 +70,14 @@ export interface DenialBody {
   readonly code: DenialCode
 }
 
+/** A response as an adapter sends it. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** JSON text, or empty. */
+  readonly body: string
+}
+
 /** A refusal, ready to be sent. */
 export interface Denial {
   readonly outcome: 'deny'

@@ -1,19 +1,30 @@
+import { AjwtDenial } from './ajwt-denial.js'
 import { type ChallengeContext, toDenial } from './challenge.js'
 import { sharedByCopies } from './copies.js'
-import type { Decision, Denial, Grant } from './decision.js'
-import { isMetadataRequest } from './metadata.js'
+import type { Answer, Decision, Denial, Grant } from './decision.js'
+import { answerMetadata } from './metadata.js'
 import { warnOfObservingRule } from './observing.js'
 import type { VerifierOptions } from './options.js'
 import { checkRule } from './policy/compile.js'
 import { PolicyError } from './policy/error.js'
+import { readLateRule } from './policy/late-rule.js'
 import type { Policy, RouteRule } from './policy/policy.js'
-import { defaultProofAlgorithmNames } from './protocol/algorithms.js'
+import type { RuleData } from './policy/schema.js'
+import { processWarning } from './process-warning.js'
 import { describe, Refusal } from './refusal.js'
 import type { VerifyRequest } from './request.js'
 import { consumedBy } from './stores/shared-replay.js'
 import { countRequest } from './turn.js'
-import { createVerifier, type Heard, internalsOf, type Verifier, type VerifierInternals } from './verifier.js'
+import {
+  createVerifier,
+  type Heard,
+  internalsOf,
+  textsOf,
+  type Verifier,
+  type VerifierInternals,
+} from './verifier.js'
 
+export type { Answer } from './decision.js'
 export { fieldsOf } from './request.js'
 
 /** What an adapter does with a request: answer it, or let it go on, with a grant or without. */
@@ -24,14 +35,6 @@ export type Passage =
       readonly grant: Grant | undefined
       readonly headers: Readonly<Record<string, string>>
     }
-
-/** A response, ready to be sent. */
-export interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  /** JSON text. */
-  readonly body: string
-}
 
 /** What every adapter stands on; a framework's own request object tells requests apart. */
 export interface Gate {
@@ -76,7 +79,8 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
       const { routing } = request
       const path = (routing !== undefined && 'path' in routing ? routing.path : undefined) ?? request.url
       const method = request.routing?.method ?? request.method
-      if (isMetadataRequest(own.compiled, request.method, path)) return metadataOf(verifier)
+      const metadata = answerMetadata(own.compiled, request.method, path)
+      if (metadata !== undefined) return { kind: 'answer', answer: metadata, denial: undefined }
       const earlier = rulings.get(source)
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
         // Something on the way has changed what will be looked up: the rule that was applied is not its rule.
@@ -101,35 +105,91 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
 
 /** One more rule for requests that some gate has let in. Throws a PolicyError where the rule is wrong. */
 export function createRuleGate(rule: RouteRule): (source: object, params: unknown) => Promise<Passage> {
+  if (isRequest(rule)) refuseUncalled('rule', 'requireIntent', 'requireIntent(rule)')
   const data = checkRule(rule)
   warnOfObservingRule(data)
-  const missing = new Refusal('credentials_missing', { reason: 'requireIntent needs a grant' })
-  return async (source, params) => {
-    const ruling = latest.get(source)
-    if (ruling === undefined)
-      return data.mode === 'observe' ? goOn : toPassage(toDenial(missing, 'request', noPolicy, undefined))
-    const decision = await ruling.decision
-    const own = internalsOf(ruling.verifier) as VerifierInternals
-    if (ruling.heard !== undefined) {
-      return toPassage(await own.applyRule(ruling.heard, data, toParams(params), ruling.method))
-    }
-    if (decision.outcome === 'anonymous' && data.anonymous === true) return goOn
-    // What was let through to be observed goes on, unless this very rule is to be enforced.
-    const mode = data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
-    return mode === 'observe'
-      ? goOn
-      : toPassage(own.refuse('request', missing, ruling.method, decision, mode))
-  }
+  const warnOnce = createWarning()
+  return (source, params) => applyRule(source, data, params, true, warnOnce)
 }
 
-/** What can be said in a challenge where no `ajwt` stands before `requireIntent`. */
+/** The same, once, for `checkIntent`: the denial, or undefined. Rejects with a PolicyError where the rule is wrong. */
+export async function checkRequest(
+  source: object,
+  rule: RouteRule,
+  params: unknown,
+): Promise<AjwtDenial | undefined> {
+  const passage = await applyRule(source, readLateRule(rule), params, false, warnOfCheck)
+  return passage.kind === 'answer' && passage.denial !== undefined
+    ? new AjwtDenial(passage.denial)
+    : undefined
+}
+
+async function applyRule(
+  source: object,
+  data: RuleData,
+  params: unknown,
+  isLasting: boolean,
+  warnOnce: WarnOnce,
+): Promise<Passage> {
+  const ruling = latest.get(source)
+  if (ruling === undefined) {
+    warnOnce(
+      'a requireIntent or checkIntent was reached by a request that no ajwt middleware has seen: mount ajwt(policy) in ' +
+        'front of it, on the same app; until then it answers 503',
+      'AJWT_NOT_MOUNTED',
+    )
+    return data.mode === 'observe' ? goOn : toPassage(internalError)
+  }
+  const decision = await ruling.decision
+  const own = internalsOf(ruling.verifier) as VerifierInternals
+  const { heard, method } = ruling
+  const result = await own.applyRule(decision, heard, data, textsOf(params), method, isLasting)
+  return result === undefined ? goOn : toPassage(result)
+}
+
+/** Of a refusal that no policy stands behind: no challenge is sent with 503. */
 const noPolicy: ChallengeContext = {
-  proofAlgorithms: defaultProofAlgorithmNames.join(' '),
+  proofAlgorithms: '',
   resourceMetadata: undefined,
   isBearerAllowed: false,
 }
 
+const internalError = toDenial(new Refusal('internal_error'), 'request', noPolicy, undefined)
+
+/** The answer where an adapter runs in another framework than its own, whose routing it cannot know. */
+export function createHostRefusal(entry: string, framework: string): () => Answer {
+  const warnOnce = createWarning()
+  return () => {
+    warnOnce(
+      `${entry} was mounted in a host that is not ${framework}, such as Connect, Fastify with @fastify/middie, or ` +
+        'NestJS on Fastify: every request is answered with 503. Use the adapter of that framework, or createVerifier ' +
+        'from ajwt',
+      'AJWT_WRONG_HOST',
+    )
+    return toAnswer(internalError)
+  }
+}
+
+/** Whether a response field is one of CORS. */
+export function isCorsField(name: string): boolean {
+  return name.startsWith('access-control-')
+}
+
+type WarnOnce = (message: string, code: string) => void
+
+/** A mistake of the app's shows in every request: one warning for each place is enough. */
+function createWarning(): WarnOnce {
+  let hasWarned = false
+  return (message, code) => {
+    if (!hasWarned) processWarning(message, code)
+    hasWarned = true
+  }
+}
+
+const warnOfCheck = createWarning()
+
 function toVerifier(policyOrVerifier: Policy | Verifier, options: VerifierOptions | undefined): Verifier {
+  if (isRequest(policyOrVerifier)) refuseUncalled('', 'ajwt', 'app.use(ajwt(policy))')
   if (internalsOf(policyOrVerifier) === undefined) {
     return createVerifier(policyOrVerifier as Policy, options)
   }
@@ -153,25 +213,26 @@ function toPassage(decision: Decision): Passage {
   if (decision.outcome === 'observe')
     return { kind: 'continue', grant: undefined, headers: nonceOf(decision.headers) }
   if (decision.outcome !== 'deny') return goOn
-  const { status, headers, body } = decision
-  return { kind: 'answer', answer: { status, headers, body: JSON.stringify(body) }, denial: decision }
+  return { kind: 'answer', answer: toAnswer(decision), denial: decision }
+}
+
+function toAnswer({ status, headers, body }: Denial): Answer {
+  return { status, headers, body: JSON.stringify(body) }
+}
+
+/** Whether something is what a framework calls middleware with: a request of Node's, or a context of Koa or Hono. */
+function isRequest(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return 'req' in value || ('method' in value && 'url' in value && 'headers' in value)
+}
+
+function refuseUncalled(path: string, name: string, usage: string): never {
+  const message = `is a request: ${name} was handed to the framework without being called. Write ${usage}`
+  throw new PolicyError([{ path, message }])
 }
 
 /** Clients learn the nonce while refusals are only observed, so that they have it once they are enforced. */
 function nonceOf(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const nonce = headers['dpop-nonce']
   return nonce === undefined ? {} : { 'dpop-nonce': nonce, 'cache-control': 'no-store' }
-}
-
-function metadataOf(verifier: Verifier): Passage {
-  const headers = { 'content-type': 'application/json', 'cache-control': 'public, max-age=300' }
-  const answer = { status: 200, headers, body: JSON.stringify(verifier.metadata()) }
-  return { kind: 'answer', answer, denial: undefined }
-}
-
-/** Whatever the framework calls the parameters of the handler: only text can be compared with a claim. */
-function toParams(params: unknown): Record<string, string> {
-  const texts: Record<string, string> = {}
-  for (const [name, value] of Object.entries(params ?? {})) if (typeof value === 'string') texts[name] = value
-  return texts
 }

@@ -1,3 +1,4 @@
+export { AjwtDenial } from './ajwt-denial.js'
 export type { CacheOptions } from './caches.js'
 export type {
   Allowance,

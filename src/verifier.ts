@@ -9,11 +9,12 @@ import type { Rule } from './intent/rule.js'
 import { createRuleCheck } from './intent/rule-check.js'
 import { createSignatureCheck } from './jose/signature-check.js'
 import { createIssuerKeys, type Readiness, readinessOf, refreshAll } from './keys/issuers.js'
+import { createKnownScopes } from './known-scopes.js'
 import { type ResourceMetadata, toMetadata } from './metadata.js'
 import { warnOfObserving } from './observing.js'
 import { checkOptions, type VerifierOptions } from './options.js'
-import { type CompiledPolicy, checkRule, compilePolicy } from './policy/compile.js'
-import { compileLateRule } from './policy/late-rule.js'
+import { type CompiledPolicy, compilePolicy } from './policy/compile.js'
+import { compileLateRule, readLateRule } from './policy/late-rule.js'
 import { type Access, matchRequest } from './policy/match-request.js'
 import type { Policy, RouteRule } from './policy/policy.js'
 import type { RuleData } from './policy/schema.js'
@@ -81,8 +82,18 @@ export interface VerifierInternals {
   judge(request: VerifyRequest, consumed: Consumed[], heard: (heard: Heard) => void): Promise<Decision>
   /** Where signatures are verified from now on, whatever is under way: for measurements. */
   setPlace(place: 'loop' | 'pool'): void
-  /** Applies one more rule to a request that this verifier has let in. */
-  applyRule(heard: Heard, rule: RuleData, params: Grant['params'], method: string): Promise<Decision>
+  /**
+   * Applies one more rule to a request that this verifier has decided on; undefined where a request without a grant goes
+   * on. A rule that is lasting stands behind the route of the request for good: challenges name its scopes from now on.
+   */
+  applyRule(
+    decision: Decision,
+    heard: Heard | undefined,
+    rule: RuleData,
+    params: Grant['params'],
+    method: string,
+    isLasting: boolean,
+  ): Promise<Decision | undefined>
   /** A refusal that no check of `verify` came to, of a request on which it had decided otherwise. */
   refuse(stage: Stage, refusal: Refusal, method: string, overruled: Decision, mode?: Rule['mode']): Decision
 }
@@ -127,6 +138,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   }
   const extraRules = new WeakMap<RuleData, Rule>()
   const decided = new WeakMap<object, Decided>()
+  const knownScopes = createKnownScopes()
   let isClosed = false
 
   /** Seconds since the epoch. A clock that gives no number would hold every limit to be kept: it ends here. */
@@ -144,12 +156,14 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   ): Promise<Decision> {
     const watch = reporter.start()
     let method = ''
+    let routedMethod = ''
     let access: Access | undefined
     let verdict: Verdict
     underWay += 1
     try {
       const facts = readRequest(request, consumed)
       method = facts.method
+      routedMethod = facts.routing?.method ?? method
       access = matchRequest(compiled, facts)
       verdict = await decide(facts, access, seconds, compiled, checks)
     } catch (error) {
@@ -158,7 +172,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     } finally {
       underWay -= 1
     }
-    const decision = toDecision(verdict)
+    const decision = toDecision(verdict, routedMethod)
     const letIn = verdict.outcome === 'allow' ? toHeard(verdict, consumed) : undefined
     decided.set(decision, { method, heard: letIn })
     if (letIn !== undefined) heard?.(letIn)
@@ -166,11 +180,12 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     return decision
   }
 
-  function toDecision(verdict: Verdict): Decision {
+  function toDecision(verdict: Verdict, method: string): Decision {
     const { access } = verdict
     const route = access?.route
     if (verdict.outcome === 'refuse') {
-      return refuse(verdict.stage, verdict.refusal, modeOf(access), route)
+      const refusal = knownScopes.addTo(verdict.refusal, method, route)
+      return refuse(verdict.stage, refusal, modeOf(access), route)
     }
     if (verdict.outcome !== 'allow') {
       return Object.freeze({ outcome: verdict.outcome, ...(route === undefined ? {} : { route }) })
@@ -206,11 +221,15 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     data: RuleData,
     params: Grant['params'],
     method: string,
+    isLasting: boolean,
   ): Promise<Decision> {
     const watch = reporter.start()
-    const rule = extraRules.get(data) ?? compileLateRule(data, compiled.ruleContext)
-    extraRules.set(data, rule)
-    const { grant, verified, delegation, consumed } = heard
+    const rule = toRule(data)
+    const { grant, access, verified, delegation, consumed } = heard
+    const ownRule = typeof access.kind === 'object' ? access.kind : undefined
+    // A route that is enforced in an observing policy is enforced down to its handler.
+    const mode = rule.mode ?? (ownRule?.mode === 'enforce' ? 'enforce' : undefined)
+    if (isLasting && (mode ?? compiled.mode) === 'enforce') knownScopes.learn(method, grant.route, rule.scope)
     let stage: Stage = 'rule'
     let refusal: Refusal | undefined
     try {
@@ -224,9 +243,16 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       refusal = new Refusal('internal_error', { reason: describeError(error) })
     }
     if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: noHeaders })
-    const decision = refuse(stage, refusal, rule.mode, grant.route)
+    const told = knownScopes.addTo(refusal, method, grant.route, ownRule?.scope)
+    const decision = refuse(stage, told, mode, grant.route)
     reporter.decided(decision, method, { ...heard, refusal }, watch, 'allow')
     return decision
+  }
+
+  function toRule(data: RuleData): Rule {
+    const rule = extraRules.get(data) ?? compileLateRule(data, compiled.ruleContext)
+    extraRules.set(data, rule)
+    return rule
   }
 
   async function check(
@@ -242,21 +268,33 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     }
     const data = readLateRule(rule)
     const { method, heard } = known
-    const result =
-      heard === undefined
-        ? refuseWithoutGrant(decision, data, method)
-        : await applyRule(heard, data, params === undefined ? heard.access.params : textsOf(params), method)
+    const own = params === undefined ? (heard?.access.params ?? {}) : textsOf(params)
+    const result = await applyLateRule(decision, heard, data, own, method, false)
     return result?.outcome === 'deny' ? result : undefined
   }
 
-  /** As `requireIntent` does: where the request has no grant, no rule holds that is enforced. */
+  async function applyLateRule(
+    decision: Decision,
+    heard: Heard | undefined,
+    data: RuleData,
+    params: Grant['params'],
+    method: string,
+    isLasting: boolean,
+  ): Promise<Decision | undefined> {
+    return heard === undefined
+      ? refuseWithoutGrant(decision, data, method)
+      : applyRule(heard, data, params, method, isLasting)
+  }
+
+  /** Where the request has no grant, no rule holds that is enforced. */
   function refuseWithoutGrant(decision: Decision, rule: RuleData, method: string): Decision | undefined {
     if (decision.outcome === 'deny') return decision
     if (decision.outcome === 'anonymous' && rule.anonymous === true) return undefined
+    // What was let through to be observed goes on, unless this very rule is to be enforced.
     const mode = rule.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
     if (mode === 'observe') return undefined
     const cause = { reason: 'the rule needs a grant, and the request has none' }
-    const missing = new Refusal('credentials_missing', cause)
+    const missing = new Refusal('credentials_missing', cause, { scope: toRule(rule).scope })
     return refuseLater('request', missing, method, decision, mode)
   }
 
@@ -288,7 +326,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     setPlace(wanted) {
       place = wanted
     },
-    applyRule,
+    applyRule: applyLateRule,
     refuse: refuseLater,
   })
   warnOfObserving(ownPolicy)
@@ -304,20 +342,9 @@ function toHeard(
   return { grant, access, verified, delegation, consumed }
 }
 
-/** Rules of `check` that were read before: resolvers come with the same few. */
-const lateRules = sharedByCopies('lateRules', () => new WeakMap<RouteRule, RuleData>())
-
-function readLateRule(rule: RouteRule): RuleData {
-  const known = lateRules.get(rule)
-  if (known !== undefined) return known
-  const data = checkRule(rule)
-  lateRules.set(rule, data)
-  return data
-}
-
 /** Only text can be compared with a claim. */
-function textsOf(params: object): Grant['params'] {
-  return Object.fromEntries(Object.entries(params).filter(([, value]) => typeof value === 'string'))
+export function textsOf(params: unknown): Grant['params'] {
+  return Object.fromEntries(Object.entries(params ?? {}).filter(([, value]) => typeof value === 'string'))
 }
 
 function respond(decision: Decision): Response | undefined {

@@ -46,7 +46,7 @@ describe('check, on a decision that let somebody in', () => {
     expect(await codeOf(decision, { scope: 'orders:read' })).toBeUndefined()
     const denial = await verifier.check(decision, { scope: 'orders:delete' })
     expect(denial).toMatchObject({ outcome: 'deny', code: 'scope_insufficient', status: 403, stage: 'rule' })
-    expect(denial?.headers['www-authenticate']).toContain('scope="orders:delete"')
+    expect(denial?.headers['www-authenticate']).toContain('scope="orders:read orders:delete"')
     expect(verifier.respond(denial as Decision)?.status).toBe(403)
     expect(await codeOf(decision, { agents: ['another-agent'] })).toBe('agent_not_allowed')
   })

@@ -1,7 +1,10 @@
+import { sharedByCopies } from '../copies.js'
 import { compileRule, type Rule, type RuleContext } from '../intent/rule.js'
 import { processWarning } from '../process-warning.js'
 import { describe, Refusal } from '../refusal.js'
 import { PolicyError, type PolicyIssue, toIssue } from './error.js'
+import { parseRule } from './parse.js'
+import type { RouteRule } from './policy.js'
 import { findNameProblems } from './rule-problems.js'
 import type { RuleData } from './schema.js'
 
@@ -17,4 +20,19 @@ export function compileLateRule(rule: RuleData, context: RuleContext): Rule {
   processWarning(`a requireIntent refuses every request. ${message}`, 'AJWT_RULE')
   const denial = new Refusal('internal_error', { reason: describe(message) })
   return Object.freeze({ ...compileRule(rule, context), check: () => denial, once: false })
+}
+
+/** Rules that were read before, each with its text then: an object can be changed between two calls. */
+const rulesRead = sharedByCopies(
+  'rules read',
+  () => new WeakMap<RouteRule, { readonly text: string; readonly data: RuleData }>(),
+)
+
+/** Reads a rule of `check` or `checkIntent`: a resolver comes with the same few. Throws a PolicyError where it is wrong. */
+export function readLateRule(rule: RouteRule): RuleData {
+  const known = rulesRead.get(rule)
+  if (known !== undefined && known.text === JSON.stringify(rule)) return known.data
+  const data = parseRule(rule)
+  rulesRead.set(rule, { text: JSON.stringify(rule), data })
+  return data
 }

@@ -33,6 +33,7 @@ describe('a token that is good for one request', () => {
     ['the handler alone', open, [{ once: true }]],
     ['policy and handler', onceInPolicy, [{ once: true }]],
     ['two rules of the handler', open, [{ once: true }, { once: true }]],
+    ['the second rule of the handler', open, [{ scope: 'orders:read' }, { once: true }]],
   ])('is used up by one request, and not within it: asked for by %s', async (_, policy, rules) => {
     const kit = createKit()
     const call = wayThrough(kit, policy, ...rules)
@@ -78,4 +79,28 @@ describe("a handler's rule on the delegation", () => {
       'delegation_not_allowed',
     )
   })
+})
+
+describe("a handler's rule that takes anonymous callers, and is to be enforced", () => {
+  const rule: RouteRule = { anonymous: true, scope: 'orders:read', mode: 'enforce' }
+  const expired = (kit: Kit) =>
+    kit.token({ claims: { iat: Math.floor(kit.now / 1000) - 120, exp: Math.floor(kit.now / 1000) - 60 } })
+
+  test.each<[string, Partial<Policy>]>([
+    ['a policy that observes', { mode: 'observe' }],
+    ['a route that observes', { routes: { 'GET /orders/:id': { mode: 'observe' } } }],
+    ['a public route', { routes: { 'GET /orders/:id': 'public' } }],
+  ])('refuses an expired token behind %s', async (_, policy) => {
+    const kit = createKit()
+    expect(await wayThrough(kit, policy, rule)(expired(kit))).toBe('credentials_missing')
+  })
+})
+
+test('a rule of the handler is enforced where its route is, in a policy that observes', async () => {
+  const kit = createKit()
+  const routes = (mode: 'enforce' | 'observe') => ({ 'GET /orders/:id': { mode } })
+  const call = (policy: Partial<Policy>) => wayThrough(kit, policy, { scope: 'admin' })(kit.token())
+  expect(await call({ mode: 'observe', routes: routes('enforce') })).toBe('scope_insufficient')
+  expect(await call({ mode: 'observe', routes: routes('observe') })).toBe('continue')
+  expect(await call({ mode: 'enforce', routes: routes('observe') })).toBe('scope_insufficient')
 })

@@ -167,17 +167,21 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
       expect([answer.status, answer.body.code]).toEqual([403, 'step_out_of_order'])
     })
 
-    it('refuses what no gate has let in', async () => {
-      for (const gates of [
-        [],
-        [{ ...policy, routes: { 'POST /orders/:id/refund': 'public' } } satisfies Policy],
-      ]) {
-        const { app, kit } = await startApp({ gates, ...withRule({ scope: 'orders:read' }) })
-        const answer = await send(app, kit, '/orders/42/refund', { method: 'POST' })
-        expect([answer.status, answer.body.code]).toEqual([401, 'credentials_missing'])
-        expect(answer.headers.get('www-authenticate')).toMatch(/^DPoP algs="/)
-        expect(app.runs()).toBe(0)
-      }
+    it('refuses what was let in without a grant, and names its scope', async () => {
+      const gates: Policy[] = [{ ...policy, routes: { 'POST /orders/:id/refund': 'public' } }]
+      const { app, kit } = await startApp({ gates, ...withRule({ scope: 'orders:read' }) })
+      const answer = await send(app, kit, '/orders/42/refund', { method: 'POST' })
+      expect([answer.status, answer.body.code]).toEqual([401, 'credentials_missing'])
+      expect(answer.headers.get('www-authenticate')).toMatch(/^DPoP scope="orders:read", algs="/)
+      expect(app.runs()).toBe(0)
+    })
+
+    it('refuses what no gate has seen as a failure of the app', async () => {
+      const { app, kit } = await startApp({ gates: [], ...withRule({ scope: 'orders:read' }) })
+      const answer = await send(app, kit, '/orders/42/refund', { method: 'POST' })
+      expect([answer.status, answer.body.code]).toEqual([503, 'internal_error'])
+      expect(answer.headers.get('www-authenticate')).toBeNull()
+      expect(app.runs()).toBe(0)
     })
 
     it('goes on under observe, without a grant', async () => {

@@ -161,7 +161,9 @@ describe('onDenied on Hono', () => {
 
   it('answers in the app’s own way, or as usual', async () => {
     const own = await get(app((denial, c) => c.json({ own: denial.code }, 401)))
-    expect(own).toEqual({ status: 401, body: '{"own":"credentials_missing"}', challenge: null })
+    expect(own).toEqual({ ...usual, body: '{"own":"credentials_missing"}' })
+    const later = await get(app(async (denial, c) => c.json({ later: denial.code }, 401)))
+    expect(later).toEqual({ ...usual, body: '{"later":"credentials_missing"}' })
     expect(await get(app(() => undefined))).toEqual(usual)
     expect(await get(app((async () => 'no response') as never))).toEqual(usual)
   })

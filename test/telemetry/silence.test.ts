@@ -93,7 +93,7 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
     const options = (own: Kit) => ({ ...row.options?.(own), ...telemetry })
     const { verifier, policy } = benchOf({ ...row, options }, kit)
     for (const key of Object.keys(policy.routes)) patterns.add(key.slice(key.indexOf(' ') + 1))
-    for (const issuer of verifier.metadata().authorization_servers) issuers.add(issuer)
+    for (const issuer of verifier.metadata().authorization_servers ?? []) issuers.add(issuer)
     for (const step of stepsOf(row, kit)) {
       kit.advance(step.after ?? 0)
       const request = await step.request(kit)
