@@ -90,7 +90,7 @@ describe('borders', () => {
     }
   })
 
-  it('shares what is remembered of objects, and classes of errors, between its two copies in a process', () => {
+  it('A287 shares what is remembered of objects, and classes of errors, between its two copies in a process', () => {
     const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
     const classes: string[] = []
     for (const file of files.filter((name) => name.endsWith('.ts'))) {
