@@ -104,6 +104,12 @@ const messages: [what: string, override: object, path: string, message: string |
     '"refnud" is not in the policy\'s workflows, so that its step order would not be checked; did you mean "refund"?',
   ],
   [
+    'a workflow that every object inherits',
+    { ...rule({ intent: { workflow: 'constructor' } }), workflows },
+    inRule('intent.workflow'),
+    '"constructor" is not in the policy\'s workflows, so that its step order would not be checked; workflow here: "refund"',
+  ],
+  [
     'a workflow where the list is empty',
     { ...rule({ intent: { workflow: 'refund' } }), workflows: {} },
     inRule('intent.workflow'),
