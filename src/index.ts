@@ -28,6 +28,7 @@ export type {
   RouteRule,
 } from './policy/policy.js'
 export { policySchema } from './policy/schema.js'
+export type { Cause } from './refusal.js'
 export type { HeaderSource, MatchedRoute, PathRouting, Routing, VerifyRequest } from './request.js'
 export { type MemoryReplayStore, memoryReplayStore } from './stores/memory-replay.js'
 export { type MemoryRevocations, memoryRevocations } from './stores/memory-revocations.js'
