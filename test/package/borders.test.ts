@@ -54,6 +54,14 @@ describe('borders', () => {
     expect(core.filter(({ from }) => /\/(agent|testing|oidc-provider)\//.test(from))).toEqual([])
   })
 
+  it('has one list of algorithms, and one table of their parameters', () => {
+    const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    const listing = files.filter(
+      (file) => file.endsWith('.ts') && /\bPS512\b/.test(readFileSync(join(root, 'src', file), 'utf8')),
+    )
+    expect(listing.sort()).toEqual(['jose/algorithms.ts', 'protocol/algorithms.ts'])
+  })
+
   it('shares names, and nothing that runs, between the ends', () => {
     expect(importsOf('src').filter(({ file }) => file.startsWith('protocol/'))).toEqual([])
     for (const file of readdirSync(join(root, 'src/protocol'))) {
