@@ -56,6 +56,8 @@ export interface Attacker {
   claims(change?: Partial<TestCall>): Record<string, unknown>
   token(change?: Readonly<Record<string, unknown>>, header?: Readonly<Record<string, unknown>>): string
   proof(token: string, over?: Partial<Parameters<Mint['proof']>[0]>): string
+  /** Whether an answer of the API has had a `DPoP-Nonce`. */
+  asksForNonce(): boolean
   /** The two fields. */
   carry(token: string, proof?: string): Forgery
   send(forgery: Forgery): Promise<Answer>
@@ -67,7 +69,7 @@ export async function runAttacks(mint: Mint, app: TestApp, target: AttackTarget)
   const rows: AttackRow[] = [await honestRow(honest)]
   // One after the other: an app that is overwhelmed would answer otherwise than one that is attacked.
   for (const { name, expected, applies, forge } of corpus) {
-    if (applies && !applies(target)) continue
+    if (applies && !applies(target, { asksForNonce: attacker.asksForNonce() })) continue
     const [status, ...codes] = expected
     const answer = await attempt(async () => attacker.send(await forge(attacker)))
     rows.push({
@@ -124,6 +126,7 @@ function createAttacker(mint: Mint, app: TestApp, target: AttackTarget): Attacke
     claims: (change = {}) => mint.claims({ ...target, ...change }),
     token: (change = {}, header = {}) => mint.sign({ ...attacker.claims(), ...change }, header),
     proof: (token, over = {}) => mint.proof({ method, url, token, key: key(), nonce, ...over }),
+    asksForNonce: () => nonce !== undefined,
     carry: (token, proof = attacker.proof(token)) => ({
       headers: [
         ['authorization', `DPoP ${token}`],

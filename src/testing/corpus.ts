@@ -143,12 +143,21 @@ const onTheProof: readonly Attack[] = [
   {
     name: 'a proof of yesterday',
     expected: [401, 'proof_stale'],
+    applies: (_, { asksForNonce }) => !asksForNonce,
     forge: proofWith(({ mint }) => ({ claims: { iat: mint.seconds() - DAY } })),
   },
   {
     name: 'a proof of tomorrow',
     expected: [401, 'proof_stale'],
+    applies: (_, { asksForNonce }) => !asksForNonce,
     forge: proofWith(({ mint }) => ({ claims: { iat: mint.seconds() + DAY } })),
+  },
+  {
+    // Where a nonce is asked for, it tells the time in place of iat (RFC 9449 section 4.3).
+    name: 'a proof with a nonce that the API did not give',
+    expected: [401, 'proof_nonce_required'],
+    applies: (_, { asksForNonce }) => asksForNonce,
+    forge: proofWith(() => ({ nonce: 'made-up' })),
   },
   {
     name: 'a proof for another token',

@@ -5,7 +5,7 @@ export interface Attack {
   readonly name: string
   readonly expected: readonly [status: number, ...codes: DenialCode[]]
   /** Absent: it applies to every route. */
-  readonly applies?: (target: AttackTarget) => boolean
+  readonly applies?: (target: AttackTarget, api: { readonly asksForNonce: boolean }) => boolean
   readonly forge: (attacker: Attacker) => Forgery | Promise<Forgery>
 }
 

@@ -145,6 +145,10 @@ describe('the attacks', () => {
     })
     expect(rows.filter(({ ok }) => !ok)).toEqual([])
     expect(new Set(bodies)).toEqual(new Set(['one {"all":true}']))
+    const names = rows.map(({ name }) => name)
+    expect(names).toContain('a proof with a nonce that the API did not give')
+    // The nonce tells the time in place of iat.
+    expect(names).not.toContain('a proof of yesterday')
   })
 
   it('count a denial for another reason as a failure: what it hides may be open', async () => {
