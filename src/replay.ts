@@ -1,7 +1,7 @@
 import { isPromise, type Maybe, patience, withDeadline } from './maybe.js'
 import type { ReplayStore } from './options.js'
 import { describeError, Refusal } from './refusal.js'
-import { type ExpectsTtl, expectTtl, type ReplayKind, replayKey } from './stores/replay-key.js'
+import { type ReplayKind, replayKey, type TakesLongestTtl, takesLongestTtl } from './stores/replay-key.js'
 
 /** A use that one request has made of a store, and what came of it. */
 export interface Consumed {
@@ -18,7 +18,7 @@ export interface Use {
   readonly id: string
   /** Seconds for which it could still be used again. */
   readonly ttl: number
-  /** The longest ttl that any of its kind can have, in seconds. */
+  /** The `ttl` at the first moment at which it could be used, in seconds. */
   readonly longestTtl: number
 }
 
@@ -29,11 +29,18 @@ export interface Use {
 export type UseOnce = (use: Use, consumed: Consumed[] | undefined) => Maybe<Refusal | undefined>
 
 export function createUseOnce(store: ReplayStore): UseOnce {
-  const told = { proof: 0, token: 0 }
+  const isPrecise = (store as Partial<TakesLongestTtl>)[takesLongestTtl] === true
 
-  function remember(kind: ReplayKind, key: string, ttl: number): Maybe<Refusal | undefined> {
+  function remember(
+    kind: ReplayKind,
+    key: string,
+    ttl: number,
+    longestTtl: number,
+  ): Maybe<Refusal | undefined> {
     try {
-      const isNew: unknown = store.remember(key, ttl)
+      const isNew: unknown = isPrecise
+        ? (store as TakesLongestTtl).remember(key, ttl, longestTtl)
+        : store.remember(key, ttl)
       if (!isPromise(isNew)) return toRefusal(isNew, kind)
       return withDeadline(isNew, patience).then((answer) => toRefusal(answer, kind), unavailable)
     } catch (error) {
@@ -45,13 +52,9 @@ export function createUseOnce(store: ReplayStore): UseOnce {
     const key = replayKey(kind, owner, id)
     const earlier = consumed?.find((use) => use.store === store && use.key === key)
     if (earlier !== undefined) return earlier.answer
-    if (longestTtl > told[kind]) {
-      told[kind] = longestTtl
-      ;(store as Partial<ExpectsTtl>)[expectTtl]?.(kind, longestTtl + 1)
-    }
     // A second more than it could be used again: the store looks at the clock later than whoever reckoned this, and
     // at the very end some stores would keep nothing at all. Always the same second, or the end would not be fixed.
-    const answer = remember(kind, key, ttl + 1)
+    const answer = remember(kind, key, ttl + 1, longestTtl + 1)
     consumed?.push({ store, key, answer })
     return answer
   }

@@ -134,7 +134,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       useOnce,
     ),
     verifyDelegation: createDelegationVerifier(compiled, cache.assertions, isSignedBy),
-    checkRule: createRuleCheck(compiled.token, useOnce),
+    checkRule: createRuleCheck(compiled.token.clockTolerance, useOnce),
   }
   const extraRules = new WeakMap<RuleData, Rule>()
   const decided = new WeakMap<object, Decided>()

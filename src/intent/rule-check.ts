@@ -7,21 +7,18 @@ import type { Rule, RuleSubject } from './rule.js'
 /** Whether a rule holds; a token that is good for one request is used up last, when all else holds. */
 export type RuleCheck = (rule: Rule, subject: RuleSubject) => Maybe<Refusal | undefined>
 
-export function createRuleCheck(
-  { clockTolerance, maxLifetime }: { readonly clockTolerance: number; readonly maxLifetime: number },
-  useOnce: UseOnce,
-): RuleCheck {
+export function createRuleCheck(clockTolerance: number, useOnce: UseOnce): RuleCheck {
   return (rule, subject) => {
     const denial = rule.check(subject)
     if (denial !== undefined || !rule.once) return denial
-    const { issuer, jti, exp } = subject.token
+    const { issuer, jti, iat, exp } = subject.token
     const use = {
       kind: 'token',
       owner: sha256(`once ${issuer}`),
       id: jti,
       // As long as any process with this policy could still accept the token.
       ttl: exp + 2 * clockTolerance - subject.now,
-      longestTtl: maxLifetime + 3 * clockTolerance,
+      longestTtl: exp - iat + 3 * clockTolerance,
     } as const
     return useOnce(use, subject.consumed)
   }

@@ -1,3 +1,5 @@
+import { plainReply } from './redis-reply.js'
+
 /** What is used of a `Redis` of the package `ioredis`. */
 export interface IoredisClient {
   readonly status: string
@@ -23,11 +25,13 @@ export interface NodeRedisClient {
 /** A client of one Redis or Valkey server: `new Redis(...)` of ioredis 5 or later, `createClient(...)` of redis 5 or later. */
 export type RedisClient = IoredisClient | NodeRedisClient
 
-/** The one form in which both clients are used here. */
+/** The one form in which both clients are used here. Replies are in plain types, see `plainReply`. */
 export interface RedisAdapter {
   command(...args: string[]): Promise<unknown>
   /** Calls `listener` whenever the connection is lost, before a new one is made. */
   onLoss(listener: () => void): void
+  /** Calls `listener` whenever a connection can take commands, and soon where it can already. */
+  onReady(listener: () => void): void
   /** A connection of our own to the same server. It tries once, and does not come back by itself. */
   dedicated(): DedicatedConnection
 }
@@ -63,8 +67,12 @@ function isNodeRedis(client: RedisClient): client is NodeRedisClient {
 
 function ioredis(client: IoredisClient): RedisAdapter {
   return {
-    command: async (command, ...args) => client.call(command as string, ...args),
-    onLoss: (listener) => listen(client, listener),
+    command: async (command, ...args) => plainReply(await client.call(command as string, ...args)),
+    onLoss: (listener) => listen(client, LOSS_EVENTS, listener),
+    onReady(listener) {
+      listen(client, ['ready'], listener)
+      if (client.status === 'ready') queueMicrotask(listener)
+    },
     dedicated() {
       const own = client.duplicate({
         lazyConnect: true,
@@ -78,7 +86,7 @@ function ioredis(client: IoredisClient): RedisAdapter {
       own.on('error', ignore)
       return {
         connect: () => own.connect(),
-        command: async (command, ...args) => own.call(command as string, ...args),
+        command: async (command, ...args) => plainReply(await own.call(command as string, ...args)),
         destroy: () => own.disconnect(),
       }
     },
@@ -87,8 +95,12 @@ function ioredis(client: IoredisClient): RedisAdapter {
 
 function nodeRedis(client: NodeRedisClient): RedisAdapter {
   return {
-    command: async (...args) => client.sendCommand(args),
-    onLoss: (listener) => listen(client, listener),
+    command: async (...args) => plainReply(await client.sendCommand(args)),
+    onLoss: (listener) => listen(client, LOSS_EVENTS, listener),
+    onReady(listener) {
+      listen(client, ['ready'], listener)
+      if (client.isReady) queueMicrotask(listener)
+    },
     dedicated() {
       const { socket } = (client.options ?? {}) as { socket?: object }
       const own = client.duplicate({
@@ -99,15 +111,15 @@ function nodeRedis(client: NodeRedisClient): RedisAdapter {
       own.on('error', ignore)
       return {
         connect: () => own.connect(),
-        command: async (...args) => own.sendCommand(args),
+        command: async (...args) => plainReply(await own.sendCommand(args)),
         destroy: () => own.destroy(),
       }
     },
   }
 }
 
-function listen(client: RedisClient, listener: () => void): void {
-  for (const event of LOSS_EVENTS) client.on(event, listener)
+function listen(client: RedisClient, events: readonly string[], listener: () => void): void {
+  for (const event of events) client.on(event, listener)
 }
 
 /** What failed is told by the command that was waiting; without a listener an `error` event would end the process. */

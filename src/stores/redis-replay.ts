@@ -1,15 +1,19 @@
 import { deadline } from './deadline.js'
 import { type RedisClient, redisAdapter } from './redis-client.js'
-import { type ServerInfo, serverInfo } from './redis-server-info.js'
+import { watchMemory } from './redis-memory.js'
+import { kindOf, type TakesLongestTtl, takesLongestTtl } from './replay-key.js'
 
 /** As in the memory store: a ttl beyond any token's life is a mistake. */
 const LONGEST_TTL = 31 * 24 * 3600
+/** Seconds by which the verifier may have read the clock before the store does. */
+const READING_SLACK = 0.1
 /** Calls that wait for Redis, late ones included: while it hangs, memory must not grow without end. */
 const MAX_WAITING = 10_000
 
 /** A replay store in Redis; see {@link redisReplayStore}. */
-export interface RedisReplayStore {
-  remember(key: string, ttl: number): Promise<boolean>
+export interface RedisReplayStore extends TakesLongestTtl {
+  /** `longestTtl` is the ttl that the key had at the first moment at which it could be used, in seconds. */
+  remember(key: string, ttl: number, longestTtl?: number): Promise<boolean>
   /** Resolves when Redis answers; rejects where it does not within the deadline. */
   ready(): Promise<void>
 }
@@ -19,8 +23,12 @@ export interface RedisReplayStore {
  * Rejects, so that the request is answered 503, where no clear answer comes within `timeout` seconds: Redis is
  * away, slow or read-only, or the connection changed meanwhile. It recovers with the client's own reconnection.
  *
- * A server that lost its memory (restarted, or a replica promoted before it had everything) is told by its run id:
- * what could have been accepted before that is rejected from then on; proofs made after it pass.
+ * A server that started, or took another one's place, may have lost its memory: what could have been accepted before that
+ * is rejected. A proof passes once its `iat` is later than that moment by more than the clock tolerance, so requests fail
+ * for some seconds after each start. What is noticed of such a loss, and what is not, stands at `watchMemory`.
+ *
+ * A verifier tells the store when a key could first have been used. A wrapper around the store hides that: then a key is
+ * taken to be as old as its ttl is shorter than the longest one of its kind so far. Hand the store itself to the verifier.
  */
 export function redisReplayStore(
   client: RedisClient,
@@ -30,93 +38,70 @@ export function redisReplayStore(
     throw new TypeError('redisReplayStore: timeout must be a number of seconds, at most 60')
   }
   const redis = redisAdapter(client)
+  const memory = watchMemory(redis, prefix)
   let waiting = 0
-  /** Counts the connections that were lost: an answer counts only if it came over the one that was asked. */
-  let connection = 0
-  let identified = false
-  let identifying: Promise<void> | undefined
-  let runId: string | undefined
-  const proofs = horizon()
-  const tokens = horizon()
-  redis.onLoss(() => {
-    connection += 1
-    identified = false
-  })
+  /** So far, by kind: single-use tokens live longer than proofs, and must not hold them up. */
+  const longestTtls = { proof: 0, token: 0 }
 
-  async function remember(key: string, ttl: number): Promise<boolean> {
+  async function remember(key: string, ttl: number, longestTtl?: number): Promise<boolean> {
     if (!(ttl > 0 && ttl <= LONGEST_TTL)) return false
     if (waiting >= MAX_WAITING) throw new Error('redisReplayStore: too many calls wait for Redis')
-    // What belongs to no agent is a token that is good for one use: it lives longer than proofs do.
-    const kind = key.includes('.') ? proofs : tokens
-    kind.longest = Math.max(kind.longest, ttl)
-    const expiry = Date.now() / 1000 + ttl
+    const usableFrom = Date.now() / 1000 + ttl - (longestTtl ?? learn(key, ttl)) - READING_SLACK
     const lateAt = performance.now() + timeout * 1000
     waiting += 1
-    const asked = ask(key, ttl, kind, expiry, lateAt).finally(() => {
+    const asked = ask(key, ttl, usableFrom, lateAt).finally(() => {
       waiting -= 1
     })
     return deadline(asked, timeout, late)
   }
 
-  async function ask(
-    key: string,
-    ttl: number,
-    kind: Horizon,
-    expiry: number,
-    lateAt: number,
-  ): Promise<boolean> {
+  async function ask(key: string, ttl: number, usableFrom: number, lateAt: number): Promise<boolean> {
     // Nothing is sent before the server is known, so nothing piles up in the client's queue while it is away,
     // and nothing is sent for a request that was answered meanwhile.
-    if (!identified) await identify()
+    if (!memory.isIdentified) await memory.identify()
     if (performance.now() >= lateAt) throw late()
-    if (expiry <= kind.floor) throw new Error('redisReplayStore: Redis has lost what it knew of that time')
-    const asked = connection
+    if (usableFrom <= memory.since) {
+      const wait = Math.ceil(memory.since - usableFrom)
+      throw new Error(
+        `redisReplayStore: Redis started or was replaced, and may have known this proof or token before; one made ${wait} s later would pass`,
+      )
+    }
+    const asked = memory.connection
     // The entry outlives the proof by the deadline: a replay sent at the last moment may reach Redis that much later.
     const milliseconds = Math.ceil((ttl + timeout) * 1000)
-    const reply = await redis.command('SET', prefix + key, '1', 'NX', 'PX', String(milliseconds))
+    const reply = await redis
+      .command('SET', prefix + key, '1', 'NX', 'PX', String(milliseconds))
+      .catch(onRefusal)
     // Clients send again, over a new connection, what was under way on the old one: that answer tells nothing.
-    if (asked !== connection) throw new Error('redisReplayStore: the connection changed before the answer')
+    if (asked !== memory.connection) {
+      throw new Error('redisReplayStore: the connection changed before the answer')
+    }
     if (reply === 'OK') return true
     if (reply === null) return false
     throw new Error('redisReplayStore: unexpected reply to SET')
   }
 
-  function identify(): Promise<void> {
-    identifying ??= identifyServer().finally(() => {
-      identifying = undefined
-    })
-    return identifying
+  /** A master that was made a replica may be made a master again on this very connection, with less than it knew. */
+  function onRefusal(error: unknown): never {
+    if (error instanceof Error && error.message.startsWith('READONLY')) memory.doubt()
+    throw error
   }
 
-  async function identifyServer(): Promise<void> {
-    let asked: number
-    let info: ServerInfo
-    do {
-      asked = connection
-      info = await serverInfo(redis.command)
-    } while (asked !== connection)
-    if (runId !== undefined && info.runId !== runId) {
-      const now = Date.now() / 1000
-      for (const kind of [proofs, tokens]) kind.floor = now + kind.longest
-    }
-    runId = info.runId ?? runId
-    identified = true
+  /** The ttl that a key had at first, as far as can be told without its verifier. */
+  function learn(key: string, ttl: number): number {
+    const kind = kindOf(key)
+    if (kind === undefined) return ttl
+    longestTtls[kind] = Math.max(longestTtls[kind], ttl)
+    return longestTtls[kind]
   }
 
   function late(): Error {
     return new Error(`redisReplayStore: no answer from Redis within ${timeout} s`)
   }
 
-  return { remember, ready: () => deadline(identify(), timeout, late) }
-}
-
-interface Horizon {
-  /** The longest ttl asked for, in seconds. */
-  longest: number
-  /** What expires no later than this, in seconds since the epoch, may have been known to a server that is gone. */
-  floor: number
-}
-
-function horizon(): Horizon {
-  return { longest: 0, floor: Number.NEGATIVE_INFINITY }
+  return {
+    remember,
+    ready: () => deadline(memory.identify(), timeout, late),
+    [takesLongestTtl]: true,
+  }
 }

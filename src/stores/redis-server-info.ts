@@ -1,8 +1,14 @@
-/** What `INFO` says about the server at the other end. */
+/** What `INFO` says about the server at the other end. Every member is absent where the server does not tell. */
 export interface ServerInfo {
   /** A new one for each start of each server process. */
-  runId: string | undefined
-  role: string | undefined
+  readonly runId: string | undefined
+  readonly role: string | undefined
+  /** Seconds for which the server process has been up at least, by its own clock. */
+  readonly uptime: number | undefined
+  /** The history of data that the server continues. */
+  readonly replicationId: string | undefined
+  /** The history that it continued before it was made a master; absent where it has always been one. */
+  readonly earlierReplicationId: string | undefined
 }
 
 const warned = new Set<string>()
@@ -12,18 +18,18 @@ const warned = new Set<string>()
  * must stay. A server that forbids `INFO` to this user answers nothing, which is told once as well.
  */
 export async function serverInfo(command: (...args: string[]) => Promise<unknown>): Promise<ServerInfo> {
-  let text: unknown
+  let info: unknown
   try {
-    text = await command('INFO')
+    info = await command('INFO')
   } catch (error) {
     if (!(error instanceof Error) || !/^(?:NOPERM|ERR unknown command)/.test(error.message)) throw error
     warnOnce(
       'AJWT_REDIS_INFO',
       'ajwt/redis: INFO is refused, so a server that evicts entries or has lost them is not noticed.',
     )
-    return { runId: undefined, role: undefined }
+    return NOTHING
   }
-  const info = String(text)
+  if (typeof info !== 'string') throw new Error('ajwt/redis: unexpected reply to INFO')
   const policy = field(info, 'maxmemory_policy')
   if (policy !== undefined && policy !== 'noeviction') {
     warnOnce(
@@ -31,7 +37,30 @@ export async function serverInfo(command: (...args: string[]) => Promise<unknown
       `ajwt/redis: maxmemory-policy is ${policy}, so Redis may forget proofs and revocations while they matter. Set it to noeviction.`,
     )
   }
-  return { runId: field(info, 'run_id'), role: field(info, 'role') }
+  const earlier = field(info, 'master_replid2')
+  return {
+    runId: field(info, 'run_id'),
+    role: field(info, 'role'),
+    uptime: leastUptime(info),
+    replicationId: field(info, 'master_replid'),
+    earlierReplicationId: earlier === undefined || /^0*$/.test(earlier) ? undefined : earlier,
+  }
+}
+
+const NOTHING: ServerInfo = {
+  runId: undefined,
+  role: undefined,
+  uptime: undefined,
+  replicationId: undefined,
+  earlierReplicationId: undefined,
+}
+
+/** `uptime_in_seconds` is the difference of two times that were cut to whole seconds. */
+function leastUptime(info: string): number | undefined {
+  const uptime = Number(field(info, 'uptime_in_seconds'))
+  const microseconds = Number(field(info, 'server_time_usec') ?? 0)
+  const least = uptime - 1 + (microseconds % 1e6) / 1e6
+  return Number.isFinite(least) ? Math.max(0, least) : undefined
 }
 
 function field(info: string, name: string): string | undefined {

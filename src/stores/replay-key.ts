@@ -3,8 +3,6 @@ import { sha256 } from '../jose/sha256.js'
 /** What can be used once: a DPoP proof, or an access token under a rule with `once`. */
 export type ReplayKind = 'proof' | 'token'
 
-const OWNER_LENGTH = 43
-
 /**
  * The key under which a replay store remembers something: the owner (a SHA-256 digest in base64url), a mark of the
  * kind, and the digest of the id. Always 87 characters. The kinds differ in how long their keys live.
@@ -13,18 +11,21 @@ export function replayKey(kind: ReplayKind, owner: string, id: string): string {
   return `${owner}${kind === 'proof' ? '.' : '~'}${sha256(id)}`
 }
 
-/** The kind of a key that `replayKey` made; `proof` for any other. */
-export function kindOf(key: string): ReplayKind {
-  return key.charAt(OWNER_LENGTH) === '~' ? 'token' : 'proof'
+/** The kind of a key; undefined where `replayKey` did not make it. */
+export function kindOf(key: string): ReplayKind | undefined {
+  const mark = /^[\w-]{43}([.~])[\w-]{43}$/.exec(key)?.[1]
+  if (mark === undefined) return undefined
+  return mark === '.' ? 'proof' : 'token'
 }
 
 /**
- * A store with this method is told the longest ttl (seconds) that a key of a kind can have, before the first such key.
- * A store that can lose its memory needs it to tell which keys it may have known. By `Symbol.for`, so that it holds
- * between two copies of the package.
+ * A store with `true` under this name gets a third argument to `remember`: the longest ttl that this key can have had, in
+ * seconds. A store that can lose its memory needs it to tell whether it may have known the key. By `Symbol.for`, so that
+ * it holds between two copies of the package.
  */
-export const expectTtl: unique symbol = Symbol.for('ajwt.replayStore.expectTtl') as never
+export const takesLongestTtl: unique symbol = Symbol.for('ajwt.replayStore.takesLongestTtl') as never
 
-export interface ExpectsTtl {
-  [expectTtl](kind: ReplayKind, seconds: number): void
+export interface TakesLongestTtl {
+  readonly [takesLongestTtl]: true
+  remember(key: string, ttl: number, longestTtl?: number): boolean | Promise<boolean>
 }

@@ -111,9 +111,9 @@ describe('two copies of an adapter on the way of one request', () => {
     for (const close of closing.splice(0)) close()
   })
 
-  it('use its proof and its token up once', async () => {
+  async function open(policies: readonly Package.Policy[]): Promise<number> {
     const app = express()
-    for (const each of [policy, other]) {
+    for (const each of policies) {
       vi.resetModules()
       const { ajwt, requireIntent } = await import('../../middleware/express.js')
       app.use(ajwt(each), requireIntent({ once: true }))
@@ -124,12 +124,23 @@ describe('two copies of an adapter on the way of one request', () => {
     const server = createServer(app).listen(0, '127.0.0.1')
     await new Promise((resolve) => server.once('listening', resolve))
     closing.push(() => server.close())
-    const { port } = server.address() as AddressInfo
+    return (server.address() as AddressInfo).port
+  }
+
+  it('use its proof and its token up once', async () => {
+    const port = await open([policy, other])
     const kit = createKit(Date.now())
     const token = kit.token()
     const call = kit.call({ path: '/once', token })
     expect((await send(port, call)).status).toBe(200)
     expect((await send(port, call)).body).toContain('proof_replayed')
     expect((await send(port, kit.call({ path: '/once', token }))).body).toContain('token_reused')
+  })
+
+  it('refuse a replay, though the first of them only observes it', async () => {
+    const port = await open([{ ...policy, mode: 'observe' }, other])
+    const call = createKit(Date.now()).call({ path: '/once' })
+    expect((await send(port, call)).status).toBe(200)
+    expect((await send(port, call)).body).toContain('proof_replayed')
   })
 })
