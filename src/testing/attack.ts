@@ -56,7 +56,7 @@ export interface Attacker {
   claims(change?: Partial<TestCall>): Record<string, unknown>
   token(change?: Readonly<Record<string, unknown>>, header?: Readonly<Record<string, unknown>>): string
   proof(token: string, over?: Partial<Parameters<Mint['proof']>[0]>): string
-  /** Whether an answer of the API has had a `DPoP-Nonce`. */
+  /** Whether the API has refused a proof for want of a nonce: one that only offers a nonce still goes by `iat`. */
   asksForNonce(): boolean
   /** The two fields. */
   carry(token: string, proof?: string): Forgery
@@ -115,6 +115,7 @@ function createAttacker(mint: Mint, app: TestApp, target: AttackTarget): Attacke
   const base = mint.urlOf('/')
   const path = url.startsWith(base) ? url.slice(base.length - 1) : url.slice(new URL(url).origin.length)
   let nonce: string | undefined
+  let asksForNonce = false
   const key = () => mint.agents.keyOf(mint.executor(target))
 
   const attacker: Attacker = {
@@ -126,7 +127,7 @@ function createAttacker(mint: Mint, app: TestApp, target: AttackTarget): Attacke
     claims: (change = {}) => mint.claims({ ...target, ...change }),
     token: (change = {}, header = {}) => mint.sign({ ...attacker.claims(), ...change }, header),
     proof: (token, over = {}) => mint.proof({ method, url, token, key: key(), nonce, ...over }),
-    asksForNonce: () => nonce !== undefined,
+    asksForNonce: () => asksForNonce,
     carry: (token, proof = attacker.proof(token)) => ({
       headers: [
         ['authorization', `DPoP ${token}`],
@@ -145,7 +146,9 @@ function createAttacker(mint: Mint, app: TestApp, target: AttackTarget): Attacke
           ? await at(new Request(mint.urlOf(to), init))
           : await fetch(new URL(at).origin + to, init)
       nonce = response.headers.get('dpop-nonce') ?? nonce
-      return { status: response.status, code: codeIn(await response.text()) }
+      const code = codeIn(await response.text())
+      asksForNonce ||= code === 'proof_nonce_required'
+      return { status: response.status, code }
     },
   }
   return attacker
