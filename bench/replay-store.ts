@@ -9,7 +9,7 @@ import { createHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { memoryReplayStore } from '../src/stores/memory-replay.js'
+import { memoryReplayStore } from '../src/stores/memory/replay.js'
 
 const MILLION = 1_000_000
 const BATCH = 1000

@@ -7,9 +7,9 @@ import { cpus } from 'node:os'
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
 import { AUDIENCE, createKit, ISSUER, issuerJwks, type WireRequest } from '../fixtures/kit.js'
-import { nothing } from '../src/decide.js'
 import { createVerifier, type Policy, type VerifierOptions } from '../src/index.js'
-import { createReporter } from '../src/telemetry.js'
+import { nothing } from '../src/pipeline.js'
+import { createReporter } from '../src/telemetry/reporter.js'
 
 const rounds = Number(process.argv[2] ?? 40)
 const perRound = 50

@@ -1,15 +1,5 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import {
-  type Answer,
-  checkRequest,
-  createGate,
-  createHostRefusal,
-  createRuleGate,
-  fieldsOf,
-  isCorsField,
-  type Passage,
-} from '../src/gate.js'
-import {
   AjwtDenial,
   type Grant,
   type Policy,
@@ -18,6 +8,16 @@ import {
   type Verifier,
   type VerifierOptions,
 } from '../src/index.js'
+import {
+  type Answer,
+  checkRequest,
+  createGate,
+  createHostRefusal,
+  createRuleGate,
+  fieldsOf,
+  isCorsField,
+  type Passage,
+} from './core.js'
 
 export { AjwtDenial }
 

@@ -1,5 +1,4 @@
 import type { Context, Middleware } from 'koa'
-import { checkRequest, createGate, createRuleGate, fieldsOf, isCorsField, type Passage } from '../src/gate.js'
 import {
   AjwtDenial,
   type Grant,
@@ -9,6 +8,7 @@ import {
   type Verifier,
   type VerifierOptions,
 } from '../src/index.js'
+import { checkRequest, createGate, createRuleGate, fieldsOf, isCorsField, type Passage } from './core.js'
 
 export { AjwtDenial }
 

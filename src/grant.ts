@@ -1,7 +1,7 @@
 import type { Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
-import type { Access } from './policy/match-request.js'
-import type { IntentToken } from './token/intent-token.js'
+import type { Access } from './routing/match.js'
+import type { IntentToken } from './token/claims.js'
 
 /** What a grant says whatever the request: made once for a token. */
 export type Identity = Omit<Grant, 'delegation' | 'route' | 'params'>

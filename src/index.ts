@@ -1,5 +1,3 @@
-export { AjwtDenial } from './ajwt-denial.js'
-export type { CacheOptions } from './caches.js'
 export type {
   Allowance,
   Decision,
@@ -11,9 +9,8 @@ export type {
   Observation,
   Stage,
 } from './decision.js'
-export { type DenialCode, type DenialError, denials } from './denials.js'
 export type { IssuerReadiness, Readiness } from './keys/issuers.js'
-export type { ResourceMetadata } from './metadata.js'
+export type { CacheOptions } from './lib/cache.js'
 export type { ReplayStore, Revocations, VerifierOptions } from './options.js'
 export { definePolicy } from './policy/define.js'
 export { PolicyError, type PolicyIssue } from './policy/error.js'
@@ -29,8 +26,11 @@ export type {
 } from './policy/policy.js'
 export { policySchema } from './policy/schema.js'
 export type { Cause } from './refusal.js'
-export type { HeaderSource, MatchedRoute, PathRouting, Routing, VerifyRequest } from './request.js'
-export { type MemoryReplayStore, memoryReplayStore } from './stores/memory-replay.js'
-export { type MemoryRevocations, memoryRevocations } from './stores/memory-revocations.js'
-export type { DecisionFacts } from './telemetry.js'
+export type { HeaderSource, MatchedRoute, PathRouting, Routing, VerifyRequest } from './request/request.js'
+export { AjwtDenial } from './response/ajwt-denial.js'
+export { type DenialCode, type DenialError, denials } from './response/denials.js'
+export type { ResourceMetadata } from './response/resource-metadata.js'
+export { type MemoryReplayStore, memoryReplayStore } from './stores/memory/replay.js'
+export { type MemoryRevocations, memoryRevocations } from './stores/memory/revocations.js'
+export type { DecisionFacts } from './telemetry/reporter.js'
 export { createVerifier, type Verifier } from './verifier.js'

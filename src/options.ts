@@ -1,8 +1,8 @@
 import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
-import { type CacheOptions, cacheDefaults } from './caches.js'
 import type { Decision } from './decision.js'
+import { type CacheOptions, cacheDefaults } from './lib/cache.js'
 import { PolicyError, type PolicyIssue } from './policy/error.js'
-import type { DecisionFacts } from './telemetry.js'
+import type { DecisionFacts } from './telemetry/reporter.js'
 
 /** Remembers what was used once. */
 export interface ReplayStore {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { decodeBase64url, isBase64url, isExact } from '../src/jose/base64url.js'
+import { decodeBase64url, isBase64url, isExact } from '../src/jws/base64url.js'
 
 /** Whether decoding it and encoding it again gives it back. */
 function comesBack(text: string): boolean {

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Cache } from '../src/caches.js'
+import { Cache } from '../src/lib/cache.js'
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void

@@ -19,7 +19,7 @@ import {
   withTrailingBits,
 } from '../fixtures/kit.js'
 import { createVerifier } from '../src/index.js'
-import { parseJsonObject } from '../src/jose/strict-json.js'
+import { parseJsonObject } from '../src/jws/strict-json.js'
 
 const seed = Number(process.env.DIFFERENTIAL_SEED ?? 1)
 const cases = Number(process.env.DIFFERENTIAL_CASES ?? 12_000)

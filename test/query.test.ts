@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, expect, test, vi } from 'vitest'
 import { bare, createKit } from '../fixtures/kit.js'
-import { parameterValues } from '../src/query.js'
+import { parameterValues } from '../src/request/query.js'
 import { verifierFor } from './intent/verify.js'
 
 afterEach(() => vi.unstubAllGlobals())

@@ -5,16 +5,16 @@ import rfc7638 from '../fixtures/vectors/rfc7638.json' with { type: 'json' }
 import rfc8037 from '../fixtures/vectors/rfc8037.json' with { type: 'json' }
 import rfc9449 from '../fixtures/vectors/rfc9449.json' with { type: 'json' }
 import wycheproof from '../fixtures/vectors/wycheproof.json' with { type: 'json' }
-import { algorithms } from '../src/jose/algorithms.js'
-import { decodeBase64url, isExact } from '../src/jose/base64url.js'
-import { isSignedBy, readCompact, readHeader, splitCompact } from '../src/jose/jws.js'
-import { own } from '../src/jose/own.js'
-import { importPublicKey } from '../src/jose/public-key.js'
-import { sha256 } from '../src/jose/sha256.js'
+import { createProofVerifier } from '../src/dpop/proof.js'
+import { algorithms } from '../src/jws/algorithms.js'
+import { decodeBase64url, isExact } from '../src/jws/base64url.js'
+import { importPublicKey } from '../src/jws/jwk.js'
+import { isSignedBy, readCompact, readHeader, splitCompact } from '../src/jws/jws.js'
+import { sha256 } from '../src/jws/sha256.js'
 import { readKeySet } from '../src/keys/key-set.js'
+import { own } from '../src/lib/own.js'
 import { compilePolicy } from '../src/policy/compile.js'
-import { isSimplePath } from '../src/policy/plain-path.js'
-import { createProofVerifier } from '../src/proof/dpop-proof.js'
+import { isSimplePath } from '../src/routing/path.js'
 
 type Jwk = Record<string, unknown>
 

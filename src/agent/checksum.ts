@@ -1,7 +1,7 @@
-import { sha256, sha256base64url } from './bytes.js'
 import { type AgentDefinition, canonicalAgent, completeAgent, indentedPrompt } from './definition.js'
 import { AgentIntegrityError } from './errors.js'
-import { text } from './grammar.js'
+import { text } from './http/grammar.js'
+import { sha256, sha256base64url } from './keys/bytes.js'
 
 /**
  * The agent checksum: `sha256:` and the lower-case hex SHA-256 of the RFC 8785 form of

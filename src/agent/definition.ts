@@ -1,5 +1,5 @@
 import canonicalize from 'canonicalize'
-import { agentId, text } from './grammar.js'
+import { agentId, text } from './http/grammar.js'
 
 /** A tool as the model sees it. */
 export interface AgentTool {

@@ -1,6 +1,6 @@
-import { oneErrorForCopies } from '../copies.js'
-import type { DenialCode } from '../denials.js'
-import type { AjwtChallenge } from './challenge.js'
+import { oneErrorForCopies } from '../lib/copies.js'
+import type { DenialCode } from '../response/denials.js'
+import type { AjwtChallenge } from './http/challenge.js'
 
 /** The agent is no longer what was registered. Nothing was sent, nothing signed. */
 export class AgentIntegrityError extends Error {

@@ -1,12 +1,9 @@
-export type { Authority, InboundGrant } from './act-as.js'
-export type { AgentRequestInit } from './call.js'
-export type { AjwtChallenge } from './challenge.js'
 export { agentChecksum, intentHash } from './checksum.js'
-export { type AgentClient, type AgentClientOptions, createAgentClient } from './client.js'
-export type { ClientAuth } from './client-auth.js'
+export type { AgentRequestInit } from './client/call.js'
+export { type AgentClient, type AgentClientOptions, createAgentClient } from './client/client.js'
 export { type AgentDefinition, type AgentTool, canonicalPrompt, defineAgent } from './definition.js'
-export type { AgentIdentity, DelegationGrant } from './delegate.js'
-export type { AgentKeyAlgorithm } from './derive.js'
+export type { Authority, InboundGrant } from './delegation/act-as.js'
+export type { AgentIdentity, DelegationGrant } from './delegation/delegate.js'
 export {
   AgentDelegationError,
   AgentIntegrityError,
@@ -15,7 +12,10 @@ export {
   AjwtDeniedError,
   type DelegationFault,
 } from './errors.js'
-export type { AgentIntent } from './intent.js'
-export type { KeyOptions, KeyPair } from './keys.js'
-export type { FetchLike } from './token-request.js'
-export type { AgentRun, AgentStep } from './workflow.js'
+export type { AjwtChallenge } from './http/challenge.js'
+export type { AgentKeyAlgorithm } from './keys/derive.js'
+export type { KeyOptions, KeyPair } from './keys/keys.js'
+export type { ClientAuth } from './tokens/client-auth.js'
+export type { FetchLike } from './tokens/token-request.js'
+export type { AgentIntent } from './workflow/intent.js'
+export type { AgentRun, AgentStep } from './workflow/workflow.js'

@@ -1,11 +1,11 @@
 import type { Json } from '../decision.js'
-import type { Algorithm } from '../jose/algorithms.js'
-import { headerJwk, readCompact } from '../jose/jws.js'
-import { bare, isObject, withOwn } from '../jose/own.js'
-import { fits, importPublicKey, type PublicKey } from '../jose/public-key.js'
-import { sha256 } from '../jose/sha256.js'
+import type { Algorithm } from '../jws/algorithms.js'
+import { fits, importPublicKey, type PublicKey } from '../jws/jwk.js'
+import { headerJwk, readCompact } from '../jws/jws.js'
+import { sha256 } from '../jws/sha256.js'
+import { bare, isObject, withOwn } from '../lib/own.js'
+import { isIdentifier } from '../lib/strings.js'
 import { Refusal } from '../refusal.js'
-import { isIdentifier } from '../text.js'
 
 const maxAssertionLength = 8 * 1024
 

@@ -1,6 +1,6 @@
-import { isObject, own } from '../jose/own.js'
-import { isTrustworthyUrl } from '../policy/url.js'
-import { printable } from '../printable.js'
+import { isObject, own } from '../lib/own.js'
+import { isTrustworthyUrl } from '../lib/url.js'
+import { printable } from '../telemetry/sanitize.js'
 import { FetchError, shown } from './fetch-json.js'
 
 /** Fetches a JSON document, or rejects with a FetchError. */

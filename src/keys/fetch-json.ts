@@ -1,10 +1,15 @@
-import { printable } from '../printable.js'
+import { oneErrorForCopies } from '../lib/copies.js'
+import { printable } from '../telemetry/sanitize.js'
 
 /** Far more than a JWK Set or a metadata document needs. */
 const maxBytes = 256 * 1024
 
 /** A document could not be had. The message is for the operator: it names the URL, without its query, and the cause. */
-export class FetchError extends Error {}
+export class FetchError extends Error {
+  static {
+    oneErrorForCopies(FetchError, 'FetchError')
+  }
+}
 
 /**
  * Fetches a JSON document. Takes status 200 only, follows no redirect, and reads at most 256 KiB. A byte order mark is

@@ -1,6 +1,6 @@
-import { decodeBase64url } from '../jose/base64url.js'
-import { isObject } from '../jose/own.js'
-import { importKey, type PublicJwk, type PublicKey, readPublicJwk } from '../jose/public-key.js'
+import { decodeBase64url } from '../jws/base64url.js'
+import { importKey, type PublicJwk, type PublicKey, readPublicJwk } from '../jws/jwk.js'
+import { isObject } from '../lib/own.js'
 
 /** A key of an issuer. The same object for as long as the issuer publishes it, fetch after fetch. */
 export class IssuerKey {

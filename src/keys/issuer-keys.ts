@@ -1,5 +1,5 @@
-import type { Algorithm } from '../jose/algorithms.js'
-import type { Maybe } from '../maybe.js'
+import type { Algorithm } from '../jws/algorithms.js'
+import type { Maybe } from '../lib/promise.js'
 import { type Cause, describe, Refusal } from '../refusal.js'
 import type { IssuerKey } from './issuer-key.js'
 import type { KeySet } from './key-set.js'

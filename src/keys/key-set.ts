@@ -1,6 +1,6 @@
-import type { Algorithm } from '../jose/algorithms.js'
-import { isObject, own } from '../jose/own.js'
-import { fits } from '../jose/public-key.js'
+import type { Algorithm } from '../jws/algorithms.js'
+import { fits } from '../jws/jwk.js'
+import { isObject, own } from '../lib/own.js'
 import { type IssuerKey, readIssuerKey } from './issuer-key.js'
 
 /** The keys of an issuer that can verify anything here. */

@@ -1,5 +1,5 @@
-import type { Algorithm } from '../jose/algorithms.js'
-import { type Maybe, withDeadline } from '../maybe.js'
+import type { Algorithm } from '../jws/algorithms.js'
+import { type Maybe, withDeadline } from '../lib/promise.js'
 import { type Cause, describe, Refusal } from '../refusal.js'
 import { discoverJwksUri } from './discovery.js'
 import { createFetchBudget } from './fetch-budget.js'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type AgentDefinition, agentChecksum } from '../agent/index.js'
-import { oneErrorForCopies } from '../copies.js'
+import { oneErrorForCopies } from '../lib/copies.js'
 
 /** One version of an agent. Several may be current at once, as during a rolling deployment. */
 export interface RegisteredAgent {

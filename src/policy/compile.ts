@@ -1,26 +1,26 @@
-import type { ChallengeContext } from '../challenge.js'
+import { normalizePath } from '../dpop/htu.js'
+import { type Algorithm, algorithms } from '../jws/algorithms.js'
+import { type KeySet, readKeySet } from '../keys/key-set.js'
+import { snapshot } from '../lib/plain-data.js'
+import { isHttpUrl } from '../lib/url.js'
+import { algorithmNames, defaultProofAlgorithmNames } from '../protocol/algorithms.js'
+import type { ChallengeContext } from '../response/www-authenticate.js'
+import { findLooserHead } from '../routing/head.js'
+import { parseRouteKey } from '../routing/route-key.js'
+import { createRouteTable, type Route, type RouteTable, shapeOf } from '../routing/table.js'
+import { type Problems, parsePolicy, parseRule } from './parse.js'
+import type { KeyOptions, Policy, Profile, RouteRule } from './policy.js'
+import { createIdReader, type ReadId } from './qualified-id.js'
 import {
   type AgentConstraint,
   type AgentConstraints,
   compileRule,
   type Rule,
   type RuleContext,
-} from '../intent/rule.js'
-import { compileWorkflow, maxOptionalSteps, type Workflow, type WorkflowStep } from '../intent/workflow.js'
-import { type Algorithm, algorithms } from '../jose/algorithms.js'
-import { type KeySet, readKeySet } from '../keys/key-set.js'
-import { normalizePath } from '../proof/uri.js'
-import { algorithmNames, defaultProofAlgorithmNames } from '../protocol/algorithms.js'
-import { findLooserHead } from './head.js'
-import { type Problems, parsePolicy, parseRule } from './parse.js'
-import type { KeyOptions, Policy, Profile, RouteRule } from './policy.js'
-import { createIdReader, type ReadId } from './qualified-id.js'
-import { parseRouteKey } from './route-key.js'
-import { createRouteTable, type Route, type RouteTable, shapeOf } from './route-table.js'
-import { findIdProblem, findNameProblems, findUnreachable } from './rule-problems.js'
+} from './rule.js'
 import type { IssuerData, PolicyData, RuleData } from './schema.js'
-import { snapshot } from './snapshot.js'
-import { isHttpUrl } from './url.js'
+import { findIdProblem, findNameProblems, findUnreachable } from './unreachable.js'
+import { compileWorkflow, maxOptionalSteps, type Workflow, type WorkflowStep } from './workflow.js'
 
 /** An issuer as the policy names it, every default filled in. */
 export interface CompiledIssuer {

@@ -1,4 +1,4 @@
-import { oneErrorForCopies } from '../copies.js'
+import { oneErrorForCopies } from '../lib/copies.js'
 
 /** One wrong place of a policy. */
 export interface PolicyIssue {

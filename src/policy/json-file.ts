@@ -1,6 +1,6 @@
-import { sharedByCopies } from '../copies.js'
+import { sharedByCopies } from '../lib/copies.js'
+import { maxDepth } from '../lib/plain-data.js'
 import { formatPath, PolicyError, type PolicyIssue } from './error.js'
-import { maxDepth } from './snapshot.js'
 
 /** Where something stands in a file. Lines and columns count from 1, columns in UTF-16 code units. */
 export interface Place {

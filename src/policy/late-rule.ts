@@ -1,12 +1,12 @@
-import { sharedByCopies } from '../copies.js'
-import { compileRule, type Rule, type RuleContext } from '../intent/rule.js'
-import { processWarning } from '../process-warning.js'
+import { sharedByCopies } from '../lib/copies.js'
+import { processWarning } from '../lib/process-warning.js'
 import { describe, Refusal } from '../refusal.js'
 import { PolicyError, type PolicyIssue, toIssue } from './error.js'
 import { parseRule } from './parse.js'
 import type { RouteRule } from './policy.js'
-import { findNameProblems } from './rule-problems.js'
+import { compileRule, type Rule, type RuleContext } from './rule.js'
 import type { RuleData } from './schema.js'
+import { findNameProblems } from './unreachable.js'
 
 /**
  * Compiles a rule of `requireIntent`, whose names could not be checked before the policy was known. One with a wrong

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { isObject } from '../jose/own.js'
+import { isObject } from '../lib/own.js'
 import { PolicyError } from './error.js'
 import { readJson } from './json-file.js'
 import type { Policy } from './policy.js'

@@ -1,10 +1,10 @@
 import type { z } from 'zod'
-import { isObject } from '../jose/own.js'
+import { formatChoice, nearest } from '../lib/nearest.js'
+import { isObject } from '../lib/own.js'
+import { maxDepth, snapshot } from '../lib/plain-data.js'
 import { formatPath, PolicyError, type PolicyIssue } from './error.js'
 import { locate } from './json-file.js'
-import { formatChoice, nearest } from './nearest.js'
 import { type PolicyData, type RuleData, ruleSchema, schema } from './schema.js'
-import { maxDepth, snapshot } from './snapshot.js'
 
 /** Collects what is wrong with a policy, so that a person mends it in one go. */
 export interface Problems {

@@ -1,4 +1,4 @@
-import { formatChoice } from './nearest.js'
+import { formatChoice } from '../lib/nearest.js'
 
 /** An agent or a person, with the issuer that vouches for it: another issuer may use the same id for somebody else. */
 export interface QualifiedId {

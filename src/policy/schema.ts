@@ -1,7 +1,7 @@
 import { z } from 'zod'
+import { isTrustworthyUrl } from '../lib/url.js'
 import { algorithmNames } from '../protocol/algorithms.js'
-import { parseRouteKey } from './route-key.js'
-import { isTrustworthyUrl } from './url.js'
+import { parseRouteKey } from '../routing/route-key.js'
 
 // Structure only, one refinement a field: what spans several fields is checked when the policy is compiled.
 // Messages follow "must be"/"is": of a union, the message names the forms; of unknown keys, it lists the known ones.

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readChallenge } from '../../src/agent/challenge.js'
-import { scrub } from '../../src/agent/scrub.js'
+import { readChallenge } from '../../src/agent/http/challenge.js'
+import { scrub } from '../../src/agent/http/redact.js'
 
 describe('readChallenge', () => {
   it.each([

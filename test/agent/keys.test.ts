@@ -1,8 +1,8 @@
 import { generateKeyPair } from 'jose'
 import { describe, expect, it } from 'vitest'
 import vectors from '../../fixtures/vectors/agent-keys.json' with { type: 'json' }
-import { scalarInRange } from '../../src/agent/derive.js'
 import { type AgentClientOptions, createAgentClient } from '../../src/agent/index.js'
+import { scalarInRange } from '../../src/agent/keys/derive.js'
 import { agent, world } from './support/setup.js'
 
 const options = {

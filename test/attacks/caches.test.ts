@@ -3,14 +3,14 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { AUDIENCE, createKit, issuerKeys, type WireRequest } from '../../fixtures/kit.js'
-import type { Cache } from '../../src/caches.js'
+import type { Cache } from '../../src/lib/cache.js'
 import { verifierFor } from '../intent/verify.js'
 
 /** The caches that were made, so that what they reckon can be compared with what they take. */
 const caches = vi.hoisted(() => [] as { readonly cache: Cache<unknown>; readonly maxSize: number }[])
 
-vi.mock('../../src/caches.js', async (load) => {
-  const original = await load<typeof import('../../src/caches.js')>()
+vi.mock('../../src/lib/cache.js', async (load) => {
+  const original = await load<typeof import('../../src/lib/cache.js')>()
   class Watched<T> extends original.Cache<T> {
     constructor(maxSize: number, sizeOf: (value: T) => number) {
       super(maxSize, sizeOf)

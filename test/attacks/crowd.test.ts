@@ -9,11 +9,11 @@ import { delegatedToken, mintChain, parties, threeHops } from '../../fixtures/de
 import { frameworks } from '../../fixtures/frameworks.js'
 import { agentKeys, createKit, jws, type WireRequest } from '../../fixtures/kit.js'
 import { createVerifier } from '../../src/index.js'
-import { type Algorithm, algorithms } from '../../src/jose/algorithms.js'
-import { readCompact, type UnverifiedJws } from '../../src/jose/jws.js'
-import { importPublicKey, type PublicKey } from '../../src/jose/public-key.js'
-import { createSignatureCheck } from '../../src/jose/signature-check.js'
-import { countRequest, isCrowded } from '../../src/turn.js'
+import { type Algorithm, algorithms } from '../../src/jws/algorithms.js'
+import { importPublicKey, type PublicKey } from '../../src/jws/jwk.js'
+import { readCompact, type UnverifiedJws } from '../../src/jws/jws.js'
+import { createSignatureCheck } from '../../src/jws/signature-check.js'
+import { countRequest, isCrowded } from '../../src/lib/event-loop-tick.js'
 import { verifierFor } from '../intent/verify.js'
 
 // Counted, not replaced: what is verified in the thread pool comes with a callback.

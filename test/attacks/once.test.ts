@@ -3,7 +3,7 @@ import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { send } from '../../fixtures/conformance/wire.js'
 import { type AppSpec, frameworks } from '../../fixtures/frameworks.js'
 import { createKit, type WireRequest } from '../../fixtures/kit.js'
-import { createGate, createRuleGate } from '../../src/gate.js'
+import { createGate, createRuleGate } from '../../middleware/core.js'
 import { createVerifier, memoryReplayStore } from '../../src/index.js'
 
 test.each(Object.entries(frameworks))(

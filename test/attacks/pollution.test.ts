@@ -16,8 +16,8 @@ import {
 } from '../../fixtures/kit.js'
 import { ajwt } from '../../middleware/hono.js'
 import { createVerifier, type Decision, type VerifyRequest } from '../../src/index.js'
-import type { Algorithm } from '../../src/jose/algorithms.js'
-import type { PublicKey } from '../../src/jose/public-key.js'
+import type { Algorithm } from '../../src/jws/algorithms.js'
+import type { PublicKey } from '../../src/jws/jwk.js'
 import { outcomeOf } from '../intent/verify.js'
 
 const kit = createKit()
@@ -278,9 +278,9 @@ test('a number on Object.prototype stands in for nothing that a signature is che
   for (let index = 0; index < 32; index++) {
     // What it keeps from one signature to the next is not there yet.
     vi.resetModules()
-    const { isSignedBy } = await import('../../src/jose/jws.js')
-    const { importPublicKey } = await import('../../src/jose/public-key.js')
-    const { algorithms } = await import('../../src/jose/algorithms.js')
+    const { isSignedBy } = await import('../../src/jws/jws.js')
+    const { importPublicKey } = await import('../../src/jws/jwk.js')
+    const { algorithms } = await import('../../src/jws/algorithms.js')
     const key = importPublicKey(issuerKeys.es256.jwk) as PublicKey
     const check = async (input: string) =>
       isSignedBy(key, algorithms.get('ES256') as Algorithm, input, signature)

@@ -7,14 +7,14 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { agentKeys, createKit, issuerKeys, jws, type TestKey } from '../../fixtures/kit.js'
 import { memoryReplayStore } from '../../src/index.js'
-import { algorithms } from '../../src/jose/algorithms.js'
-import * as loop from '../../src/jose/jws.js'
-import { importPublicKey } from '../../src/jose/public-key.js'
-import { createSignatureCheck } from '../../src/jose/signature-check.js'
+import { algorithms } from '../../src/jws/algorithms.js'
+import { importPublicKey } from '../../src/jws/jwk.js'
+import * as loop from '../../src/jws/jws.js'
+import { createSignatureCheck } from '../../src/jws/signature-check.js'
 import { verifierFor } from '../intent/verify.js'
 
 // So that what it exports can be watched.
-vi.mock('../../src/jose/jws.js', async (importOriginal) => ({ ...(await importOriginal<typeof loop>()) }))
+vi.mock('../../src/jws/jws.js', async (importOriginal) => ({ ...(await importOriginal<typeof loop>()) }))
 
 afterEach(() => {
   vi.restoreAllMocks()

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { delegatedToken, mintChain, shortHash } from '../../fixtures/delegation-kit.js'
 import { createKit, type Kit } from '../../fixtures/kit.js'
-import { createGate, createRuleGate, type Passage } from '../../src/gate.js'
+import { createGate, createRuleGate, type Passage } from '../../middleware/core.js'
 import { createVerifier, type Policy, type RouteRule } from '../../src/index.js'
 
 /** What a request meets on its way: the gate of a policy, then the rules of its handler. */

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createKit } from '../../fixtures/kit.js'
 import type { Json } from '../../src/index.js'
-import { isSameJson, parsePointer, resolvePointer } from '../../src/intent/json-pointer.js'
+import { isSameJson, parsePointer, resolvePointer } from '../../src/policy/json-pointer.js'
 import { verifierFor } from './verify.js'
 
 // The package is CommonJS whose types describe an ES module: what is imported here is the function itself.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../fixtures/kit.js'
-import { createGate, createRuleGate, type Passage } from '../../src/gate.js'
+import { createGate, createRuleGate, type Passage } from '../../middleware/core.js'
 import { createVerifier, type Policy, type RouteRule } from '../../src/index.js'
 
 const kit = createKit()

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { delegatedToken, mintChain, shortHash } from '../../fixtures/delegation-kit.js'
 import { createKit, ISSUER, issuerJwks, type Kit } from '../../fixtures/kit.js'
-import { createGate, createRuleGate } from '../../src/gate.js'
+import { createGate, createRuleGate } from '../../middleware/core.js'
 import { createVerifier, type Policy, PolicyError, type RouteRule } from '../../src/index.js'
 import { verifierFor } from '../intent/verify.js'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type MemoryReplayStore, memoryReplayStore } from '../../src/stores/memory-replay.js'
+import { type MemoryReplayStore, memoryReplayStore } from '../../src/stores/memory/replay.js'
 import { proofKey } from './keys.js'
 
 const LIFE = 65

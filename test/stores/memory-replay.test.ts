@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { memoryReplayStore } from '../../src/stores/memory-replay.js'
+import { memoryReplayStore } from '../../src/stores/memory/replay.js'
 import { digest, proofKey } from './keys.js'
 
 /** A store with a clock of its own; `present` does what the verifier does with a proof that ends at `end`. */

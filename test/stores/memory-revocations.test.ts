@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { memoryRevocations } from '../../src/stores/memory-revocations.js'
+import { memoryRevocations } from '../../src/stores/memory/revocations.js'
 
 const TOKEN = 'token:https://as.example.com t1'
 const AGENT = 'agent:https://as.example.com worker'

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { Cluster } from 'ioredis'
 import { createClientPool, createCluster, createSentinel } from 'redis'
 import { describe, expect, it } from 'vitest'
-import { type RedisClient, redisReplayStore, redisRevocations } from '../../src/stores/redis.js'
+import { type RedisClient, redisReplayStore, redisRevocations } from '../../src/stores/redis/index.js'
 
 describe('ajwt/redis', () => {
   it.each([

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
-import type { RedisClient } from '../../src/stores/redis.js'
+import type { RedisClient } from '../../src/stores/redis/index.js'
 
 export type Package = 'ioredis' | 'redis'
 export const packages: Package[] = ['ioredis', 'redis']

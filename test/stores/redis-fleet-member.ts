@@ -1,6 +1,6 @@
 /** One process of a fleet: `redis-fleet.test.ts` starts four of these, half with each client package. */
 import { setTimeout as pause } from 'node:timers/promises'
-import { redisReplayStore, redisRevocations } from '../../src/stores/redis.js'
+import { redisReplayStore, redisRevocations } from '../../src/stores/redis/index.js'
 import { proofKey } from './keys.js'
 import { connectClient, type Package } from './redis-clients.js'
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { type RedisClient, type RedisReplayStore, redisReplayStore } from '../../src/stores/redis.js'
+import { type RedisClient, type RedisReplayStore, redisReplayStore } from '../../src/stores/redis/index.js'
 import { proofKey } from './keys.js'
 import { startProxy } from './proxy.js'
 import { connectClient, packages, startClient, type TestClient } from './redis-clients.js'
@@ -343,7 +343,7 @@ describe.skipIf(!hasRedisServer).each(packages)(
     it('warns once where the server may evict entries', async () => {
       const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
       vi.resetModules()
-      const fresh = await import('../../src/stores/redis.js')
+      const fresh = await import('../../src/stores/redis/index.js')
       await server.send('CONFIG SET maxmemory-policy allkeys-lru')
       for (let each = 0; each < 2; each++) {
         const test = await connectClient(name, server.port)
@@ -360,7 +360,7 @@ describe.skipIf(!hasRedisServer).each(packages)(
     it('works for a user that may not ask INFO, and says what that costs', async () => {
       const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
       vi.resetModules()
-      const fresh = await import('../../src/stores/redis.js')
+      const fresh = await import('../../src/stores/redis/index.js')
       const test = await connectClient(name, server.port)
       clients.push(test)
       await server.send('ACL SETUSER default -info')

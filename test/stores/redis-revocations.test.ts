@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type RedisClient, type RedisRevocations, redisRevocations } from '../../src/stores/redis.js'
+import { type RedisClient, type RedisRevocations, redisRevocations } from '../../src/stores/redis/index.js'
 import { startProxy } from './proxy.js'
 import { connectClient, packages, startClient, type TestClient } from './redis-clients.js'
 import { freePort, hasRedisServer, type RedisServer, startRedis, WITHOUT_REDIS } from './redis-server.js'

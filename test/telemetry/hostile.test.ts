@@ -2,7 +2,7 @@ import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-tr
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { AUDIENCE, bare, createKit, type Header, ISSUER, issuerJwks, type Kit } from '../../fixtures/kit.js'
 import { createVerifier, type DecisionFacts, denials, type Policy, type Verifier } from '../../src/index.js'
-import { printable } from '../../src/printable.js'
+import { printable } from '../../src/telemetry/sanitize.js'
 import { type Collector, startCollector } from './collector.js'
 import { createSdk } from './sdk.js'
 

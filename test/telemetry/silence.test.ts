@@ -7,7 +7,7 @@ import { type Expectation, type Row, stepsOf } from '../../fixtures/conformance/
 import { benchOf } from '../../fixtures/conformance/run.js'
 import { createKit, type Kit, type WireRequest } from '../../fixtures/kit.js'
 import { denials, type VerifierOptions } from '../../src/index.js'
-import { printable } from '../../src/printable.js'
+import { printable } from '../../src/telemetry/sanitize.js'
 import { secretsOf } from '../conformance/judge.js'
 import { type Collector, startCollector } from './collector.js'
 import { createSdk } from './sdk.js'

@@ -1,0 +1,238 @@
+import type { Answer, Decision, Denial, Grant } from '../src/decision.js'
+import { sharedByCopies } from '../src/lib/copies.js'
+import { countRequest } from '../src/lib/event-loop-tick.js'
+import { processWarning } from '../src/lib/process-warning.js'
+import type { VerifierOptions } from '../src/options.js'
+import { checkRule } from '../src/policy/compile.js'
+import { PolicyError } from '../src/policy/error.js'
+import { readLateRule } from '../src/policy/late-rule.js'
+import type { Policy, RouteRule } from '../src/policy/policy.js'
+import type { RuleData } from '../src/policy/schema.js'
+import { describe, Refusal } from '../src/refusal.js'
+import type { VerifyRequest } from '../src/request/request.js'
+import { AjwtDenial } from '../src/response/ajwt-denial.js'
+import { answerMetadata } from '../src/response/resource-metadata.js'
+import { type ChallengeContext, toDenial } from '../src/response/www-authenticate.js'
+import { consumedBy } from '../src/stores/memory/shared-replay.js'
+import { warnOfObservingRule } from '../src/telemetry/observe-warning.js'
+import {
+  createVerifier,
+  type Heard,
+  internalsOf,
+  textsOf,
+  type Verifier,
+  type VerifierInternals,
+} from '../src/verifier.js'
+
+export type { Answer } from '../src/decision.js'
+export { fieldsOf } from '../src/request/request.js'
+
+/** What an adapter does with a request: answer it, or let it go on, with a grant or without. */
+export type Passage =
+  | { readonly kind: 'answer'; readonly answer: Answer; readonly denial: Denial | undefined }
+  | {
+      readonly kind: 'continue'
+      readonly grant: Grant | undefined
+      readonly headers: Readonly<Record<string, string>>
+    }
+
+/** What every adapter stands on; a framework's own request object tells requests apart. */
+export interface Gate {
+  readonly verifier: Verifier
+  pass(source: object, request: VerifyRequest): Promise<Passage>
+}
+
+interface Ruling {
+  readonly verifier: Verifier
+  readonly method: string
+  readonly path: string | undefined
+  readonly decision: Promise<Decision>
+  /** Who was let in, once that is decided. */
+  heard: Heard | undefined
+}
+
+/** What each verifier has decided, by the framework's request: one that is mounted twice decides once. */
+const rulingsByVerifier = sharedByCopies('rulings', () => new WeakMap<Verifier, WeakMap<object, Ruling>>())
+
+/** The latest ruling on each request, for `requireIntent` further down. */
+const latest = sharedByCopies('latest rulings', () => new WeakMap<object, Ruling>())
+
+const goOn: Passage = Object.freeze({ kind: 'continue', grant: undefined, headers: Object.freeze({}) })
+
+/** Makes a gate of a policy, or of a verifier that was made before. */
+export function createGate(policyOrVerifier: Policy | Verifier, options?: VerifierOptions): Gate {
+  const verifier = toVerifier(policyOrVerifier, options)
+  const own = internalsOf(verifier) as VerifierInternals
+  const rulings = rulingsOf(verifier)
+
+  function judge(source: object, request: VerifyRequest, method: string, path: string): Ruling {
+    const decision = own.judge(request, consumedBy(source), (heard) => {
+      ruling.heard = heard
+    })
+    const ruling: Ruling = { verifier, method, path, decision, heard: undefined }
+    return ruling
+  }
+
+  return {
+    verifier,
+    async pass(source, request) {
+      const { routing } = request
+      const path = (routing !== undefined && 'path' in routing ? routing.path : undefined) ?? request.url
+      const method = request.routing?.method ?? request.method
+      const metadata = answerMetadata(own.compiled, request.method, path)
+      if (metadata !== undefined) return { kind: 'answer', answer: metadata, denial: undefined }
+      const earlier = rulings.get(source)
+      if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
+        // Something on the way has changed what will be looked up: the rule that was applied is not its rule.
+        const refusal = new Refusal('route_not_declared', {
+          reason: 'path or method was rewritten after the first ajwt on the way had decided',
+          expected: describe(`${earlier.method} ${earlier.path}`),
+          found: describe(`${method} ${path}`),
+          unverified: true,
+        })
+        const mode = own.compiled.isObservedThroughout ? undefined : 'enforce'
+        return toPassage(own.refuse('rule', refusal, method, await earlier.decision, mode))
+      }
+      // A second verifier on its way makes no second request of it.
+      if (!latest.has(source)) countRequest()
+      const ruling = earlier ?? judge(source, request, method, path)
+      rulings.set(source, ruling)
+      latest.set(source, ruling)
+      return toPassage(await ruling.decision)
+    },
+  }
+}
+
+/** One more rule for requests that some gate has let in. Throws a PolicyError where the rule is wrong. */
+export function createRuleGate(rule: RouteRule): (source: object, params: unknown) => Promise<Passage> {
+  if (isRequest(rule)) refuseUncalled('rule', 'requireIntent', 'requireIntent(rule)')
+  const data = checkRule(rule)
+  warnOfObservingRule(data)
+  const warnOnce = createWarning()
+  return (source, params) => applyRule(source, data, params, true, warnOnce)
+}
+
+/** The same, once, for `checkIntent`: the denial, or undefined. Rejects with a PolicyError where the rule is wrong. */
+export async function checkRequest(
+  source: object,
+  rule: RouteRule,
+  params: unknown,
+): Promise<AjwtDenial | undefined> {
+  const passage = await applyRule(source, readLateRule(rule), params, false, warnOfCheck)
+  return passage.kind === 'answer' && passage.denial !== undefined
+    ? new AjwtDenial(passage.denial)
+    : undefined
+}
+
+async function applyRule(
+  source: object,
+  data: RuleData,
+  params: unknown,
+  isLasting: boolean,
+  warnOnce: WarnOnce,
+): Promise<Passage> {
+  const ruling = latest.get(source)
+  if (ruling === undefined) {
+    warnOnce(
+      'a requireIntent or checkIntent was reached by a request that no ajwt middleware has seen: mount ajwt(policy) in ' +
+        'front of it, on the same app; until then it answers 503',
+      'AJWT_NOT_MOUNTED',
+    )
+    return data.mode === 'observe' ? goOn : toPassage(internalError)
+  }
+  const decision = await ruling.decision
+  const own = internalsOf(ruling.verifier) as VerifierInternals
+  const { heard, method } = ruling
+  const result = await own.applyRule(decision, heard, data, textsOf(params), method, isLasting)
+  return result === undefined ? goOn : toPassage(result)
+}
+
+/** Of a refusal that no policy stands behind: no challenge is sent with 503. */
+const noPolicy: ChallengeContext = {
+  proofAlgorithms: '',
+  resourceMetadata: undefined,
+  isBearerAllowed: false,
+}
+
+const internalError = toDenial(new Refusal('internal_error'), 'request', noPolicy, undefined)
+
+/** The answer where an adapter runs in another framework than its own, whose routing it cannot know. */
+export function createHostRefusal(entry: string, framework: string): () => Answer {
+  const warnOnce = createWarning()
+  return () => {
+    warnOnce(
+      `${entry} was mounted in a host that is not ${framework}, such as Connect, Fastify with @fastify/middie, or ` +
+        'NestJS on Fastify: every request is answered with 503. Use the adapter of that framework, or createVerifier ' +
+        'from ajwt',
+      'AJWT_WRONG_HOST',
+    )
+    return toAnswer(internalError)
+  }
+}
+
+/** Whether a response field is one of CORS. */
+export function isCorsField(name: string): boolean {
+  return name.startsWith('access-control-')
+}
+
+type WarnOnce = (message: string, code: string) => void
+
+/** A mistake of the app's shows in every request: one warning for each place is enough. */
+function createWarning(): WarnOnce {
+  let hasWarned = false
+  return (message, code) => {
+    if (!hasWarned) processWarning(message, code)
+    hasWarned = true
+  }
+}
+
+const warnOfCheck = createWarning()
+
+function toVerifier(policyOrVerifier: Policy | Verifier, options: VerifierOptions | undefined): Verifier {
+  if (isRequest(policyOrVerifier)) refuseUncalled('', 'ajwt', 'app.use(ajwt(policy))')
+  if (internalsOf(policyOrVerifier) === undefined) {
+    return createVerifier(policyOrVerifier as Policy, options)
+  }
+  if (options !== undefined && Object.keys(options).length > 0) {
+    throw new PolicyError([
+      { path: 'options', message: 'belong to createVerifier where a verifier is given' },
+    ])
+  }
+  return policyOrVerifier as Verifier
+}
+
+function rulingsOf(verifier: Verifier): WeakMap<object, Ruling> {
+  const rulings = rulingsByVerifier.get(verifier) ?? new WeakMap<object, Ruling>()
+  rulingsByVerifier.set(verifier, rulings)
+  return rulings
+}
+
+function toPassage(decision: Decision): Passage {
+  if (decision.outcome === 'allow')
+    return { kind: 'continue', grant: decision.grant, headers: decision.headers }
+  if (decision.outcome === 'observe')
+    return { kind: 'continue', grant: undefined, headers: nonceOf(decision.headers) }
+  if (decision.outcome !== 'deny') return goOn
+  return { kind: 'answer', answer: toAnswer(decision), denial: decision }
+}
+
+function toAnswer({ status, headers, body }: Denial): Answer {
+  return { status, headers, body: JSON.stringify(body) }
+}
+
+/** Whether something is what a framework calls middleware with: a request of Node's, or a context of Koa or Hono. */
+function isRequest(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return 'req' in value || ('method' in value && 'url' in value && 'headers' in value)
+}
+
+function refuseUncalled(path: string, name: string, usage: string): never {
+  const message = `is a request: ${name} was handed to the framework without being called. Write ${usage}`
+  throw new PolicyError([{ path, message }])
+}
+
+/** Clients learn the nonce while refusals are only observed, so that they have it once they are enforced. */
+function nonceOf(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const nonce = headers['dpop-nonce']
+  return nonce === undefined ? {} : { 'dpop-nonce': nonce, 'cache-control': 'no-store' }
+}

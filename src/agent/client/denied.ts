@@ -1,0 +1,45 @@
+import type { AjwtDenial } from '../errors.js'
+import { readJson } from '../http/body.js'
+import { readChallenge } from '../http/challenge.js'
+import { scrub } from '../http/redact.js'
+
+const MAX_DENIAL = 16384
+
+/**
+ * The denial that a response is, if it is one of ajwt's: status, `Cache-Control: no-store` and a JSON body
+ * `{ error?, error_description, code }`. Any other answer, an API's own error too, is left as it is and unread.
+ *
+ * @param sent the token and proofs that went out, none of which an error may repeat
+ */
+export async function readDenial(
+  response: Response,
+  sent: readonly string[],
+): Promise<AjwtDenial | undefined> {
+  const { status, headers } = response
+  if (![400, 401, 403, 503].includes(status) || !/\bno-store\b/i.test(headers.get('cache-control') ?? ''))
+    return
+  if (!/^application\/json\b/i.test(headers.get('content-type') ?? '')) return
+  const body = await readJson(response.clone(), MAX_DENIAL)
+  if (typeof body?.code !== 'string' || !/^[a-z][a-z_]{2,63}$/.test(body.code)) return
+  if (typeof body.error_description !== 'string') return
+  response.body?.cancel().catch(() => {})
+  const retryAfter = headers.get('retry-after') ?? ''
+  return {
+    code: body.code,
+    status,
+    error: scrub(body.error, sent),
+    description: scrub(body.error_description, sent) ?? '',
+    challenge: readChallenge(withoutSent(headers.get('www-authenticate'), sent)),
+    retryAfter: /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) : undefined,
+  }
+}
+
+/** RFC 9449 section 9: a nonce is asked for, by any resource server, whether ajwt or not. */
+export function asksForNonce(response: Response): boolean {
+  if (response.status !== 401) return false
+  return readChallenge(response.headers.get('www-authenticate'))?.error === 'use_dpop_nonce'
+}
+
+function withoutSent(header: string | null, sent: readonly string[]): string | null {
+  return header !== null && sent.some((value) => header.includes(value)) ? null : header
+}

@@ -1,0 +1,121 @@
+import { calculateJwkThumbprint, compactVerify, EmbeddedJWK, type JWK } from 'jose'
+import { algorithmNames } from '../../protocol/algorithms.js'
+import { AgentDelegationError, type DelegationFault } from '../errors.js'
+import { agentId, audiences, digest, scopeSet, workflowId } from '../http/grammar.js'
+import { sha256base64url } from '../keys/bytes.js'
+
+/** One delegation assertion, read. Times are seconds since the epoch. */
+export interface Hop {
+  readonly from: string
+  readonly to: string
+  /** Thumbprints of the delegator's and the delegatee's key. */
+  readonly fromKey: string
+  readonly toKey: string
+  readonly audience: readonly string[]
+  readonly scope: readonly string[]
+  readonly issuedAt: number
+  readonly expiresAt: number
+  readonly id: string
+  readonly workflow: string | undefined
+  readonly hash: string | undefined
+  readonly prev: string | undefined
+  /** The assertion as it was signed; empty for one that is still to be signed. */
+  readonly assertion: string
+}
+
+const MAX_ASSERTION = 8192
+
+/** Milliseconds by which another machine's clock may be ahead. */
+const CLOCK_TOLERANCE = 5000
+
+/**
+ * Reads and verifies a chain of assertions, outermost first, separated by blanks: the form of the token
+ * request's `delegation` parameter.
+ *
+ * @throws AgentDelegationError naming the rule that it breaks
+ */
+export async function readChain(delegation: string, maxDepth: number, now: number): Promise<Hop[]> {
+  const assertions = typeof delegation === 'string' ? delegation.split(' ') : []
+  // Counted before anything is read: the work stays bounded, whatever was handed over.
+  if (assertions.length > maxDepth) fail('delegation_too_deep', `more than ${maxDepth} delegations`)
+  const hops: Hop[] = []
+  for (const assertion of assertions) hops.push(await readHop(assertion))
+  await checkChain(hops, maxDepth, now)
+  return hops
+}
+
+/** The rules that make hops a chain; the one still to be signed is checked by the same ones. */
+export async function checkChain(hops: readonly Hop[], maxDepth: number, now: number): Promise<void> {
+  if (hops.length > maxDepth) fail('delegation_too_deep', `more than ${maxDepth} delegations`)
+  for (const [i, hop] of hops.entries()) {
+    const before = hops[i - 1]
+    const prev = before && (await sha256base64url(before.assertion))
+    if (hop.prev !== prev) fail('delegation_link_broken', 'an assertion does not continue the one before it')
+    if (before) checkLink(before, hop)
+    if (hop.expiresAt * 1000 <= now) fail('delegation_expired', 'an assertion has expired')
+    if (hop.issuedAt * 1000 > now + CLOCK_TOLERANCE)
+      fail('delegation_expired', 'an assertion lies in the future')
+  }
+  const agents = hops.flatMap((hop, i) => (i === 0 ? [hop.from, hop.to] : [hop.to]))
+  if (new Set(agents).size < agents.length) fail('delegation_loop', 'an agent stands twice in the chain')
+  if (new Set(hops.map((hop) => hop.id)).size < hops.length)
+    fail('delegation_loop', 'an assertion stands twice')
+}
+
+function checkLink(before: Hop, hop: Hop): void {
+  if (hop.from !== before.to || hop.fromKey !== before.toKey) {
+    fail('delegation_link_broken', 'an assertion was not made by the delegatee before it')
+  }
+  if (!hop.scope.every((item) => before.scope.includes(item))) {
+    fail('delegation_scope_widened', 'an assertion grants scope beyond the one before it')
+  }
+  if (hop.expiresAt > before.expiresAt || hop.issuedAt < before.issuedAt) {
+    fail('delegation_expired', 'an assertion reaches beyond the time of the one before it')
+  }
+  if (hop.workflow !== before.workflow || hop.hash !== before.hash) {
+    fail('delegation_context_mismatch', 'an assertion is for another workflow or intent')
+  }
+}
+
+async function readHop(assertion: string): Promise<Hop> {
+  if (assertion.length > MAX_ASSERTION) fail('delegation_malformed', 'an assertion is too long')
+  // EmbeddedJWK refuses a header key that is not public.
+  const options = { algorithms: [...algorithmNames] }
+  const verified = await compactVerify(assertion, EmbeddedJWK, options).catch((error) => {
+    const forged = error?.code === 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED'
+    fail(forged ? 'delegation_signature_invalid' : 'delegation_malformed', 'an assertion cannot be verified')
+  })
+  try {
+    const { protectedHeader: header, payload } = verified
+    if (header.typ !== 'ajwt-delegation+jwt') throw new TypeError('typ')
+    const fromKey = await calculateJwkThumbprint(header.jwk as JWK)
+    return hopOf(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)), fromKey, assertion)
+  } catch {
+    fail('delegation_malformed', 'an assertion cannot be read')
+  }
+}
+
+function hopOf(claims: Record<string, unknown>, fromKey: string, assertion: string): Hop {
+  const { iss, sub, aud, scope, iat, exp, jti, workflow_id, intent_hash, prev } = claims
+  if (typeof scope !== 'string' || typeof jti !== 'string' || jti === '') throw new TypeError('scope, jti')
+  if (!Number.isFinite(iat) || !Number.isFinite(exp)) throw new TypeError('iat, exp')
+  return {
+    from: agentId(iss, 'iss'),
+    to: agentId(sub, 'sub'),
+    fromKey,
+    toKey: digest((claims.cnf as { jkt?: unknown } | undefined)?.jkt, 'cnf.jkt'),
+    audience: audiences(aud, 'aud'),
+    scope: scopeSet(scope, 'scope'),
+    issuedAt: iat as number,
+    expiresAt: exp as number,
+    id: jti,
+    workflow: workflow_id === undefined ? undefined : workflowId(workflow_id, 'workflow_id'),
+    hash: intent_hash === undefined ? undefined : digest(intent_hash, 'intent_hash'),
+    prev: prev === undefined ? undefined : digest(prev, 'prev'),
+    assertion,
+  }
+}
+
+function fail(code: DelegationFault, message: string): never {
+  throw new AgentDelegationError(code, message)
+}

@@ -1,0 +1,50 @@
+import { isSimplePath } from '../routing/path.js'
+
+/** An http(s) URI taken apart; only what has one reading. */
+const httpUri =
+  /^(https?):\/\/((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?(\/[^?#]*)?(?:\?[^#]*)?(?:#.*)?$/i
+
+/**
+ * The form under which two spellings of one http(s) URI are equal, query and fragment left out, by syntax- and
+ * scheme-based normalisation (RFC 3986 sections 6.2.2 and 6.2.3; RFC 9449 section 4.3). Undefined where it is
+ * no absolute http(s) URI, or names a user.
+ */
+export function normalizeHttpUri(uri: string): string | undefined {
+  const match = httpUri.exec(uri)
+  if (match === null) return undefined
+  const scheme = (match[1] as string).toLowerCase()
+  const host = normalizeEncoding(match[2] as string).toLowerCase()
+  const port = match[3] ?? ''
+  const path = normalizePath(match[4] ?? '/')
+  if (path === undefined) return undefined
+  const isDefaultPort = port === '' || Number(port) === (scheme === 'https' ? 443 : 80)
+  return `${scheme}://${host}${isDefaultPort ? '' : `:${Number(port)}`}${path}`
+}
+
+/** A path with unreserved characters decoded, escapes in capitals and dot segments removed; undefined where malformed. */
+export function normalizePath(path: string): string | undefined {
+  if (isSimplePath(path)) return path
+  if (/[^\x21-\x7e]|%(?![0-9A-Fa-f]{2})/.test(path)) return undefined
+  return removeDotSegments(normalizeEncoding(path))
+}
+
+function normalizeEncoding(text: string): string {
+  return text.replace(/%[0-9A-Fa-f]{2}/g, (encoded) => {
+    const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16))
+    return /[A-Za-z0-9._~-]/.test(character) ? character : encoded.toUpperCase()
+  })
+}
+
+/** RFC 3986 section 5.2.4, for a path that begins with "/". */
+function removeDotSegments(path: string): string {
+  const kept: string[] = []
+  const segments = path.slice(1).split('/')
+  for (const [index, segment] of segments.entries()) {
+    const isLast = index === segments.length - 1
+    if (segment === '..') kept.pop()
+    if (segment === '.' || segment === '..') {
+      if (isLast) kept.push('')
+    } else kept.push(segment)
+  }
+  return `/${kept.join('/')}`
+}

@@ -1,0 +1,267 @@
+import type { Algorithm } from '../jws/algorithms.js'
+import { isExact } from '../jws/base64url.js'
+import { fits, importKey, type PublicKey, readPublicJwk } from '../jws/jwk.js'
+import { decodeObject, headerJwk, inputOf, readHeader, splitCompact } from '../jws/jws.js'
+import type { SignatureCheck } from '../jws/signature-check.js'
+import { Cache } from '../lib/cache.js'
+import { bare, withOwn } from '../lib/own.js'
+import { isPromise, type Maybe } from '../lib/promise.js'
+import { copyAscii } from '../lib/strings.js'
+import type { CompiledPolicy } from '../policy/compile.js'
+import { describe, isRefusal, Refusal } from '../refusal.js'
+import type { RequestFacts } from '../request/request.js'
+import type { DenialCode } from '../response/denials.js'
+import { normalizeHttpUri, normalizePath } from './htu.js'
+
+const maxProofLength = 8 * 1024
+const maxJtiLength = 256
+/** Characters of the longest header that a token remembers: as many as an RSA key of 4096 bits needs. */
+const maxRememberedHeader = 1100
+
+/** Bytes that a cached key takes besides its header, about. */
+const keySize = 2000
+
+/** The token that a proof has to be made for. */
+export interface BoundToken {
+  /** SHA-256, base64url. */
+  readonly hash: string
+  readonly token: { readonly keyThumbprint: string | undefined }
+  /** Whoever signed the last proof that verified with this token. */
+  proofSigner: ProofSigner | undefined
+}
+
+/** What a proof has to be made for. */
+export interface ProofTarget {
+  readonly bound: BoundToken
+  readonly request: Pick<RequestFacts, 'method' | 'path' | 'isSimplePath'>
+  /** Seconds since the epoch. */
+  readonly now: number
+}
+
+/** A proof that is right for its request, but for its nonce and for having been used before. */
+export interface VerifiedProof {
+  readonly jti: string
+  /** Seconds since the epoch. */
+  readonly iat: number
+  readonly exp: number | undefined
+  readonly nbf: number | undefined
+  /** Whatever the proof has as `nonce`. */
+  readonly nonce: unknown
+}
+
+/** Verifies a DPoP proof (RFC 9449 section 4.3), or names what is wrong with it. */
+export type ProofVerifier = (text: string, target: ProofTarget) => Maybe<VerifiedProof | Refusal>
+
+/** What the header of a proof says of its signer. */
+export interface ProofSigner {
+  /** The segment of the proof. */
+  readonly header: string
+  readonly algorithm: Algorithm
+  readonly key: PublicKey
+}
+
+/** Keeps the keys of known headers within `cacheSize` bytes, about. */
+export function createProofVerifier(
+  policy: CompiledPolicy,
+  cacheSize: number,
+  isSignedBy: SignatureCheck,
+): ProofVerifier {
+  // An agent sends the same header with every proof, whatever the token: its key is read once. A header gets in
+  // only after it has come with a signature that verified.
+  const signers = new Cache<ProofSigner>(cacheSize, ({ header }) => header.length + keySize)
+
+  function admit(
+    isSigned: boolean,
+    isNew: boolean,
+    claims: ProofClaims,
+    signer: ProofSigner,
+    bound: BoundToken,
+  ): VerifiedProof | Refusal {
+    if (!isSigned) return new Refusal('proof_signature_invalid')
+    if (isNew) signers.set(signer.header, signer)
+    // A long header stays in the cache of keys only, which reckons with its length.
+    if (signer.header.length <= maxRememberedHeader) bound.proofSigner = signer
+    return claims
+  }
+
+  return (text, { bound, request, now }) => {
+    const segments = splitCompact(text, maxProofLength)
+    if (segments === undefined) return malformed('the proof is no compact JWS of at most 8 KiB')
+    const claims = readClaims(segments.payload)
+    const { header, signature } = segments
+    if (isRefusal(claims)) return claims
+    if (!isExact(signature)) return malformed('the signature is not base64url')
+    const last = bound.proofSigner
+    const known = last?.header === header ? last : signers.get(header)
+    const signer = known ?? readSigner(header, policy, bound.token.keyThumbprint)
+    if (isRefusal(signer)) return signer
+
+    if (signer.key.thumbprint !== bound.token.keyThumbprint) return keyMismatch()
+    if (claims.ath !== bound.hash) return new Refusal('proof_token_mismatch')
+    if (claims.htm !== request.method) {
+      return mismatch('proof_method_mismatch', 'htm', request.method, claims.htm)
+    }
+    if (!isSameUri(claims.htu, request, policy.publicUrls)) {
+      const expected = policy.publicUrls.map((base) => base + request.path).join(' or ')
+      return mismatch('proof_uri_mismatch', 'htu', expected, claims.htu)
+    }
+    if (!isFresh(claims, now, policy)) return stale(claims, now, policy)
+    // Last but for the nonce and the replay, since it costs more than all the rest.
+    const isSigned = isSignedBy(signer.key, signer.algorithm, inputOf(text, segments), signature)
+    return isPromise(isSigned)
+      ? isSigned.then((answer) => admit(answer, known === undefined, claims, signer, bound))
+      : admit(isSigned, known === undefined, claims, signer, bound)
+  }
+}
+
+/** The binding comes before the import, which costs: whoever has a stolen token could ask for one with each request. */
+function readSigner(
+  segment: string,
+  policy: CompiledPolicy,
+  keyThumbprint: string | undefined,
+): ProofSigner | Refusal {
+  const header = readHeader(segment)
+  if (header === undefined) return malformed('the header is no JOSE header in base64url')
+  if (header.typ !== 'dpop+jwt') return mismatch('proof_malformed', 'typ', 'dpop+jwt', header.typ)
+  const algorithm = policy.proof.algorithms.get(header.alg)
+  if (algorithm === undefined) {
+    const expected = [...policy.proof.algorithms.keys()].join(', ')
+    return mismatch('proof_algorithm_not_allowed', 'alg', expected, header.alg)
+  }
+  const jwk = headerJwk(header)
+  const publicJwk = jwk && readPublicJwk(jwk)
+  if (publicJwk === undefined || !fits(publicJwk, algorithm))
+    return unfitKey('jwk is no public key fit for alg')
+  if (publicJwk.thumbprint !== keyThumbprint) return keyMismatch()
+  const key = importKey(publicJwk)
+  if (key === undefined) return unfitKey('jwk is no key that signatures can be verified with')
+  return { header: copyAscii(segment), algorithm, key }
+}
+
+interface ProofClaims extends VerifiedProof {
+  readonly htm: string
+  readonly htu: string
+  readonly ath: string
+}
+
+function readClaims(segment: string): ProofClaims | Refusal {
+  const payload = decodeObject(segment)?.members
+  if (payload === undefined) return malformed('the payload is no JSON object in base64url')
+  const inheritsSome =
+    'jti' in bare ||
+    'htm' in bare ||
+    'htu' in bare ||
+    'ath' in bare ||
+    'iat' in bare ||
+    'exp' in bare ||
+    'nbf' in bare ||
+    'nonce' in bare
+  const { jti, htm, htu, ath, iat, exp, nbf, nonce } = withOwn(payload, inheritsSome)
+  if (typeof jti !== 'string' || jti === '' || jti.length > maxJtiLength) {
+    return illTyped('jti', `1 to ${maxJtiLength} characters`, jti)
+  }
+  if (typeof htm !== 'string') return illTyped('htm', 'a string', htm)
+  if (typeof htu !== 'string') return illTyped('htu', 'a string', htu)
+  if (typeof ath !== 'string') return illTyped('ath', 'a string', ath)
+  if (typeof iat !== 'number') return illTyped('iat', 'a number', iat)
+  if (!isOptionalNumber(exp)) return illTyped('exp', 'a number', exp)
+  if (!isOptionalNumber(nbf)) return illTyped('nbf', 'a number', nbf)
+  return { jti, htm, htu, ath, iat, exp, nbf, nonce }
+}
+
+function isOptionalNumber(value: unknown): value is number | undefined {
+  return value === undefined || typeof value === 'number'
+}
+
+function malformed(reason: string): Refusal {
+  return new Refusal('proof_malformed', { reason })
+}
+
+/** Only the kind of the value is told: a caller may have put anything there. */
+function illTyped(claim: string, expected: string, value: unknown): Refusal {
+  const found = value === undefined ? 'nothing' : typeof value
+  return new Refusal('proof_malformed', {
+    reason: `${claim} is missing or not of its type`,
+    claim,
+    expected,
+    found,
+  })
+}
+
+function mismatch(code: DenialCode, claim: string, expected: string, found: unknown): Refusal {
+  const reason = `${claim} of the proof is another`
+  return new Refusal(code, {
+    reason,
+    claim,
+    expected: describe(expected),
+    found: describe(found),
+    unverified: true,
+  })
+}
+
+function unfitKey(reason: string): Refusal {
+  return new Refusal('proof_key_invalid', { reason, claim: 'jwk' })
+}
+
+function keyMismatch(): Refusal {
+  return new Refusal('proof_key_mismatch', {
+    reason: 'the proof is signed by another key than the one in cnf of the token',
+    claim: 'jwk',
+  })
+}
+
+/** Why `isFresh` is false. */
+export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: CompiledPolicy): Refusal {
+  const { maxAge } = policy.proof
+  const age = Math.round(now - iat)
+  const isTimedByNonce = policy.proof.nonce === 'required'
+  if (!isTimedByNonce && now - iat > maxAge) {
+    const reason = `the proof is ${age} s old`
+    return new Refusal('proof_stale', {
+      reason,
+      claim: 'iat',
+      expected: `at most ${maxAge} s old`,
+      found: String(iat),
+    })
+  }
+  if (!isTimedByNonce && iat > now + policy.token.clockTolerance) {
+    const reason = `the proof is ${-age} s ahead of this clock`
+    const expected = `at most ${policy.token.clockTolerance} s ahead`
+    return new Refusal('proof_stale', { reason, claim: 'iat', expected, found: String(iat) })
+  }
+  const isOver = exp !== undefined && now - policy.token.clockTolerance >= exp
+  const reason = isOver ? 'exp of the proof has passed' : 'nbf of the proof lies in the future'
+  return new Refusal('proof_stale', {
+    reason,
+    claim: isOver ? 'exp' : 'nbf',
+    found: String(isOver ? exp : nbf),
+  })
+}
+
+/** A proof needs no `exp` and no `nbf`; one that has them means them (RFC 7519 section 4.1.4). */
+export function isFresh({ iat, exp, nbf }: VerifiedProof, now: number, policy: CompiledPolicy): boolean {
+  const { clockTolerance } = policy.token
+  // A nonce of this server tells the time of the proof better than the clock of the client.
+  const isTimedByNonce = policy.proof.nonce === 'required'
+  if (!isTimedByNonce && (iat > now + clockTolerance || now - iat > policy.proof.maxAge)) return false
+  if (exp !== undefined && now - clockTolerance >= exp) return false
+  return nbf === undefined || nbf <= now + clockTolerance
+}
+
+/** Whether `htu` is this path under one of the URLs that clients see the app at (RFC 9449 section 4.3). */
+function isSameUri(
+  htu: string,
+  { path, isSimplePath }: ProofTarget['request'],
+  publicUrls: readonly string[],
+): boolean {
+  if (isSimplePath) {
+    // Equal as written, and in the normal form: equal after normalisation.
+    for (const base of publicUrls) {
+      if (htu.length === base.length + path.length && htu.startsWith(base) && htu.endsWith(path)) return true
+    }
+  }
+  const normalizedPath = path.startsWith('/') ? normalizePath(path) : undefined
+  const normalized = normalizeHttpUri(htu)
+  if (normalized === undefined || normalizedPath === undefined) return false
+  return publicUrls.some((base) => normalized === base + normalizedPath)
+}

@@ -1,0 +1,84 @@
+import { isPromise, type Maybe } from '../lib/promise.js'
+import { trimBlanks } from '../lib/strings.js'
+import type { CompiledPolicy } from '../policy/compile.js'
+import { isRefusal, Refusal } from '../refusal.js'
+import type { RequestFacts } from '../request/request.js'
+import type { Consumed, UseOnce } from '../stores/replay.js'
+import type { VerifiedToken } from '../token/verify-token.js'
+import { maxNonceLife, type Nonces } from './nonce.js'
+import { isFresh, type ProofVerifier, stale, type VerifiedProof } from './proof.js'
+
+/** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). The clock is in seconds. */
+export type PossessionCheck = (
+  request: RequestFacts,
+  scheme: 'dpop' | 'bearer',
+  verified: VerifiedToken,
+  now: number,
+  clock: () => number,
+) => Maybe<Refusal | undefined>
+
+export function createPossessionCheck(
+  policy: CompiledPolicy,
+  verifyProof: ProofVerifier,
+  nonces: Nonces | undefined,
+  useOnce: UseOnce,
+): PossessionCheck {
+  const longestLife = nonces === undefined ? policy.proof.maxAge : maxNonceLife
+  const longestTtl = longestLife + 2 * policy.token.clockTolerance
+
+  /** The same, after the signature was waited for: time has passed. */
+  function useUpLater(
+    proof: VerifiedProof | Refusal,
+    keyThumbprint: string,
+    now: number,
+    consumed: Consumed[] | undefined,
+  ): Maybe<Refusal | undefined> {
+    if (!isRefusal(proof) && !isFresh(proof, now, policy)) return stale(proof, now, policy)
+    return useUp(proof, keyThumbprint, now, consumed)
+  }
+
+  /** What is left once the proof is right for its request. */
+  function useUp(
+    proof: VerifiedProof | Refusal,
+    keyThumbprint: string,
+    now: number,
+    consumed: Consumed[] | undefined,
+  ): Maybe<Refusal | undefined> {
+    if (isRefusal(proof)) return proof
+    const end =
+      nonces === undefined ? proof.iat + policy.proof.maxAge : nonces.acceptedUntil(proof.nonce, now)
+    if (end === undefined) {
+      const reason = proof.nonce === undefined ? 'the proof has no nonce' : 'the nonce is not a current one'
+      return new Refusal('proof_nonce_required', { reason, claim: 'nonce' })
+    }
+    // Processes with clocks a little apart share one store: none may forget what another still accepts.
+    const ttl = end + policy.token.clockTolerance - now
+    return useOnce({ kind: 'proof', owner: keyThumbprint, id: proof.jti, ttl, longestTtl }, consumed)
+  }
+
+  return (request, scheme, verified, now, clock) => {
+    const { keyThumbprint } = verified.token
+    if (keyThumbprint === undefined) {
+      if (policy.proof.required)
+        return new Refusal('proof_required', { reason: 'the token is bound to no key' })
+      // Scheme DPoP says that the token is bound; to no key that there is, then.
+      return scheme === 'bearer'
+        ? undefined
+        : new Refusal('proof_key_mismatch', { reason: 'scheme DPoP with a token that is bound to no key' })
+    }
+    if (scheme === 'bearer') {
+      return new Refusal('proof_required', {
+        reason: 'a token that is bound to a key came with scheme Bearer',
+      })
+    }
+    if (request.dpop.length === 0) return new Refusal('proof_missing')
+    if (request.dpop.length > 1) {
+      return new Refusal('proof_malformed', { reason: 'the request has more than one DPoP field' })
+    }
+
+    const proof = verifyProof(trimBlanks(request.dpop[0] as string), { bound: verified, request, now })
+    return isPromise(proof)
+      ? proof.then((answer) => useUpLater(answer, keyThumbprint, clock(), request.consumed))
+      : useUp(proof, keyThumbprint, now, request.consumed)
+  }
+}

@@ -1,0 +1,188 @@
+import { Buffer } from 'node:buffer'
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { bare, withOwn } from '../lib/own.js'
+import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
+import { decodeBase64url, isExact } from './base64url.js'
+import { sha256 } from './sha256.js'
+
+/** A public key that was found fit to verify signatures. */
+export interface PublicKey {
+  readonly object: KeyObject
+  readonly kty: Algorithm['kty']
+  readonly crv: string | undefined
+  /** Bytes of an RSA modulus; undefined for other keys. */
+  readonly modulusLength: number | undefined
+  /** The algorithm that the key's own `alg` pins it to, if any. */
+  readonly alg: string | undefined
+  /** RFC 7638, SHA-256, base64url. */
+  readonly thumbprint: string
+}
+
+/** Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4; RFC 8037). */
+const secretMembers: ReadonlySet<string> = new Set(['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'])
+
+type Members = ReturnType<typeof withOwn>
+
+const coordinateSizes = new Map([
+  ['P-256', 32],
+  ['P-384', 48],
+  ['P-521', 66],
+  ['Ed25519', 32],
+])
+
+/** The members of a public JWK whose shape is right. OpenSSL has not seen them: a point may not be on its curve. */
+export interface PublicJwk extends Pick<PublicKey, 'kty' | 'crv' | 'alg' | 'thumbprint'> {
+  /** The members that make up the key, in the order of RFC 7638 section 3.2. */
+  readonly members: Readonly<Record<string, string>>
+}
+
+/**
+ * Reads a public JWK without importing it, which can cost milliseconds. Returns undefined for a JWK that this library
+ * does not verify with: another `kty` or `crv`, a private member, a member that is not the exact encoding of its value,
+ * an RSA key outside 2048 to 4096 bits or with another exponent than 65537, or a `use`, `key_ops` or `alg` that
+ * contradicts verification (RFC 7517 section 4, RFC 7518 section 6).
+ */
+export function readPublicJwk(jwk: Record<string, unknown>): PublicJwk | undefined {
+  if (Object.keys(jwk).some((name) => secretMembers.has(name))) return undefined
+  const inheritsSome =
+    'kty' in bare ||
+    'crv' in bare ||
+    'x' in bare ||
+    'y' in bare ||
+    'e' in bare ||
+    'n' in bare ||
+    'use' in bare ||
+    'key_ops' in bare ||
+    'alg' in bare
+  const known = withOwn(jwk, inheritsSome)
+  const { alg } = known
+  if ((alg !== undefined && typeof alg !== 'string') || !isForVerification(known)) return undefined
+  const members = requiredMembers(known)
+  if (members === undefined) return undefined
+  const { kty, crv } = members
+  const read: PublicJwk = {
+    members,
+    kty: kty as Algorithm['kty'],
+    crv,
+    alg,
+    thumbprint: thumbprintOf(members),
+  }
+  if (alg !== undefined) {
+    const pinned = algorithms.get(alg)
+    if (pinned === undefined || !fits(read, pinned)) return undefined
+  }
+  return read
+}
+
+/** Imports a key whose shape was checked; undefined where OpenSSL refuses it, as a point that is not on its curve. */
+export function importKey({ members, kty, crv, alg, thumbprint }: PublicJwk): PublicKey | undefined {
+  let object: KeyObject
+  try {
+    object = createPublicKey({ key: members, format: 'jwk' })
+  } catch {
+    return undefined
+  }
+  return {
+    object,
+    kty,
+    crv,
+    modulusLength: kty === 'RSA' ? modulusBytes(object) : undefined,
+    alg,
+    thumbprint,
+  }
+}
+
+/** `readPublicJwk` and `importKey` in one. */
+export function importPublicKey(jwk: Record<string, unknown>): PublicKey | undefined {
+  const read = readPublicJwk(jwk)
+  return read && importKey(read)
+}
+
+/** Whether a key can have made a signature of this algorithm (RFC 8725 section 3.1). */
+export function fits(key: Pick<PublicKey, 'kty' | 'crv' | 'alg'>, algorithm: Algorithm): boolean {
+  return (
+    key.kty === algorithm.kty &&
+    key.crv === algorithm.crv &&
+    (key.alg === undefined || isSameAlgorithm(key.alg, algorithm.name))
+  )
+}
+
+/**
+ * The RFC 7638 thumbprint of a JWK, or undefined where the JWK is none that this library would verify with.
+ * Used for `cnf.jwk`, where only the thumbprint counts.
+ */
+export function thumbprintOfJwk(jwk: Record<string, unknown>): string | undefined {
+  return importPublicKey(jwk)?.thumbprint
+}
+
+function isForVerification({ use, key_ops }: Members): boolean {
+  if (use !== undefined && use !== 'sig') return false
+  return key_ops === undefined || (isOperations(key_ops) && key_ops.includes('verify'))
+}
+
+/** An array of strings, none of them twice (RFC 7517 section 4.3). */
+function isOperations(value: unknown): value is string[] {
+  if (!Array.isArray(value) || !value.every((operation) => typeof operation === 'string')) return false
+  return new Set(value).size === value.length
+}
+
+/** The members that make up the key, in the order of RFC 7638 section 3.2, each exact. */
+function requiredMembers({ kty, crv, x, y, e, n }: Members): Record<string, string> | undefined {
+  if (kty === 'RSA') return e === 'AQAB' && isModulus(n) ? { e, kty, n } : undefined
+  if (typeof crv !== 'string') return undefined
+  if (kty === 'EC' && crv.startsWith('P-')) {
+    return isCoordinate(x, crv) && isCoordinate(y, crv) ? { crv, kty, x, y } : undefined
+  }
+  if (kty === 'OKP' && crv === 'Ed25519') {
+    return isCoordinate(x, crv) && isSoundEd25519(x) ? { crv, kty, x } : undefined
+  }
+  return undefined
+}
+
+function isCoordinate(value: unknown, crv: string): value is string {
+  const size = coordinateSizes.get(crv)
+  if (size === undefined || typeof value !== 'string') return false
+  // An exact text is as long as its bytes make it: they need not be decoded for that.
+  return value.length === Math.ceil((size * 4) / 3) && isExact(value)
+}
+
+const ed25519Prime = 2n ** 255n - 19n
+
+/** The y coordinates of the points whose order divides 8: signatures under them verify for many messages. */
+const smallOrder = new Set([
+  0n,
+  1n,
+  ed25519Prime - 1n,
+  0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n,
+  0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n,
+])
+
+/** One encoding a key, and no key that anybody could sign for (RFC 8032 section 5.1.3, RFC 8037 section 2). */
+function isSoundEd25519(x: string): boolean {
+  const bytes = Buffer.from(x, 'base64url').reverse()
+  // The highest bit is the sign of the other coordinate.
+  bytes[0] = (bytes[0] as number) & 0x7f
+  const y = BigInt(`0x${bytes.toString('hex')}`)
+  return y < ed25519Prime && !smallOrder.has(y)
+}
+
+function modulusBytes(object: KeyObject): number | undefined {
+  const bits = object.asymmetricKeyDetails?.modulusLength
+  return bits === undefined ? undefined : Math.ceil(bits / 8)
+}
+
+function isModulus(value: unknown): value is string {
+  // 4096 bits are 683 characters: nothing longer is decoded.
+  if (typeof value !== 'string' || value.length > 683) return false
+  const bytes = decodeBase64url(value)
+  if (bytes === undefined || bytes.length < 256 || bytes.length > 512) return false
+  const first = bytes[0] as number
+  const last = bytes[bytes.length - 1] as number
+  // No leading zero byte (RFC 7518 section 2), a full 2048 bits at least, and odd, as any product of primes.
+  return (bytes.length > 256 ? first > 0 : first > 127) && last % 2 === 1
+}
+
+function thumbprintOf(members: Record<string, string>): string {
+  // The members are in order, and none of their values needs escaping.
+  return sha256(JSON.stringify(members))
+}

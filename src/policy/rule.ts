@@ -1,0 +1,299 @@
+import type { Json } from '../decision.js'
+import type { Delegation } from '../delegation/delegation.js'
+import { type Cause, describe, Refusal } from '../refusal.js'
+import type { Consumed } from '../stores/replay.js'
+import type { IntentToken } from '../token/claims.js'
+import { isSameJson, parsePointer, resolvePointer } from './json-pointer.js'
+import { createIdSet, type ReadId } from './qualified-id.js'
+import type { RuleData } from './schema.js'
+import type { Workflow } from './workflow.js'
+
+/** What a rule judges: all of it verified. */
+export interface RuleSubject {
+  readonly token: IntentToken
+  readonly delegation: Delegation
+  readonly params: { readonly [name: string]: string }
+  /** Seconds since the epoch. */
+  readonly now: number
+  /** What the request has used up so far. */
+  readonly consumed: Consumed[] | undefined
+}
+
+type Check = (subject: RuleSubject) => Refusal | undefined
+
+/** Versions and registrations that an agent is held to on every route. */
+export interface AgentConstraint {
+  readonly checksums: ReadonlySet<string> | undefined
+  readonly registrationIds: ReadonlySet<string> | undefined
+}
+
+/** By issuer, then by the agent's id. */
+export type AgentConstraints = ReadonlyMap<string, ReadonlyMap<string, AgentConstraint>>
+
+/** What rules refer to: the parts of a policy that are the same for all routes. */
+export interface RuleContext {
+  readonly workflows: ReadonlyMap<string, Workflow>
+  /** The keys of `workflows`; undefined where the policy has none, and a rule may name any. */
+  readonly workflowNames: readonly string[] | undefined
+  readonly agents: AgentConstraints
+  /** Reads the ids in `agents`, `initiators`, `chains`. */
+  readonly readId: ReadId
+  /** Seconds by which clocks may differ. */
+  readonly clockTolerance: number
+}
+
+export type ChainsByIssuer = ReadonlyMap<string, readonly (readonly string[])[]>
+
+/** A rule whose conditions were turned into checks. */
+export interface Rule {
+  readonly check: Check
+  /** The scopes it needs, as a challenge writes them; undefined where it needs none. */
+  readonly scope: string | undefined
+  /** The chains it lists, by issuer; ids from initiator to executor. */
+  readonly chains: ChainsByIssuer | undefined
+  readonly once: boolean
+  readonly anonymous: boolean
+  readonly mode: 'observe' | 'enforce' | undefined
+}
+
+/** Turns a rule's data into one check that names the first condition that does not hold. */
+export function compileRule(rule: RuleData, context: RuleContext): Rule {
+  const scopes = list(rule.scope)
+  const chains = rule.delegation?.chains && readChains(rule.delegation.chains, context.readId)
+  const checks: Check[] = [
+    checkAgentVersion(context.agents),
+    ...(scopes ? [checkScope(scopes)] : []),
+    ...(rule.intent ? [checkIntent(rule.intent, context.workflows)] : []),
+    ...(rule.agents ? [checkAgent(rule.agents, context.readId)] : []),
+    ...(rule.delegation ? [checkDelegation(rule.delegation, chains, context.readId)] : []),
+    ...(rule.user?.sub ? [checkPerson(rule.user.sub, context.readId)] : []),
+    ...(rule.user ? [checkUser(rule.user, context.clockTolerance)] : []),
+    ...Object.entries(rule.claims ?? {}).map(([pointer, constraint]) => checkClaim(pointer, constraint)),
+  ]
+  return Object.freeze({
+    check: (subject: RuleSubject) => {
+      for (const check of checks) {
+        const denial = check(subject)
+        if (denial !== undefined) return denial
+      }
+      return undefined
+    },
+    scope: scopes?.join(' '),
+    chains,
+    once: rule.once === true,
+    anonymous: rule.anonymous === true,
+    mode: rule.mode,
+  })
+}
+
+function checkAgentVersion(agents: AgentConstraints): Check {
+  return ({ token }) => {
+    const agent = agents.get(token.issuer)?.get(token.sub)
+    if (agent === undefined) return undefined
+    const { checksums, registrationIds } = agent
+    if (checksums !== undefined && !(token.checksum !== undefined && checksums.has(token.checksum))) {
+      return new Refusal('agent_checksum_not_allowed', {
+        reason: "the agent's checksum is not one that the policy's agents list",
+        claim: 'agent_proof.agent_checksum',
+        expected: describe([...checksums].join(' or ')),
+        found: describe(token.checksum),
+      })
+    }
+    if (registrationIds === undefined) return undefined
+    if (token.registrationId !== undefined && registrationIds.has(token.registrationId)) return undefined
+    return new Refusal('agent_not_allowed', {
+      reason: "the agent's registration is not one that the policy's agents list",
+      claim: 'agent_proof.registration_id',
+      expected: describe([...registrationIds].join(' or ')),
+      found: describe(token.registrationId),
+    })
+  }
+}
+
+function checkScope(scopes: readonly string[]): Check {
+  return ({ token }) => {
+    if (scopes.every((scope) => token.scopes.includes(scope))) return undefined
+    const lacking = scopes.filter((scope) => !token.scopes.includes(scope)).join(' ')
+    const cause: Cause = {
+      reason: `the token lacks the scope ${describe(lacking)}`,
+      claim: 'scope',
+      expected: describe(scopes.join(' ')),
+      found: describe(token.scopes.join(' ')),
+    }
+    return new Refusal('scope_insufficient', cause, { scope: scopes.join(' ') })
+  }
+}
+
+function checkIntent(
+  intent: NonNullable<RuleData['intent']>,
+  workflows: ReadonlyMap<string, Workflow>,
+): Check {
+  const steps = list(intent.step)
+  const workflow = workflows.get(intent.workflow)
+  return ({ token: { intent: claimed } }) => {
+    const { workflowId, step, stepSequenceHash } = claimed
+    if (workflowId !== intent.workflow) {
+      return new Refusal('workflow_not_allowed', {
+        reason: 'the token is for another workflow than the rule',
+        claim: 'intent.workflow_id',
+        expected: intent.workflow,
+        found: describe(workflowId),
+      })
+    }
+    if (steps !== undefined && !(step !== undefined && steps.includes(step)))
+      return wrongStep('the token is for another step than the rule', steps, step)
+    if (workflow === undefined) return undefined
+    const hashes = step === undefined ? undefined : workflow.get(step)
+    if (hashes === undefined)
+      return wrongStep("the step is none of the policy's workflow", [...workflow.keys()], step)
+    if (stepSequenceHash !== undefined && hashes.has(stepSequenceHash)) return undefined
+    return new Refusal('step_out_of_order', {
+      reason:
+        stepSequenceHash === undefined
+          ? 'the token does not say which steps are completed'
+          : 'the completed steps are not the ones that come before this step',
+      claim: 'intent.step_sequence_hash',
+      expected: describe(`the hash of the steps before ${step}`),
+      found: describe(stepSequenceHash),
+    })
+  }
+}
+
+function wrongStep(reason: string, steps: readonly string[], step: string | undefined): Refusal {
+  const expected = describe(steps.join(' or '))
+  const cause = { reason, claim: 'intent.workflow_step', expected, found: describe(step) }
+  return new Refusal('step_not_allowed', cause)
+}
+
+function checkAgent(entries: readonly string[], readId: ReadId): Check {
+  const agents = createIdSet(entries, readId)
+  return ({ token }) => {
+    if (agents.has(token.issuer, token.sub)) return undefined
+    return new Refusal('agent_not_allowed', {
+      reason: 'the rule does not list this agent',
+      claim: 'sub',
+      expected: describe(entries.join(' or ')),
+      found: describe(token.sub),
+    })
+  }
+}
+
+/** A chain that cannot be read is not listed: where it stands is reported by `findNameProblems`. */
+function readChains(chains: readonly (readonly string[])[], readId: ReadId): ChainsByIssuer {
+  const byIssuer = new Map<string, (readonly string[])[]>()
+  for (const chain of chains) {
+    const read = chain.map(readId)
+    const ids = read.flatMap((entry) => (typeof entry === 'string' ? [] : [entry]))
+    const issuer = ids[0]?.issuer
+    if (issuer === undefined || ids.length < read.length || ids.some((id) => id.issuer !== issuer)) continue
+    byIssuer.set(issuer, [...(byIssuer.get(issuer) ?? []), ids.map(({ id }) => id)])
+  }
+  return byIssuer
+}
+
+function checkDelegation(
+  rule: NonNullable<RuleData['delegation']>,
+  chains: ChainsByIssuer | undefined,
+  readId: ReadId,
+): Check {
+  const initiators = rule.initiators && createIdSet(rule.initiators, readId)
+  const maxDepth = rule.maxDepth ?? Number.POSITIVE_INFINITY
+  return ({ token: { issuer }, delegation }) => {
+    const { depth, initiator, agents, isInitiatedByAgent } = delegation
+    if (rule.required === true && depth === 0)
+      return new Refusal('delegation_required', { reason: 'the call is direct: the token has no chain' })
+    if (depth > maxDepth)
+      return notAllowed('the chain is too deep', `at most ${maxDepth} hops`, `${depth} hops`)
+    // A person may bear the name of an agent: only an agent meets a rule about agents.
+    if ((initiators !== undefined || chains !== undefined) && !isInitiatedByAgent)
+      return notAllowed('the initiator is not known to be an agent', 'an agent', initiator)
+    if (initiators !== undefined && !initiators.has(issuer, initiator))
+      return notAllowed('the rule does not list this initiator', rule.initiators?.join(' or '), initiator)
+    if (chains === undefined) return undefined
+    const isListed = chains.get(issuer)?.some((ids) => isSameList(ids, agents)) === true
+    if (isListed && agents[0] === initiator) return undefined
+    return notAllowed('the rule does not list this chain', rule.chains?.join(' or '), agents.join(','))
+  }
+}
+
+function isSameList(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((item, index) => item === other[index])
+}
+
+function notAllowed(reason: string, expected: string | undefined, found: string): Refusal {
+  const cause = { reason, claim: 'intent', expected: describe(expected), found: describe(found) }
+  return new Refusal('delegation_not_allowed', cause)
+}
+
+/** A person is named as one by the issuer: an agent of the same name is somebody else. */
+function checkPerson(entries: readonly string[], readId: ReadId): Check {
+  const people = createIdSet(entries, readId)
+  return ({ token: { issuer, intent } }) => {
+    const person = intent.initiatorType === 'user' ? intent.initiatedBy : undefined
+    if (person !== undefined && people.has(issuer, person)) return undefined
+    return new Refusal('claim_not_allowed', {
+      reason: person === undefined ? 'the token names no person' : 'the rule does not list this person',
+      claim: 'intent.initiated_by',
+      expected: describe(entries.join(' or ')),
+      found: describe(person),
+    })
+  }
+}
+
+function checkUser(rule: NonNullable<RuleData['user']>, clockTolerance: number): Check {
+  const details = { acrValues: rule.acr?.join(' '), maxAge: rule.maxAge }
+  const stepUp = (claim: string, expected: string, found: string) => {
+    const reason = `${claim} does not show the authentication that the rule asks for`
+    const cause = { reason, claim, expected: describe(expected), found: describe(found) }
+    return new Refusal('user_authentication_required', cause, details)
+  }
+  return ({ token: { user }, now }) => {
+    const { acr, amr, authTime } = user
+    if (rule.acr !== undefined && !(acr !== undefined && rule.acr.includes(acr)))
+      return stepUp('acr', rule.acr.join(' or '), describe(acr))
+    if (rule.amr !== undefined && !rule.amr.every((method) => amr?.includes(method)))
+      return stepUp('amr', rule.amr.join(' and '), describe(amr?.join(' ')))
+    if (rule.maxAge === undefined) return undefined
+    if (authTime !== undefined && authTime <= now + clockTolerance && now - authTime <= rule.maxAge)
+      return undefined
+    return stepUp('auth_time', `at most ${rule.maxAge} s ago`, describe(authTime))
+  }
+}
+
+function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>[string]): Check {
+  const path = parsePointer(pointer)
+  const { equals, in: oneOf, min, max, exists, param } = constraint
+  const hasEquals = Object.hasOwn(constraint, 'equals')
+  const isMet = (value: Json | undefined, params: RuleSubject['params']) => {
+    if (exists === false) return value === undefined
+    if (value === undefined) return false
+    if (hasEquals && !isSameJson(value, equals as Json)) return false
+    if (oneOf?.some((candidate) => isSameJson(value, candidate as Json)) === false) return false
+    if (min !== undefined && !(typeof value === 'number' && value >= min)) return false
+    if (max !== undefined && !(typeof value === 'number' && value <= max)) return false
+    return param === undefined || isParameter(value, params, param)
+  }
+  const expected = describe(JSON.stringify(constraint))
+  return ({ token, params }) => {
+    const value = resolvePointer(token.claims as Json, path)
+    if (isMet(value, params)) return undefined
+    return new Refusal('claim_not_allowed', {
+      reason: 'the claim does not meet the constraint of the rule',
+      claim: describe(pointer),
+      expected,
+      found: describe(value),
+    })
+  }
+}
+
+/** A parameter is text: a claim equals it as a string, or as the decimal form of an exact integer. */
+function isParameter(value: Json, params: RuleSubject['params'], name: string): boolean {
+  if (!Object.hasOwn(params, name)) return false
+  if (typeof value === 'string') return value === params[name]
+  return Number.isSafeInteger(value) && String(value) === params[name]
+}
+
+function list<T>(value: T | readonly T[] | undefined): readonly T[] | undefined {
+  if (value === undefined) return undefined
+  return Array.isArray(value) ? value : [value as T]
+}

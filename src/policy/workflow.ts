@@ -1,0 +1,27 @@
+import { hashIds } from '../delegation/chain-hash.js'
+
+/** More optional steps before one step make more hashes than are worth keeping. */
+export const maxOptionalSteps = 12
+
+export interface WorkflowStep {
+  readonly id: string
+  readonly optional: boolean
+}
+
+/** For each step of a workflow, every `step_sequence_hash` that is right for it. */
+export type Workflow = ReadonlyMap<string, ReadonlySet<string>>
+
+/**
+ * Computes, once, the hashes of all the orders in which the steps before each step may have been completed:
+ * every required one, and any of the optional ones.
+ */
+export function compileWorkflow(steps: readonly WorkflowStep[]): Workflow {
+  const workflow = new Map<string, ReadonlySet<string>>()
+  let completed: string[][] = [[]]
+  for (const step of steps) {
+    workflow.set(step.id, new Set(completed.map(hashIds)))
+    const withStep = completed.map((ids) => [...ids, step.id])
+    completed = step.optional ? [...completed, ...withStep] : withStep
+  }
+  return workflow
+}

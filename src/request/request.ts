@@ -1,0 +1,324 @@
+import { own } from '../lib/own.js'
+import { isSimplePath } from '../routing/path.js'
+import type { Consumed } from '../stores/replay.js'
+import { parameterValues } from './query.js'
+
+/** How the framework in hand routes: how it will look up a path, or which of its patterns it has matched. */
+export type Routing = PathRouting | MatchedRoute
+
+/** How the framework will look up a path, as far as its adapter knows. */
+export interface PathRouting {
+  /** The path it will look its handler up by. Default: the path of `url`. */
+  readonly path?: string
+  /** Whether `path` was decoded, all but the escapes of reserved characters and of `%`. */
+  readonly decoded?: boolean
+  /** The method it will look its handler up by, where a method override was applied. Default: `method`. */
+  readonly method?: string
+  /** Whether `/A` and `/a` are two paths to it. */
+  readonly caseSensitive: boolean
+  /** Whether `/a` and `/a/` are two paths to it. */
+  readonly strict: boolean
+  /** Whether a final `*` also matches nothing, as in `/a` for `/a/*`. */
+  readonly emptyRest: boolean
+}
+
+/** What a framework has matched: the policy's key of the same shape applies, and no path is looked up. */
+export interface MatchedRoute {
+  /**
+   * The whole pattern, from the app's root: `/orders/:id`. Undefined where the framework found no handler. A
+   * pattern that no key of a policy can have counts as undeclared.
+   */
+  readonly route: string | undefined
+  /** The values of the pattern's parameters by name, decoded once. One that is no string counts as undeclared. */
+  readonly params?: object | undefined
+  /** The method of the matched handler, where a method override was applied. Default: `method`. */
+  readonly method?: string | undefined
+}
+
+/** Node's header object, its `headersDistinct` or its `rawHeaders`, or a Fetch `Headers`. */
+export type HeaderSource =
+  | readonly string[]
+  | { readonly [name: string]: string | readonly string[] | undefined }
+  | { get(name: string): string | null }
+
+/** A request, as `verify` takes it. */
+export interface VerifyRequest {
+  /** As on the wire. */
+  readonly method: string
+  /** Absolute, or path with query. */
+  readonly url: string
+  readonly headers: HeaderSource
+  /** Without it, a path that the supported frameworks would route differently counts as undeclared. */
+  readonly routing?: Routing
+}
+
+/** What the checks need of a request, and nothing else of it. */
+export interface RequestFacts {
+  /** As on the wire. */
+  readonly method: string
+  /** The path on the wire, not decoded. */
+  readonly path: string
+  /** Where the path begins in the URL: 0 where no scheme and authority stand before it. */
+  readonly pathStart: number
+  /** Whether there is one way only to write that path. */
+  readonly isSimplePath: boolean
+  readonly query: string
+  /** One element a header field. */
+  readonly authorization: readonly string[]
+  readonly dpop: readonly string[]
+  readonly isPreflight: boolean
+  /** Methods that a method override asks for in place of the one on the wire. */
+  readonly methodOverrides: readonly string[]
+  readonly routing: KnownRouting | KnownRoute | undefined
+  /** What the request has used up so far, where something knows it from other requests. */
+  readonly consumed: Consumed[] | undefined
+}
+
+/** A PathRouting with every member set, so that none is read from a prototype. */
+export interface KnownRouting extends Required<PathRouting> {
+  readonly kind: 'path'
+}
+
+/** A MatchedRoute with every member set, too. */
+export interface KnownRoute {
+  readonly kind: 'route'
+  readonly route: string | undefined
+  readonly params: object
+  readonly method: string
+}
+
+/**
+ * The fields of a request of Node's, as the app has left them: what was deleted or set in `headers` counts as deleted or
+ * set. `rawHeaders` only tells of a field that came twice, which `headers` hides; function hosts may leave it empty.
+ */
+export function fieldsOf({
+  rawHeaders,
+  headers,
+}: {
+  readonly rawHeaders?: readonly string[] | undefined
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+}): HeaderSource {
+  if (rawHeaders === undefined || rawHeaders.length === 0) return headers
+  let seen = 0
+  let repeated = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name: unknown = rawHeaders[at]
+    // No list of names and values hides a second field just as well: reading it refuses the request.
+    if (typeof name !== 'string' || typeof rawHeaders[at + 1] !== 'string') return rawHeaders
+    if (!mayMatter(name)) continue
+    const place = fieldNames.indexOf(name.toLowerCase())
+    if (place < 0) continue
+    if ((seen >> place) & 1) repeated |= 1 << place
+    seen |= 1 << place
+  }
+  if (repeated === 0) return headers
+  return withRepeated(
+    headers,
+    rawHeaders,
+    fieldNames.filter((_, place) => (repeated >> place) & 1),
+  )
+}
+
+/** The fields with every value of those that came twice, unless the app has set another value since. */
+function withRepeated(
+  headers: Readonly<Record<string, string | readonly string[] | undefined>>,
+  rawHeaders: readonly string[],
+  repeated: readonly string[],
+): HeaderSource {
+  const fields: Record<string, string | readonly string[] | undefined> = Object.assign(
+    Object.create(null),
+    headers,
+  )
+  for (const name of repeated) {
+    const values = rawHeaders.filter(
+      (_, at) => at % 2 === 1 && (rawHeaders[at - 1] as string).toLowerCase() === name,
+    )
+    for (const key of Object.keys(fields)) {
+      const value = fields[key]
+      // Node keeps the first of some fields, and joins the values of others.
+      const isAsItCame = typeof value === 'string' && (values.includes(value) || value === values.join(', '))
+      if (key.toLowerCase() === name && isAsItCame) fields[key] = values
+    }
+  }
+  return fields
+}
+
+/** Reads a request, whatever it is: what is not of its type reads as absent. */
+export function readRequest(request: VerifyRequest, consumed: Consumed[] | undefined): RequestFacts {
+  const method = typeof request.method === 'string' ? request.method : ''
+  const { path, pathStart, query } = splitTarget(typeof request.url === 'string' ? request.url : '')
+  const fields = readFields(request.headers, method)
+  return {
+    method,
+    path,
+    pathStart,
+    isSimplePath: isSimplePath(path),
+    query,
+    authorization: fields.authorization,
+    dpop: fields.dpop,
+    isPreflight: method === 'OPTIONS' && fields.origin.length === 1 && fields.requestedMethod.length === 1,
+    methodOverrides:
+      query === '' ? fields.methodOverride : [...fields.methodOverride, ...queryMethodOverrides(query)],
+    routing: readRouting(request),
+    consumed,
+  }
+}
+
+function readRouting(request: VerifyRequest): RequestFacts['routing'] {
+  const routing = own(request, 'routing') as object | undefined
+  if (routing === undefined) return undefined
+  const method = own(routing, 'method') ?? request.method
+  if (Object.hasOwn(routing, 'route')) {
+    const [route, params] = [own(routing, 'route'), own(routing, 'params')]
+    return {
+      kind: 'route',
+      route: typeof route === 'string' ? route : undefined,
+      params: typeof params === 'object' && params !== null ? params : noParams,
+      method: typeof method === 'string' ? method : '',
+    }
+  }
+  return {
+    kind: 'path',
+    path: (own(routing, 'path') as string | undefined) ?? splitTarget(request.url).path,
+    decoded: own(routing, 'decoded') === true,
+    method: typeof method === 'string' ? method : '',
+    caseSensitive: own(routing, 'caseSensitive') === true,
+    strict: own(routing, 'strict') === true,
+    emptyRest: own(routing, 'emptyRest') === true,
+  }
+}
+
+const noParams: object = Object.freeze({})
+
+/**
+ * Path and query of a request target, in origin form or absolute form (RFC 9112 section 3.2). Not by the URL
+ * parser, which would resolve what has to be seen: dot segments, backslashes. Authority and scheme of an
+ * absolute form are the sender's word, and unused.
+ */
+function splitTarget(target: string): { path: string; pathStart: number; query: string } {
+  const start = target.startsWith('/')
+    ? 0
+    : (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\\]*/i.exec(target)?.[0].length ?? 0)
+  const mark = target.indexOf('?', start)
+  const path = target.slice(start, mark < 0 ? undefined : mark)
+  const query = mark < 0 ? '' : target.slice(mark + 1)
+  return { path: path === '' && start > 0 ? '/' : path, pathStart: start, query }
+}
+
+interface Fields {
+  authorization: readonly string[]
+  dpop: readonly string[]
+  origin: readonly string[]
+  requestedMethod: readonly string[]
+  methodOverride: readonly string[]
+}
+
+/** The header fields that matter here, by their names in lower case. */
+const fieldNames = [
+  'authorization',
+  'dpop',
+  'origin',
+  'access-control-request-method',
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+]
+
+/** Those that matter whatever the method. */
+const fieldNamesOfAny = fieldNames.filter(
+  (name) => name !== 'origin' && name !== 'access-control-request-method',
+)
+
+/** Their lengths, a bit each: most fields of a request are none of these, and have another length. */
+const fieldNameLengths = fieldNames.reduce((bits, name) => bits | (1 << name.length), 0)
+
+const none: readonly string[] = Object.freeze([])
+
+function readFields(headers: HeaderSource, method: string): Fields {
+  const fields: Fields = {
+    authorization: none,
+    dpop: none,
+    origin: none,
+    requestedMethod: none,
+    methodOverride: none,
+  }
+  if (Array.isArray(headers)) {
+    // Throws where it is no list of names and values, as one of pairs: nor is that a request without credentials.
+    for (let at = 0; at < headers.length; at += 2) {
+      const [name, value] = [headers[at], headers[at + 1]] as unknown[]
+      if (typeof name !== 'string' || typeof value !== 'string') throw new TypeError('no list of fields')
+      if (mayMatter(name)) add(fields, name.toLowerCase(), value)
+    }
+  } else if (isFetchHeaders(headers)) {
+    // Each look into them costs: the two of a preflight only where it can be one.
+    for (const name of method === 'OPTIONS' ? fieldNames : fieldNamesOfAny)
+      add(fields, name, headers.get(name))
+  } else {
+    // Node's names are in lower case; a caller's own object may hold `Authorization`, and even both.
+    // Throws where there are none at all: that is no request without credentials.
+    for (const name of Object.keys(headers)) {
+      if (mayMatter(name)) {
+        add(fields, name.toLowerCase(), (headers as Readonly<Record<string, unknown>>)[name])
+      }
+    }
+  }
+  return fields
+}
+
+function mayMatter(name: string): boolean {
+  // A number has 32 bits: a shift by more would begin again.
+  return name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
+}
+
+function isFetchHeaders(headers: HeaderSource): headers is { get(name: string): string | null } {
+  return typeof (headers as { get?: unknown } | undefined)?.get === 'function'
+}
+
+function add(fields: Fields, name: string, value: unknown): void {
+  switch (name) {
+    case 'authorization':
+      fields.authorization = join(fields.authorization, value)
+      break
+    case 'dpop':
+      fields.dpop = join(fields.dpop, value)
+      break
+    case 'origin':
+      fields.origin = join(fields.origin, value)
+      break
+    case 'access-control-request-method':
+      fields.requestedMethod = join(fields.requestedMethod, value)
+      break
+    case 'x-http-method-override':
+    case 'x-http-method':
+    case 'x-method-override':
+      fields.methodOverride = join(fields.methodOverride, value)
+  }
+}
+
+function join(values: readonly string[], value: unknown): readonly string[] {
+  return values.length === 0 ? valuesOf(value) : [...values, ...valuesOf(value)]
+}
+
+function valuesOf(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value]
+  if (!Array.isArray(value)) return none
+  if (value.length === 1 && typeof value[0] === 'string') return [value[0]]
+  return value.filter((item) => typeof item === 'string')
+}
+
+/** Methods that override middleware would read from `_method` in the query. */
+function queryMethodOverrides(query: string): readonly string[] {
+  const values = parameterValues(query, '_method')
+  return values.length === 0
+    ? values
+    : values.map(decodeValue).filter((value) => /^[a-z]+(-[a-z]+)*$/i.test(value))
+}
+
+/** What decodes to nothing names no method. */
+function decodeValue(value: string): string {
+  try {
+    return decodeURIComponent(value.replaceAll('+', ' ')).trim()
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,53 @@
+import type { Answer } from '../decision.js'
+import { type CompiledPolicy, metadataUrl } from '../policy/compile.js'
+
+/** Protected resource metadata (RFC 9728 section 2). Lists with nothing in them are left out (section 3.2). */
+export interface ResourceMetadata {
+  readonly resource: string
+  readonly authorization_servers?: readonly string[]
+  readonly scopes_supported?: readonly string[]
+  readonly bearer_methods_supported: readonly string[]
+  readonly dpop_signing_alg_values_supported?: readonly string[]
+  readonly dpop_bound_access_tokens_required: boolean
+}
+
+const wellKnown = '/.well-known/oauth-protected-resource'
+
+export function toMetadata(policy: CompiledPolicy): ResourceMetadata {
+  const issuers = [...policy.issuers.keys()]
+  const algorithms = [...policy.proof.algorithms.keys()]
+  return {
+    resource: policy.resource,
+    ...(issuers.length > 0 && { authorization_servers: issuers }),
+    ...(policy.scopes.length > 0 && { scopes_supported: [...policy.scopes] }),
+    bearer_methods_supported: ['header'],
+    ...(algorithms.length > 0 && { dpop_signing_alg_values_supported: algorithms }),
+    dpop_bound_access_tokens_required: policy.proof.required,
+  }
+}
+
+/**
+ * The answer to a request for the metadata, at the app's root, with and without the path of the resource; undefined for
+ * any other request. The metadata is public: pages of any origin may read it, and may ask first with a preflight.
+ */
+export function answerMetadata(policy: CompiledPolicy, method: string, path: string): Answer | undefined {
+  if (!path.startsWith(wellKnown)) return undefined
+  if (path !== wellKnown && path !== new URL(metadataUrl(policy.resource)).pathname) return undefined
+  if (method === 'OPTIONS') return { status: 204, headers: preflightFields, body: '' }
+  if (method !== 'GET' && method !== 'HEAD') return undefined
+  return { status: 200, headers: metadataFields, body: JSON.stringify(toMetadata(policy)) }
+}
+
+const metadataFields = Object.freeze({
+  'content-type': 'application/json',
+  'cache-control': 'public, max-age=300',
+  'access-control-allow-origin': '*',
+})
+
+const preflightFields = Object.freeze({
+  allow: 'GET, HEAD, OPTIONS',
+  'access-control-allow-origin': '*',
+  'access-control-allow-methods': 'GET, HEAD',
+  'access-control-allow-headers': '*',
+  'access-control-max-age': '300',
+})

@@ -1,0 +1,3 @@
+export type { IoredisClient, NodeRedisClient, RedisClient } from './client.js'
+export { type RedisReplayStore, redisReplayStore } from './replay.js'
+export { type RedisRevocations, redisRevocations } from './revocations.js'

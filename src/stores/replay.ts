@@ -1,0 +1,72 @@
+import { isPromise, type Maybe, patience, withDeadline } from '../lib/promise.js'
+import type { ReplayStore } from '../options.js'
+import { describeError, Refusal } from '../refusal.js'
+import { type ReplayKind, replayKey, type TakesLongestTtl, takesLongestTtl } from './replay-key.js'
+
+/** A use that one request has made of a store, and what came of it. */
+export interface Consumed {
+  readonly store: ReplayStore
+  readonly key: string
+  readonly answer: Maybe<Refusal | undefined>
+}
+
+/** Something that can be used once. */
+export interface Use {
+  readonly kind: ReplayKind
+  /** The owner's digest: ids are unique among those of one owner. */
+  readonly owner: string
+  readonly id: string
+  /** Seconds for which it could still be used again. */
+  readonly ttl: number
+  /** The `ttl` at the first moment at which it could be used, in seconds. */
+  readonly longestTtl: number
+}
+
+/**
+ * Uses something up; gives a denial code where that was done before. `consumed` holds what the same request has used:
+ * a second verifier or rule on its way gets the first one's answer, or the request would count as a replay of itself.
+ */
+export type UseOnce = (use: Use, consumed: Consumed[] | undefined) => Maybe<Refusal | undefined>
+
+export function createUseOnce(store: ReplayStore): UseOnce {
+  const isPrecise = (store as Partial<TakesLongestTtl>)[takesLongestTtl] === true
+
+  function remember(
+    kind: ReplayKind,
+    key: string,
+    ttl: number,
+    longestTtl: number,
+  ): Maybe<Refusal | undefined> {
+    try {
+      const isNew: unknown = isPrecise
+        ? (store as TakesLongestTtl).remember(key, ttl, longestTtl)
+        : store.remember(key, ttl)
+      if (!isPromise(isNew)) return toRefusal(isNew, kind)
+      return withDeadline(isNew, patience).then((answer) => toRefusal(answer, kind), unavailable)
+    } catch (error) {
+      return unavailable(error)
+    }
+  }
+
+  return ({ kind, owner, id, ttl, longestTtl }, consumed) => {
+    const key = replayKey(kind, owner, id)
+    const earlier = consumed?.find((use) => use.store === store && use.key === key)
+    if (earlier !== undefined) return earlier.answer
+    // A second more than it could be used again: the store looks at the clock later than whoever reckoned this, and
+    // at the very end some stores would keep nothing at all. Always the same second, or the end would not be fixed.
+    const answer = remember(kind, key, ttl + 1, longestTtl + 1)
+    consumed?.push({ store, key, answer })
+    return answer
+  }
+}
+
+/** An answer that is neither is no answer: a store that says "OK" for a known key would let replays in. */
+function toRefusal(isNew: unknown, kind: ReplayKind): Refusal | undefined {
+  if (typeof isNew !== 'boolean') return unavailable(new TypeError('remember answered with no boolean'))
+  if (isNew) return undefined
+  return new Refusal(kind === 'proof' ? 'proof_replayed' : 'token_reused')
+}
+
+function unavailable(error: unknown): Refusal {
+  return new Refusal('replay_store_unavailable', { reason: describeError(error) })
+}

@@ -1,0 +1,39 @@
+import { isPromise, type Maybe, patience, withDeadline } from '../lib/promise.js'
+import type { Revocations } from '../options.js'
+import { describeError, Refusal } from '../refusal.js'
+import type { VerifiedToken } from '../token/verify-token.js'
+import { agentIdsOf, revocationIdsOf } from './revocation-ids.js'
+
+/** Whether a token, or the delegation behind it, was revoked; whatever cannot be told refuses the request. */
+export type RevocationCheck = (
+  verified: VerifiedToken,
+  listedChain: readonly string[] | undefined,
+) => Maybe<Refusal | undefined>
+
+/** Without a list, nobody has revoked anything. */
+export function createRevocationCheck(revocations: Revocations | undefined): RevocationCheck {
+  if (revocations === undefined) return () => undefined
+  return (verified, listedChain) => {
+    try {
+      verified.revocationIds ??= revocationIdsOf(verified)
+      const isRevoked: unknown = revocations.isRevoked([
+        ...verified.revocationIds,
+        ...(listedChain === undefined ? [] : agentIdsOf(verified.token.issuer, listedChain)),
+      ])
+      if (!isPromise(isRevoked)) return toRefusal(isRevoked)
+      return withDeadline(isRevoked, patience).then(toRefusal, unavailable)
+    } catch (error) {
+      return unavailable(error)
+    }
+  }
+}
+
+/** An answer that is neither is no answer. */
+function toRefusal(isRevoked: unknown): Refusal | undefined {
+  if (typeof isRevoked !== 'boolean') return unavailable(new TypeError('isRevoked answered with no boolean'))
+  return isRevoked ? new Refusal('token_revoked') : undefined
+}
+
+function unavailable(error: unknown): Refusal {
+  return new Refusal('revocations_unavailable', { reason: describeError(error) })
+}

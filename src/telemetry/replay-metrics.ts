@@ -1,0 +1,71 @@
+import type { Meter, MeterProvider } from '@opentelemetry/api'
+import { sharedByCopies } from '../lib/copies.js'
+
+/** How many verifiers use a store. */
+type Users = Map<object, number>
+
+/** Every store that one provider is told about, and the refusals of those that are gone. */
+interface Watched {
+  readonly users: Users
+  refusedBefore: number
+}
+
+/**
+ * One sum over all stores of a process: two verifiers may share one, or have one each, and neither way must the
+ * stores overwrite each other's numbers. The provider holds no store that no verifier uses.
+ */
+const watchedBy = sharedByCopies('watched stores', () => new WeakMap<MeterProvider, Watched>())
+
+/** Reports `size` and `refused` of a store that has them, until the function it returns is called. */
+export function watchReplayStore(provider: MeterProvider, meter: Meter, store: object): () => void {
+  const watched = watchedBy.get(provider) ?? observe(provider, meter)
+  watched.users.set(store, (watched.users.get(store) ?? 0) + 1)
+  return () => {
+    const others = (watched.users.get(store) ?? 0) - 1
+    if (others > 0) {
+      watched.users.set(store, others)
+      return
+    }
+    // A counter never goes back.
+    watched.refusedBefore += sum([store], 'refused') ?? 0
+    watched.users.delete(store)
+  }
+}
+
+function observe(provider: MeterProvider, meter: Meter): Watched {
+  const watched: Watched = { users: new Map(), refusedBefore: 0 }
+  watchedBy.set(provider, watched)
+  meter
+    .createObservableGauge('ajwt.replay_store.size', {
+      description: 'Proofs and tokens remembered',
+      unit: '{entry}',
+    })
+    .addCallback((result) => {
+      const size = sum(watched.users.keys(), 'size')
+      if (size !== undefined) result.observe(size)
+    })
+  meter
+    .createObservableCounter('ajwt.replay_store.refusals', {
+      description: 'Proofs refused because the store could not tell that they are new',
+      unit: '{proof}',
+    })
+    .addCallback((result) => {
+      const refused = sum(watched.users.keys(), 'refused')
+      if (refused !== undefined) result.observe(refused + watched.refusedBefore)
+    })
+  return watched
+}
+
+/** Undefined where no store tells. A store of somebody else's may have anything under this name. */
+function sum(stores: Iterable<object>, name: 'size' | 'refused'): number | undefined {
+  let total: number | undefined
+  for (const store of stores) {
+    try {
+      const value = (store as Record<string, unknown>)[name]
+      if (typeof value === 'number' && value >= 0) total = (total ?? 0) + value
+    } catch {
+      // A store that cannot tell today must not silence the others.
+    }
+  }
+  return total
+}

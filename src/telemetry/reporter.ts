@@ -1,0 +1,209 @@
+import {
+  type Attributes,
+  type Context,
+  context,
+  isSpanContextValid,
+  ROOT_CONTEXT,
+  type Span,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api'
+import type { Decision } from '../decision.js'
+import type { VerifierOptions } from '../options.js'
+import type { Findings } from '../pipeline.js'
+import type { Cause } from '../refusal.js'
+import { createInstrumentSource, type Instruments } from './instruments.js'
+import { printable } from './sanitize.js'
+
+const methods = new Set([
+  'CONNECT',
+  'DELETE',
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'PATCH',
+  'POST',
+  'PUT',
+  'QUERY',
+  'TRACE',
+])
+
+/**
+ * What is known of a request when its verdict falls: closed sets, the policy's words, verified claims. Fit for a log:
+ * no text is longer than 128 characters or holds a control character.
+ */
+export interface DecisionFacts {
+  /** An HTTP method, or `_OTHER`. */
+  readonly method: string
+  /** The path pattern of the policy, where one matched. */
+  readonly route: string | undefined
+  /** `sub` of the token, once its signature has verified. */
+  readonly agent: string | undefined
+  /** Why the request was refused: for the operator, never sent. */
+  readonly cause: Cause | undefined
+  readonly workflow: string | undefined
+  /** Hops from the initiator to the agent, once the delegation was verified. */
+  readonly delegationDepth: number | undefined
+  /** Seconds. */
+  readonly duration: number
+  /** Of the span of this decision, or of the one that was active; undefined where nothing is traced. */
+  readonly traceId: string | undefined
+  /**
+   * The outcome of the policy, where this decision takes it back: set only where `requireIntent`, or a path rewritten
+   * between two mounts of the middleware, refuses a request after `onDecision` was told of it.
+   */
+  readonly overrules: Decision['outcome'] | undefined
+}
+
+/** A method as an attribute: never a caller's own word. */
+function methodName(method: string): string {
+  return methods.has(method) ? method : '_OTHER'
+}
+
+/** When a request began, and under which span. */
+export interface Watch {
+  /** Milliseconds on the monotonic clock. */
+  readonly started: number
+  /** Taken at once: a store's client may lose it on the way. */
+  readonly context: Context
+}
+
+export interface Reporter {
+  start(): Watch
+  /** Tells everyone who listens. Whatever fails there, the verdict stands. */
+  decided(
+    decision: Decision,
+    method: string,
+    findings: Findings,
+    watch: Watch,
+    overrules?: Decision['outcome'],
+  ): void
+  refreshed(issuer: string, outcome: 'success' | 'failure'): void
+  close(): void
+}
+
+/**
+ * Reports through the OpenTelemetry API, which does nothing until an SDK is registered: before the verifier is
+ * made, or after.
+ */
+export function createReporter(options: VerifierOptions, replayStore: object): Reporter {
+  const { tracerProvider, meterProvider, traceAllowed = 0, onDecision } = options
+  const instruments = createInstrumentSource(meterProvider, replayStore)
+
+  function currentInstruments(): Instruments | undefined {
+    try {
+      return instruments.current()
+    } catch {
+      return undefined
+    }
+  }
+
+  function measure(
+    current: Instruments,
+    decision: Decision,
+    { access }: Findings,
+    duration: number,
+    isFirst: boolean,
+  ): void {
+    const labels: Attributes = { 'ajwt.outcome': decision.outcome }
+    if ('code' in decision) labels['ajwt.code'] = decision.code
+    if (access?.route !== undefined) labels['http.route'] = printable(access.route)
+    current.decisions.add(1, labels)
+    // What a later rule took is no time of a verification.
+    if (isFirst) current.duration.record(duration, { 'ajwt.outcome': decision.outcome })
+  }
+
+  function draw(decision: Decision, facts: DecisionFacts, watch: Watch): Span {
+    const end = Date.now()
+    const startTime = end - facts.duration * 1000
+    const span = (tracerProvider ?? trace)
+      .getTracer('ajwt')
+      .startSpan('ajwt.verify', { startTime, attributes: toAttributes(decision, facts) }, watch.context)
+    // A refusal is this library at work; that it could not decide is a failure of the server's side.
+    if ('code' in decision && decision.status === 503)
+      span.setStatus({ code: SpanStatusCode.ERROR, message: decision.code })
+    span.end(end)
+    return span
+  }
+
+  /** Not waited for; a rejection is taken up here, so that it ends no process. */
+  async function tell(decision: Decision, facts: DecisionFacts, active: Context): Promise<void> {
+    try {
+      await context.with(active, () => onDecision?.(decision, facts))
+    } catch {}
+  }
+
+  return {
+    start() {
+      return { started: performance.now(), context: activeContext() }
+    },
+    decided(decision, method, findings, watch, overrules) {
+      const current = currentInstruments()
+      const isTraced = 'code' in decision || (traceAllowed > 0 && Math.random() < traceAllowed)
+      if (current === undefined && !isTraced && onDecision === undefined) return
+
+      const duration = (performance.now() - watch.started) / 1000
+      try {
+        if (current !== undefined) measure(current, decision, findings, duration, overrules === undefined)
+      } catch {}
+
+      const { access, verified, delegation, refusal } = findings
+      const facts: DecisionFacts = {
+        method: methodName(method),
+        route: optional(access?.route),
+        agent: optional(verified?.token.sub ?? refusal?.agent),
+        cause: refusal?.cause,
+        workflow: optional(verified?.token.intent.workflowId),
+        delegationDepth: delegation?.depth,
+        duration,
+        traceId: undefined,
+        overrules,
+      }
+      let span: Span | undefined
+      try {
+        if (isTraced) span = draw(decision, facts, watch)
+      } catch {}
+      if (onDecision === undefined) return
+      const active = span === undefined ? watch.context : trace.setSpan(watch.context, span)
+      void tell(decision, Object.freeze({ ...facts, traceId: traceIdOf(active) }), active)
+    },
+    refreshed(issuer, outcome) {
+      instruments.current()?.refreshes.add(1, { 'ajwt.issuer': printable(issuer), 'ajwt.outcome': outcome })
+    },
+    close: instruments.close,
+  }
+}
+
+function toAttributes(decision: Decision, facts: DecisionFacts): Attributes {
+  return {
+    'ajwt.outcome': decision.outcome,
+    ...('code' in decision ? { 'ajwt.code': decision.code, 'ajwt.stage': decision.stage } : {}),
+    'http.request.method': facts.method,
+    ...(facts.route === undefined ? {} : { 'http.route': facts.route }),
+    ...(facts.agent === undefined ? {} : { 'ajwt.agent.id': facts.agent }),
+    ...(facts.workflow === undefined ? {} : { 'ajwt.workflow.id': facts.workflow }),
+    ...(facts.delegationDepth === undefined ? {} : { 'ajwt.delegation.depth': facts.delegationDepth }),
+  }
+}
+
+function optional(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : printable(text)
+}
+
+/** A context manager is somebody else's code, and runs before anything was decided. */
+function activeContext(): Context {
+  try {
+    return context.active()
+  } catch {
+    return ROOT_CONTEXT
+  }
+}
+
+function traceIdOf(active: Context): string | undefined {
+  try {
+    const spanContext = trace.getSpan(active)?.spanContext()
+    return spanContext !== undefined && isSpanContextValid(spanContext) ? spanContext.traceId : undefined
+  } catch {
+    return undefined
+  }
+}
