@@ -81,12 +81,9 @@ function hasPendingOverride({ methodOverrides }: RequestFacts, method: string): 
 /** Elysia looks for the path from here on: it takes every URL for one with a longer scheme and host. */
 const shortestOrigin = 'http://a.bc'.length
 
-/**
- * Whether a framework without an adapter would route a URL by another path: Fastify can end the path at a
- * semicolon (`useSemicolonDelimiter`), and Elysia does not look for it in the first characters.
- */
-function isReadDifferently({ path, pathStart }: RequestFacts): boolean {
-  return path.includes(';') || (pathStart > 0 && pathStart < shortestOrigin)
+/** Whether Elysia would route a URL by another path. */
+function isReadDifferently({ pathStart }: RequestFacts): boolean {
+  return pathStart > 0 && pathStart < shortestOrigin
 }
 
 /** The path on the wire, and what a framework has made of it. */
@@ -142,6 +139,15 @@ function asksNoMore(one: Route['access'], other: Route['access']): boolean {
 
 /** Where the framework is unknown, all of those supported have to find one and the same route. */
 function findInAll(policy: CompiledPolicy, method: string, path: string): Found {
+  const found = findInDefaults(policy, method, path)
+  const semicolon = path.indexOf(';')
+  if (semicolon < 0 || found === 'contested') return found
+  // Fastify can be told to end the path at a semicolon (`useSemicolonDelimiter`).
+  const ofBeginning = findInDefaults(policy, method, path.slice(0, semicolon))
+  return ofBeginning !== 'contested' && ofBeginning?.route === found?.route ? found : 'contested'
+}
+
+function findInDefaults(policy: CompiledPolicy, method: string, path: string): Found {
   const one = find(policy, method, path, express)
   if (one === 'contested') return 'contested'
   // Hono answers HEAD by the handler of GET, and by no other.
