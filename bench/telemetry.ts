@@ -8,7 +8,7 @@ import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
 import { AUDIENCE, createKit, ISSUER, issuerJwks, type WireRequest } from '../fixtures/kit.js'
 import { createVerifier, type Policy, type VerifierOptions } from '../src/index.js'
-import { nothing } from '../src/pipeline.js'
+import { emptyState } from '../src/pipeline.js'
 import { createReporter } from '../src/telemetry/reporter.js'
 
 const rounds = Number(process.argv[2] ?? 40)
@@ -90,7 +90,7 @@ function timeReporter(): number {
   const decision = { outcome: 'public' } as const
   const calls = 100_000
   const started = performance.now()
-  for (let call = 0; call < calls; call++) reporter.decided(decision, 'GET', nothing, reporter.start())
+  for (let call = 0; call < calls; call++) reporter.decided(decision, 'GET', emptyState, reporter.start())
   return ((performance.now() - started) * 1e3) / calls
 }
 

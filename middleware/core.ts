@@ -1,6 +1,6 @@
 import type { Answer, Decision, Denial, Grant } from '../src/decision.js'
 import { sharedByCopies } from '../src/lib/copies.js'
-import { countRequest } from '../src/lib/event-loop-tick.js'
+import { countRequestInTick } from '../src/lib/event-loop-tick.js'
 import { processWarning } from '../src/lib/process-warning.js'
 import type { VerifierOptions } from '../src/options.js'
 import { checkRule } from '../src/policy/compile.js'
@@ -16,8 +16,8 @@ import { type ChallengeContext, toDenial } from '../src/response/www-authenticat
 import { consumedBy } from '../src/stores/memory/shared-replay.js'
 import { warnOfObservingRule } from '../src/telemetry/observe-warning.js'
 import {
+  type AuthorizedRequest,
   createVerifier,
-  type Heard,
   internalsOf,
   textsOf,
   type Verifier,
@@ -28,7 +28,7 @@ export type { Answer } from '../src/decision.js'
 export { fieldsOf } from '../src/request/request.js'
 
 /** What an adapter does with a request: answer it, or let it go on, with a grant or without. */
-export type Passage =
+export type MiddlewareResult =
   | { readonly kind: 'answer'; readonly answer: Answer; readonly denial: Denial | undefined }
   | {
       readonly kind: 'continue'
@@ -37,40 +37,50 @@ export type Passage =
     }
 
 /** What every adapter stands on; a framework's own request object tells requests apart. */
-export interface Gate {
+export interface MiddlewareCore {
   readonly verifier: Verifier
-  pass(source: object, request: VerifyRequest): Promise<Passage>
+  pass(source: object, request: VerifyRequest): Promise<MiddlewareResult>
 }
 
-interface Ruling {
+interface CachedDecision {
   readonly verifier: Verifier
   readonly method: string
   readonly path: string | undefined
   readonly decision: Promise<Decision>
   /** Who was let in, once that is decided. */
-  heard: Heard | undefined
+  authorized: AuthorizedRequest | undefined
 }
 
 /** What each verifier has decided, by the framework's request: one that is mounted twice decides once. */
-const rulingsByVerifier = sharedByCopies('rulings', () => new WeakMap<Verifier, WeakMap<object, Ruling>>())
+const decisionsByVerifier = sharedByCopies(
+  'rulings',
+  () => new WeakMap<Verifier, WeakMap<object, CachedDecision>>(),
+)
 
-/** The latest ruling on each request, for `requireIntent` further down. */
-const latest = sharedByCopies('latest rulings', () => new WeakMap<object, Ruling>())
+/** The latest decision on each request, for `requireIntent` further down. */
+const latest = sharedByCopies('latest rulings', () => new WeakMap<object, CachedDecision>())
 
-const goOn: Passage = Object.freeze({ kind: 'continue', grant: undefined, headers: Object.freeze({}) })
+const passThrough: MiddlewareResult = Object.freeze({
+  kind: 'continue',
+  grant: undefined,
+  headers: Object.freeze({}),
+})
 
-/** Makes a gate of a policy, or of a verifier that was made before. */
-export function createGate(policyOrVerifier: Policy | Verifier, options?: VerifierOptions): Gate {
+/** Makes the core of a middleware out of a policy, or of a verifier that was made before. */
+export function createMiddlewareCore(
+  policyOrVerifier: Policy | Verifier,
+  options?: VerifierOptions,
+): MiddlewareCore {
   const verifier = toVerifier(policyOrVerifier, options)
   const own = internalsOf(verifier) as VerifierInternals
-  const rulings = rulingsOf(verifier)
+  const decisions = decisionsOf(verifier)
 
-  function judge(source: object, request: VerifyRequest, method: string, path: string): Ruling {
-    const decision = own.judge(request, consumedBy(source), (heard) => {
-      ruling.heard = heard
+  function judge(source: object, request: VerifyRequest, method: string, path: string): CachedDecision {
+    const decision = own.judge(request, consumedBy(source), (authorized) => {
+      cached.authorized = authorized
     })
-    const ruling: Ruling = { verifier, method, path, decision, heard: undefined }
-    return ruling
+    const cached: CachedDecision = { verifier, method, path, decision, authorized: undefined }
+    return cached
   }
 
   return {
@@ -81,7 +91,7 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
       const method = request.routing?.method ?? request.method
       const metadata = answerMetadata(own.compiled, request.method, path)
       if (metadata !== undefined) return { kind: 'answer', answer: metadata, denial: undefined }
-      const earlier = rulings.get(source)
+      const earlier = decisions.get(source)
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
         // Something on the way has changed what will be looked up: the rule that was applied is not its rule.
         const refusal = new Refusal('route_not_declared', {
@@ -91,20 +101,22 @@ export function createGate(policyOrVerifier: Policy | Verifier, options?: Verifi
           unverified: true,
         })
         const mode = own.compiled.isObservedThroughout ? undefined : 'enforce'
-        return toPassage(own.refuse('rule', refusal, method, await earlier.decision, mode))
+        return toResult(own.refuse('rule', refusal, method, await earlier.decision, mode))
       }
       // A second verifier on its way makes no second request of it.
-      if (!latest.has(source)) countRequest()
-      const ruling = earlier ?? judge(source, request, method, path)
-      rulings.set(source, ruling)
-      latest.set(source, ruling)
-      return toPassage(await ruling.decision)
+      if (!latest.has(source)) countRequestInTick()
+      const cached = earlier ?? judge(source, request, method, path)
+      decisions.set(source, cached)
+      latest.set(source, cached)
+      return toResult(await cached.decision)
     },
   }
 }
 
-/** One more rule for requests that some gate has let in. Throws a PolicyError where the rule is wrong. */
-export function createRuleGate(rule: RouteRule): (source: object, params: unknown) => Promise<Passage> {
+/** One more rule for requests that `ajwt` has let in. Throws a PolicyError where the rule is wrong. */
+export function createRuleMiddleware(
+  rule: RouteRule,
+): (source: object, params: unknown) => Promise<MiddlewareResult> {
   if (isRequest(rule)) refuseUncalled('rule', 'requireIntent', 'requireIntent(rule)')
   const data = checkRule(rule)
   warnOfObservingRule(data)
@@ -118,10 +130,8 @@ export async function checkRequest(
   rule: RouteRule,
   params: unknown,
 ): Promise<AjwtDenial | undefined> {
-  const passage = await applyRule(source, readLateRule(rule), params, false, warnOfCheck)
-  return passage.kind === 'answer' && passage.denial !== undefined
-    ? new AjwtDenial(passage.denial)
-    : undefined
+  const result = await applyRule(source, readLateRule(rule), params, false, warnOfCheck)
+  return result.kind === 'answer' && result.denial !== undefined ? new AjwtDenial(result.denial) : undefined
 }
 
 async function applyRule(
@@ -130,21 +140,21 @@ async function applyRule(
   params: unknown,
   isLasting: boolean,
   warnOnce: WarnOnce,
-): Promise<Passage> {
-  const ruling = latest.get(source)
-  if (ruling === undefined) {
+): Promise<MiddlewareResult> {
+  const cached = latest.get(source)
+  if (cached === undefined) {
     warnOnce(
       'a requireIntent or checkIntent was reached by a request that no ajwt middleware has seen: mount ajwt(policy) in ' +
         'front of it, on the same app; until then it answers 503',
       'AJWT_NOT_MOUNTED',
     )
-    return data.mode === 'observe' ? goOn : toPassage(internalError)
+    return data.mode === 'observe' ? passThrough : toResult(internalError)
   }
-  const decision = await ruling.decision
-  const own = internalsOf(ruling.verifier) as VerifierInternals
-  const { heard, method } = ruling
-  const result = await own.applyRule(decision, heard, data, textsOf(params), method, isLasting)
-  return result === undefined ? goOn : toPassage(result)
+  const decision = await cached.decision
+  const own = internalsOf(cached.verifier) as VerifierInternals
+  const { authorized, method } = cached
+  const result = await own.applyRule(decision, authorized, data, textsOf(params), method, isLasting)
+  return result === undefined ? passThrough : toResult(result)
 }
 
 /** Of a refusal that no policy stands behind: no challenge is sent with 503. */
@@ -201,18 +211,18 @@ function toVerifier(policyOrVerifier: Policy | Verifier, options: VerifierOption
   return policyOrVerifier as Verifier
 }
 
-function rulingsOf(verifier: Verifier): WeakMap<object, Ruling> {
-  const rulings = rulingsByVerifier.get(verifier) ?? new WeakMap<object, Ruling>()
-  rulingsByVerifier.set(verifier, rulings)
-  return rulings
+function decisionsOf(verifier: Verifier): WeakMap<object, CachedDecision> {
+  const decisions = decisionsByVerifier.get(verifier) ?? new WeakMap<object, CachedDecision>()
+  decisionsByVerifier.set(verifier, decisions)
+  return decisions
 }
 
-function toPassage(decision: Decision): Passage {
+function toResult(decision: Decision): MiddlewareResult {
   if (decision.outcome === 'allow')
     return { kind: 'continue', grant: decision.grant, headers: decision.headers }
   if (decision.outcome === 'observe')
     return { kind: 'continue', grant: undefined, headers: nonceOf(decision.headers) }
-  if (decision.outcome !== 'deny') return goOn
+  if (decision.outcome !== 'deny') return passThrough
   return { kind: 'answer', answer: toAnswer(decision), denial: decision }
 }
 

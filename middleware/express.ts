@@ -11,12 +11,12 @@ import {
 import {
   type Answer,
   checkRequest,
-  createGate,
   createHostRefusal,
-  createRuleGate,
+  createMiddlewareCore,
+  createRuleMiddleware,
   fieldsOf,
   isCorsField,
-  type Passage,
+  type MiddlewareResult,
 } from './core.js'
 
 export { AjwtDenial }
@@ -46,7 +46,7 @@ export type AjwtOptions = VerifierOptions & DenialOptions
  * PolicyError where the policy is wrong.
  */
 export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOptions = {}): RequestHandler {
-  const gate = createGate(policy, options)
+  const core = createMiddlewareCore(policy, options)
   const refuseHost = createHostRefusal('ajwt/express', 'Express 4 or 5')
   return async function ajwt(req, res, next) {
     // Express 4 does not catch a rejection, which would end the process.
@@ -55,16 +55,16 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
       if (!isExpress(req, res)) return answerElsewhere(res, refuseHost())
       // Whatever stood here before was not put there by this middleware.
       delete req.ajwt
-      const passage = await gate.pass(req, {
+      const result = await core.pass(req, {
         method: wireMethod(req),
         url: req.originalUrl,
         headers: fieldsOf(req),
         routing: routingOf(req),
       })
       if (isAnsweredMeanwhile(res, hadBegun)) return
-      if (passage.kind === 'answer') return await answer(passage, req, res, next, onDenied)
-      if (passage.grant !== undefined) req.ajwt = passage.grant
-      if (!hadBegun) setHeaders(res, passage.headers)
+      if (result.kind === 'answer') return await answer(result, req, res, next, onDenied)
+      if (result.grant !== undefined) req.ajwt = result.grant
+      if (!hadBegun) setHeaders(res, result.headers)
       next()
     } catch (error) {
       next(error)
@@ -77,17 +77,17 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
  * handler. Throws a PolicyError where the rule is wrong.
  */
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): RequestHandler {
-  const pass = createRuleGate(rule)
+  const pass = createRuleMiddleware(rule)
   const refuseHost = createHostRefusal('ajwt/express', 'Express 4 or 5')
   return async function requireIntent(req, res, next) {
     try {
       const hadBegun = res.headersSent
       if (!isExpress(req, res)) return answerElsewhere(res, refuseHost())
-      const passage = await pass(req, req.params)
+      const result = await pass(req, req.params)
       if (isAnsweredMeanwhile(res, hadBegun)) return
-      if (passage.kind === 'answer') return await answer(passage, req, res, next, onDenied)
+      if (result.kind === 'answer') return await answer(result, req, res, next, onDenied)
       // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
-      if (passage.grant === undefined) delete req.ajwt
+      if (result.grant === undefined) delete req.ajwt
       next()
     } catch (error) {
       next(error)
@@ -149,7 +149,7 @@ function isAnsweredMeanwhile(res: Response, hadBegun: boolean): boolean {
 }
 
 async function answer(
-  { answer: { status, headers, body }, denial }: Extract<Passage, { kind: 'answer' }>,
+  { answer: { status, headers, body }, denial }: Extract<MiddlewareResult, { kind: 'answer' }>,
   req: Request,
   res: Response,
   next: NextFunction,

@@ -8,7 +8,13 @@ import {
   type Verifier,
   type VerifierOptions,
 } from '../src/index.js'
-import { checkRequest, createGate, createRuleGate, isCorsField, type Passage } from './core.js'
+import {
+  checkRequest,
+  createMiddlewareCore,
+  createRuleMiddleware,
+  isCorsField,
+  type MiddlewareResult,
+} from './core.js'
 
 export { AjwtDenial }
 
@@ -38,19 +44,19 @@ export function ajwt(
   policy: Policy | Verifier,
   { onDenied, ...options }: AjwtOptions = {},
 ): MiddlewareHandler<AjwtEnv> {
-  const gate = createGate(policy, options)
+  const core = createMiddlewareCore(policy, options)
   return async function ajwt(c, next) {
     const hadBegun = c.finalized
     // Whatever stood here before was not put there by this middleware.
     c.set('ajwt', undefined)
     const { method, url, headers } = c.req.raw
-    const passage = await gate.pass(c, { method, url, headers, routing: routingOf(c) })
+    const result = await core.pass(c, { method, url, headers, routing: routingOf(c) })
     if (c.finalized && !hadBegun) return
-    if (passage.kind === 'answer') return answer(passage, c, onDenied)
-    c.set('ajwt', passage.grant)
+    if (result.kind === 'answer') return answer(result, c, onDenied)
+    c.set('ajwt', result.grant)
     await next()
     // Behind the handler: a `Response` that it has made itself knows nothing of what was set before.
-    setFields(c, passage.headers)
+    setFields(c, result.headers)
   }
 }
 
@@ -59,14 +65,14 @@ export function ajwt(
  * handler. Throws a PolicyError where the rule is wrong.
  */
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): MiddlewareHandler<AjwtEnv> {
-  const pass = createRuleGate(rule)
+  const pass = createRuleMiddleware(rule)
   return async function requireIntent(c, next) {
     const hadBegun = c.finalized
-    const passage = await pass(c, c.req.param())
+    const result = await pass(c, c.req.param())
     if (c.finalized && !hadBegun) return
-    if (passage.kind === 'answer') return answer(passage, c, onDenied)
+    if (result.kind === 'answer') return answer(result, c, onDenied)
     // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
-    if (passage.grant === undefined) c.set('ajwt', undefined)
+    if (result.grant === undefined) c.set('ajwt', undefined)
     return next()
   }
 }
@@ -92,7 +98,7 @@ function routingOf(c: Context): Routing {
 }
 
 async function answer(
-  { answer: { status, headers, body }, denial }: Extract<Passage, { kind: 'answer' }>,
+  { answer: { status, headers, body }, denial }: Extract<MiddlewareResult, { kind: 'answer' }>,
   c: Context,
   onDenied: DenialOptions['onDenied'],
 ): Promise<Response> {

@@ -8,7 +8,14 @@ import {
   type Verifier,
   type VerifierOptions,
 } from '../src/index.js'
-import { checkRequest, createGate, createRuleGate, fieldsOf, isCorsField, type Passage } from './core.js'
+import {
+  checkRequest,
+  createMiddlewareCore,
+  createRuleMiddleware,
+  fieldsOf,
+  isCorsField,
+  type MiddlewareResult,
+} from './core.js'
 
 export { AjwtDenial }
 
@@ -36,25 +43,25 @@ export function ajwt(
   policy: Policy | Verifier,
   { onDenied, ...options }: AjwtOptions = {},
 ): Middleware<AjwtState> {
-  const gate = createGate(policy, options)
+  const core = createMiddlewareCore(policy, options)
   return async function ajwt(ctx, next) {
     const hadBegun = hasBegun(ctx)
     // Whatever stood here before was not put there by this middleware.
     delete ctx.state.ajwt
-    const passage = await gate.pass(ctx.req, {
+    const result = await core.pass(ctx.req, {
       method: wireMethod(ctx),
       url: ctx.originalUrl,
       headers: fieldsOf(ctx.req),
       routing: routingOf(ctx),
     })
     if (hasBegun(ctx) && !hadBegun) return
-    if (passage.kind === 'answer') return answer(passage, ctx, onDenied)
-    if (passage.grant !== undefined) ctx.state.ajwt = passage.grant
-    ctx.set(passage.headers)
+    if (result.kind === 'answer') return answer(result, ctx, onDenied)
+    if (result.grant !== undefined) ctx.state.ajwt = result.grant
+    ctx.set(result.headers)
     try {
       await next()
     } catch (error) {
-      throw withFields(error, passage.headers)
+      throw withFields(error, result.headers)
     }
   }
 }
@@ -64,14 +71,14 @@ export function ajwt(
  * handler. Throws a PolicyError where the rule is wrong.
  */
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): Middleware<AjwtState> {
-  const pass = createRuleGate(rule)
+  const pass = createRuleMiddleware(rule)
   return async function requireIntent(ctx, next) {
     const hadBegun = hasBegun(ctx)
-    const passage = await pass(ctx.req, paramsOf(ctx))
+    const result = await pass(ctx.req, paramsOf(ctx))
     if (hasBegun(ctx) && !hadBegun) return
-    if (passage.kind === 'answer') return answer(passage, ctx, onDenied)
+    if (result.kind === 'answer') return answer(result, ctx, onDenied)
     // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
-    if (passage.grant === undefined) delete ctx.state.ajwt
+    if (result.grant === undefined) delete ctx.state.ajwt
     await next()
   }
 }
@@ -132,7 +139,7 @@ function hasBegun(ctx: Context): boolean {
 }
 
 async function answer(
-  { answer: { status, headers, body }, denial }: Extract<Passage, { kind: 'answer' }>,
+  { answer: { status, headers, body }, denial }: Extract<MiddlewareResult, { kind: 'answer' }>,
   ctx: Context,
   onDenied: DenialOptions['onDenied'],
 ): Promise<void> {

@@ -1,9 +1,9 @@
 import type { Grant, Stage } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
-import { type DelegationVerifier, findListedChain } from './delegation/verify-chain.js'
-import type { PossessionCheck } from './dpop/sender-constraint.js'
+import { type DelegationVerifier, findAllowedChain } from './delegation/verify-chain.js'
+import type { SenderConstraintCheck } from './dpop/sender-constraint.js'
 import { toGrant } from './grant.js'
-import { isPromise } from './lib/promise.js'
+import { isPromiseLike } from './lib/promise.js'
 import type { CompiledPolicy } from './policy/compile.js'
 import type { RuleCheck } from './policy/rule-check.js'
 import { isRefusal, Refusal } from './refusal.js'
@@ -18,13 +18,13 @@ import type { TokenVerifier, VerifiedToken } from './token/verify-token.js'
 export interface Checks {
   readonly verifyToken: TokenVerifier
   readonly checkRevocation: RevocationCheck
-  readonly checkPossession: PossessionCheck
+  readonly checkSenderConstraint: SenderConstraintCheck
   readonly verifyDelegation: DelegationVerifier
   readonly checkRule: RuleCheck
 }
 
 /** What was found out on the way to a verdict. */
-export interface Findings {
+export interface PipelineState {
   readonly access: Access | undefined
   readonly verified: VerifiedToken | undefined
   readonly delegation: Delegation | undefined
@@ -32,7 +32,7 @@ export interface Findings {
 }
 
 /** Every member is there, so that none is read from a prototype. */
-export const nothing: Findings = Object.freeze({
+export const emptyState: PipelineState = Object.freeze({
   access: undefined,
   verified: undefined,
   delegation: undefined,
@@ -40,8 +40,8 @@ export const nothing: Findings = Object.freeze({
 })
 
 export type Verdict =
-  | (Findings & { readonly outcome: 'public' | 'anonymous' })
-  | (Findings & { readonly outcome: 'refuse'; readonly stage: Stage; readonly refusal: Refusal })
+  | (PipelineState & { readonly outcome: 'public' | 'anonymous' })
+  | (PipelineState & { readonly outcome: 'refuse'; readonly stage: Stage; readonly refusal: Refusal })
   | {
       readonly outcome: 'allow'
       readonly grant: Grant
@@ -63,66 +63,66 @@ export async function decide(
   policy: CompiledPolicy,
   checks: Checks,
 ): Promise<Verdict> {
-  if (access.kind === 'public') return { ...nothing, outcome: 'public', access }
+  if (access.kind === 'public') return { ...emptyState, outcome: 'public', access }
   const rule = access.kind === 'undeclared' ? undefined : access.kind
-  if (rule?.anonymous && hasNoCredentials(request)) return { ...nothing, outcome: 'anonymous', access }
+  if (rule?.anonymous && hasNoCredentials(request)) return { ...emptyState, outcome: 'anonymous', access }
 
   const credentials = readCredentials(request)
   if (isRefusal(credentials)) {
     // The challenge for missing credentials tells which scopes to ask for.
     const { code, cause } = credentials
     const details = code === 'credentials_missing' ? { scope: rule?.scope } : undefined
-    return refuse('request', new Refusal(code, cause, details), { ...nothing, access })
+    return refuse('request', new Refusal(code, cause, details), { ...emptyState, access })
   }
   let now = clock()
   let verified = checks.verifyToken(credentials.unverifiedToken, now, clock)
-  if (isPromise(verified)) {
+  if (isPromiseLike(verified)) {
     verified = await verified
     now = clock()
   }
-  if (isRefusal(verified)) return refuse('token', verified, { ...nothing, access })
+  if (isRefusal(verified)) return refuse('token', verified, { ...emptyState, access })
 
-  const heard: Findings = { access, verified, delegation: undefined, refusal: undefined }
+  const authorized: PipelineState = { access, verified, delegation: undefined, refusal: undefined }
   const { token } = verified
-  const listedChain = findListedChain(token, rule?.chains?.get(token.issuer))
-  let revocation = checks.checkRevocation(verified, listedChain)
-  if (isPromise(revocation)) {
+  const allowedChain = findAllowedChain(token, rule?.chains?.get(token.issuer))
+  let revocation = checks.checkRevocation(verified, allowedChain)
+  if (isPromiseLike(revocation)) {
     revocation = await revocation
     now = clock()
   }
-  if (revocation !== undefined) return refuse('revocation', revocation, heard)
+  if (revocation !== undefined) return refuse('revocation', revocation, authorized)
 
-  let possession = checks.checkPossession(request, credentials.scheme, verified, now, clock)
-  if (isPromise(possession)) {
-    possession = await possession
+  let constraint = checks.checkSenderConstraint(request, credentials.scheme, verified, now, clock)
+  if (isPromiseLike(constraint)) {
+    constraint = await constraint
     now = clock()
   }
-  if (possession !== undefined) return refuse('proof', possession, heard)
+  if (constraint !== undefined) return refuse('proof', constraint, authorized)
 
   // The stores may have taken their time.
   const ended = checkTokenTime(verified.token, now, policy.token)
-  if (ended !== undefined) return refuse('token', ended, heard)
+  if (ended !== undefined) return refuse('token', ended, authorized)
 
-  let delegation = checks.verifyDelegation(verified, now, listedChain)
-  if (isPromise(delegation)) {
+  let delegation = checks.verifyDelegation(verified, now, allowedChain)
+  if (isPromiseLike(delegation)) {
     delegation = await delegation
     now = clock()
     // No hop of a chain ends before the token does.
     const endedMeanwhile = checkTokenTime(verified.token, now, policy.token)
-    if (endedMeanwhile !== undefined) return refuse('token', endedMeanwhile, heard)
+    if (endedMeanwhile !== undefined) return refuse('token', endedMeanwhile, authorized)
   }
-  if (isRefusal(delegation)) return refuse('delegation', delegation, heard)
+  if (isRefusal(delegation)) return refuse('delegation', delegation, authorized)
 
   const findings = { access, verified, delegation, refusal: undefined }
   if (rule === undefined) return refuse('rule', new Refusal('route_not_declared', access.cause), findings)
   const subject = { token, delegation, params: access.params, now, consumed: request.consumed }
   let denial = checks.checkRule(rule, subject)
-  if (isPromise(denial)) denial = await denial
+  if (isPromiseLike(denial)) denial = await denial
   if (denial !== undefined) return refuse('rule', denial, findings)
   const grant = toGrant(verified.identity, delegation, access)
   return { outcome: 'allow', grant, access, verified, delegation, refusal: undefined }
 }
 
-function refuse(stage: Stage, refusal: Refusal, findings: Findings): Verdict {
+function refuse(stage: Stage, refusal: Refusal, findings: PipelineState): Verdict {
   return { ...findings, outcome: 'refuse', stage, refusal }
 }

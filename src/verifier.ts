@@ -3,15 +3,15 @@ import type { Delegation } from './delegation/delegation.js'
 import { createDelegationVerifier } from './delegation/verify-chain.js'
 import { createNonces } from './dpop/nonce.js'
 import { createProofVerifier } from './dpop/proof.js'
-import { createPossessionCheck } from './dpop/sender-constraint.js'
+import { createSenderConstraintCheck } from './dpop/sender-constraint.js'
 import { createSignatureCheck } from './jws/signature-check.js'
 import { createIssuerKeys, type Readiness, readinessOf, refreshAll } from './keys/issuers.js'
 import { withDefaults } from './lib/cache.js'
 import { sharedByCopies } from './lib/copies.js'
-import { isCrowded } from './lib/event-loop-tick.js'
+import { isTickCrowded } from './lib/event-loop-tick.js'
 import { snapshot } from './lib/plain-data.js'
 import { checkOptions, type VerifierOptions } from './options.js'
-import { type Checks, decide, nothing, type Verdict } from './pipeline.js'
+import { type Checks, decide, emptyState, type Verdict } from './pipeline.js'
 import { type CompiledPolicy, compilePolicy } from './policy/compile.js'
 import { compileLateRule, readLateRule } from './policy/late-rule.js'
 import type { Policy, RouteRule } from './policy/policy.js'
@@ -26,7 +26,7 @@ import { toDenial } from './response/www-authenticate.js'
 import { type Access, matchRequest } from './routing/match.js'
 import { memoryReplayStore } from './stores/memory/replay.js'
 import { sharedReplayStore } from './stores/memory/shared-replay.js'
-import { type Consumed, createUseOnce } from './stores/replay.js'
+import { type Consumed, createConsumeOnce } from './stores/replay.js'
 import { createRevocationCheck } from './stores/revocation.js'
 import { warnOfObserving } from './telemetry/observe-warning.js'
 import { createReporter } from './telemetry/reporter.js'
@@ -60,7 +60,7 @@ export interface Verifier {
 }
 
 /** Who was let in with a grant, for rules that come later on the way. */
-export interface Heard {
+export interface AuthorizedRequest {
   readonly grant: Grant
   readonly access: Access
   readonly verified: VerifiedToken
@@ -72,14 +72,18 @@ export interface Heard {
 /** What rules that come later need to know of a decision. */
 interface Decided {
   readonly method: string
-  readonly heard: Heard | undefined
+  readonly authorized: AuthorizedRequest | undefined
 }
 
 /** What the adapters need of a verifier, beyond what its users do. */
 export interface VerifierInternals {
   readonly compiled: CompiledPolicy
-  /** As `verify`; `heard` is told who was let in, where somebody was. `consumed` is what the request has used up. */
-  judge(request: VerifyRequest, consumed: Consumed[], heard: (heard: Heard) => void): Promise<Decision>
+  /** As `verify`; `authorized` is told who was let in, where somebody was. `consumed` is what the request has used up. */
+  judge(
+    request: VerifyRequest,
+    consumed: Consumed[],
+    authorized: (authorized: AuthorizedRequest) => void,
+  ): Promise<Decision>
   /** Where signatures are verified from now on, whatever is under way: for measurements. */
   setPlace(place: 'loop' | 'pool'): void
   /**
@@ -88,7 +92,7 @@ export interface VerifierInternals {
    */
   applyRule(
     decision: Decision,
-    heard: Heard | undefined,
+    authorized: AuthorizedRequest | undefined,
     rule: RuleData,
     params: Grant['params'],
     method: string,
@@ -117,24 +121,24 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const reporter = createReporter(options, replayStore)
   const issuerKeys = createIssuerKeys(compiled, options, reporter.refreshed)
   const nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
-  const useOnce = createUseOnce(replayStore)
+  const consumeOnce = createConsumeOnce(replayStore)
   const cache = withDefaults(options.cache)
   let underWay = 0
   let place: 'loop' | 'pool' | undefined
   const isSignedBy = createSignatureCheck(() =>
-    place === undefined ? underWay > 1 || isCrowded() : place === 'pool',
+    place === undefined ? underWay > 1 || isTickCrowded() : place === 'pool',
   )
   const checks: Checks = {
     verifyToken: createTokenVerifier(compiled, issuerKeys, cache.tokens, isSignedBy),
     checkRevocation: createRevocationCheck(options.revocations),
-    checkPossession: createPossessionCheck(
+    checkSenderConstraint: createSenderConstraintCheck(
       compiled,
       createProofVerifier(compiled, cache.proofKeys, isSignedBy),
       nonces,
-      useOnce,
+      consumeOnce,
     ),
     verifyDelegation: createDelegationVerifier(compiled, cache.assertions, isSignedBy),
-    checkRule: createRuleCheck(compiled.token.clockTolerance, useOnce),
+    checkRule: createRuleCheck(compiled.token.clockTolerance, consumeOnce),
   }
   const extraRules = new WeakMap<RuleData, Rule>()
   const decided = new WeakMap<object, Decided>()
@@ -152,7 +156,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   async function judge(
     request: VerifyRequest,
     consumed: Consumed[],
-    heard: ((heard: Heard) => void) | undefined,
+    authorized: ((authorized: AuthorizedRequest) => void) | undefined,
   ): Promise<Decision> {
     const watch = reporter.start()
     let method = ''
@@ -168,14 +172,14 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       verdict = await decide(facts, access, seconds, compiled, checks)
     } catch (error) {
       const refusal = new Refusal('internal_error', { reason: describeError(error) })
-      verdict = { ...nothing, access, outcome: 'refuse', stage: 'request', refusal }
+      verdict = { ...emptyState, access, outcome: 'refuse', stage: 'request', refusal }
     } finally {
       underWay -= 1
     }
     const decision = toDecision(verdict, routedMethod)
-    const letIn = verdict.outcome === 'allow' ? toHeard(verdict, consumed) : undefined
-    decided.set(decision, { method, heard: letIn })
-    if (letIn !== undefined) heard?.(letIn)
+    const letIn = verdict.outcome === 'allow' ? toAuthorized(verdict, consumed) : undefined
+    decided.set(decision, { method, authorized: letIn })
+    if (letIn !== undefined) authorized?.(letIn)
     reporter.decided(decision, method, verdict, watch)
     return decision
   }
@@ -217,7 +221,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   }
 
   async function applyRule(
-    heard: Heard,
+    authorized: AuthorizedRequest,
     data: RuleData,
     params: Grant['params'],
     method: string,
@@ -225,11 +229,12 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   ): Promise<Decision> {
     const watch = reporter.start()
     const rule = toRule(data)
-    const { grant, access, verified, delegation, consumed } = heard
+    const { grant, access, verified, delegation, consumed } = authorized
     const ownRule = typeof access.kind === 'object' ? access.kind : undefined
     // A route that is enforced in an observing policy is enforced down to its handler.
     const mode = rule.mode ?? (ownRule?.mode === 'enforce' ? 'enforce' : undefined)
-    if (isLasting && (mode ?? compiled.mode) === 'enforce') knownScopes.learn(method, grant.route, rule.scope)
+    if (isLasting && (mode ?? compiled.mode) === 'enforce')
+      knownScopes.remember(method, grant.route, rule.scope)
     let stage: Stage = 'rule'
     let refusal: Refusal | undefined
     try {
@@ -245,7 +250,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: noHeaders })
     const told = knownScopes.addTo(refusal, method, grant.route, ownRule?.scope)
     const decision = refuse(stage, told, mode, grant.route)
-    reporter.decided(decision, method, { ...heard, refusal }, watch, 'allow')
+    reporter.decided(decision, method, { ...authorized, refusal }, watch, 'allow')
     return decision
   }
 
@@ -267,23 +272,23 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       )
     }
     const data = readLateRule(rule)
-    const { method, heard } = known
-    const own = params === undefined ? (heard?.access.params ?? {}) : textsOf(params)
-    const result = await applyLateRule(decision, heard, data, own, method, false)
+    const { method, authorized } = known
+    const own = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
+    const result = await applyLateRule(decision, authorized, data, own, method, false)
     return result?.outcome === 'deny' ? result : undefined
   }
 
   async function applyLateRule(
     decision: Decision,
-    heard: Heard | undefined,
+    authorized: AuthorizedRequest | undefined,
     data: RuleData,
     params: Grant['params'],
     method: string,
     isLasting: boolean,
   ): Promise<Decision | undefined> {
-    return heard === undefined
+    return authorized === undefined
       ? refuseWithoutGrant(decision, data, method)
-      : applyRule(heard, data, params, method, isLasting)
+      : applyRule(authorized, data, params, method, isLasting)
   }
 
   /** Where the request has no grant, no rule holds that is enforced. */
@@ -301,7 +306,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const refuseLater: VerifierInternals['refuse'] = (stage, refusal, method, overruled, mode) => {
     const watch = reporter.start()
     const decision = refuse(stage, refusal, mode)
-    reporter.decided(decision, method, { ...nothing, refusal }, watch, overruled.outcome)
+    reporter.decided(decision, method, { ...emptyState, refusal }, watch, overruled.outcome)
     return decision
   }
 
@@ -335,10 +340,10 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
 
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
-function toHeard(
+function toAuthorized(
   { grant, access, verified, delegation }: Extract<Verdict, { outcome: 'allow' }>,
   consumed: Consumed[],
-): Heard {
+): AuthorizedRequest {
   return { grant, access, verified, delegation, consumed }
 }
 

@@ -1,7 +1,7 @@
 import type { Hop } from '../decision.js'
 import type { SignatureCheck } from '../jws/signature-check.js'
 import { Cache } from '../lib/cache.js'
-import { isPromise, type Maybe } from '../lib/promise.js'
+import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import type { CompiledPolicy } from '../policy/compile.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
 import type { IntentToken } from '../token/claims.js'
@@ -15,13 +15,13 @@ const hashSize = 200
 
 /**
  * Finds out how the right to act came to the agent that holds the token, or refuses. `now` is in seconds;
- * `listedChain` is the chain of the route's rule that the token's hash stands for, if any.
+ * `allowedChain` is the chain of the route's rule that the token's hash stands for, if any.
  */
 export type DelegationVerifier = (
   verified: VerifiedToken,
   now: number,
-  listedChain: readonly string[] | undefined,
-) => Maybe<Delegation | Refusal>
+  allowedChain: readonly string[] | undefined,
+) => MaybePromise<Delegation | Refusal>
 
 /** Keeps the hashes of verified assertions within `cacheSize` bytes, about. */
 export function createDelegationVerifier(
@@ -34,9 +34,9 @@ export function createDelegationVerifier(
   const signed = new Cache<true>(cacheSize, () => hashSize)
 
   /** Whether each signature is right: side by side, where they are verified in the thread pool. */
-  function areSigned(assertions: readonly Assertion[]): Maybe<boolean> {
+  function areSigned(assertions: readonly Assertion[]): MaybePromise<boolean> {
     const unseen = assertions.filter(({ hash }) => !signed.get(hash))
-    const answers: Maybe<boolean>[] = []
+    const answers: MaybePromise<boolean>[] = []
     for (const { key, algorithm, input, signature } of unseen) {
       const answer = isSignedBy(key, algorithm, input, signature)
       if (answer === false) return false
@@ -46,13 +46,13 @@ export function createDelegationVerifier(
       for (const [position, { hash }] of unseen.entries()) if (areValid[position]) signed.set(hash, true)
       return areValid.every(Boolean)
     }
-    return answers.some(isPromise) ? Promise.all(answers).then(admit) : admit(answers as boolean[])
+    return answers.some(isPromiseLike) ? Promise.all(answers).then(admit) : admit(answers as boolean[])
   }
 
-  return (verified, now, listedChain) => {
+  return (verified, now, allowedChain) => {
     const { assertions, token } = verified
     if (isRefusal(assertions)) return assertions
-    if (assertions.length === 0) return withoutAssertions(token, listedChain, policy.delegation.signed)
+    if (assertions.length === 0) return withoutAssertions(token, allowedChain, policy.delegation.signed)
     // Once verified for this token, only the time can tell against it.
     if (verified.delegation !== undefined)
       return checkTime(assertions, token, now, clockTolerance) ?? verified.delegation
@@ -70,7 +70,7 @@ export function createDelegationVerifier(
       return verified.delegation
     }
     const answer = areSigned(assertions)
-    return isPromise(answer) ? answer.then(conclude) : conclude(answer)
+    return isPromiseLike(answer) ? answer.then(conclude) : conclude(answer)
   }
 }
 
@@ -200,7 +200,7 @@ const noHops: readonly Hop[] = Object.freeze([])
 /** A direct call, or a chain of which the token has only the hash: that the route has to list. */
 function withoutAssertions(
   token: IntentToken,
-  listedChain: readonly string[] | undefined,
+  allowedChain: readonly string[] | undefined,
   signed: 'required' | 'optional',
 ): Delegation | Refusal {
   const { initiatedBy, initiatorType } = token.intent
@@ -215,16 +215,16 @@ function withoutAssertions(
     const reason = 'the token has the hash of a chain, and no signed assertions'
     return new Refusal('delegation_required', { reason, claim })
   }
-  if (listedChain === undefined) {
+  if (allowedChain === undefined) {
     const reason = 'the hash stands for no chain that the rule lists'
     return new Refusal('delegation_not_allowed', { reason, claim, found: describe(token.intent.chainHash) })
   }
   return {
     hops: noHops,
-    agents: listedChain,
-    initiator: listedChain[0] as string,
+    agents: allowedChain,
+    initiator: allowedChain[0] as string,
     isInitiatedByAgent: true,
-    depth: listedChain.length - 1,
+    depth: allowedChain.length - 1,
   }
 }
 
@@ -234,7 +234,7 @@ function isDirect({ sub, intent }: IntentToken): boolean {
 }
 
 /** The chain of a rule that the hash of a token stands for: agents only, so that none begins with a person. */
-export function findListedChain(
+export function findAllowedChain(
   { sub, intent }: IntentToken,
   chains: readonly (readonly string[])[] | undefined,
 ): readonly string[] | undefined {

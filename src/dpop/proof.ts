@@ -5,7 +5,7 @@ import { decodeObject, headerJwk, inputOf, readHeader, splitCompact } from '../j
 import type { SignatureCheck } from '../jws/signature-check.js'
 import { Cache } from '../lib/cache.js'
 import { bare, withOwn } from '../lib/own.js'
-import { isPromise, type Maybe } from '../lib/promise.js'
+import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { copyAscii } from '../lib/strings.js'
 import type { CompiledPolicy } from '../policy/compile.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
@@ -50,7 +50,7 @@ export interface VerifiedProof {
 }
 
 /** Verifies a DPoP proof (RFC 9449 section 4.3), or names what is wrong with it. */
-export type ProofVerifier = (text: string, target: ProofTarget) => Maybe<VerifiedProof | Refusal>
+export type ProofVerifier = (text: string, target: ProofTarget) => MaybePromise<VerifiedProof | Refusal>
 
 /** What the header of a proof says of its signer. */
 export interface ProofSigner {
@@ -108,7 +108,7 @@ export function createProofVerifier(
     if (!isFresh(claims, now, policy)) return stale(claims, now, policy)
     // Last but for the nonce and the replay, since it costs more than all the rest.
     const isSigned = isSignedBy(signer.key, signer.algorithm, inputOf(text, segments), signature)
-    return isPromise(isSigned)
+    return isPromiseLike(isSigned)
       ? isSigned.then((answer) => admit(answer, known === undefined, claims, signer, bound))
       : admit(isSigned, known === undefined, claims, signer, bound)
   }

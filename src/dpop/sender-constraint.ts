@@ -1,28 +1,28 @@
-import { isPromise, type Maybe } from '../lib/promise.js'
+import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { trimBlanks } from '../lib/strings.js'
 import type { CompiledPolicy } from '../policy/compile.js'
 import { isRefusal, Refusal } from '../refusal.js'
 import type { RequestFacts } from '../request/request.js'
-import type { Consumed, UseOnce } from '../stores/replay.js'
+import type { Consumed, ConsumeOnce } from '../stores/replay.js'
 import type { VerifiedToken } from '../token/verify-token.js'
 import { maxNonceLife, type Nonces } from './nonce.js'
 import { isFresh, type ProofVerifier, stale, type VerifiedProof } from './proof.js'
 
 /** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). The clock is in seconds. */
-export type PossessionCheck = (
+export type SenderConstraintCheck = (
   request: RequestFacts,
   scheme: 'dpop' | 'bearer',
   verified: VerifiedToken,
   now: number,
   clock: () => number,
-) => Maybe<Refusal | undefined>
+) => MaybePromise<Refusal | undefined>
 
-export function createPossessionCheck(
+export function createSenderConstraintCheck(
   policy: CompiledPolicy,
   verifyProof: ProofVerifier,
   nonces: Nonces | undefined,
-  useOnce: UseOnce,
-): PossessionCheck {
+  consumeOnce: ConsumeOnce,
+): SenderConstraintCheck {
   const longestLife = nonces === undefined ? policy.proof.maxAge : maxNonceLife
   const longestTtl = longestLife + 2 * policy.token.clockTolerance
 
@@ -32,7 +32,7 @@ export function createPossessionCheck(
     keyThumbprint: string,
     now: number,
     consumed: Consumed[] | undefined,
-  ): Maybe<Refusal | undefined> {
+  ): MaybePromise<Refusal | undefined> {
     if (!isRefusal(proof) && !isFresh(proof, now, policy)) return stale(proof, now, policy)
     return useUp(proof, keyThumbprint, now, consumed)
   }
@@ -43,7 +43,7 @@ export function createPossessionCheck(
     keyThumbprint: string,
     now: number,
     consumed: Consumed[] | undefined,
-  ): Maybe<Refusal | undefined> {
+  ): MaybePromise<Refusal | undefined> {
     if (isRefusal(proof)) return proof
     const end =
       nonces === undefined ? proof.iat + policy.proof.maxAge : nonces.acceptedUntil(proof.nonce, now)
@@ -53,7 +53,7 @@ export function createPossessionCheck(
     }
     // Processes with clocks a little apart share one store: none may forget what another still accepts.
     const ttl = end + policy.token.clockTolerance - now
-    return useOnce({ kind: 'proof', owner: keyThumbprint, id: proof.jti, ttl, longestTtl }, consumed)
+    return consumeOnce({ kind: 'proof', owner: keyThumbprint, id: proof.jti, ttl, longestTtl }, consumed)
   }
 
   return (request, scheme, verified, now, clock) => {
@@ -77,7 +77,7 @@ export function createPossessionCheck(
     }
 
     const proof = verifyProof(trimBlanks(request.dpop[0] as string), { bound: verified, request, now })
-    return isPromise(proof)
+    return isPromiseLike(proof)
       ? proof.then((answer) => useUpLater(answer, keyThumbprint, clock(), request.consumed))
       : useUp(proof, keyThumbprint, now, request.consumed)
   }

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Buffer } from 'node:buffer'
 import { verify as verifySignature } from 'node:crypto'
-import type { Maybe } from '../lib/promise.js'
+import type { MaybePromise } from '../lib/promise.js'
 import type { Algorithm } from './algorithms.js'
 import type { PublicKey } from './jwk.js'
 import { isSignedBy } from './jws.js'
@@ -12,7 +12,7 @@ export type SignatureCheck = (
   algorithm: Algorithm,
   input: string,
   signature: string,
-) => Maybe<boolean>
+) => MaybePromise<boolean>
 
 /** More of them would only wait there, and everything else that needs a thread with them: files, host names. */
 const maxInPool = 64

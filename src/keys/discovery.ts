@@ -8,14 +8,20 @@ export type GetJson = (url: string) => Promise<unknown>
 
 /**
  * Finds an issuer's `jwks_uri` through its metadata: RFC 8414 first, then OpenID Connect Discovery 1.0. The second is
- * also asked where the first has not answered within `patience` seconds; then the first usable answer counts. The
+ * also asked where the first has not answered within `STORE_TIMEOUT_SECONDS` seconds; then the first usable answer counts. The
  * `issuer` of the document has to be the issuer itself (RFC 8414 section 3.3). Rejects with a FetchError.
  */
-export async function discoverJwksUri(issuer: string, getJson: GetJson, patience: number): Promise<string> {
+export async function discoverJwksUri(
+  issuer: string,
+  getJson: GetJson,
+  STORE_TIMEOUT_SECONDS: number,
+): Promise<string> {
   const [oauth, openId] = metadataUrls(issuer)
   const read = async (url: string) => readJwksUri(await getJson(url), url, issuer)
   const first = read(oauth)
-  const second = settledWithin(first, patience).then((isFound) => (isFound ? first : read(openId)))
+  const second = settledWithin(first, STORE_TIMEOUT_SECONDS).then((isFound) =>
+    isFound ? first : read(openId),
+  )
   try {
     return await Promise.any([first, second])
   } catch (error) {

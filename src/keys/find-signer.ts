@@ -1,6 +1,6 @@
 import type { Algorithm } from '../jws/algorithms.js'
 import type { SignatureCheck } from '../jws/signature-check.js'
-import { isPromise, type Maybe } from '../lib/promise.js'
+import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
 import type { IssuerKey } from './issuer-key.js'
 import type { IssuerKeys } from './issuer-keys.js'
@@ -20,15 +20,15 @@ export function findSigner(
   keys: IssuerKeys,
   signed: SignedInput,
   isSignedBy: SignatureCheck,
-): Maybe<IssuerKey | Refusal> {
+): MaybePromise<IssuerKey | Refusal> {
   const { kid, algorithm } = signed
   const found = keys.find(kid, algorithm)
-  return isPromise(found) ? found.then(tryAll) : tryAll(found)
+  return isPromiseLike(found) ? found.then(tryAll) : tryAll(found)
 
-  function tryAll(candidates: readonly IssuerKey[] | Refusal): Maybe<IssuerKey | Refusal> {
+  function tryAll(candidates: readonly IssuerKey[] | Refusal): MaybePromise<IssuerKey | Refusal> {
     if (isRefusal(candidates)) return candidates
     const signer = firstSigner(candidates, signed, isSignedBy)
-    return isPromise(signer)
+    return isPromiseLike(signer)
       ? signer.then((key) => key ?? tryOthers(candidates))
       : (signer ?? tryOthers(candidates))
   }
@@ -48,13 +48,13 @@ function firstSigner(
   signed: SignedInput,
   isSignedBy: SignatureCheck,
   first = 0,
-): Maybe<IssuerKey | undefined> {
+): MaybePromise<IssuerKey | undefined> {
   for (let at = first; at < candidates.length; at++) {
     const candidate = candidates[at] as IssuerKey
     const { key } = candidate
     if (key === undefined) continue
     const isSigner = isSignedBy(key, signed.algorithm, signed.input, signed.signature)
-    if (isPromise(isSigner)) {
+    if (isPromiseLike(isSigner)) {
       return isSigner.then((answer) =>
         answer ? candidate : firstSigner(candidates, signed, isSignedBy, at + 1),
       )

@@ -1,5 +1,5 @@
 import type { Algorithm } from '../jws/algorithms.js'
-import type { Maybe } from '../lib/promise.js'
+import type { MaybePromise } from '../lib/promise.js'
 import { type Cause, describe, Refusal } from '../refusal.js'
 import type { IssuerKey } from './issuer-key.js'
 import type { KeySet } from './key-set.js'
@@ -12,13 +12,13 @@ export interface IssuerKeys {
    * The keys that may have signed: at most four. Refuses with `keys_unavailable` or `key_not_found`. Waits for a fetch
    * where the keys are older than `maxAge`, or where none has the `kid`.
    */
-  find(kid: string | undefined, algorithm: Algorithm): Maybe<readonly IssuerKey[] | Refusal>
+  find(kid: string | undefined, algorithm: Algorithm): MaybePromise<readonly IssuerKey[] | Refusal>
   /** The keys that may have signed and are not among those `tried`: fetched again, where a fetch is left for that. */
   findOthers(
     kid: string | undefined,
     algorithm: Algorithm,
     tried: readonly IssuerKey[],
-  ): Maybe<readonly IssuerKey[]>
+  ): MaybePromise<readonly IssuerKey[]>
   /** Fetches the keys now; whether they could be had. */
   refresh(): Promise<boolean>
   /** Whether there are keys to verify with, fetched first where there are none or where they are old. */

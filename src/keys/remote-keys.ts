@@ -1,5 +1,5 @@
 import type { Algorithm } from '../jws/algorithms.js'
-import { type Maybe, withDeadline } from '../lib/promise.js'
+import { type MaybePromise, withDeadline } from '../lib/promise.js'
 import { type Cause, describe, Refusal } from '../refusal.js'
 import { discoverJwksUri } from './discovery.js'
 import { createFetchBudget } from './fetch-budget.js'
@@ -106,8 +106,8 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
       return document
     }
     const getMetadata = (url: string) => getJson(url, acceptMetadata)
-    const patience = options.timeout * discoveryShare
-    const uri = jwksUri ?? (await discoverJwksUri(options.issuer, getMetadata, patience))
+    const STORE_TIMEOUT_SECONDS = options.timeout * discoveryShare
+    const uri = jwksUri ?? (await discoverJwksUri(options.issuer, getMetadata, STORE_TIMEOUT_SECONDS))
     const keys = readKeySet(await getJson(uri, acceptKeys), set)
     if (keys === undefined)
       throw new FetchError(`${shown(uri)} holds no JWK Set with 1 to 100 keys, one of them usable`)
@@ -152,7 +152,7 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
     return closing.signal.aborted || elapsed > maxStale ? undefined : set
   }
 
-  function find(kid: string | undefined, algorithm: Algorithm): Maybe<readonly IssuerKey[] | Refusal> {
+  function find(kid: string | undefined, algorithm: Algorithm): MaybePromise<readonly IssuerKey[] | Refusal> {
     const found = current()?.select(kid, algorithm)
     return found !== undefined && found.length > 0 ? found : findAfterFetch(kid, algorithm)
   }

@@ -7,7 +7,7 @@ const { setImmediate } = globalThis
 const turn = sharedByCopies('turn', () => ({ requests: 0 }))
 
 /** Tells that a request has come. Where a runtime has no turns to count by, nothing is counted. */
-export function countRequest(): void {
+export function countRequestInTick(): void {
   if (typeof setImmediate !== 'function') return
   if (turn.requests++ === 0) setImmediate(endTurn)
 }
@@ -16,7 +16,7 @@ export function countRequest(): void {
  * Whether several requests have come in the turn of the event loop that is under way: what it reads from its sockets
  * before it does anything else. More are waiting, then, than it gets done at once.
  */
-export function isCrowded(): boolean {
+export function isTickCrowded(): boolean {
   return turn.requests > 1
 }
 

@@ -1,15 +1,15 @@
 /** Something that is there already, or will be. */
-export type Maybe<T> = T | Promise<T>
+export type MaybePromise<T> = T | Promise<T>
 
 /** Whether it has to be waited for: on the way of every request, what is there already is not. */
-export function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   )
 }
 
 /** Seconds after which an answer that somebody else's code owes is given up. */
-export const patience = 5
+export const STORE_TIMEOUT_SECONDS = 5
 
 /** What the promise gives, or a rejection after so many seconds: nothing that is waited for may wait for ever. */
 export function withDeadline<T>(promise: PromiseLike<T>, seconds: number): Promise<T> {

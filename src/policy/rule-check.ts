@@ -1,13 +1,13 @@
 import { sha256 } from '../jws/sha256.js'
-import type { Maybe } from '../lib/promise.js'
+import type { MaybePromise } from '../lib/promise.js'
 import type { Refusal } from '../refusal.js'
-import type { UseOnce } from '../stores/replay.js'
+import type { ConsumeOnce } from '../stores/replay.js'
 import type { Rule, RuleSubject } from './rule.js'
 
 /** Whether a rule holds; a token that is good for one request is used up last, when all else holds. */
-export type RuleCheck = (rule: Rule, subject: RuleSubject) => Maybe<Refusal | undefined>
+export type RuleCheck = (rule: Rule, subject: RuleSubject) => MaybePromise<Refusal | undefined>
 
-export function createRuleCheck(clockTolerance: number, useOnce: UseOnce): RuleCheck {
+export function createRuleCheck(clockTolerance: number, consumeOnce: ConsumeOnce): RuleCheck {
   return (rule, subject) => {
     const denial = rule.check(subject)
     if (denial !== undefined || !rule.once) return denial
@@ -20,6 +20,6 @@ export function createRuleCheck(clockTolerance: number, useOnce: UseOnce): RuleC
       ttl: exp + 2 * clockTolerance - subject.now,
       longestTtl: exp - iat + 3 * clockTolerance,
     } as const
-    return useOnce(use, subject.consumed)
+    return consumeOnce(use, subject.consumed)
   }
 }

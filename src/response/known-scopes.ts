@@ -3,7 +3,7 @@ import { Refusal } from '../refusal.js'
 /** Scopes that the rules behind a route need. */
 export interface KnownScopes {
   /** Takes note that a rule behind this route needs these scopes, blank-separated. */
-  learn(method: string, route: string | undefined, scope: string | undefined): void
+  remember(method: string, route: string | undefined, scope: string | undefined): void
   /** The refusal, whose challenge names these scopes and those known of the route as well, where it names any. */
   addTo(refusal: Refusal, method: string, route: string | undefined, scope?: string): Refusal
 }
@@ -21,7 +21,7 @@ export function createKnownScopes(): KnownScopes {
   const keyOf = (method: string, route: string) => `${method === 'HEAD' ? 'GET' : method} ${route}`
 
   return {
-    learn(method, route, scope) {
+    remember(method, route, scope) {
       // A final `*` stands for many handlers: what one of them needs, the others need not.
       if (route === undefined || scope === undefined || route.endsWith('*')) return
       const key = keyOf(method, route)

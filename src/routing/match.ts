@@ -2,7 +2,7 @@ import type { CompiledPolicy } from '../policy/compile.js'
 import type { KnownRouting, RequestFacts } from '../request/request.js'
 import { type Access, accessOfPreflight, accessTo, undecidable, unmatched } from './access.js'
 import { matchRoute } from './match-pattern.js'
-import { isPlainDecodedPath, isPlainPath, mostForgivingReading } from './path.js'
+import { isPlainDecodedPath, isPlainPath, loosestReading } from './path.js'
 import type { Route, RouteMatch, RoutingSemantics } from './table.js'
 
 export type { Access } from './access.js'
@@ -37,7 +37,7 @@ export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Acc
     return accessOfPreflight
   }
   const match = routing === undefined ? findInAll(policy, method, path) : find(policy, method, path, routing)
-  if (match === 'contested') {
+  if (match === 'ambiguous') {
     return undecidable(policy, 'the path is another spelling of a stricter route', method, path)
   }
   if (match !== undefined) return accessTo(policy, match.route, match.params)
@@ -106,7 +106,7 @@ function isPreflightTarget(policy: CompiledPolicy, path: string, routing: KnownR
   )
 }
 
-type Found = RouteMatch | 'contested' | undefined
+type Found = RouteMatch | 'ambiguous' | undefined
 
 /**
  * The route as the framework will find it. A router inside the app can have other settings than the app: a path that
@@ -126,13 +126,13 @@ function find(
   const closest = policy.routes.findRoute(method, path, loose)
   if (closest === match.route && match.isSpelledAsRoute) return match
   const { access } = match.route
-  return policy.routes.findAll(method, path, loose).every((other) => asksNoMore(other.access, access))
+  return policy.routes.findAll(method, path, loose).every((other) => isAtMostAsStrict(other.access, access))
     ? match
-    : 'contested'
+    : 'ambiguous'
 }
 
 /** Whether whoever meets the second of two rules meets the first as well. */
-function asksNoMore(one: Route['access'], other: Route['access']): boolean {
+function isAtMostAsStrict(one: Route['access'], other: Route['access']): boolean {
   if (one === other || one === 'public') return true
   return one === 'authenticated' && typeof other === 'object' && !other.anonymous && other.mode !== 'observe'
 }
@@ -149,17 +149,17 @@ function findInAll(policy: CompiledPolicy, method: string, path: string): Found 
 
 function findInDefaults(policy: CompiledPolicy, method: string, path: string): Found {
   const one = find(policy, method, path, express)
-  if (one === 'contested') return 'contested'
+  if (one === 'ambiguous') return 'ambiguous'
   // Hono answers HEAD by the handler of GET, and by no other.
   const methodInHono = method === 'HEAD' ? 'GET' : method
   const pathInHono = decodeAsHono(path)
   const other = find(policy, methodInHono, pathInHono, hono, pathInHono === path ? one : undefined)
   if (one === other) return one
-  return one !== undefined && isSameMatch(one, other) ? one : 'contested'
+  return one !== undefined && isSameMatch(one, other) ? one : 'ambiguous'
 }
 
 function isSameMatch({ route, params }: RouteMatch, other: Found): boolean {
-  if (other === undefined || other === 'contested' || other.route !== route) return false
+  if (other === undefined || other === 'ambiguous' || other.route !== route) return false
   return Object.keys(params).every((name) => params[name] === other.params[name])
 }
 
@@ -170,6 +170,6 @@ function decodeAsHono(path: string): string {
 
 /** Whether an undeclared path could be another spelling of a declared one: then `unmatched` does not apply. */
 function mayBeDeclared(policy: CompiledPolicy, method: string, path: string): boolean {
-  const readings = [path, mostForgivingReading(path)]
+  const readings = [path, loosestReading(path)]
   return readings.some((reading) => policy.routes.findAll(method, reading, loose).length > 0)
 }

@@ -46,7 +46,7 @@ function isPlainSegment(segment: string): boolean {
  * The path that the most forgiving reader could take this one for: decoded, without `;` parameters. Only ever
  * used to find out that an undeclared path might be another spelling of a declared one.
  */
-export function mostForgivingReading(path: string): string {
+export function loosestReading(path: string): string {
   const decoded = decodeURIComponent(path).replaceAll('\\', '/')
   const segments = decoded.split('/').map((segment) => segment.split(';', 1)[0] as string)
   return `/${segments.filter((segment) => segment !== '').join('/')}`

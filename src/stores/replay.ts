@@ -1,4 +1,4 @@
-import { isPromise, type Maybe, patience, withDeadline } from '../lib/promise.js'
+import { isPromiseLike, type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
 import type { ReplayStore } from '../options.js'
 import { describeError, Refusal } from '../refusal.js'
 import { type ReplayKind, replayKey, type TakesLongestTtl, takesLongestTtl } from './replay-key.js'
@@ -7,7 +7,7 @@ import { type ReplayKind, replayKey, type TakesLongestTtl, takesLongestTtl } fro
 export interface Consumed {
   readonly store: ReplayStore
   readonly key: string
-  readonly answer: Maybe<Refusal | undefined>
+  readonly answer: MaybePromise<Refusal | undefined>
 }
 
 /** Something that can be used once. */
@@ -26,9 +26,9 @@ export interface Use {
  * Uses something up; gives a denial code where that was done before. `consumed` holds what the same request has used:
  * a second verifier or rule on its way gets the first one's answer, or the request would count as a replay of itself.
  */
-export type UseOnce = (use: Use, consumed: Consumed[] | undefined) => Maybe<Refusal | undefined>
+export type ConsumeOnce = (use: Use, consumed: Consumed[] | undefined) => MaybePromise<Refusal | undefined>
 
-export function createUseOnce(store: ReplayStore): UseOnce {
+export function createConsumeOnce(store: ReplayStore): ConsumeOnce {
   const isPrecise = (store as Partial<TakesLongestTtl>)[takesLongestTtl] === true
 
   function remember(
@@ -36,13 +36,13 @@ export function createUseOnce(store: ReplayStore): UseOnce {
     key: string,
     ttl: number,
     longestTtl: number,
-  ): Maybe<Refusal | undefined> {
+  ): MaybePromise<Refusal | undefined> {
     try {
       const isNew: unknown = isPrecise
         ? (store as TakesLongestTtl).remember(key, ttl, longestTtl)
         : store.remember(key, ttl)
-      if (!isPromise(isNew)) return toRefusal(isNew, kind)
-      return withDeadline(isNew, patience).then((answer) => toRefusal(answer, kind), unavailable)
+      if (!isPromiseLike(isNew)) return toRefusal(isNew, kind)
+      return withDeadline(isNew, STORE_TIMEOUT_SECONDS).then((answer) => toRefusal(answer, kind), unavailable)
     } catch (error) {
       return unavailable(error)
     }

@@ -1,4 +1,4 @@
-import { isPromise, type Maybe, patience, withDeadline } from '../lib/promise.js'
+import { isPromiseLike, type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
 import type { Revocations } from '../options.js'
 import { describeError, Refusal } from '../refusal.js'
 import type { VerifiedToken } from '../token/verify-token.js'
@@ -7,21 +7,21 @@ import { agentIdsOf, revocationIdsOf } from './revocation-ids.js'
 /** Whether a token, or the delegation behind it, was revoked; whatever cannot be told refuses the request. */
 export type RevocationCheck = (
   verified: VerifiedToken,
-  listedChain: readonly string[] | undefined,
-) => Maybe<Refusal | undefined>
+  allowedChain: readonly string[] | undefined,
+) => MaybePromise<Refusal | undefined>
 
 /** Without a list, nobody has revoked anything. */
 export function createRevocationCheck(revocations: Revocations | undefined): RevocationCheck {
   if (revocations === undefined) return () => undefined
-  return (verified, listedChain) => {
+  return (verified, allowedChain) => {
     try {
       verified.revocationIds ??= revocationIdsOf(verified)
       const isRevoked: unknown = revocations.isRevoked([
         ...verified.revocationIds,
-        ...(listedChain === undefined ? [] : agentIdsOf(verified.token.issuer, listedChain)),
+        ...(allowedChain === undefined ? [] : agentIdsOf(verified.token.issuer, allowedChain)),
       ])
-      if (!isPromise(isRevoked)) return toRefusal(isRevoked)
-      return withDeadline(isRevoked, patience).then(toRefusal, unavailable)
+      if (!isPromiseLike(isRevoked)) return toRefusal(isRevoked)
+      return withDeadline(isRevoked, STORE_TIMEOUT_SECONDS).then(toRefusal, unavailable)
     } catch (error) {
       return unavailable(error)
     }

@@ -10,7 +10,7 @@ import {
 } from '@opentelemetry/api'
 import type { Decision } from '../decision.js'
 import type { VerifierOptions } from '../options.js'
-import type { Findings } from '../pipeline.js'
+import type { PipelineState } from '../pipeline.js'
 import type { Cause } from '../refusal.js'
 import { createInstrumentSource, type Instruments } from './instruments.js'
 import { printable } from './sanitize.js'
@@ -74,7 +74,7 @@ export interface Reporter {
   decided(
     decision: Decision,
     method: string,
-    findings: Findings,
+    findings: PipelineState,
     watch: Watch,
     overrules?: Decision['outcome'],
   ): void
@@ -101,7 +101,7 @@ export function createReporter(options: VerifierOptions, replayStore: object): R
   function measure(
     current: Instruments,
     decision: Decision,
-    { access }: Findings,
+    { access }: PipelineState,
     duration: number,
     isFirst: boolean,
   ): void {

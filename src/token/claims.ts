@@ -131,7 +131,7 @@ function read(
     : readOptionalAgentClaims(claims.intent, claims.agent_proof, sub)
   const { cnf } = claims
   // A `cnf` of null is no absent one: a binding must not be lost by a slip of the issuer.
-  if (isIntentToken) demand(cnf !== undefined, 'cnf', 'an object', cnf)
+  if (isIntentToken) assertClaim(cnf !== undefined, 'cnf', 'an object', cnf)
   const notNull = isIntentToken ? same : absentIfNull
   return {
     issuer,
@@ -211,7 +211,7 @@ function readIntent(value: Record<string, unknown>, sub: string): Intent {
     'run_id' in bare
   const intent = withOwn(value, inheritsSome)
   const executedBy = identifier(intent.executed_by, 'intent.executed_by')
-  demand(executedBy === sub, 'intent.executed_by', 'the sub of the token', executedBy)
+  assertClaim(executedBy === sub, 'intent.executed_by', 'the sub of the token', executedBy)
   const initiatedBy = optional(identifier, absentIfNull(intent.initiated_by), 'intent.initiated_by')
   const step = absentIfNull(intent.workflow_step)
   const chain = absentIfNull(intent.delegation_chain)
@@ -242,11 +242,16 @@ function readDelegators(intent: ReturnType<typeof withOwn>, initiatedBy: string 
   const jkts = 'intent.delegator_jkts'
   const delegatorThumbprints = optional(strings, absentIfNull(intent.delegator_jkts), jkts)
   if (delegation !== undefined) {
-    demand(initiatedBy !== undefined, 'intent.initiated_by', 'an id beside delegation', initiatedBy)
-    demand(initiatorType !== 'user', 'intent.initiator_type', '"agent" beside delegation', initiatorType)
-    demand(initiatorThumbprint !== undefined, jkt, 'a thumbprint beside delegation', undefined)
+    assertClaim(initiatedBy !== undefined, 'intent.initiated_by', 'an id beside delegation', initiatedBy)
+    assertClaim(initiatorType !== 'user', 'intent.initiator_type', '"agent" beside delegation', initiatorType)
+    assertClaim(initiatorThumbprint !== undefined, jkt, 'a thumbprint beside delegation', undefined)
     const isChain = Array.isArray(delegation) && delegation.length > 1
-    demand(!isChain || delegatorThumbprints !== undefined, jkts, 'a thumbprint for each assertion', undefined)
+    assertClaim(
+      !isChain || delegatorThumbprints !== undefined,
+      jkts,
+      'a thumbprint for each assertion',
+      undefined,
+    )
   }
   return {
     initiatorType,
@@ -262,7 +267,7 @@ function readStep(step: unknown, sub: string): string {
   const inheritsSome = 'agent_id' in bare || 'tool_name' in bare || 'step_id' in bare
   const { agent_id, tool_name, step_id } = withOwn(object(step, name), inheritsSome)
   const agentId = absentIfNull(agent_id)
-  demand(agentId === undefined || agentId === sub, `${name}.agent_id`, 'the sub of the token', agentId)
+  assertClaim(agentId === undefined || agentId === sub, `${name}.agent_id`, 'the sub of the token', agentId)
   optional(text, absentIfNull(tool_name), `${name}.tool_name`)
   return withoutBar(identifier(step_id, `${name}.step_id`), `${name}.step_id`)
 }
@@ -273,9 +278,14 @@ function readChain(chain: unknown, sub: string, initiatedBy: string | undefined)
   withoutBar(sub, 'sub')
   if (typeof chain === 'string') return chain
   const ids = strings(chain, name).map((id) => withoutBar(identifier(id, name), name))
-  demand(ids.length > 0 && ids[ids.length - 1] === sub, name, 'a chain that ends in sub', ids[ids.length - 1])
+  assertClaim(
+    ids.length > 0 && ids[ids.length - 1] === sub,
+    name,
+    'a chain that ends in sub',
+    ids[ids.length - 1],
+  )
   const isFromInitiator = initiatedBy === undefined || ids[0] === initiatedBy
-  demand(isFromInitiator, name, 'a chain that begins with initiated_by', ids[0])
+  assertClaim(isFromInitiator, name, 'a chain that begins with initiated_by', ids[0])
   return hashIds(ids)
 }
 
@@ -290,7 +300,7 @@ function readConfirmation(value: unknown): string {
   const confirmation = object(value, 'cnf')
   const { jkt: stated, jwk } = withOwn(confirmation, 'jkt' in bare || 'jwk' in bare)
   for (const name of uncheckedConfirmations) {
-    demand(
+    assertClaim(
       !Object.hasOwn(confirmation, name),
       `cnf.${name}`,
       'a confirmation by jkt or jwk',
@@ -299,12 +309,17 @@ function readConfirmation(value: unknown): string {
   }
   const jkt = optional(thumbprint, stated, 'cnf.jkt')
   if (jwk === undefined) {
-    demand(jkt !== undefined, 'cnf', 'jkt or jwk', 'neither')
+    assertClaim(jkt !== undefined, 'cnf', 'jkt or jwk', 'neither')
     return jkt
   }
   const computed = thumbprintOfJwk(object(jwk, 'cnf.jwk'))
-  demand(computed !== undefined, 'cnf.jwk', 'a public key', 'no usable public key')
-  demand(jkt === undefined || jkt === computed, 'cnf.jkt', 'the thumbprint of cnf.jwk', 'another thumbprint')
+  assertClaim(computed !== undefined, 'cnf.jwk', 'a public key', 'no usable public key')
+  assertClaim(
+    jkt === undefined || jkt === computed,
+    'cnf.jkt',
+    'the thumbprint of cnf.jwk',
+    'another thumbprint',
+  )
   return computed
 }
 
@@ -316,7 +331,7 @@ let lastScopes: { readonly text: string; readonly scopes: readonly string[] } = 
 
 /** Only a blank separates scopes (RFC 6749 section 3.3). */
 function readScopes(value: unknown): readonly string[] {
-  demand(
+  assertClaim(
     value === undefined || typeof value === 'string',
     'scope',
     'a string of scopes separated by blanks',
@@ -337,7 +352,7 @@ function readAnyScopes(value: unknown): readonly string[] {
   if (!Array.isArray(value)) return readScopes(absentIfNull(value))
   for (const scope of value) {
     const isScope = typeof scope === 'string' && scopeToken.test(scope)
-    demand(isScope, 'scope', 'an array of scope tokens', scope)
+    assertClaim(isScope, 'scope', 'an array of scope tokens', scope)
   }
   return Object.freeze([...new Set(value as string[])])
 }
@@ -347,39 +362,39 @@ function audiences(value: unknown): readonly string[] {
 }
 
 function agentOrUser(value: unknown, claim: string): 'agent' | 'user' {
-  demand(value === 'agent' || value === 'user', claim, '"agent" or "user"', value)
+  assertClaim(value === 'agent' || value === 'user', claim, '"agent" or "user"', value)
   return value
 }
 
 function identifier(value: unknown, claim: string): string {
-  demand(isIdentifier(value), claim, '1 to 256 characters of printable ASCII', value)
+  assertClaim(isIdentifier(value), claim, '1 to 256 characters of printable ASCII', value)
   return value
 }
 
 /** RFC 7519 StringOrURI: names that are not ASCII occur. Compared as they are, never normalised. */
 function subject(value: unknown, claim: string): string {
-  demand(isSubject(value), claim, '1 to 256 characters without controls', value)
+  assertClaim(isSubject(value), claim, '1 to 256 characters without controls', value)
   return value
 }
 
 function withoutBar(id: string, claim: string): string {
-  demand(!id.includes('|'), claim, 'an id without "|", which joins ids in a hash', id)
+  assertClaim(!id.includes('|'), claim, 'an id without "|", which joins ids in a hash', id)
   return id
 }
 
 function thumbprint(value: unknown, claim: string): string {
   const isThumbprint = typeof value === 'string' && value.length === 43 && isBase64url(value)
-  demand(isThumbprint, claim, 'a thumbprint of 43 base64url characters', typeof value)
+  assertClaim(isThumbprint, claim, 'a thumbprint of 43 base64url characters', typeof value)
   return value as string
 }
 
 function text(value: unknown, claim: string): string {
-  demand(typeof value === 'string' && value !== '', claim, 'a string that is not empty', value)
+  assertClaim(typeof value === 'string' && value !== '', claim, 'a string that is not empty', value)
   return value as string
 }
 
 function number(value: unknown, claim: string): number {
-  demand(typeof value === 'number', claim, 'a number', value)
+  assertClaim(typeof value === 'number', claim, 'a number', value)
   return value
 }
 
@@ -388,12 +403,12 @@ function isStrings(value: unknown): value is readonly string[] {
 }
 
 function strings(value: unknown, claim: string): readonly string[] {
-  demand(isStrings(value), claim, 'an array of strings', value)
+  assertClaim(isStrings(value), claim, 'an array of strings', value)
   return value
 }
 
 function object(value: unknown, claim: string): Record<string, unknown> {
-  demand(isObject(value), claim, 'an object', value)
+  assertClaim(isObject(value), claim, 'an object', value)
   return value
 }
 
@@ -414,7 +429,7 @@ function same(value: unknown): unknown {
   return value
 }
 
-function demand(condition: boolean, claim: string, expected: string, found: unknown): asserts condition {
+function assertClaim(condition: boolean, claim: string, expected: string, found: unknown): asserts condition {
   if (!condition) throw new InvalidClaim(claim, expected, found)
 }
 

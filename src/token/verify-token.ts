@@ -14,7 +14,7 @@ import type { IssuerKeys } from '../keys/issuer-keys.js'
 import type { KeysByIssuer } from '../keys/issuers.js'
 import { Cache } from '../lib/cache.js'
 import { bare, withOwn } from '../lib/own.js'
-import { isPromise, type Maybe } from '../lib/promise.js'
+import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { copyAscii } from '../lib/strings.js'
 import type { CompiledIssuer, CompiledPolicy } from '../policy/compile.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
@@ -48,7 +48,11 @@ export interface VerifiedToken extends BoundToken {
 }
 
 /** Verifies an access token up to its lifetime, or names what is wrong. The clock, in seconds, is read after waiting. */
-export type TokenVerifier = (text: string, now: number, clock: () => number) => Maybe<VerifiedToken | Refusal>
+export type TokenVerifier = (
+  text: string,
+  now: number,
+  clock: () => number,
+) => MaybePromise<VerifiedToken | Refusal>
 
 /** Keeps verified tokens within `cacheSize` bytes, by an estimate that none exceeds. */
 export function createTokenVerifier(
@@ -63,14 +67,14 @@ export function createTokenVerifier(
   // That of the last token that verified: nearly all that an issuer signs have the same one.
   let lastHeader: TokenHeader | undefined
 
-  function verifyAnew(text: string, now: number, clock: () => number): Maybe<VerifiedToken | Refusal> {
+  function verifyAnew(text: string, now: number, clock: () => number): MaybePromise<VerifiedToken | Refusal> {
     const signed = readSigned(text, lastHeader, policy)
     if (isRefusal(signed)) return signed
     const keys = issuerKeys.get(signed.issuer) as IssuerKeys
     const { kid, algorithm } = signed.header
     const { input, signature } = signed
     const signer = findSigner(keys, { kid, algorithm, input, signature }, isSignedBy)
-    return isPromise(signer)
+    return isPromiseLike(signer)
       ? signer.then((found) => admit(text, signed, keys, found, clock()))
       : admit(text, signed, keys, signer, now)
   }

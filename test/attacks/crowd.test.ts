@@ -13,7 +13,7 @@ import { type Algorithm, algorithms } from '../../src/jws/algorithms.js'
 import { importPublicKey, type PublicKey } from '../../src/jws/jwk.js'
 import { readCompact, type UnverifiedJws } from '../../src/jws/jws.js'
 import { createSignatureCheck } from '../../src/jws/signature-check.js'
-import { countRequest, isCrowded } from '../../src/lib/event-loop-tick.js'
+import { countRequestInTick, isTickCrowded } from '../../src/lib/event-loop-tick.js'
 import { verifierFor } from '../intent/verify.js'
 
 // Counted, not replaced: what is verified in the thread pool comes with a callback.
@@ -133,15 +133,15 @@ describe('a turn of the event loop', () => {
 
   test('ends, though a test has stopped the clocks meanwhile', async () => {
     vi.useFakeTimers({ toFake: ['setImmediate'] })
-    countRequest()
+    countRequestInTick()
     vi.useRealTimers()
     await turn()
-    countRequest()
-    expect(isCrowded()).toBe(false)
-    countRequest()
-    expect(isCrowded()).toBe(true)
+    countRequestInTick()
+    expect(isTickCrowded()).toBe(false)
+    countRequestInTick()
+    expect(isTickCrowded()).toBe(true)
     await turn()
-    expect(isCrowded()).toBe(false)
+    expect(isTickCrowded()).toBe(false)
   })
 
   test('has one request in it, however many verifiers that passes', async () => {

@@ -3,7 +3,7 @@ import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { send } from '../../fixtures/conformance/wire.js'
 import { type AppSpec, frameworks } from '../../fixtures/frameworks.js'
 import { createKit, type WireRequest } from '../../fixtures/kit.js'
-import { createGate, createRuleGate } from '../../middleware/core.js'
+import { createMiddlewareCore, createRuleMiddleware } from '../../middleware/core.js'
 import { createVerifier, memoryReplayStore } from '../../src/index.js'
 
 test.each(Object.entries(frameworks))(
@@ -128,8 +128,8 @@ test('rules that ask at once for the use of one token by one request use it once
       return isNew
     },
   }
-  const gate = createGate({ ...oncePolicy }, { replayStore })
-  const rule = createRuleGate({ once: true })
+  const gate = createMiddlewareCore({ ...oncePolicy }, { replayStore })
+  const rule = createRuleMiddleware({ once: true })
   const source = {}
   const { method, url, headers } = kit.call()
   const passage = await gate.pass(source, { method, url, headers: Object.fromEntries(headers) })

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { expect } from 'vitest'
-import type { Passage, Refusal } from '../../fixtures/conformance/row.js'
+import type { MiddlewareResult, Refusal } from '../../fixtures/conformance/row.js'
 import type { WireRequest } from '../../fixtures/kit.js'
 import { denials, type Policy } from '../../src/index.js'
 
@@ -30,7 +30,7 @@ export function bodyOf({ code, error }: Refusal): object {
 }
 
 /** Header fields that a row asks for on a request that was let through. */
-export function judgeHeaders(headers: Readonly<Record<string, string>>, expected: Passage): void {
+export function judgeHeaders(headers: Readonly<Record<string, string>>, expected: MiddlewareResult): void {
   for (const [name, pattern] of Object.entries(expected.headers ?? {})) {
     expect(headers[name] ?? '').toMatch(pattern)
   }

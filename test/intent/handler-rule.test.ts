@@ -2,13 +2,13 @@ import { describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { delegatedToken, mintChain, shortHash } from '../../fixtures/delegation-kit.js'
 import { createKit, type Kit } from '../../fixtures/kit.js'
-import { createGate, createRuleGate, type Passage } from '../../middleware/core.js'
+import { createMiddlewareCore, createRuleMiddleware, type MiddlewareResult } from '../../middleware/core.js'
 import { createVerifier, type Policy, type RouteRule } from '../../src/index.js'
 
 /** What a request meets on its way: the gate of a policy, then the rules of its handler. */
 function wayThrough(kit: Kit, policy: Partial<Policy>, ...handlerRules: RouteRule[]) {
-  const gate = createGate(createVerifier({ ...defaultPolicy(), ...policy }, { now: () => kit.now }))
-  const rules = handlerRules.map((rule) => createRuleGate(rule))
+  const gate = createMiddlewareCore(createVerifier({ ...defaultPolicy(), ...policy }, { now: () => kit.now }))
+  const rules = handlerRules.map((rule) => createRuleMiddleware(rule))
   return async (token: string): Promise<string> => {
     const request = kit.call({ token })
     const headers = new Headers(request.headers.map(([name, value]) => [name, value]))
@@ -17,11 +17,11 @@ function wayThrough(kit: Kit, policy: Partial<Policy>, ...handlerRules: RouteRul
     for (const rule of rules) {
       if (passages.at(-1)?.kind === 'continue') passages.push(await rule(source, { id: '42' }))
     }
-    return outcomeOf(passages.at(-1) as Passage)
+    return outcomeOf(passages.at(-1) as MiddlewareResult)
   }
 }
 
-const outcomeOf = (passage: Passage) =>
+const outcomeOf = (passage: MiddlewareResult) =>
   passage.kind === 'continue' ? 'continue' : (JSON.parse(passage.answer.body) as { code: string }).code
 
 const onceInPolicy = { routes: { 'GET /orders/:id': { once: true } } }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { delegatedToken, mintChain, shortHash } from '../../fixtures/delegation-kit.js'
 import { createKit, ISSUER, issuerJwks, type Kit } from '../../fixtures/kit.js'
-import { createGate, createRuleGate } from '../../middleware/core.js'
+import { createMiddlewareCore, createRuleMiddleware } from '../../middleware/core.js'
 import { createVerifier, type Policy, PolicyError, type RouteRule } from '../../src/index.js'
 import { verifierFor } from '../intent/verify.js'
 
@@ -156,8 +156,10 @@ describe('a requireIntent whose names the policy does not have', () => {
   ])('%s: every request is refused, and one warning says why', async (_, policy, rule, named) => {
     const kit = createKit()
     const routes = { 'GET /orders/:id': 'authenticated' } as const
-    const gate = createGate(createVerifier({ ...defaultPolicy(), ...policy, routes }, { now: () => kit.now }))
-    const ruleGate = createRuleGate(rule)
+    const gate = createMiddlewareCore(
+      createVerifier({ ...defaultPolicy(), ...policy, routes }, { now: () => kit.now }),
+    )
+    const ruleGate = createRuleMiddleware(rule)
     for (let request = 0; request < 2; request++) {
       const { method, url, headers } = kit.call()
       const source = {}

@@ -118,7 +118,7 @@ export function findReference(
 }
 
 /** Whether whoever may reach `other` may reach `route` as well. */
-function asksNoMore(route: DeclaredRoute, other: DeclaredRoute): boolean {
+function isAtMostAsStrict(route: DeclaredRoute, other: DeclaredRoute): boolean {
   if (route === other || route.access === 'public') return true
   return route.access === 'authenticated' && other.access !== 'public'
 }
@@ -145,5 +145,5 @@ export function isSettled(
     return true
   return routes
     .filter((other) => methodRank(other, method) !== undefined && matches(other, path, forgiving))
-    .every((other) => asksNoMore(other, route))
+    .every((other) => isAtMostAsStrict(other, route))
 }

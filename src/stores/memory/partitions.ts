@@ -90,7 +90,7 @@ export class Partitions {
    * Who gives an entry up so that `partition` can have one more: the largest, or `partition` itself once it is as
    * large. So nobody is pushed below an equal share, however many proofs another agent sends.
    */
-  giver(partition: number): number {
+  evictionVictim(partition: number): number {
     const count = this.count(partition)
     if (count > 0 && count + 1 >= this.#largestCount) return partition
     return this.#rings.get(this.#largestCount, 0)

@@ -86,11 +86,11 @@ export function memoryReplayStore({
     }
 
     if (entries.size >= maxEntries) {
-      const giver = partitions.giver(partition)
-      const oldest = partitions.oldest(giver)
+      const evictionVictim = partitions.evictionVictim(partition)
+      const oldest = partitions.oldest(evictionVictim)
       const floor = entries.time(oldest) + EVICTION_SLACK
       // Its own floor would refuse the newcomer: then what is held is worth more than what comes.
-      if (giver === partition && expiry <= floor) return refuse()
+      if (evictionVictim === partition && expiry <= floor) return refuse()
       evicted += 1
       release(oldest, floor)
     }
