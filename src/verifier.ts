@@ -20,6 +20,7 @@ import { createRuleCheck } from './policy/rule-check.js'
 import type { RuleData } from './policy/schema.js'
 import { describeError, Refusal } from './refusal.js'
 import { readRequest, type VerifyRequest } from './request/request.js'
+import { AjwtDenial } from './response/ajwt-denial.js'
 import { createKnownScopes } from './response/known-scopes.js'
 import { type ResourceMetadata, toMetadata } from './response/resource-metadata.js'
 import { toDenial } from './response/www-authenticate.js'
@@ -54,7 +55,7 @@ export interface Verifier {
    * `param` in a claim constraint refers to, by default those of the route. Rejects with a PolicyError where the rule is
    * wrong, and with a TypeError where the decision is not one of this verifier's own.
    */
-  check(decision: Decision, rule: RouteRule, params?: object): Promise<Denial | undefined>
+  check(decision: Decision, rule: RouteRule, params?: object): Promise<AjwtDenial | undefined>
   /** Ends it: fetches under way are broken off, and whatever comes later is refused with 503. */
   close(): void
 }
@@ -264,7 +265,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     decision: Decision,
     rule: RouteRule,
     params: object | undefined,
-  ): Promise<Denial | undefined> {
+  ): Promise<AjwtDenial | undefined> {
     const known = decided.get(decision)
     if (known === undefined) {
       throw new TypeError(
@@ -275,7 +276,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     const { method, authorized } = known
     const own = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
     const result = await applyLateRule(decision, authorized, data, own, method, false)
-    return result?.outcome === 'deny' ? result : undefined
+    return result?.outcome === 'deny' ? new AjwtDenial(result) : undefined
   }
 
   async function applyLateRule(

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../fixtures/conformance/policy.js'
 import { bare, createKit, type Kit, type WireRequest } from '../fixtures/kit.js'
 import {
+  AjwtDenial,
   createVerifier,
   type Decision,
   type DecisionFacts,
@@ -46,6 +47,7 @@ describe('check, on a decision that let somebody in', () => {
     expect(await codeOf(decision, { scope: 'orders:read' })).toBeUndefined()
     const denial = await verifier.check(decision, { scope: 'orders:delete' })
     expect(denial).toMatchObject({ outcome: 'deny', code: 'scope_insufficient', status: 403, stage: 'rule' })
+    expect(denial).toBeInstanceOf(AjwtDenial)
     expect(denial?.headers['www-authenticate']).toContain('scope="orders:read orders:delete"')
     expect(verifier.respond(denial as Decision)?.status).toBe(403)
     expect(await codeOf(decision, { agents: ['another-agent'] })).toBe('agent_not_allowed')
@@ -127,7 +129,7 @@ describe('check, where nobody was let in with a grant', () => {
   test('gives a denial back', async () => {
     const { verifier, decide } = setUp()
     const denial = await decide(bare('GET', '/orders/42'))
-    expect(await verifier.check(denial, {})).toBe(denial)
+    expect(await verifier.check(denial, {})).toMatchObject(denial)
   })
 })
 

@@ -164,6 +164,6 @@ describe('the examples of the README', () => {
       const headers = ${JSON.stringify(honest('/orders/17').headers)}
       const decision = await verifier.verify({ method: 'GET', url: '/orders/17', headers })`
     const checking = run(example('verifier.check'), before)
-    await expect(checking).rejects.toThrow('scope_insufficient')
+    await expect(checking).rejects.toMatchObject({ code: 'scope_insufficient', status: 403 })
   })
 })

@@ -110,7 +110,7 @@ type Found = RouteMatch | 'ambiguous' | undefined
 
 /**
  * The route as the framework will find it. A router inside the app can have other settings than the app: a path that
- * is not spelled as the closest route, and that some router takes for a route with a stricter rule, is contested.
+ * is not spelled as the closest route, and that some router takes for a route with a stricter rule, is ambiguous.
  * A `*` counts as possibly empty in every framework: below a mount, Express 4 matches `/*` (and Express 5 and Koa
  * match `/{*rest}`) where nothing follows the mount path.
  */
@@ -141,10 +141,10 @@ function isAtMostAsStrict(one: Route['access'], other: Route['access']): boolean
 function findInAll(policy: CompiledPolicy, method: string, path: string): Found {
   const found = findInDefaults(policy, method, path)
   const semicolon = path.indexOf(';')
-  if (semicolon < 0 || found === 'contested') return found
+  if (semicolon < 0 || found === 'ambiguous') return found
   // Fastify can be told to end the path at a semicolon (`useSemicolonDelimiter`).
   const ofBeginning = findInDefaults(policy, method, path.slice(0, semicolon))
-  return ofBeginning !== 'contested' && ofBeginning?.route === found?.route ? found : 'contested'
+  return ofBeginning !== 'ambiguous' && ofBeginning?.route === found?.route ? found : 'ambiguous'
 }
 
 function findInDefaults(policy: CompiledPolicy, method: string, path: string): Found {
