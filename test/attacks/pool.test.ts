@@ -189,6 +189,8 @@ describe('signatures that are late in the pool', () => {
     const asked = Array.from({ length: 10 }, () => check(...parts))
     // They were seen once, and are late at the next look.
     await new Promise((resolve) => setTimeout(resolve, 65))
+    // After an immediate, the timers of the loop come before the answers of the pool.
+    await new Promise((resolve) => setImmediate(resolve))
     const released = release()
     block(200)
     expect(await Promise.all(asked)).toEqual(Array.from({ length: 10 }, () => true))
