@@ -1,4 +1,5 @@
 import type { Answer, Decision, Denial, Grant } from '../src/decision.js'
+import type { AuthorizedRequest, Engine } from '../src/engine.js'
 import { sharedByCopies } from '../src/lib/copies.js'
 import { countRequestInTick } from '../src/lib/event-loop-tick.js'
 import { processWarning } from '../src/lib/process-warning.js'
@@ -9,20 +10,14 @@ import { readLateRule } from '../src/policy/late-rule.js'
 import type { Policy, RouteRule } from '../src/policy/policy.js'
 import type { RuleData } from '../src/policy/schema.js'
 import { describe, Refusal } from '../src/refusal.js'
+import { textsOf } from '../src/request/params.js'
 import type { VerifyRequest } from '../src/request/request.js'
 import { AjwtDenial } from '../src/response/ajwt-denial.js'
 import { answerMetadata } from '../src/response/resource-metadata.js'
 import { type ChallengeContext, toDenial } from '../src/response/www-authenticate.js'
 import { consumedBy } from '../src/stores/memory/shared-replay.js'
 import { warnOfObservingRule } from '../src/telemetry/observe-warning.js'
-import {
-  type AuthorizedRequest,
-  createVerifier,
-  internalsOf,
-  textsOf,
-  type Verifier,
-  type VerifierInternals,
-} from '../src/verifier.js'
+import { createVerifier, engineOf, type Verifier } from '../src/verifier.js'
 
 export type { Answer } from '../src/decision.js'
 export { fieldsOf } from '../src/request/request.js'
@@ -72,11 +67,11 @@ export function createMiddlewareCore(
   options?: VerifierOptions,
 ): MiddlewareCore {
   const verifier = toVerifier(policyOrVerifier, options)
-  const own = internalsOf(verifier) as VerifierInternals
+  const engine = engineOf(verifier) as Engine
   const decisions = decisionsOf(verifier)
 
-  function judge(source: object, request: VerifyRequest, method: string, path: string): CachedDecision {
-    const decision = own.judge(request, consumedBy(source), (authorized) => {
+  function decideOnce(source: object, request: VerifyRequest, method: string, path: string): CachedDecision {
+    const decision = engine.decideRequest(request, consumedBy(source), (authorized) => {
       cached.authorized = authorized
     })
     const cached: CachedDecision = { verifier, method, path, decision, authorized: undefined }
@@ -89,7 +84,7 @@ export function createMiddlewareCore(
       const { routing } = request
       const path = (routing !== undefined && 'path' in routing ? routing.path : undefined) ?? request.url
       const method = request.routing?.method ?? request.method
-      const metadata = answerMetadata(own.compiled, request.method, path)
+      const metadata = answerMetadata(engine.compiled, request.method, path)
       if (metadata !== undefined) return { kind: 'answer', answer: metadata, denial: undefined }
       const earlier = decisions.get(source)
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
@@ -100,12 +95,12 @@ export function createMiddlewareCore(
           found: describe(`${method} ${path}`),
           unverified: true,
         })
-        const mode = own.compiled.isObservedThroughout ? undefined : 'enforce'
-        return toResult(own.refuse('rule', refusal, method, await earlier.decision, mode))
+        const mode = engine.compiled.isObservedThroughout ? undefined : 'enforce'
+        return toResult(engine.overrule(await earlier.decision, 'rule', refusal, method, mode))
       }
       // A second verifier on its way makes no second request of it.
       if (!latest.has(source)) countRequestInTick()
-      const cached = earlier ?? judge(source, request, method, path)
+      const cached = earlier ?? decideOnce(source, request, method, path)
       decisions.set(source, cached)
       latest.set(source, cached)
       return toResult(await cached.decision)
@@ -151,9 +146,14 @@ async function applyRule(
     return data.mode === 'observe' ? passThrough : toResult(internalError)
   }
   const decision = await cached.decision
-  const own = internalsOf(cached.verifier) as VerifierInternals
+  const engine = engineOf(cached.verifier) as Engine
   const { authorized, method } = cached
-  const result = await own.applyRule(decision, authorized, data, textsOf(params), method, isLasting)
+  const result = await engine.applyRule(decision, authorized, {
+    data,
+    params: textsOf(params),
+    method,
+    isLasting,
+  })
   return result === undefined ? passThrough : toResult(result)
 }
 
@@ -200,7 +200,7 @@ const warnOfCheck = createWarning()
 
 function toVerifier(policyOrVerifier: Policy | Verifier, options: VerifierOptions | undefined): Verifier {
   if (isRequest(policyOrVerifier)) refuseUncalled('', 'ajwt', 'app.use(ajwt(policy))')
-  if (internalsOf(policyOrVerifier) === undefined) {
+  if (engineOf(policyOrVerifier) === undefined) {
     return createVerifier(policyOrVerifier as Policy, options)
   }
   if (options !== undefined && Object.keys(options).length > 0) {

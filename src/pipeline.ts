@@ -3,7 +3,6 @@ import type { Delegation } from './delegation/delegation.js'
 import { type DelegationVerifier, findAllowedChain } from './delegation/verify-chain.js'
 import type { SenderConstraintCheck } from './dpop/sender-constraint.js'
 import { toGrant } from './grant.js'
-import { isPromiseLike } from './lib/promise.js'
 import type { CompiledPolicy } from './policy/compile.js'
 import type { RuleCheck } from './policy/rule-check.js'
 import { isRefusal, Refusal } from './refusal.js'
@@ -23,7 +22,20 @@ export interface Checks {
   readonly checkRule: RuleCheck
 }
 
-/** What was found out on the way to a verdict. */
+/** Hears what each stage came to: a refusal, or undefined where the stage passed. */
+export interface PipelineObserver {
+  onStage(stage: Stage, refusal: Refusal | undefined): void
+}
+
+/** What requests of one policy go through. */
+export interface Pipeline {
+  readonly policy: CompiledPolicy
+  readonly checks: Checks
+  /** Seconds since the epoch. Read anew after each wait: stores and key fetches take time. */
+  readonly clock: () => number
+}
+
+/** What is known of a request when its outcome is clear. */
 export interface PipelineState {
   readonly access: Access | undefined
   readonly verified: VerifiedToken | undefined
@@ -31,7 +43,7 @@ export interface PipelineState {
   readonly refusal: Refusal | undefined
 }
 
-/** Every member is there, so that none is read from a prototype. */
+/** Every member is there, so that none is read from a polluted prototype. */
 export const emptyState: PipelineState = Object.freeze({
   access: undefined,
   verified: undefined,
@@ -39,7 +51,7 @@ export const emptyState: PipelineState = Object.freeze({
   refusal: undefined,
 })
 
-export type Verdict =
+export type Outcome =
   | (PipelineState & { readonly outcome: 'public' | 'anonymous' })
   | (PipelineState & { readonly outcome: 'refuse'; readonly stage: Stage; readonly refusal: Refusal })
   | {
@@ -52,77 +64,65 @@ export type Verdict =
     }
 
 /**
- * The way of a request: one check after the other, never raced, so that one request always meets one verdict.
- * The first check that fails names it. What is there already is not waited for; where something was, the clock, in
- * seconds, is read anew.
+ * The stages of a request: request shape, token, revocation, proof, delegation, rule. One after the other and never
+ * raced, so that the same request always gets the same denial: that of the first stage that fails.
  */
 export async function decide(
   request: RequestFacts,
   access: Access,
-  clock: () => number,
-  policy: CompiledPolicy,
-  checks: Checks,
-): Promise<Verdict> {
+  { policy, checks, clock }: Pipeline,
+  observer?: PipelineObserver,
+): Promise<Outcome> {
   if (access.kind === 'public') return { ...emptyState, outcome: 'public', access }
   const rule = access.kind === 'undeclared' ? undefined : access.kind
   if (rule?.anonymous && hasNoCredentials(request)) return { ...emptyState, outcome: 'anonymous', access }
 
   const credentials = readCredentials(request)
-  if (isRefusal(credentials)) {
-    // The challenge for missing credentials tells which scopes to ask for.
-    const { code, cause } = credentials
-    const details = code === 'credentials_missing' ? { scope: rule?.scope } : undefined
-    return refuse('request', new Refusal(code, cause, details), { ...emptyState, access })
-  }
-  let now = clock()
-  let verified = checks.verifyToken(credentials.unverifiedToken, now, clock)
-  if (isPromiseLike(verified)) {
-    verified = await verified
-    now = clock()
-  }
-  if (isRefusal(verified)) return refuse('token', verified, { ...emptyState, access })
+  if (isRefusal(credentials)) return refuse('request', withScope(credentials, rule?.scope), { access })
+  observer?.onStage('request', undefined)
 
-  const authorized: PipelineState = { access, verified, delegation: undefined, refusal: undefined }
+  const verified = await checks.verifyToken(credentials.unverifiedToken, clock(), clock)
+  if (isRefusal(verified)) return refuse('token', verified, { access })
+  observer?.onStage('token', undefined)
+
   const { token } = verified
   const allowedChain = findAllowedChain(token, rule?.chains?.get(token.issuer))
-  let revocation = checks.checkRevocation(verified, allowedChain)
-  if (isPromiseLike(revocation)) {
-    revocation = await revocation
-    now = clock()
-  }
-  if (revocation !== undefined) return refuse('revocation', revocation, authorized)
+  const revocation = await checks.checkRevocation(verified, allowedChain)
+  if (revocation !== undefined) return refuse('revocation', revocation, { access, verified })
+  observer?.onStage('revocation', undefined)
 
-  let constraint = checks.checkSenderConstraint(request, credentials.scheme, verified, now, clock)
-  if (isPromiseLike(constraint)) {
-    constraint = await constraint
-    now = clock()
-  }
-  if (constraint !== undefined) return refuse('proof', constraint, authorized)
+  const constraint = await checks.checkSenderConstraint(request, credentials.scheme, verified, clock(), clock)
+  if (constraint !== undefined) return refuse('proof', constraint, { access, verified })
+  observer?.onStage('proof', undefined)
 
-  // The stores may have taken their time.
-  const ended = checkTokenTime(verified.token, now, policy.token)
-  if (ended !== undefined) return refuse('token', ended, authorized)
+  // The token may have expired while a store, the keys or the thread pool was waited for.
+  const expired = checkTokenTime(token, clock(), policy.token)
+  if (expired !== undefined) return refuse('token', expired, { access, verified })
+  const delegation = await checks.verifyDelegation(verified, clock(), allowedChain)
+  const now = clock()
+  const expiredMeanwhile = checkTokenTime(token, now, policy.token)
+  if (expiredMeanwhile !== undefined) return refuse('token', expiredMeanwhile, { access, verified })
+  if (isRefusal(delegation)) return refuse('delegation', delegation, { access, verified })
+  observer?.onStage('delegation', undefined)
 
-  let delegation = checks.verifyDelegation(verified, now, allowedChain)
-  if (isPromiseLike(delegation)) {
-    delegation = await delegation
-    now = clock()
-    // No hop of a chain ends before the token does.
-    const endedMeanwhile = checkTokenTime(verified.token, now, policy.token)
-    if (endedMeanwhile !== undefined) return refuse('token', endedMeanwhile, authorized)
-  }
-  if (isRefusal(delegation)) return refuse('delegation', delegation, authorized)
-
-  const findings = { access, verified, delegation, refusal: undefined }
-  if (rule === undefined) return refuse('rule', new Refusal('route_not_declared', access.cause), findings)
+  const state = { access, verified, delegation }
+  if (rule === undefined) return refuse('rule', new Refusal('route_not_declared', access.cause), state)
   const subject = { token, delegation, params: access.params, now, consumed: request.consumed }
-  let denial = checks.checkRule(rule, subject)
-  if (isPromiseLike(denial)) denial = await denial
-  if (denial !== undefined) return refuse('rule', denial, findings)
+  const denial = await checks.checkRule(rule, subject)
+  if (denial !== undefined) return refuse('rule', denial, state)
+  observer?.onStage('rule', undefined)
+
   const grant = toGrant(verified.identity, delegation, access)
   return { outcome: 'allow', grant, access, verified, delegation, refusal: undefined }
+
+  function refuse(stage: Stage, refusal: Refusal, known: Partial<PipelineState>): Outcome {
+    observer?.onStage(stage, refusal)
+    return { ...emptyState, ...known, outcome: 'refuse', stage, refusal }
+  }
 }
 
-function refuse(stage: Stage, refusal: Refusal, findings: PipelineState): Verdict {
-  return { ...findings, outcome: 'refuse', stage, refusal }
+/** The challenge for missing credentials tells the scopes that a token needs (RFC 6750 section 3). */
+function withScope(refusal: Refusal, scope: string | undefined): Refusal {
+  const { code, cause } = refusal
+  return code === 'credentials_missing' ? new Refusal(code, cause, { scope }) : refusal
 }

@@ -12,7 +12,7 @@ import * as forExpress from '../../middleware/express.js'
 import * as forHono from '../../middleware/hono.js'
 import * as forKoa from '../../middleware/koa.js'
 import { createVerifier, type Policy } from '../../src/index.js'
-import { internalsOf } from '../../src/verifier.js'
+import { engineOf } from '../../src/verifier.js'
 import { median } from './statistics.js'
 import { createWorkload, ISSUER } from './workload.js'
 
@@ -76,7 +76,7 @@ function listenerOf(settings: AppSettings): RequestListener {
   }
   if (framework === 'node:http') {
     const verifier = createVerifier(policyOf(settings))
-    internalsOf(verifier)?.setPlace(guard === 'ajwt, thread pool' ? 'pool' : 'loop')
+    engineOf(verifier)?.setSignatureThread(guard === 'ajwt, thread pool' ? 'pool' : 'loop')
     return async (request, response) => {
       const { method = '', url: target = '', headersDistinct } = request
       const { outcome } = await verifier.verify({ method, url: target, headers: headersDistinct })
