@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { AUDIENCE, createKit, issuerKeys, type WireRequest } from '../../fixtures/kit.js'
 import type { Cache } from '../../src/lib/cache.js'
-import { verifierFor } from '../intent/verify.js'
+import { verifierFor } from '../support/verify.js'
 
 /** The caches that were made, so that what they reckon can be compared with what they take. */
 const caches = vi.hoisted(() => [] as { readonly cache: Cache<unknown>; readonly maxSize: number }[])

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { createKit } from '../../fixtures/kit.js'
 import { createVerifier } from '../../src/index.js'
-import { outcomeOf, verifierFor } from '../intent/verify.js'
+import { outcomeOf, verifierFor } from '../support/verify.js'
 
 const kit = createKit()
 const { verify } = verifierFor(kit)

@@ -14,7 +14,7 @@ import { importPublicKey, type PublicKey } from '../../src/jws/jwk.js'
 import { readCompact, type UnverifiedJws } from '../../src/jws/jws.js'
 import { createSignatureCheck } from '../../src/jws/signature-check.js'
 import { countRequestInTick, isTickCrowded } from '../../src/lib/event-loop-tick.js'
-import { verifierFor } from '../intent/verify.js'
+import { verifierFor } from '../support/verify.js'
 
 // Counted, not replaced: what is verified in the thread pool comes with a callback.
 vi.mock('node:crypto', async (original) => {

@@ -15,7 +15,7 @@ import {
   type TestKey,
 } from '../../fixtures/kit.js'
 import { createVerifier, PolicyError } from '../../src/index.js'
-import { verifierFor } from '../intent/verify.js'
+import { verifierFor } from '../support/verify.js'
 
 /** Encodings of points on edwards25519 for whose keys anybody can sign, or that have a second encoding (y >= p). */
 const unsound: readonly [what: string, hex: string][] = [

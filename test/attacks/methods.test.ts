@@ -5,8 +5,8 @@ import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { bare, createKit } from '../../fixtures/kit.js'
 import * as forExpress from '../../middleware/express.js'
 import type { Policy, RouteRule } from '../../src/index.js'
-import { verifierFor } from '../intent/verify.js'
-import { ask } from './ask.js'
+import { ask } from '../support/ask.js'
+import { verifierFor } from '../support/verify.js'
 
 const guarded: RouteRule = { scope: 'admin' }
 const kit = createKit()

@@ -15,7 +15,7 @@ import {
   type Denial,
   type Policy,
 } from '../../src/index.js'
-import { ask } from './ask.js'
+import { ask } from '../support/ask.js'
 
 const kit = createKit()
 const now = () => kit.now

@@ -18,7 +18,7 @@ import { ajwt } from '../../middleware/hono.js'
 import { createVerifier, type Decision, type VerifyRequest } from '../../src/index.js'
 import type { Algorithm } from '../../src/jws/algorithms.js'
 import type { PublicKey } from '../../src/jws/jwk.js'
-import { outcomeOf } from '../intent/verify.js'
+import { outcomeOf } from '../support/verify.js'
 
 const kit = createKit()
 

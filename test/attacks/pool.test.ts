@@ -11,7 +11,7 @@ import { algorithms } from '../../src/jws/algorithms.js'
 import { importPublicKey } from '../../src/jws/jwk.js'
 import * as loop from '../../src/jws/jws.js'
 import { createSignatureCheck } from '../../src/jws/signature-check.js'
-import { verifierFor } from '../intent/verify.js'
+import { verifierFor } from '../support/verify.js'
 
 // So that what it exports can be watched.
 vi.mock('../../src/jws/jws.js', async (importOriginal) => ({ ...(await importOriginal<typeof loop>()) }))

@@ -15,8 +15,8 @@ import * as forExpress from '../../middleware/express.js'
 import * as forHono from '../../middleware/hono.js'
 import * as forKoa from '../../middleware/koa.js'
 import type { Policy, RouteRule } from '../../src/index.js'
-import { verifierFor } from '../intent/verify.js'
-import { ask } from './ask.js'
+import { ask } from '../support/ask.js'
+import { verifierFor } from '../support/verify.js'
 
 const guarded: RouteRule = { scope: 'admin' }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { createKit, until } from '../../fixtures/kit.js'
 import { createVerifier } from '../../src/index.js'
-import { outcomeOf } from '../intent/verify.js'
+import { outcomeOf } from '../support/verify.js'
 
 const kit = createKit()
 

@@ -11,7 +11,7 @@ import {
   type Kit,
 } from '../../fixtures/kit.js'
 import type { IssuerPolicy, VerifierOptions } from '../../src/index.js'
-import { verifierFor } from '../intent/verify.js'
+import { verifierFor } from '../support/verify.js'
 
 let kit: Kit
 const unhandled: unknown[] = []

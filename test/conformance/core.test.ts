@@ -5,7 +5,7 @@ import { allowed, stepsOf } from '../../fixtures/conformance/row.js'
 import { benchOf, JWKS_URI } from '../../fixtures/conformance/run.js'
 import { agentKeys, createKit, type Header, type WireRequest } from '../../fixtures/kit.js'
 import { type Decision, denials, type Policy, type VerifyRequest } from '../../src/index.js'
-import { judgeHeaders, judgeRefusal, judgeSilence } from './judge.js'
+import { judgeHeaders, judgeRefusal, judgeSilence } from '../support/conformance/judge.js'
 
 type HeaderForm = (headers: readonly Header[]) => VerifyRequest['headers'] | undefined
 

@@ -1,3 +1,3 @@
-import { testColumn } from './column.js'
+import { testColumn } from '../support/conformance/column.js'
 
 testColumn('express4')

@@ -1,0 +1,160 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
+import { createKit, type WireRequest } from '../../../fixtures/kit.js'
+import { createVerifier } from '../../../src/index.js'
+import { type RedisClient, redisReplayStore } from '../../../src/stores/redis/index.js'
+import { connectClient, packages, type TestClient } from '../../support/redis/clients.js'
+import { startProxy } from '../../support/redis/proxy.js'
+import { hasRedisServer, type RedisServer, startRedis, WITHOUT_REDIS } from '../../support/redis/server.js'
+import { outcomeOf } from '../../support/verify.js'
+
+const LOST = 'replay_store_unavailable'
+const policy = {
+  ...defaultPolicy(),
+  token: { clockTolerance: 2 },
+  routes: { 'GET /orders/:id': { scope: 'orders:read' }, 'GET /once': { once: true } },
+} as const
+
+const now = () => createKit(Date.now())
+const freshToken = () => now().token({ claims: { iat: now().seconds } })
+
+/** A client in the shape of ioredis whose server says this of itself, and takes every key for new. */
+function fakeClient(info: () => string): RedisClient {
+  const client = {
+    status: 'ready',
+    on: () => {},
+    duplicate: () => client,
+    connect: async () => {},
+    disconnect: () => {},
+    call: async (command: string) => (command === 'INFO' ? info() : 'OK'),
+  }
+  return client as RedisClient
+}
+
+describe('what INFO says of the time since which a server remembers', () => {
+  it.each([
+    ['an hour', 'uptime_in_seconds:3600\r\n', 'allow'],
+    ['no time that it tells', '', LOST],
+    ['a time that is no number', 'uptime_in_seconds:long\r\n', LOST],
+    ['a second', 'uptime_in_seconds:1\r\n', LOST],
+  ])('a server that has been up for %s', async (_, uptime, expected) => {
+    const client = fakeClient(() => `run_id:1\r\nrole:master\r\n${uptime}`)
+    const verifier = createVerifier(policy, { replayStore: redisReplayStore(client) })
+    const { method, url, headers } = now().call()
+    const decision = await verifier.verify({ method, url, headers: Object.fromEntries(headers) })
+    expect(outcomeOf(decision)).toBe(expected)
+  })
+})
+
+describe.skipIf(!hasRedisServer).each(packages)(
+  `a server that lost its memory, by %s${WITHOUT_REDIS}`,
+  (name) => {
+    let server: RedisServer
+    const clients: TestClient[] = []
+    const closing: (() => unknown)[] = []
+
+    /** A process: a client, a store and a verifier of its own. */
+    async function open(port = server.port) {
+      const test = await connectClient(name, port)
+      clients.push(test)
+      const verifier = createVerifier(policy, { replayStore: redisReplayStore(test.client) })
+      return async ({ method, url, headers }: WireRequest) =>
+        outcomeOf(await verifier.verify({ method, url, headers: Object.fromEntries(headers) }))
+    }
+
+    /** Waits until a new proof passes; the seconds that it took. */
+    async function untilPassing(ask: (call: WireRequest) => Promise<string>): Promise<number> {
+      const began = performance.now()
+      for (;;) {
+        if ((await ask(now().call())) === 'allow') return (performance.now() - began) / 1000
+        if (performance.now() - began > 10_000) throw new Error('no new proof passed within 10 s')
+        await pause(100)
+      }
+    }
+
+    beforeEach(async () => {
+      server = await startRedis()
+    })
+    afterEach(async () => {
+      for (const close of closing.splice(0)) await close()
+      for (const each of clients.splice(0)) each.close()
+      await server.stop()
+    })
+
+    it('passes no proof that it knew, at a process that starts or is first used afterwards', async () => {
+      const [one, unused] = [await open(), await open()]
+      await untilPassing(one)
+      const calls = [
+        now().call(),
+        now().call({ proof: { claims: { iat: Math.floor(Date.now() / 1000) + 2 } } }),
+      ]
+      for (const call of calls) expect(await one(call)).toBe('allow')
+      await server.restart()
+      const started = await open()
+      for (const ask of [started, unused, one]) {
+        for (const call of calls) expect(await ask(call)).toBe(LOST)
+      }
+      // Until any new proof passes: the tolerance of 2 s, and what is not known of the start.
+      expect(await untilPassing(started)).toBeLessThan(6)
+      for (const ask of [started, unused, await open()]) {
+        for (const call of calls) expect(await ask(call)).toBe(LOST)
+      }
+      expect(await unused(now().call())).toBe('allow')
+    })
+
+    it('holds no proofs up for as long as a token for one use lives, and passes no such token', async () => {
+      const ask = await open()
+      await untilPassing(ask)
+      const token = freshToken()
+      expect(await ask(now().call({ path: '/once', token }))).toBe('allow')
+      await server.restart()
+      expect(await untilPassing(ask)).toBeLessThan(6)
+      expect(await ask(now().call({ path: '/once', token }))).toBe(LOST)
+      const started = await open()
+      expect(await started(now().call({ path: '/once', token }))).toBe(LOST)
+      await untilPassing(started)
+      expect(await started(now().call({ path: '/once', token: freshToken() }))).toBe('allow')
+    })
+
+    it('is found out where it is a replica that was up before, and was promoted since', async () => {
+      const link = await startProxy(server.port)
+      const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(link.port)] })
+      closing.push(link.stop, replica.stop)
+      const one = await open()
+      const waiting = await open(replica.port)
+      await untilPassing(one)
+      expect(await waiting(now().call())).toBe(LOST)
+      link.stop()
+      const call = now().call()
+      expect(await one(call)).toBe('allow')
+      await server.kill()
+      await replica.send('REPLICAOF NO ONE')
+      // Longer up than any proof is old, as far as its uptime goes; and one process is connected all the time.
+      const started = await open(replica.port)
+      expect(await started(call)).toBe(LOST)
+      expect(await waiting(call)).toBe(LOST)
+      await untilPassing(started)
+      expect(await started(call)).toBe(LOST)
+      expect(await waiting(call)).toBe(LOST)
+      // A process that starts later knows from the server since when it is a master, and holds up nothing.
+      const later = await open(replica.port)
+      expect(await later(now().call())).toBe('allow')
+      expect(await later(call)).toBe(LOST)
+    })
+
+    it('is found out where an address moves to another server that has been up for longer', async () => {
+      const other = await startRedis()
+      const address = await startProxy(server.port)
+      closing.push(address.stop, other.stop)
+      const [one, unused] = [await open(address.port), await open(address.port)]
+      await untilPassing(one)
+      const call = now().call()
+      expect(await one(call)).toBe('allow')
+      address.retarget(other.port)
+      await untilPassing(unused)
+      expect(await unused(call)).toBe(LOST)
+      expect(await one(call)).toBe(LOST)
+    })
+  },
+)

@@ -1,0 +1,146 @@
+import { Buffer } from 'node:buffer'
+import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node'
+import pino from 'pino'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { rows } from '../../../fixtures/conformance/index.js'
+import { type Expectation, type Row, stepsOf } from '../../../fixtures/conformance/row.js'
+import { benchOf } from '../../../fixtures/conformance/run.js'
+import { createKit, type Kit, type WireRequest } from '../../../fixtures/kit.js'
+import { denials, type VerifierOptions } from '../../../src/index.js'
+import { printable } from '../../../src/telemetry/sanitize.js'
+import { secretsOf } from '../../support/conformance/judge.js'
+import { type Collector, startCollector } from '../../support/telemetry/collector.js'
+import { createSdk } from '../../support/telemetry/sdk.js'
+
+let collector: Collector
+beforeAll(async () => {
+  collector = await startCollector()
+})
+afterAll(() => collector.close())
+
+/** Some rows wait for a deadline: others go on meanwhile. */
+const atOnce = 16
+
+it('nothing that the whole table sends comes back in a span, a metric, a log or an answer', async () => {
+  const written = (['log', 'info', 'warn', 'error', 'debug'] as const).map((name) => vi.spyOn(console, name))
+  const warnings: string[] = []
+  const onWarning = ({ message }: Error) => warnings.push(message)
+  process.on('warning', onWarning)
+  const sdk = createSdk(collector.url)
+
+  const leaks: { row: string; where: string; leaked: string[] }[] = []
+  const everySecret = new Set<string>()
+  const patterns = new Set<string>()
+  const issuers = new Set<string>()
+  let searched = 0
+
+  const waiting = [...rows]
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) await play(row)
+    }),
+  )
+  await sdk.flush()
+  process.off('warning', onWarning)
+
+  expect(leaks).toEqual([])
+  expect(searched).toBeGreaterThan(3 * 500)
+  expect(written.flatMap((spy) => spy.mock.calls)).toEqual([])
+
+  // What was collected over the whole run, as it went over the wire, warnings included.
+  const page = await sdk.prometheusPage()
+  const words = [collector.text(), page, ...warnings].join('\n').match(/[\w.~+/-]{20,}/g) ?? []
+  const known = JSON.stringify([[...patterns], [...issuers]])
+  expect([...new Set(words)].filter((word) => everySecret.has(word) && !known.includes(word))).toEqual([])
+  expect(collector.spans().length).toBeGreaterThan(500)
+
+  for (const { points } of collector.metrics()) {
+    for (const { attributes } of points) {
+      const {
+        'ajwt.code': code,
+        'http.route': route,
+        'ajwt.issuer': issuer,
+        'ajwt.outcome': outcome,
+        ...rest
+      } = attributes
+      expect(rest).toEqual({})
+      if (code !== undefined) expect(Object.keys(denials)).toContain(code)
+      if (route !== undefined) expect([...patterns]).toContain(route)
+      if (issuer !== undefined) expect([...issuers]).toContain(issuer)
+      if (outcome !== undefined)
+        expect(['allow', 'public', 'anonymous', 'deny', 'observe', 'success', 'failure']).toContain(outcome)
+    }
+  }
+  for (const spy of written) spy.mockRestore()
+  await sdk.close()
+
+  async function play(row: Row): Promise<void> {
+    const spans = new InMemorySpanExporter()
+    const lines: string[] = []
+    const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) })
+    const telemetry: VerifierOptions = {
+      tracerProvider: new NodeTracerProvider({
+        spanProcessors: [new SimpleSpanProcessor(spans), sdk.spanProcessor],
+      }),
+      meterProvider: sdk.meterProvider,
+      traceAllowed: 1,
+      onDecision(decision, facts) {
+        const { code, stage } = decision as { code?: string; stage?: string }
+        log.info({ outcome: decision.outcome, code, stage, ...facts })
+      },
+    }
+    const kit = createKit(row.now)
+    const options = (own: Kit) => ({ ...row.options?.(own), ...telemetry })
+    const { verifier, policy } = benchOf({ ...row, options }, kit)
+    for (const key of Object.keys(policy.routes)) patterns.add(key.slice(key.indexOf(' ') + 1))
+    for (const issuer of verifier.metadata().authorization_servers ?? []) issuers.add(issuer)
+    for (const step of stepsOf(row, kit)) {
+      kit.advance(step.after ?? 0)
+      const request = await step.request(kit)
+      const headers: Record<string, string[]> = {}
+      for (const [name, value] of request.headers) {
+        headers[name.toLowerCase()] = [...(headers[name.toLowerCase()] ?? []), value]
+      }
+      spans.reset()
+      lines.length = 0
+      const decision = await verifier.verify({ method: request.method, url: request.url, headers })
+      kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
+      expect(lines.length, row.id).toBe(1)
+
+      const verified = verifiedTexts(request, step.on?.core ?? step.expect)
+      const exported = spans.getFinishedSpans().map(({ name, attributes, events, status }) => {
+        return { name, attributes, events, status }
+      })
+      const secrets = secretsOf(request)
+      for (const secret of secrets) if (secret.length >= 20) everySecret.add(secret)
+      search(row, 'exported', JSON.stringify(exported), secrets, [policy, verified])
+      search(row, 'logged', lines.join(), secrets, [policy, verified])
+      // A handler is given the grant; whoever is refused is given nothing.
+      if (decision.outcome !== 'allow') {
+        const answer = JSON.stringify(decision).replaceAll(kit.nonce ?? '\0', '')
+        search(row, 'answered', answer.replace(/resource_metadata=\S+/, ''), secrets, [policy])
+      }
+    }
+    verifier.close()
+  }
+
+  function search(row: Row, where: string, text: string, secrets: string[], allowed: unknown[]): void {
+    searched++
+    const found = secrets.filter((secret) => text.includes(secret))
+    if (found.length === 0) return
+    // A proof names its method, and so does a span: by a word of HTTP's own.
+    const known = JSON.stringify([denials, 'OPTIONS', ...allowed])
+    const leaked = found.filter((secret) => !known.includes(secret))
+    if (leaked.length > 0) leaks.push({ row: row.id, where, leaked })
+  }
+}, 300_000)
+
+/** The two claims that telemetry may tell, where the table says that the token's signature was good. */
+function verifiedTexts(request: WireRequest, expected: Expectation): string[] {
+  if ('stage' in expected && (expected.stage === 'request' || expected.stage === 'token')) return []
+  if (expected.outcome === 'public' || expected.outcome === 'anonymous') return []
+  const credentials = request.headers.find(([name]) => name.toLowerCase() === 'authorization')?.[1] ?? ''
+  const payload = credentials.split('.')[1] ?? ''
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString() || '{}')
+  return [claims.sub, claims.intent?.workflow_id].filter((text) => typeof text === 'string').map(printable)
+}

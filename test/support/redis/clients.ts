@@ -1,0 +1,36 @@
+import { once } from 'node:events'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import type { RedisClient } from '../../../src/stores/redis/index.js'
+
+export type Package = 'ioredis' | 'redis'
+export const packages: Package[] = ['ioredis', 'redis']
+
+export interface TestClient {
+  client: RedisClient
+  close(): void
+}
+
+/** A connected client of either package, with its defaults but for a quick reconnection. */
+export async function connectClient(name: Package, port: number): Promise<TestClient> {
+  const test = startClient(name, port)
+  if (name === 'ioredis') await once(test.client as Redis, 'ready')
+  else
+    while (!(test.client as { isReady: boolean }).isReady)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+  return test
+}
+
+/** The same, without waiting: the server may not be there. */
+export function startClient(name: Package, port: number): TestClient {
+  const retry = () => 50
+  if (name === 'ioredis') {
+    const client = new Redis(port, '127.0.0.1', { retryStrategy: retry })
+    client.on('error', () => {})
+    return { client, close: () => client.disconnect() }
+  }
+  const client = createClient({ socket: { host: '127.0.0.1', port, reconnectStrategy: retry } })
+  client.on('error', () => {})
+  client.connect().catch(() => {})
+  return { client, close: () => client.destroy() }
+}

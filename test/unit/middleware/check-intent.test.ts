@@ -1,0 +1,151 @@
+import type { RequestListener } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import KoaRouter from '@koa/router'
+import express from 'express'
+import express4 from 'express4'
+import { Hono } from 'hono'
+import Koa from 'koa'
+import { afterEach, describe, expect, test } from 'vitest'
+import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
+import * as forExpress from '../../../middleware/express.js'
+import * as forHono from '../../../middleware/hono.js'
+import * as forKoa from '../../../middleware/koa.js'
+import { AjwtDenial, type Policy, PolicyError, type RouteRule } from '../../../src/index.js'
+import { listen } from '../../support/listen.js'
+
+const policy: Policy = {
+  issuer: { url: ISSUER, jwks: issuerJwks() },
+  audience: AUDIENCE,
+  routes: { 'GET /orders/:id': 'authenticated', 'GET /open/:id': 'public' },
+}
+
+/** One check in a handler: what it came to is kept, and answered. */
+type Check = (check: (rule: RouteRule, params?: Record<string, string>) => Promise<unknown>) => Promise<void>
+
+const apps: Record<string, (check: Check, gates: Policy[]) => RequestListener> = {
+  ...Object.fromEntries(
+    [['Express 5', express] as const, ['Express 4', express4] as const].map(([name, make]) => [
+      name,
+      (check: Check, gates: Policy[]) => {
+        const app = make()
+        for (const gate of gates) app.use(forExpress.ajwt(gate))
+        return app.get('/:kind/:id', (req, res) => {
+          void check((rule, params) => forExpress.checkIntent(req, rule, params)).then(() => res.end())
+        })
+      },
+    ]),
+  ),
+  Koa: (check, gates) => {
+    const app = new Koa()
+    for (const gate of gates) app.use(forKoa.ajwt(gate))
+    const router = new KoaRouter()
+    router.get('/:kind/:id', async (ctx) => {
+      await check((rule, params) => forKoa.checkIntent(ctx as unknown as Koa.Context, rule, params))
+      ctx.body = ''
+    })
+    return app.use(router.routes() as unknown as Koa.Middleware).callback()
+  },
+  Hono: (check, gates) => {
+    const app = new Hono<forHono.AjwtEnv>()
+    for (const gate of gates) app.use(forHono.ajwt(gate))
+    app.get('/:kind/:id', async (c) => {
+      await check((rule, params) => forHono.checkIntent(c, rule, params))
+      return c.text('')
+    })
+    return getRequestListener(app.fetch)
+  },
+}
+
+const closing: (() => void)[] = []
+afterEach(() => {
+  for (const close of closing.splice(0)) close()
+})
+
+describe.each(Object.entries(apps))('checkIntent on %s', (_, make) => {
+  const kit = createKit(Date.now())
+
+  async function ask(check: Check, { path = '/orders/42', gates = [policy], token = kit.token() } = {}) {
+    let failure: unknown
+    const app = make(
+      (run) =>
+        check(run).catch((error) => {
+          failure = error
+        }),
+      gates,
+    )
+    const server = await listen(app)
+    closing.push(server.close)
+    const { headers } = kit.call({ path, token })
+    const answer = await fetch(server.origin + path, { headers: Object.fromEntries(headers) })
+    if (failure !== undefined) throw failure
+    return answer.status
+  }
+
+  test('resolves to the denial, or to undefined where the rule holds', async () => {
+    const found: unknown[] = []
+    await ask(async (check) => {
+      found.push(await check({ scope: 'orders:read' }))
+      found.push(await check({ scope: 'admin' }))
+      found.push(await check({ scope: 'admin', mode: 'observe' }))
+    })
+    expect(found).toEqual([undefined, expect.any(AjwtDenial), undefined])
+    expect(found[1]).toMatchObject({ status: 403, code: 'scope_insufficient', outcome: 'deny' })
+  })
+
+  test('compares with the parameters of the handler, or with those it is given', async () => {
+    const found: unknown[] = []
+    const rule: RouteRule = { claims: { '/order_id': { param: 'id' } } }
+    await ask(
+      async (check) => {
+        found.push(await check(rule))
+        found.push(await check(rule, { id: '43' }))
+      },
+      { token: kit.token({ claims: { order_id: '42' } }) },
+    )
+    expect(found).toEqual([undefined, expect.objectContaining({ code: 'claim_not_allowed' })])
+  })
+
+  test('reads a rule anew each time', async () => {
+    const found: unknown[] = []
+    const rule: { scope?: string } = {}
+    await ask(async (check) => {
+      found.push(await check(rule))
+      rule.scope = 'admin'
+      found.push(await check(rule))
+    })
+    expect(found).toEqual([undefined, expect.objectContaining({ code: 'scope_insufficient' })])
+  })
+
+  test('uses a token up for one request, however often that checks', async () => {
+    const found: unknown[] = []
+    const token = kit.token()
+    const twice: Check = async (check) => {
+      found.push(await check({ once: true }), await check({ once: true }))
+    }
+    const app = make(twice, [policy])
+    const server = await listen(app)
+    closing.push(server.close)
+    for (let request = 0; request < 2; request++) {
+      const { headers } = kit.call({ token })
+      await fetch(`${server.origin}/orders/42`, { headers: Object.fromEntries(headers) })
+    }
+    const reused = expect.objectContaining({ status: 401, code: 'token_reused' })
+    expect(found).toEqual([undefined, undefined, reused, reused])
+  })
+
+  test('is a denial where there is no grant, and a failure of the app where no ajwt has run', async () => {
+    const found: unknown[] = []
+    const check: Check = async (check) => void found.push(await check({}))
+    await ask(check, { path: '/open/42' })
+    await ask(check, { gates: [] })
+    expect(found).toMatchObject([
+      { status: 401, code: 'credentials_missing' },
+      { status: 503, code: 'internal_error' },
+    ])
+  })
+
+  test('rejects a rule that is wrong', async () => {
+    const wrong = ask(async (check) => void (await check({ scopes: ['a'] } as RouteRule)))
+    await expect(wrong).rejects.toThrow(PolicyError)
+  })
+})

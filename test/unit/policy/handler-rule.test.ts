@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest'
+import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
+import { delegatedToken, mintChain, shortHash } from '../../../fixtures/delegation-kit.js'
+import { createKit, type Kit } from '../../../fixtures/kit.js'
+import {
+  createMiddlewareCore,
+  createRuleMiddleware,
+  type MiddlewareResult,
+} from '../../../middleware/core.js'
+import { createVerifier, type Policy, type RouteRule } from '../../../src/index.js'
+
+/** What a request meets on its way: the gate of a policy, then the rules of its handler. */
+function wayThrough(kit: Kit, policy: Partial<Policy>, ...handlerRules: RouteRule[]) {
+  const gate = createMiddlewareCore(createVerifier({ ...defaultPolicy(), ...policy }, { now: () => kit.now }))
+  const rules = handlerRules.map((rule) => createRuleMiddleware(rule))
+  return async (token: string): Promise<string> => {
+    const request = kit.call({ token })
+    const headers = new Headers(request.headers.map(([name, value]) => [name, value]))
+    const source = {}
+    const passages = [await gate.pass(source, { method: request.method, url: request.url, headers })]
+    for (const rule of rules) {
+      if (passages.at(-1)?.kind === 'continue') passages.push(await rule(source, { id: '42' }))
+    }
+    return outcomeOf(passages.at(-1) as MiddlewareResult)
+  }
+}
+
+const outcomeOf = (passage: MiddlewareResult) =>
+  passage.kind === 'continue' ? 'continue' : (JSON.parse(passage.answer.body) as { code: string }).code
+
+const onceInPolicy = { routes: { 'GET /orders/:id': { once: true } } }
+const open = { routes: { 'GET /orders/:id': 'authenticated' } } as const
+
+describe('a token that is good for one request', () => {
+  test.each<[string, Partial<Policy>, RouteRule[]]>([
+    ['the policy alone', onceInPolicy, []],
+    ['the handler alone', open, [{ once: true }]],
+    ['policy and handler', onceInPolicy, [{ once: true }]],
+    ['two rules of the handler', open, [{ once: true }, { once: true }]],
+    ['the second rule of the handler', open, [{ scope: 'orders:read' }, { once: true }]],
+  ])('is used up by one request, and not within it: asked for by %s', async (_, policy, rules) => {
+    const kit = createKit()
+    const call = wayThrough(kit, policy, ...rules)
+    const token = kit.token()
+    expect(await call(token)).toBe('continue')
+    expect(await call(token)).toBe('token_reused')
+    expect(await call(kit.token())).toBe('continue')
+  })
+
+  test('is not used up by a handler whose rule does not hold', async () => {
+    const kit = createKit()
+    const token = kit.token()
+    const call = wayThrough(kit, open, { once: true, claims: { '/order': { param: 'id' } } })
+    expect(await call(token)).toBe('claim_not_allowed')
+    expect(await call(kit.token({ claims: { order: '42' } }))).toBe('continue')
+  })
+})
+
+describe("a handler's rule on the delegation", () => {
+  test.each<[string, RouteRule['delegation'], string]>([
+    ['required', { required: true }, 'continue'],
+    ['as deep as allowed', { maxDepth: 3 }, 'continue'],
+    ['deeper than allowed', { maxDepth: 2 }, 'delegation_not_allowed'],
+    ['of the initiator', { initiators: ['supervisor'] }, 'continue'],
+    ['of another initiator', { initiators: ['planner'] }, 'delegation_not_allowed'],
+    ['listed', { chains: [['supervisor', 'planner', 'researcher', 'agent-7']] }, 'continue'],
+    ['not listed', { chains: [['supervisor', 'agent-7']] }, 'delegation_not_allowed'],
+  ])('judges the signed chain: %s', async (_, delegation, outcome) => {
+    const kit = createKit()
+    const call = wayThrough(kit, open, { delegation: delegation as NonNullable<RouteRule['delegation']> })
+    expect(await call(delegatedToken(kit, await mintChain(kit)))).toBe(outcome)
+  })
+
+  test('does not vouch for a chain that the policy does not list', async () => {
+    const kit = createKit()
+    const listed = { delegation: { chains: [['planner', 'agent-7']] } }
+    const intent = kit.intent({ delegation_chain: shortHash('planner', 'agent-7'), initiated_by: 'planner' })
+    const token = () => kit.token({ claims: { intent } })
+    expect(await wayThrough(kit, open, listed)(token())).toBe('delegation_not_allowed')
+    const policy = { routes: { 'GET /orders/:id': listed } }
+    expect(await wayThrough(kit, policy, listed)(token())).toBe('continue')
+    expect(await wayThrough(kit, policy, { delegation: { maxDepth: 0 } })(token())).toBe(
+      'delegation_not_allowed',
+    )
+  })
+})
+
+describe("a handler's rule that takes anonymous callers, and is to be enforced", () => {
+  const rule: RouteRule = { anonymous: true, scope: 'orders:read', mode: 'enforce' }
+  const expired = (kit: Kit) =>
+    kit.token({ claims: { iat: Math.floor(kit.now / 1000) - 120, exp: Math.floor(kit.now / 1000) - 60 } })
+
+  test.each<[string, Partial<Policy>]>([
+    ['a policy that observes', { mode: 'observe' }],
+    ['a route that observes', { routes: { 'GET /orders/:id': { mode: 'observe' } } }],
+    ['a public route', { routes: { 'GET /orders/:id': 'public' } }],
+  ])('refuses an expired token behind %s', async (_, policy) => {
+    const kit = createKit()
+    expect(await wayThrough(kit, policy, rule)(expired(kit))).toBe('credentials_missing')
+  })
+})
+
+test('a rule of the handler is enforced where its route is, in a policy that observes', async () => {
+  const kit = createKit()
+  const routes = (mode: 'enforce' | 'observe') => ({ 'GET /orders/:id': { mode } })
+  const call = (policy: Partial<Policy>) => wayThrough(kit, policy, { scope: 'admin' })(kit.token())
+  expect(await call({ mode: 'observe', routes: routes('enforce') })).toBe('scope_insufficient')
+  expect(await call({ mode: 'observe', routes: routes('observe') })).toBe('continue')
+  expect(await call({ mode: 'enforce', routes: routes('observe') })).toBe('scope_insufficient')
+})

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createKit } from '../../../fixtures/kit.js'
+import { hashIds } from '../../../src/delegation/chain-hash.js'
+import { PolicyError } from '../../../src/index.js'
+import { compileWorkflow, type WorkflowStep } from '../../../src/policy/workflow.js'
+import { verifierFor } from '../../support/verify.js'
+
+/** The draft's hash, from its definition. */
+const short = (ids: readonly string[]) =>
+  createHash('sha256').update(ids.join('|'), 'utf8').digest('hex').substring(0, 16)
+
+/** Every sequence of some of these, in every order. */
+function sequencesOf(ids: readonly string[]): string[][] {
+  return [
+    [],
+    ...ids.flatMap((id) => sequencesOf(ids.filter((other) => other !== id)).map((rest) => [id, ...rest])),
+  ]
+}
+
+/** Whether these steps, in this order, lead up to a step: written from the definition, one step at a time. */
+function leadsTo(steps: readonly WorkflowStep[], target: string, done: readonly string[]): boolean {
+  const before = steps.slice(
+    0,
+    steps.findIndex(({ id }) => id === target),
+  )
+  const positions = done.map((id) => before.findIndex((step) => step.id === id))
+  const isAscending = positions.every((position, index) => position > (positions[index - 1] ?? -1))
+  return isAscending && before.every(({ id, optional }) => optional || done.includes(id))
+}
+
+const workflow = fc
+  .uniqueArray(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'aa', 'a b', 'ü', 'constructor'), {
+    minLength: 1,
+    maxLength: 5,
+  })
+  .chain((ids) =>
+    fc.tuple(...ids.map((id) => fc.boolean().map((optional): WorkflowStep => ({ id, optional })))),
+  )
+
+describe('the hashes that are right for a step', () => {
+  test('are those of every order in which its predecessors can have been completed, and no others', () => {
+    fc.assert(
+      fc.property(workflow, (steps) => {
+        const compiled = compileWorkflow(steps)
+        const sequences = sequencesOf(steps.map(({ id }) => id))
+        expect([...compiled.keys()]).toEqual(steps.map(({ id }) => id))
+        for (const { id } of steps) {
+          const right = sequences.filter((done) => leadsTo(steps, id, done)).map(short)
+          expect(new Set(compiled.get(id))).toEqual(new Set(right))
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  test('are found in time for the most optional steps that a policy may have', () => {
+    const steps = Array.from({ length: 12 }, (_, index) => ({ id: `s${index}`, optional: true }))
+    const compiled = compileWorkflow([...steps, { id: 'end', optional: false }])
+    expect(compiled.get('end')?.size).toBe(2 ** 12)
+  })
+})
+
+test('the hash of ids is the one of the draft', () => {
+  expect(hashIds([])).toBe('e3b0c44298fc1c14')
+  expect(hashIds(['planner', 'worker'])).toBe(short(['planner', 'worker']))
+  fc.assert(
+    fc.property(fc.array(fc.string({ unit: 'binary' })), (ids) => {
+      expect(hashIds(ids)).toBe(short(ids))
+    }),
+  )
+})
+
+test('a policy names every mistake in its workflows', () => {
+  const steps = (list: unknown) => ({ workflows: { refund: { steps: list } } }) as never
+  const wrong: readonly [unknown, RegExp][] = [
+    [['a', 'b', 'a'], /workflows\.refund\.steps.*twice/],
+    [[{ id: 'a' }, 'a'], /twice/],
+    [Array.from({ length: 13 }, (_, index) => ({ id: `s${index}`, optional: true })), /12/],
+    [['a|b'], /\|/],
+    [[''], /workflows\.refund/],
+    [[], /workflows\.refund/],
+  ]
+  for (const [list, message] of wrong) {
+    expect(() => verifierFor(createKit(), steps(list))).toThrow(PolicyError)
+    expect(() => verifierFor(createKit(), steps(list))).toThrow(message)
+  }
+})
+
+test('a route may not ask for a step that its workflow has not', () => {
+  const policy = {
+    workflows: { refund: { steps: ['look', 'issue'] } },
+    routes: { 'GET /a': { intent: { workflow: 'refund', step: ['issue', 'pay'] } } },
+  }
+  expect(() => verifierFor(createKit(), policy)).toThrow(/"pay" is not a step of "refund"/)
+})

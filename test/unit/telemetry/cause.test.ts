@@ -1,0 +1,152 @@
+import { describe, expect, it, test } from 'vitest'
+import { groups } from '../../../fixtures/conformance/index.js'
+import { type Row, stepsOf } from '../../../fixtures/conformance/row.js'
+import { benchOf } from '../../../fixtures/conformance/run.js'
+import { AUDIENCE, createKit, ISSUER, issuerJwks, type Kit } from '../../../fixtures/kit.js'
+import {
+  type Cause,
+  createVerifier,
+  type DecisionFacts,
+  type DenialCode,
+  type Policy,
+  type VerifierOptions,
+} from '../../../src/index.js'
+
+/** Codes that have one cause only, which the code itself tells. */
+const selfEvident: ReadonlySet<DenialCode> = new Set([
+  'token_revoked',
+  'token_reused',
+  'proof_missing',
+  'proof_token_mismatch',
+  'proof_signature_invalid',
+  'proof_replayed',
+  'delegation_signature_invalid',
+])
+
+interface Told {
+  readonly code: string
+  readonly facts: DecisionFacts
+}
+
+/** What the operator is told of each refusal that a row makes. */
+async function toldOf(row: Row): Promise<{ told: Told[]; secrets: string[] }> {
+  const kit = createKit(row.now)
+  const told: Told[] = []
+  const options = (kitOfRow: Kit): VerifierOptions => ({
+    ...row.options?.(kitOfRow),
+    onDecision: (decision, facts) => {
+      if ('code' in decision) told.push({ code: decision.code, facts })
+    },
+  })
+  const { verifier } = benchOf({ ...row, options }, kit)
+  const secrets: string[] = []
+  for (const step of stepsOf(row, kit)) {
+    kit.advance(step.after ?? 0)
+    const request = await step.request(kit)
+    const headers: Record<string, string[]> = {}
+    for (const [name, value] of request.headers) {
+      headers[name.toLowerCase()] = [...(headers[name.toLowerCase()] ?? []), value]
+      // Signatures and whole segments: none of these may be told.
+      if (/^(authorization|dpop)$/i.test(name))
+        secrets.push(...value.split(/[ .,]/).filter((part) => part.length > 40))
+    }
+    const decision = await verifier.verify({ method: request.method, url: request.url, headers })
+    kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
+  }
+  verifier.close()
+  return { told, secrets }
+}
+
+describe.each(Object.entries(groups))('the causes of refusals: %s', (_, rows) => {
+  test('are there, fit for one line of a log, and without a token, a proof or a signature', async () => {
+    for (const row of rows) {
+      const { told, secrets } = await toldOf(row)
+      for (const { code, facts } of told) {
+        const { cause } = facts
+        if (cause === undefined) {
+          expect([row.id, code, selfEvident.has(code as DenialCode)]).toEqual([row.id, code, true])
+          continue
+        }
+        expect(cause.reason).not.toBe('')
+        for (const text of Object.values(cause).map(String)) {
+          expect(text.length).toBeLessThanOrEqual(128)
+          expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+        }
+        const line = JSON.stringify(cause)
+        expect([row.id, secrets.filter((secret) => line.includes(secret))]).toEqual([row.id, []])
+      }
+    }
+  })
+})
+
+const policy: Policy = {
+  issuer: { url: ISSUER, jwks: issuerJwks(), profile: 'oauth' },
+  audience: AUDIENCE,
+  routes: { 'GET /orders/:id': { scope: 'orders:read' } },
+}
+
+/** The facts of one refused request with these claims. */
+async function factsOf(
+  claims: Record<string, unknown>,
+  over: Partial<Policy> = {},
+  options: VerifierOptions = {},
+) {
+  const kit = createKit()
+  const facts: DecisionFacts[] = []
+  const onDecision: VerifierOptions['onDecision'] = (_, told) => void facts.push(told)
+  const verifier = createVerifier({ ...policy, ...over }, { now: () => kit.now, ...options, onDecision })
+  const { method, url, headers } = kit.call({ token: { claims } })
+  await verifier.verify({ method, url, headers: Object.fromEntries(headers) })
+  return facts[0]
+}
+
+describe('facts.cause', () => {
+  it.each<[string, Record<string, unknown>, Partial<Cause>]>([
+    ['a missing jti', { jti: undefined }, { claim: 'jti', found: 'nothing' }],
+    ['an empty sub', { sub: '' }, { claim: 'sub' }],
+    ['a scope that is an object', { scope: {} }, { claim: 'scope', found: 'an object' }],
+    ['a cnf that cannot be checked', { cnf: { kid: 'x' } }, { claim: 'cnf' }],
+    [
+      'another audience',
+      { aud: 'https://other.example' },
+      { claim: 'aud', expected: AUDIENCE, found: 'https://other.example' },
+    ],
+    [
+      'a lacking scope',
+      { scope: 'orders:write' },
+      { claim: 'scope', expected: 'orders:read', found: 'orders:write' },
+    ],
+  ])('names the claim: %s', async (_, claims, expected) => {
+    expect((await factsOf(claims))?.cause).toMatchObject(expected)
+  })
+
+  it('says that an issuer differs by a last slash, and that nobody vouches for the value', async () => {
+    const facts = await factsOf({ iss: `${ISSUER}/` })
+    expect(facts?.cause).toMatchObject({
+      claim: 'iss',
+      expected: ISSUER,
+      found: `${ISSUER}/`,
+      unverified: true,
+    })
+    expect(facts?.cause?.reason).toMatch(/last slash/)
+    expect(facts?.agent).toBeUndefined()
+  })
+
+  it('has the message of a store that fails, and nothing of it in the answer', async () => {
+    const revocations = { isRevoked: () => Promise.reject(new Error('connect ECONNREFUSED 127.0.0.1:6379')) }
+    const facts = await factsOf({}, {}, { revocations })
+    expect(facts?.cause?.reason).toBe('connect ECONNREFUSED 127.0.0.1:6379')
+    const replayStore = {
+      remember: () => {
+        throw new Error('READONLY You can\u2019t write against a read only replica.\n')
+      },
+    }
+    expect((await factsOf({}, {}, { replayStore }))?.cause?.reason).toMatch(/^READONLY .*replica\.\ufffd$/)
+  })
+
+  it('tells the agent as soon as the signature holds', async () => {
+    expect((await factsOf({ jti: undefined }))?.agent).toBe('agent-7')
+    expect((await factsOf({ aud: 'https://other.example' }))?.agent).toBe('agent-7')
+    expect((await factsOf({ exp: 1 }))?.agent).toBe('agent-7')
+  })
+})
