@@ -3,7 +3,7 @@ import type { Algorithm } from '../jws/algorithms.js'
 import { fits, importPublicKey, type PublicKey } from '../jws/jwk.js'
 import { headerJwk, readCompact } from '../jws/jws.js'
 import { sha256 } from '../jws/sha256.js'
-import { bare, isObject, withOwn } from '../lib/own.js'
+import { isObject } from '../lib/own.js'
 import { isIdentifier } from '../lib/strings.js'
 import { Refusal } from '../refusal.js'
 
@@ -98,23 +98,9 @@ function readAssertion(text: string, algorithms: ReadonlyMap<string, Algorithm>)
 type Claims = Omit<Assertion, 'hash' | 'algorithm' | 'key' | 'input' | 'signature' | 'valueCount'>
 
 function readClaims(payload: Record<string, unknown>): Claims | undefined {
-  const inheritsSome =
-    'iss' in bare ||
-    'sub' in bare ||
-    'cnf' in bare ||
-    'aud' in bare ||
-    'scope' in bare ||
-    'iat' in bare ||
-    'exp' in bare ||
-    'nbf' in bare ||
-    'jti' in bare ||
-    'workflow_id' in bare ||
-    'intent_hash' in bare ||
-    'prev' in bare
-  const claims = withOwn(payload, inheritsSome)
-  const { iss, sub, cnf, aud, scope, iat, exp, nbf, jti, prev } = claims
-  const { workflow_id: workflowId, intent_hash: intentHash } = claims
-  const jkt = isObject(cnf) ? withOwn(cnf, 'jkt' in bare).jkt : undefined
+  const { iss, sub, cnf, aud, scope, iat, exp, nbf, jti, prev } = payload
+  const { workflow_id: workflowId, intent_hash: intentHash } = payload
+  const jkt = isObject(cnf) ? cnf.jkt : undefined
   const audiences = typeof aud === 'string' ? [aud] : aud
   if (!isAgentId(iss) || !isAgentId(sub) || !isIdentifier(jti)) return undefined
   if (typeof jkt !== 'string' || typeof scope !== 'string') return undefined

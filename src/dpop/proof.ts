@@ -4,7 +4,6 @@ import { fits, importKey, type PublicKey, readPublicJwk } from '../jws/jwk.js'
 import { decodeObject, headerJwk, inputOf, readHeader, splitCompact } from '../jws/jws.js'
 import type { SignatureCheck } from '../jws/signature-check.js'
 import { Cache } from '../lib/cache.js'
-import { bare, withOwn } from '../lib/own.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { copyAscii } from '../lib/strings.js'
 import type { CompiledPolicy } from '../policy/compile.js'
@@ -147,16 +146,7 @@ interface ProofClaims extends VerifiedProof {
 function readClaims(segment: string): ProofClaims | Refusal {
   const payload = decodeObject(segment)?.members
   if (payload === undefined) return malformed('the payload is no JSON object in base64url')
-  const inheritsSome =
-    'jti' in bare ||
-    'htm' in bare ||
-    'htu' in bare ||
-    'ath' in bare ||
-    'iat' in bare ||
-    'exp' in bare ||
-    'nbf' in bare ||
-    'nonce' in bare
-  const { jti, htm, htu, ath, iat, exp, nbf, nonce } = withOwn(payload, inheritsSome)
+  const { jti, htm, htu, ath, iat, exp, nbf, nonce } = payload
   if (typeof jti !== 'string' || jti === '' || jti.length > maxJtiLength) {
     return illTyped('jti', `1 to ${maxJtiLength} characters`, jti)
   }

@@ -1,6 +1,5 @@
 import { Buffer } from 'node:buffer'
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import { bare, withOwn } from '../lib/own.js'
 import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
 import { decodeBase64url, isExact } from './base64url.js'
 import { sha256 } from './sha256.js'
@@ -21,7 +20,8 @@ export interface PublicKey {
 /** Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4; RFC 8037). */
 const secretMembers: ReadonlySet<string> = new Set(['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'])
 
-type Members = ReturnType<typeof withOwn>
+/** Without a prototype, so that no member is read from a polluted one. */
+type Members = Readonly<Record<string, unknown>>
 
 const coordinateSizes = new Map([
   ['P-256', 32],
@@ -42,22 +42,11 @@ export interface PublicJwk extends Pick<PublicKey, 'kty' | 'crv' | 'alg' | 'thum
  * an RSA key outside 2048 to 4096 bits or with another exponent than 65537, or a `use`, `key_ops` or `alg` that
  * contradicts verification (RFC 7517 section 4, RFC 7518 section 6).
  */
-export function readPublicJwk(jwk: Record<string, unknown>): PublicJwk | undefined {
+export function readPublicJwk(jwk: Members): PublicJwk | undefined {
   if (Object.keys(jwk).some((name) => secretMembers.has(name))) return undefined
-  const inheritsSome =
-    'kty' in bare ||
-    'crv' in bare ||
-    'x' in bare ||
-    'y' in bare ||
-    'e' in bare ||
-    'n' in bare ||
-    'use' in bare ||
-    'key_ops' in bare ||
-    'alg' in bare
-  const known = withOwn(jwk, inheritsSome)
-  const { alg } = known
-  if ((alg !== undefined && typeof alg !== 'string') || !isForVerification(known)) return undefined
-  const members = requiredMembers(known)
+  const { alg } = jwk
+  if ((alg !== undefined && typeof alg !== 'string') || !isForVerification(jwk)) return undefined
+  const members = requiredMembers(jwk)
   if (members === undefined) return undefined
   const { kty, crv } = members
   const read: PublicJwk = {
@@ -93,7 +82,7 @@ export function importKey({ members, kty, crv, alg, thumbprint }: PublicJwk): Pu
 }
 
 /** `readPublicJwk` and `importKey` in one. */
-export function importPublicKey(jwk: Record<string, unknown>): PublicKey | undefined {
+export function importPublicKey(jwk: Members): PublicKey | undefined {
   const read = readPublicJwk(jwk)
   return read && importKey(read)
 }
@@ -111,8 +100,8 @@ export function fits(key: Pick<PublicKey, 'kty' | 'crv' | 'alg'>, algorithm: Alg
  * The RFC 7638 thumbprint of a JWK, or undefined where the JWK is none that this library would verify with.
  * Used for `cnf.jwk`, where only the thumbprint counts.
  */
-export function thumbprintOfJwk(jwk: Record<string, unknown>): string | undefined {
-  return importPublicKey(jwk)?.thumbprint
+export function thumbprintOfJwk(jwk: Members): string | undefined {
+  return readPublicJwk(jwk)?.thumbprint
 }
 
 function isForVerification({ use, key_ops }: Members): boolean {

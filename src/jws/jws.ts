@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { verify as verifySignature } from 'node:crypto'
-import { bare, isObject, withOwn } from '../lib/own.js'
+import { isObject } from '../lib/own.js'
 import type { Algorithm } from './algorithms.js'
 import { decodeBase64urlText, isExact } from './base64url.js'
 import type { PublicKey } from './jwk.js'
@@ -83,7 +83,7 @@ export function readHeader(segment: string): JoseHeader | undefined {
   const members = decodeObject(segment)?.members
   if (members === undefined) return undefined
   if (Object.hasOwn(members, 'crit') || Object.hasOwn(members, 'b64')) return undefined
-  const { alg, typ } = withOwn(members, 'alg' in bare || 'typ' in bare)
+  const { alg, typ } = members
   if (typeof alg !== 'string' || alg === '') return undefined
   if (typ !== undefined && typeof typ !== 'string') return undefined
   return { alg, typ: typ === undefined ? undefined : mediaType(typ), members }
@@ -91,7 +91,7 @@ export function readHeader(segment: string): JoseHeader | undefined {
 
 /** The `jwk` of a header, where it is an object. */
 export function headerJwk(header: JoseHeader): Record<string, unknown> | undefined {
-  const { jwk } = withOwn(header.members, 'jwk' in bare)
+  const { jwk } = header.members
   return isObject(jwk) ? jwk : undefined
 }
 

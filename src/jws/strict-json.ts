@@ -21,7 +21,7 @@ export interface JsonObject {
 /**
  * The JSON object in these bytes, one character a byte; undefined where it is anything that two readers could take
  * differently: not UTF-8, a byte order mark, text around it, a member name twice in one object (RFC 7515 section 4),
- * a number beyond a double, half of a surrogate pair, or nesting beyond 32 levels.
+ * a number beyond a double, half of a surrogate pair, or nesting beyond 32 levels. The objects have no prototype.
  */
 export function parseJsonObject(bytes: string): JsonObject | undefined {
   const text = isAscii(bytes) ? bytes : decodeUtf8(bytes)
@@ -53,7 +53,11 @@ function collect(value: object, depth: number, content: Content): boolean {
   content.containers.push(value)
   const members: unknown[] = Object.values(value)
   content.values += members.length
-  if (!Array.isArray(value)) content.names += members.length
+  if (!Array.isArray(value)) {
+    content.names += members.length
+    // Members are read by name: none may come from a polluted Object.prototype.
+    Object.setPrototypeOf(value, null)
+  }
   for (const member of members) {
     if (typeof member === 'number' && !Number.isFinite(member)) return false
     if (typeof member === 'object' && member !== null && !collect(member, depth + 1, content)) return false

@@ -1,4 +1,4 @@
-import { isObject, own } from '../lib/own.js'
+import { isObject } from '../lib/own.js'
 import { isTrustworthyUrl } from '../lib/url.js'
 import { printable } from '../telemetry/sanitize.js'
 import { FetchError, shown } from './fetch-json.js'
@@ -8,20 +8,18 @@ export type GetJson = (url: string) => Promise<unknown>
 
 /**
  * Finds an issuer's `jwks_uri` through its metadata: RFC 8414 first, then OpenID Connect Discovery 1.0. The second is
- * also asked where the first has not answered within `STORE_TIMEOUT_SECONDS` seconds; then the first usable answer counts. The
+ * also asked where the first has not answered within `headStartSeconds` seconds; then the first usable answer counts. The
  * `issuer` of the document has to be the issuer itself (RFC 8414 section 3.3). Rejects with a FetchError.
  */
 export async function discoverJwksUri(
   issuer: string,
   getJson: GetJson,
-  STORE_TIMEOUT_SECONDS: number,
+  headStartSeconds: number,
 ): Promise<string> {
   const [oauth, openId] = metadataUrls(issuer)
   const read = async (url: string) => readJwksUri(await getJson(url), url, issuer)
   const first = read(oauth)
-  const second = settledWithin(first, STORE_TIMEOUT_SECONDS).then((isFound) =>
-    isFound ? first : read(openId),
-  )
+  const second = settledWithin(first, headStartSeconds).then((isFound) => (isFound ? first : read(openId)))
   try {
     return await Promise.any([first, second])
   } catch (error) {
@@ -56,12 +54,12 @@ function metadataUrls(issuer: string): readonly [oauth: string, openId: string] 
 }
 
 function readJwksUri(document: unknown, url: string, issuer: string): string {
-  const named = isObject(document) ? own(document, 'issuer') : undefined
+  const named = isObject(document) ? document.issuer : undefined
   if (!isObject(document) || named !== issuer) {
     const found = typeof named === 'string' ? `of issuer "${printable(named)}"` : 'without an issuer'
     throw new FetchError(`${shown(url)} is metadata ${found}, not of "${issuer}"`)
   }
-  const uri = own(document, 'jwks_uri')
+  const uri = document.jwks_uri
   if (typeof uri !== 'string') throw new FetchError(`${shown(url)} names no jwks_uri`)
   if (!isTrustworthyUrl(uri, { query: true }) || isLessSecure(uri, issuer)) {
     throw new FetchError(`${shown(url)} names a jwks_uri that is no https URL`)

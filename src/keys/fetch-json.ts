@@ -1,4 +1,5 @@
 import { oneErrorForCopies } from '../lib/copies.js'
+import { withoutPrototypes } from '../lib/own.js'
 import { printable } from '../telemetry/sanitize.js'
 
 /** Far more than a JWK Set or a metadata document needs. */
@@ -37,7 +38,7 @@ export async function fetchJson(
     throw error instanceof FetchError ? error : new FetchError(`${shown(url)}: ${networkError(error, url)}`)
   }
   try {
-    return JSON.parse(text)
+    return withoutPrototypes(JSON.parse(text))
   } catch {
     throw new FetchError(`${shown(url)} answered with no JSON`)
   }

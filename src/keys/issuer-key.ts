@@ -34,8 +34,9 @@ export class IssuerKey {
  */
 export function readIssuerKey(entry: unknown): IssuerKey | undefined {
   if (!isObject(entry)) return undefined
-  const members = Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null))
-  const { kid, kty, n, e } = Object.assign(Object.create(null), members)
+  const members: Record<string, unknown> = Object.create(null)
+  for (const [name, value] of Object.entries(entry)) if (value !== null) members[name] = value
+  const { kid, kty, n, e } = members
   if (kid !== undefined && typeof kid !== 'string') return undefined
   if (kty === 'RSA') Object.assign(members, { n: withoutLeadingZeros(n), e: withoutLeadingZeros(e) })
   const jwk = readPublicJwk(members)

@@ -1,6 +1,6 @@
 import type { Algorithm } from '../jws/algorithms.js'
 import { fits } from '../jws/jwk.js'
-import { isObject, own } from '../lib/own.js'
+import { isObject } from '../lib/own.js'
 import { type IssuerKey, readIssuerKey } from './issuer-key.js'
 
 /** The keys of an issuer that can verify anything here. */
@@ -28,7 +28,7 @@ const maxCandidates = 4
  * Keys that `previous` has are taken from there, so that they are not imported again.
  */
 export function readKeySet(document: unknown, previous?: Iterable<IssuerKey>): KeySet | undefined {
-  const entries = isObject(document) ? own(document, 'keys') : undefined
+  const entries = isObject(document) ? document.keys : undefined
   if (!Array.isArray(entries) || entries.length > maxKeys) return undefined
   const known = new Map([...(previous ?? [])].map((key) => [key.identity, key]))
   const keys = new Map<string, IssuerKey>()

@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache'
+
 /** How much memory what was verified before may take, each in bytes, about; 0 keeps nothing. */
 export interface CacheOptions {
   /** Verified tokens, reckoned at some seven kilobytes each. Default: 128 MiB. */
@@ -23,28 +25,22 @@ export function withDefaults(options: CacheOptions | undefined): Required<CacheO
   }
 }
 
-interface Entry<T> {
-  readonly key: string
-  readonly value: T
-  readonly size: number
-  /** The ones that were used just before and just after this one. */
-  before: Entry<T> | undefined
-  after: Entry<T> | undefined
-}
-
-/** Values by their keys, within `maxSize` bytes as `sizeOf` reckons them. What was used least lately makes room. */
-export class Cache<T> {
-  /** Bytes that the values take, about. */
-  size = 0
-  readonly #maxSize: number
+/** Values by their keys, within `maxSize` bytes. The least recently used values are evicted first. */
+export class Cache<T extends object | true> {
   readonly #sizeOf: (value: T) => number
-  readonly #entries = new Map<string, Entry<T>>()
-  #oldest: Entry<T> | undefined
-  #newest: Entry<T> | undefined
+  readonly #maxSize: number
+  readonly #entries: LRUCache<string, T>
 
+  /** `sizeOf` estimates the bytes of a value. A `maxSize` of 0 keeps nothing. */
   constructor(maxSize: number, sizeOf: (value: T) => number) {
-    this.#maxSize = maxSize
     this.#sizeOf = sizeOf
+    this.#maxSize = maxSize
+    this.#entries = new LRUCache({ maxSize: Math.max(1, maxSize) })
+  }
+
+  /** Bytes of all values, as `sizeOf` estimates them. */
+  get size(): number {
+    return this.#entries.calculatedSize
   }
 
   get count(): number {
@@ -52,47 +48,17 @@ export class Cache<T> {
   }
 
   get(key: string): T | undefined {
-    const entry = this.#entries.get(key)
-    if (entry === undefined) return undefined
-    if (entry !== this.#newest) {
-      this.#unlink(entry)
-      this.#append(entry)
-    }
-    return entry.value
+    return this.#entries.get(key)
   }
 
-  /** Keeps nothing that is larger than the whole cache may be. */
+  /** Keeps no value that is larger than the whole cache, or whose size is no number. */
   set(key: string, value: T): void {
-    this.delete(key)
-    const size = this.#sizeOf(value)
-    if (!(size <= this.#maxSize)) return
-    const entry: Entry<T> = { key, value, size, before: undefined, after: undefined }
-    this.#entries.set(key, entry)
-    this.#append(entry)
-    this.size += size
-    while (this.size > this.#maxSize && this.#oldest !== undefined) this.delete(this.#oldest.key)
+    const size = Math.ceil(this.#sizeOf(value))
+    if (size > 0 && size <= this.#maxSize) this.#entries.set(key, value, { size })
+    else this.#entries.delete(key)
   }
 
   delete(key: string): void {
-    const entry = this.#entries.get(key)
-    if (entry === undefined) return
     this.#entries.delete(key)
-    this.#unlink(entry)
-    this.size -= entry.size
-  }
-
-  #append(entry: Entry<T>): void {
-    entry.before = this.#newest
-    entry.after = undefined
-    if (this.#newest === undefined) this.#oldest = entry
-    else this.#newest.after = entry
-    this.#newest = entry
-  }
-
-  #unlink({ before, after }: Entry<T>): void {
-    if (before === undefined) this.#oldest = after
-    else before.after = after
-    if (after === undefined) this.#newest = before
-    else after.before = before
   }
 }

@@ -21,6 +21,17 @@ export function withOwn(parsed: Record<string, unknown>, inheritsSome: boolean):
 
 type ReadOnly = { readonly [name: string]: unknown }
 
+/**
+ * Takes the prototype off every object in parsed JSON, so that members can be read by name: what a polluted
+ * `Object.prototype` holds is then never taken for something that a document says.
+ */
+export function withoutPrototypes(parsed: unknown): unknown {
+  if (typeof parsed !== 'object' || parsed === null) return parsed
+  if (!Array.isArray(parsed)) Object.setPrototypeOf(parsed, null)
+  for (const member of Object.values(parsed)) withoutPrototypes(member)
+  return parsed
+}
+
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
