@@ -1,6 +1,6 @@
 // Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
 import express, { type RequestHandler } from 'express'
-import { ajwt, requireIntent } from '../../middleware/express.js'
+import { type AjwtDenial, ajwt, checkIntent, requireIntent } from '../../middleware/express.js'
 import { createVerifier, definePolicy, type Grant } from '../../src/index.js'
 
 const policy = definePolicy({
@@ -37,3 +37,10 @@ ajwt({ ...policy, routes: { 'GET /': 'open' } })
 requireIntent('orders:read')
 // @ts-expect-error: seconds are a number
 ajwt({ ...policy, proof: { maxAge: '60' } })
+
+const denial: Promise<AjwtDenial | undefined> = checkIntent({} as express.Request, { scope: 'orders:read' })
+ajwt(policy, {
+  onDenied: (denial, _req, _res, next) => next(new Error(denial.code, { cause: denial satisfies Error })),
+})
+
+export { denial }

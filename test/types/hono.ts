@@ -1,6 +1,6 @@
 // Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
 import { Hono, type MiddlewareHandler } from 'hono'
-import { type AjwtEnv, ajwt, requireIntent } from '../../middleware/hono.js'
+import { type AjwtDenial, type AjwtEnv, ajwt, checkIntent, requireIntent } from '../../middleware/hono.js'
 import type { Grant, Policy } from '../../src/index.js'
 
 declare const policy: Policy
@@ -31,3 +31,8 @@ export { handler }
 
 // @ts-expect-error: a policy has routes
 ajwt({ issuer: 'https://as.example.com', audience: 'https://orders.example.com' })
+
+own.get('/checked/:id', async (c) => {
+  const denial: AjwtDenial | undefined = await checkIntent(c, { scope: 'orders:read' })
+  return denial?.getResponse() ?? c.text('allowed')
+})

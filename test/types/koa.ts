@@ -1,6 +1,6 @@
 // Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
 import Koa from 'koa'
-import { type AjwtState, ajwt, requireIntent } from '../../middleware/koa.js'
+import { type AjwtDenial, type AjwtState, ajwt, checkIntent, requireIntent } from '../../middleware/koa.js'
 import type { Grant, Policy } from '../../src/index.js'
 
 declare const policy: Policy
@@ -25,3 +25,8 @@ other.use(ajwt(policy))
 ajwt('https://as.example.com')
 // @ts-expect-error: a rule has no such key
 requireIntent({ scopes: ['a'] })
+
+app.use(async (ctx) => {
+  const denial: AjwtDenial | undefined = await checkIntent(ctx, { scope: 'orders:read' }, { id: '42' })
+  if (denial) throw denial
+})

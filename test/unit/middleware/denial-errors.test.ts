@@ -76,6 +76,30 @@ describe.each([
 })
 
 describe.each([
+  ['Express 5', express],
+  ['Express 4', express4],
+])('an error handler of %s that goes on with a denied request', (_, make) => {
+  test('reaches the handlers behind it without a grant, and none behind requireIntent', async () => {
+    const seen: unknown[] = []
+    const goOn: express.ErrorRequestHandler = (_error, _req, _res, next) => next()
+    const app = make()
+      .use(forExpress.ajwt(policy, { onDenied: (denial, _req, _res, next) => next(denial) }))
+      .use(goOn)
+      .use((req, _res, next) => {
+        seen.push(req.ajwt)
+        next()
+      })
+      .use(forExpress.requireIntent({}))
+      .use((_req, res) => {
+        seen.push('a guarded handler')
+        res.end()
+      })
+    expect(await get(app)).toEqual(usual)
+    expect(seen).toEqual([undefined])
+  })
+})
+
+describe.each([
   ['Koa 3', Koa],
   ['Koa 2', Koa2],
 ])('a denial as an error of %s', (_, Framework) => {
