@@ -1,0 +1,216 @@
+import type { AlgorithmName, ClaimConstraint, Profile } from './policy.js'
+
+/** What an issuer's entry in the policy takes over from `like`. */
+export interface KnownServer {
+  readonly profile: Profile
+  /** `maxLifetime` is in seconds: the longest that the server is documented to issue or, where it has no upper limit, its default. */
+  readonly token: {
+    readonly types: readonly string[]
+    readonly maxLifetime: number
+    readonly algorithms?: readonly AlgorithmName[]
+  }
+  /** Where the server puts what RFC 9068 has a claim for. JSON pointers, or for `id` the word `hash`. */
+  readonly read?: {
+    readonly scope?: string | readonly string[]
+    readonly id?: string | readonly string[]
+    readonly agent?: string
+    readonly audience?: string | readonly string[]
+    readonly subject?: string | readonly string[]
+  }
+  /** Tells the server's access tokens from its ID tokens, where the `typ` of the header does not. */
+  readonly claims?: { readonly [pointer: string]: ClaimConstraint }
+  /** The address of the documentation, or of the source where that is the documentation. */
+  readonly source: string
+}
+
+/** How the access tokens of known authorization servers look, by the names that `like` takes. */
+export const knownServers = {
+  keycloak: {
+    profile: 'oauth',
+    // The default; at+jwt is a setting of the client. The claim typ stays the same under both.
+    token: { types: ['at+jwt', 'JWT'], maxLifetime: 300 },
+    // ID, Refresh, Offline and Logout tokens are signed with the same key.
+    claims: { '/typ': { in: ['Bearer', 'DPoP'] } },
+    source: 'https://www.keycloak.org/docs/latest/server_admin/index.html',
+  },
+  auth0: {
+    profile: 'oauth',
+    // 24 hours is the default of an API, 30 days the most that it can be set to.
+    token: { types: ['at+jwt', 'JWT'], maxLifetime: 2_592_000 },
+    // The default profile has no jti. No claim of it tells it from an ID token: the audience has to be a URI.
+    read: { id: 'hash' },
+    source: 'https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles',
+  },
+  okta: {
+    profile: 'oauth',
+    token: { types: ['none'], maxLifetime: 3600 },
+    read: { scope: '/scp' },
+    // The client id, which ID tokens have in aud alone.
+    claims: { '/cid': { exists: true } },
+    source: 'https://developer.okta.com/docs/api/openapi/okta-oauth/oauth/tag/CustomAS',
+  },
+  entra: {
+    profile: 'oauth',
+    // 28 hours where a client takes part in continuous access evaluation, else 60 to 90 minutes.
+    token: { types: ['JWT'], maxLifetime: 100_800 },
+    read: { id: '/uti', scope: '/scp' },
+    // How the client authenticated: in access tokens of version 2.0 only. An ID token has tid and ver as well.
+    claims: { '/tid': { exists: true }, '/azpacr': { exists: true } },
+    source: 'https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference',
+  },
+  cognito: {
+    profile: 'oauth',
+    token: { types: ['none'], maxLifetime: 3600 },
+    // aud is there only where the client asked for a resource. Then it decides alone.
+    read: { audience: ['/aud', '/client_id'] },
+    claims: { '/token_use': { equals: 'access' } },
+    source:
+      'https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html',
+  },
+  google: {
+    profile: 'oauth',
+    // ID tokens of service accounts, which are what Google documents for calls between services.
+    token: { types: ['JWT'], maxLifetime: 3600 },
+    read: { id: 'hash' },
+    source: 'https://cloud.google.com/run/docs/authenticating/service-to-service',
+  },
+  pingone: {
+    profile: 'oauth',
+    token: { types: ['at+jwt', 'none'], maxLifetime: 3600 },
+    // Tokens of the client credentials grant have no sub.
+    read: { subject: ['/sub', '/client_id'] },
+    claims: { '/client_id': { exists: true } },
+    source:
+      'https://developer.pingidentity.com/pingone-api/foundations/authentication-concepts/access-tokens-and-id-tokens/token-claims.html',
+  },
+  curity: {
+    profile: 'oauth',
+    token: { types: ['at+jwt', 'none'], maxLifetime: 300 },
+    claims: { '/purpose': { equals: 'access_token' } },
+    source: 'https://curity.io/docs/identity-server/profiles/token-profile/token-issuers',
+  },
+  duende: {
+    profile: 'oauth',
+    token: { types: ['at+jwt'], maxLifetime: 3600 },
+    source: 'https://docs.duendesoftware.com/identityserver/reference/options/',
+  },
+  zitadel: {
+    profile: 'oauth',
+    token: { types: ['JWT'], maxLifetime: 43_200 },
+    // The library that signs both sets these two in access tokens and not in ID tokens.
+    claims: { '/jti': { exists: true }, '/nbf': { exists: true } },
+    source: 'https://github.com/zitadel/oidc/blob/main/pkg/oidc/token.go',
+  },
+  authentik: {
+    profile: 'oauth',
+    token: { types: ['JWT'], maxLifetime: 300 },
+    read: { id: 'hash' },
+    // An access token is the ID token with these two added.
+    claims: { '/azp': { exists: true }, '/uid': { exists: true } },
+    source: 'https://github.com/goauthentik/authentik/blob/main/authentik/providers/oauth2/id_token.py',
+  },
+  authelia: {
+    profile: 'oauth',
+    token: { types: ['at+jwt'], maxLifetime: 3600 },
+    source: 'https://www.authelia.com/integration/openid-connect/introduction/',
+  },
+  hydra: {
+    profile: 'oauth',
+    token: { types: ['JWT'], maxLifetime: 3600 },
+    // strategies.jwt.scope_claim: an array in scp (the default), a string in scope, or both.
+    read: { scope: ['/scope', '/scp'] },
+    claims: { '/client_id': { exists: true } },
+    source: 'https://github.com/ory/hydra/issues/3531',
+  },
+  fusionauth: {
+    profile: 'oauth',
+    token: { types: ['JWT'], maxLifetime: 3600 },
+    // ID tokens lost it in version 1.24, so that nobody would take them for access tokens.
+    claims: { '/applicationId': { exists: true } },
+    source: 'https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens',
+  },
+  workos: {
+    profile: 'oauth',
+    token: { types: ['none'], maxLifetime: 300 },
+    // The session. An ID token of a Connect application has none.
+    claims: { '/sid': { exists: true } },
+    source: 'https://workos.com/docs/reference/workos-connect/metadata',
+  },
+  clerk: {
+    profile: 'oauth',
+    token: { types: ['at+jwt'], maxLifetime: 86_400 },
+    source: 'https://clerk.com/docs/guides/configure/auth-strategies/oauth/verify-oauth-tokens',
+  },
+  descope: {
+    profile: 'oauth',
+    token: { types: ['JWT'], maxLifetime: 600 },
+    read: { id: 'hash' },
+    // DSR is the refresh token.
+    claims: { '/drn': { equals: 'DS' } },
+    source: 'https://docs.descope.com/session-overview',
+  },
+  stytch: {
+    profile: 'oauth',
+    token: { types: ['JWT'], maxLifetime: 3600 },
+    // ID tokens of connected apps have no scope, and neither have session tokens.
+    claims: { '/scope': { exists: true } },
+    source: 'https://stytch.com/docs/b2b/api/connected-app-access-token',
+  },
+  supabase: {
+    profile: 'oauth',
+    token: { types: ['JWT'], maxLifetime: 3600 },
+    read: { id: 'hash' },
+    // Always in a session's token. The anon and service_role keys have no session.
+    claims: { '/session_id': { exists: true }, '/role': { exists: true } },
+    source: 'https://supabase.com/docs/guides/auth/jwt-fields',
+  },
+  logto: {
+    profile: 'oauth',
+    token: { types: ['at+jwt'], maxLifetime: 3600 },
+    source: 'https://github.com/logto-io/logto/blob/master/packages/core/src/oidc/init.ts',
+  },
+  'better-auth': {
+    profile: 'oauth',
+    token: { types: ['at+jwt'], maxLifetime: 3600 },
+    source: 'https://github.com/better-auth/better-auth/blob/main/packages/oauth-provider/src/token.ts',
+  },
+  'cloudflare-access': {
+    profile: 'oauth',
+    token: { types: ['JWT'], maxLifetime: 86_400 },
+    read: { id: 'hash' },
+    // "org" is the token of the sign-in itself.
+    claims: { '/type': { equals: 'app' } },
+    source:
+      'https://developers.cloudflare.com/cloudflare-one/identity/authorization-cookie/application-token',
+  },
+  kubernetes: {
+    profile: 'oauth',
+    // Projected tokens. Those of a secret never expire and have neither exp nor iat.
+    token: { types: ['none'], maxLifetime: 3600 },
+    claims: { '/kubernetes.io/serviceaccount/name': { exists: true } },
+    source: 'https://github.com/kubernetes/kubernetes/blob/master/pkg/serviceaccount/claims.go',
+  },
+  'github-actions': {
+    profile: 'oauth',
+    token: { types: ['JWT'], maxLifetime: 300 },
+    claims: { '/repository': { exists: true } },
+    source: 'https://docs.github.com/en/actions/concepts/security/openid-connect',
+  },
+  gitlab: {
+    profile: 'oauth',
+    // Until the job times out, by default an hour after it began.
+    token: { types: ['JWT'], maxLifetime: 3600 },
+    // The same issuer signs ID tokens of people.
+    claims: { '/project_path': { exists: true }, '/job_id': { exists: true } },
+    source: 'https://docs.gitlab.com/ci/secrets/id_token_authentication',
+  },
+  auth51: {
+    profile: 'ajwt',
+    token: { types: ['JWT'], maxLifetime: 300 },
+    source:
+      'https://github.com/unforge-io/auth51-console/blob/main/src/app/docs/concepts/intent-tokens/page.tsx',
+  },
+} as const satisfies Record<string, KnownServer>
+
+/** The name of a known authorization server. */
+export type KnownServerName = keyof typeof knownServers
