@@ -102,7 +102,7 @@ export function createProofVerifier(
     }
     if (!isSameUri(claims.htu, request, policy.publicUrls)) {
       const expected = policy.publicUrls.map((base) => base + request.path).join(' or ')
-      return mismatch('proof_uri_mismatch', 'htu', expected, claims.htu)
+      return mismatch('proof_uri_mismatch', 'htu', expected, withoutSecrets(claims.htu))
     }
     if (!isFresh(claims, now, policy)) return stale(claims, now, policy)
     // Last but for the nonce and the replay, since it costs more than all the rest.
@@ -187,6 +187,11 @@ function mismatch(code: DenialCode, claim: string, expected: string, found: unkn
     found: describe(found),
     unverified: true,
   })
+}
+
+/** Neither the query nor user information is compared, and both may hold a secret. */
+function withoutSecrets(uri: string): string {
+  return uri.replace(/[?#].*$/s, '').replace(/\/\/[^/]*@/, '//')
 }
 
 function unfitKey(reason: string): Refusal {

@@ -53,3 +53,23 @@ test('a path longer than a request line gets is nobody’s, and is not taken apa
   const decision = await verifier.verify({ method: 'GET', url: '/files/a', headers: {}, routing })
   expect(outcomeOf(decision)).toBe('credentials_missing')
 })
+
+// Sixteen times the letters were some 250 times the work for a pattern that looked for a token from each of them.
+test.each(['eya-', 'eyJ-', '-eyJ/', 'eyJa%', 'ewo.'])(
+  'an undeclared path of many %s costs in proportion to its length',
+  async (part) => {
+    const { verify } = verifierFor(kit)
+    const cost = async (url: string) => {
+      let best = Number.POSITIVE_INFINITY
+      for (let round = 0; round < 5; round++) {
+        const started = performance.now()
+        for (let count = 0; count < 10; count++) await verify({ method: 'GET', url, headers: [] })
+        best = Math.min(best, (performance.now() - started) / 10)
+      }
+      return best
+    }
+    const short = await cost(`/${part.repeat(60)}`)
+    const long = await cost(`/${part.repeat(1000)}`)
+    expect(long).toBeLessThan(Math.max(2, 40 * short))
+  },
+)

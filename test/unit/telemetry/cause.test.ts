@@ -2,7 +2,14 @@ import { describe, expect, it, test } from 'vitest'
 import { groups } from '../../../fixtures/conformance/index.js'
 import { type Row, stepsOf } from '../../../fixtures/conformance/row.js'
 import { benchOf } from '../../../fixtures/conformance/run.js'
-import { AUDIENCE, createKit, ISSUER, issuerJwks, type Kit } from '../../../fixtures/kit.js'
+import {
+  AUDIENCE,
+  type CallOverrides,
+  createKit,
+  ISSUER,
+  issuerJwks,
+  type Kit,
+} from '../../../fixtures/kit.js'
 import {
   type Cause,
   createVerifier,
@@ -86,16 +93,20 @@ const policy: Policy = {
 }
 
 /** The facts of one refused request with these claims. */
-async function factsOf(
-  claims: Record<string, unknown>,
+function factsOf(claims: Record<string, unknown>, over: Partial<Policy> = {}, options: VerifierOptions = {}) {
+  return factsOfCall({ token: { claims } }, over, options)
+}
+
+async function factsOfCall(
+  call: CallOverrides,
   over: Partial<Policy> = {},
   options: VerifierOptions = {},
-) {
+): Promise<DecisionFacts | undefined> {
   const kit = createKit()
   const facts: DecisionFacts[] = []
   const onDecision: VerifierOptions['onDecision'] = (_, told) => void facts.push(told)
   const verifier = createVerifier({ ...policy, ...over }, { now: () => kit.now, ...options, onDecision })
-  const { method, url, headers } = kit.call({ token: { claims } })
+  const { method, url, headers } = kit.call(call)
   await verifier.verify({ method, url, headers: Object.fromEntries(headers) })
   return facts[0]
 }
@@ -142,6 +153,28 @@ describe('facts.cause', () => {
       },
     }
     expect((await factsOf({}, {}, { replayStore }))?.cause?.reason).toMatch(/^READONLY .*replica\.\ufffd$/)
+  })
+
+  it.each([
+    ['behind an underscore', '/_TOKEN'],
+    ['with encoded dots', '/ENCODED'],
+    ['of a header that has line breaks', '/BROKEN'],
+  ])('has no token that a caller has put into the path: %s', async (_, path) => {
+    const kit = createKit()
+    const token = kit.token()
+    const broken = `${Buffer.from('{\n  "alg": "ES256"\n}').toString('base64url')}.e30.c2lnbmF0dXJl`
+    const url = path
+      .replace('TOKEN', token)
+      .replace('ENCODED', token.replaceAll('.', '%2E'))
+      .replace('BROKEN', broken)
+    const { found } = (await factsOfCall({ path: url }))?.cause ?? {}
+    expect(found).toMatch(/^GET \/_?\[JWS\]$/)
+  })
+
+  it('has the htu of a proof without its query and user', async () => {
+    const htu = 'https://me:secret@other.example/orders/42?api_key=secret#secret'
+    const { cause } = (await factsOfCall({ proof: { htu } })) ?? {}
+    expect(cause).toMatchObject({ claim: 'htu', found: 'https://other.example/orders/42', unverified: true })
   })
 
   it('tells the agent as soon as the signature holds', async () => {
