@@ -1,7 +1,6 @@
 /**
- * Every reason for which a request is refused: its HTTP status, its OAuth error, and the one sentence that
- * is sent. The sentences are fixed text, so that no answer can carry a token, a key or a claim.
- * `source` is the clause that asks for the refusal.
+ * Every denial: HTTP status, OAuth error, the description that is sent, and the clause that asks for it. Descriptions
+ * are fixed text, so that no response can carry a token, a key or a claim.
  */
 export const denials = {
   credentials_missing: {
@@ -13,13 +12,13 @@ export const denials = {
   scheme_unsupported: {
     status: 401,
     error: undefined,
-    description: 'The Authorization scheme is not one that this API takes.',
+    description: 'This API accepts the DPoP scheme, and Bearer where its challenge says so.',
     source: 'RFC 9110 section 11.4',
   },
   credentials_ambiguous: {
     status: 400,
     error: 'invalid_request',
-    description: 'The request carries its credentials in more than one way.',
+    description: 'The request carries credentials in more than one place.',
     source: 'RFC 6750 section 2',
   },
 
@@ -32,31 +31,31 @@ export const denials = {
   token_type_not_allowed: {
     status: 401,
     error: 'invalid_token',
-    description: 'The typ of the token is not that of an access token.',
+    description: 'This kind of token is not an access token for this API.',
     source: 'RFC 9068 section 4',
   },
   algorithm_not_allowed: {
     status: 401,
     error: 'invalid_token',
-    description: 'The access token is signed with an algorithm that is not allowed here.',
+    description: 'The signature algorithm of the access token is not allowed.',
     source: 'RFC 8725 section 3.1',
   },
   issuer_not_trusted: {
     status: 401,
     error: 'invalid_token',
-    description: 'The access token is not from an issuer that this API trusts.',
+    description: 'The issuer of the access token is not trusted by this API.',
     source: 'RFC 9068 section 4',
   },
   key_not_found: {
     status: 401,
     error: 'invalid_token',
-    description: 'No key of the issuer fits the access token.',
+    description: 'The issuer publishes no key that fits the access token.',
     source: 'RFC 7515 section 5.2',
   },
   signature_invalid: {
     status: 401,
     error: 'invalid_token',
-    description: 'The signature of the access token does not verify.',
+    description: 'The signature of the access token is invalid.',
     source: 'RFC 7515 section 5.2',
   },
   audience_mismatch: {
@@ -80,25 +79,25 @@ export const denials = {
   token_lifetime_exceeded: {
     status: 401,
     error: 'invalid_token',
-    description: 'The access token lives longer than this API allows.',
+    description: 'The access token is valid for longer than this API allows.',
     source: 'RFC 9700 section 2.2.1',
   },
   claims_invalid: {
     status: 401,
     error: 'invalid_token',
-    description: 'A required claim of the access token is missing or not of its type.',
+    description: 'A required claim of the access token is missing or has the wrong type.',
     source: 'RFC 9068 section 2.2',
   },
   token_revoked: {
     status: 401,
     error: 'invalid_token',
-    description: 'The access token, its agent, its key or a delegation behind it was revoked.',
+    description: 'The access token, its agent, its key or a delegation was revoked.',
     source: 'RFC 7009 section 2',
   },
   token_reused: {
     status: 401,
     error: 'invalid_token',
-    description: 'The access token is good for one request here and was used before.',
+    description: 'This access token is single-use and has already been used.',
     source: 'draft-goswami-agentic-jwt-00',
   },
   proof_required: {
@@ -110,14 +109,14 @@ export const denials = {
   proof_key_mismatch: {
     status: 401,
     error: 'invalid_token',
-    description: 'The DPoP proof is signed by another key than the one the access token is bound to.',
+    description: 'The key of the DPoP proof is not the key that the access token is bound to.',
     source: 'RFC 9449 section 7.1',
   },
 
   delegation_malformed: {
     status: 401,
     error: 'invalid_token',
-    description: 'The delegation is not a list of well-formed assertions.',
+    description: 'The delegation is not an array of well-formed assertions.',
     source: 'RFC 7515 section 5.2',
   },
   delegation_too_deep: {
@@ -129,50 +128,50 @@ export const denials = {
   delegation_link_broken: {
     status: 401,
     error: 'invalid_token',
-    description: 'The delegation does not lead from the initiator to the agent that holds the token.',
+    description: 'The delegation chain does not lead from the initiator to the agent that holds the token.',
     source: 'draft-goswami-agentic-jwt-00 section 4.3.4',
   },
   delegation_scope_widened: {
     status: 401,
     error: 'invalid_token',
-    description: 'A hop of the delegation has scopes that the hop before it has not.',
+    description: 'A delegation assertion grants a scope that the one before it lacks.',
     source: 'RFC 8693 section 1.1',
   },
   delegation_expired: {
     status: 401,
     error: 'invalid_token',
-    description: 'A hop of the delegation has expired or outlives the hop before it.',
+    description: 'A delegation assertion has expired or outlives the one before it.',
     source: 'RFC 7519 section 4.1.4',
   },
   delegation_context_mismatch: {
     status: 401,
     error: 'invalid_token',
-    description: 'A hop of the delegation is for another audience, workflow or intent.',
+    description: 'A delegation assertion is for another audience, workflow or intent.',
     source: 'draft-goswami-agentic-jwt-00 section 4.3.4',
   },
   delegation_loop: {
     status: 401,
     error: 'invalid_token',
-    description: 'An agent or an assertion stands twice in the delegation.',
+    description: 'An agent or an assertion appears twice in the delegation chain.',
     source: 'draft-goswami-agentic-jwt-00 section 4.3.4',
   },
   delegation_hash_mismatch: {
     status: 401,
     error: 'invalid_token',
-    description: 'The delegation_chain of the token is not that of its delegation.',
+    description: 'The claim delegation_chain does not match the delegation.',
     source: 'draft-goswami-agentic-jwt-00 section 4.3.4',
   },
   delegation_signature_invalid: {
     status: 401,
     error: 'invalid_token',
-    description: 'The signature of a hop of the delegation does not verify.',
+    description: 'The signature of a delegation assertion is invalid.',
     source: 'RFC 7515 section 5.2',
   },
 
   proof_missing: {
     status: 401,
     error: 'invalid_dpop_proof',
-    description: 'The DPoP header with a proof is missing.',
+    description: 'The DPoP header is missing.',
     source: 'RFC 9449 section 7.1',
   },
   proof_malformed: {
@@ -184,13 +183,13 @@ export const denials = {
   proof_algorithm_not_allowed: {
     status: 401,
     error: 'invalid_dpop_proof',
-    description: 'The DPoP proof is signed with an algorithm that is not allowed here.',
+    description: 'The signature algorithm of the DPoP proof is not allowed.',
     source: 'RFC 9449 section 4.3',
   },
   proof_key_invalid: {
     status: 401,
     error: 'invalid_dpop_proof',
-    description: 'The key of the DPoP proof is not a public key fit for its algorithm.',
+    description: 'The key of the DPoP proof is not a valid public key for its algorithm.',
     source: 'RFC 9449 section 4.3',
   },
   proof_token_mismatch: {
@@ -214,113 +213,113 @@ export const denials = {
   proof_stale: {
     status: 401,
     error: 'invalid_dpop_proof',
-    description: 'The DPoP proof is too old, or from the future.',
+    description: 'The DPoP proof is too old or from the future.',
     source: 'RFC 9449 section 4.3',
   },
   proof_signature_invalid: {
     status: 401,
     error: 'invalid_dpop_proof',
-    description: 'The signature of the DPoP proof does not verify.',
+    description: 'The signature of the DPoP proof is invalid.',
     source: 'RFC 9449 section 4.3',
   },
   proof_replayed: {
     status: 401,
     error: 'invalid_dpop_proof',
-    description: 'The DPoP proof was used before.',
+    description: 'The DPoP proof has already been used.',
     source: 'RFC 9449 section 11.1',
   },
   proof_nonce_required: {
     status: 401,
     error: 'use_dpop_nonce',
-    description: 'The DPoP proof needs the nonce that comes with this answer.',
+    description: 'The DPoP proof must contain the nonce from the DPoP-Nonce header.',
     source: 'RFC 9449 section 9',
   },
 
   user_authentication_required: {
     status: 401,
     error: 'insufficient_user_authentication',
-    description: 'The person behind this run has to authenticate anew, or more strongly.',
+    description: 'The user behind this request must authenticate again or with a stronger method.',
     source: 'RFC 9470 section 3',
   },
 
   scope_insufficient: {
     status: 403,
     error: 'insufficient_scope',
-    description: 'The access token lacks a scope that this route needs.',
+    description: 'The access token lacks a scope that this request needs.',
     source: 'RFC 6750 section 3.1',
   },
 
   route_not_declared: {
     status: 403,
     error: 'access_denied',
-    description: 'The policy of this API declares no such route.',
+    description: 'The policy of this API does not allow this route.',
     source: 'RFC 9110 section 15.5.4',
   },
   workflow_not_allowed: {
     status: 403,
     error: 'access_denied',
-    description: 'This route is not for the workflow of the token.',
+    description: 'The access token was issued for a workflow that this route does not accept.',
     source: 'draft-goswami-agentic-jwt-00 section 4.4.4',
   },
   step_not_allowed: {
     status: 403,
     error: 'access_denied',
-    description: 'This route is not for the workflow step of the token.',
+    description: 'The access token was issued for a workflow step that this route does not accept.',
     source: 'draft-goswami-agentic-jwt-00 section 4.4.4',
   },
   step_out_of_order: {
     status: 403,
     error: 'access_denied',
-    description: 'The steps that come before this one are not done.',
+    description: 'A workflow step that must come first has not been completed.',
     source: 'draft-goswami-agentic-jwt-00 section 4.4.4',
   },
   agent_not_allowed: {
     status: 403,
     error: 'access_denied',
-    description: 'This agent may not call this route.',
+    description: 'This agent is not allowed to call this route.',
     source: 'RFC 9110 section 15.5.4',
   },
   agent_checksum_not_allowed: {
     status: 403,
     error: 'access_denied',
-    description: 'This version of the agent may not call this API.',
+    description: 'This version of the agent is not allowed to call this API.',
     source: 'draft-goswami-agentic-jwt-00',
   },
   delegation_required: {
     status: 403,
     error: 'access_denied',
-    description: 'This route needs a delegation that can be verified.',
+    description: 'This route requires a verifiable delegation.',
     source: 'RFC 8693 section 4.1',
   },
   delegation_not_allowed: {
     status: 403,
     error: 'access_denied',
-    description: 'This route does not take this delegation.',
+    description: 'This route does not accept this delegation.',
     source: 'RFC 8693 section 4.1',
   },
   claim_not_allowed: {
     status: 403,
     error: 'access_denied',
-    description: 'A claim of the token does not allow this request.',
+    description: 'A claim of the access token does not allow this request.',
     source: 'RFC 9396 section 6',
   },
 
   keys_unavailable: {
     status: 503,
     error: 'temporarily_unavailable',
-    description: 'The keys of the issuer cannot be had right now.',
+    description: 'The keys of the token issuer are temporarily unavailable.',
     source: 'RFC 9110 section 15.6.4',
   },
   replay_store_unavailable: {
     status: 503,
     error: 'temporarily_unavailable',
-    description: 'It cannot be told right now whether this request is a replay.',
+    description: 'Replay protection is temporarily unavailable.',
     source: 'RFC 9110 section 15.6.4',
   },
   revocations_unavailable: {
     status: 503,
     error: 'temporarily_unavailable',
-    description: 'It cannot be told right now whether this token was revoked.',
+    description: 'The revocation list is temporarily unavailable.',
     source: 'RFC 9110 section 15.6.4',
   },
   internal_error: {
@@ -341,8 +340,8 @@ interface DenialEntry {
   source: string
 }
 
-/** A stable name for the reason of a refusal. */
+/** The stable code of a denial. */
 export type DenialCode = keyof typeof denials
 
-/** The OAuth `error` that goes with a denial; absent where the request held no credentials to speak of. */
+/** The OAuth `error` of a denial. Denials for missing credentials have none (RFC 6750 section 3.1). */
 export type DenialError = Exclude<(typeof denials)[DenialCode]['error'], undefined>

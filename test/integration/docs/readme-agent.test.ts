@@ -33,7 +33,7 @@ describe('what an API owner hands to a caller', () => {
     expect(order).toEqual({ order: '17', readBy: 'reader' })
     expect(told).toEqual([
       'user_authentication_required',
-      'The person behind this run has to authenticate anew, or more strongly.',
+      'The user behind this request must authenticate again or with a stronger method.',
       ['phr'],
     ])
   })

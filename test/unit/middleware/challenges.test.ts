@@ -46,14 +46,13 @@ async function challengeOf(policy: Policy, over: Parameters<typeof kit.call>[0],
 describe('where Bearer is allowed, its challenge comes first', () => {
   const expired = { exp: Math.floor(kit.now / 1000) - 60, iat: Math.floor(kit.now / 1000) - 120 }
   const insufficient =
-    'error="insufficient_scope", error_description="The access token lacks a scope that this route needs.", ' +
+    'error="insufficient_scope", error_description="The access token lacks a scope that this request needs.", ' +
     'scope="admin orders:read"'
   const invalid = 'error="invalid_token", error_description="The access token has expired."'
   const stepUp =
-    'error="insufficient_user_authentication", error_description="The person behind this run has to authenticate ' +
-    'anew, or more strongly.", acr_values="phr", max_age="60"'
-  const proofMissing =
-    'error="invalid_dpop_proof", error_description="The DPoP header with a proof is missing."'
+    'error="insufficient_user_authentication", error_description="The user behind this request must authenticate again ' +
+    'or with a stronger method.", acr_values="phr", max_age="60"'
+  const proofMissing = 'error="invalid_dpop_proof", error_description="The DPoP header is missing."'
 
   test('with the scopes to come with, where there are no credentials', async () => {
     expect(await challengeOf(bearerAllowed, {}, true)).toEqual([
