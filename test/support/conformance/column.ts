@@ -122,8 +122,10 @@ function judge(
   expect(runs).toBe(1)
   if (isHead) return
   const { grant } = parse(response.body) as HandlerAnswer
-  if (expected.outcome !== 'allow') expect(grant).toBeNull()
-  else expect(grant).toMatchObject(expected.grant ?? { issuer: ISSUER })
+  if (expected.outcome === 'allow') {
+    // The answer came as JSON, which leaves out what is undefined. The core's own column judges that.
+    expect(grant).toMatchObject(JSON.parse(JSON.stringify(expected.grant ?? { issuer: ISSUER })))
+  } else expect(grant).toBeNull()
 }
 
 function parse(text: string): unknown {
