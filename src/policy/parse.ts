@@ -10,8 +10,8 @@ import { type PolicyData, type RuleData, ruleSchema, schema } from './schema.js'
 export interface Problems {
   /** `part`: what of a member is marked where the policy was read from a file. */
   add(path: readonly PropertyKey[], message: string, part?: 'name' | 'value'): void
-  /** Whether a top-level key is already known to be wrong. */
-  has(key: string): boolean
+  /** Whether this path, or one within it, is already known to be wrong. */
+  has(path: string): boolean
   throwIfAny(): void
 }
 
@@ -29,6 +29,10 @@ export function parsePolicy(policy: unknown): ParsedPolicy {
   refuseOddData(policy, [], problems)
   const result = schema.safeParse(input)
   for (const issue of result.error?.issues ?? []) addIssue(issue, [], input, problems)
+  if (isObject(input)) {
+    refuseUndefined(input.routes, ['routes'], problems)
+    refuseUndefined(input.agents, ['agents'], problems)
+  }
   const data = snapshot(result.success ? result.data : partsThatParse(input)) as Partial<PolicyData>
   const routes = isObject(input) ? input.routes : undefined
   return { data, routeKeys: isObject(routes) ? Object.keys(routes) : [], problems }
@@ -41,6 +45,7 @@ export function parseRule(rule: unknown): RuleData {
   refuseOddData(rule, [], problems)
   const result = ruleSchema.safeParse(input)
   if (!result.success) for (const issue of result.error.issues) addIssue(issue, [], input, problems)
+  refuseUndefined(input, [], problems)
   problems.throwIfAny()
   return snapshot(result.data) as RuleData
 }
@@ -76,6 +81,27 @@ function refuseOddData(value: unknown, path: readonly PropertyKey[], problems: P
     const place = [...path, Array.isArray(value) ? Number(name) : name]
     if (name === '__proto__') problems.add(place, 'is a name that cannot be used: rename it', 'name')
     refuseOddData(member, place, problems)
+  }
+}
+
+/** Members of a rule that are no conditions on a token. */
+const flags: ReadonlySet<string> = new Set(['once', 'anonymous', 'mode'])
+
+/**
+ * Refuses a condition that is undefined: the schema takes it for one that is left out, so that `{ scope:
+ * process.env.SCOPE }` would let every token in where the variable is not set.
+ */
+function refuseUndefined(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
+  if (typeof value !== 'object' || value === null || path.length > maxDepth) return
+  for (const [name, member] of Object.entries(value)) {
+    const place = [...path, Array.isArray(value) ? Number(name) : name]
+    if (member !== undefined) refuseUndefined(member, place, problems)
+    else if (!flags.has(name) && !problems.has(formatPath(place))) {
+      problems.add(
+        place,
+        'is undefined, as an environment variable is that is not set: set it, or leave the key out',
+      )
+    }
   }
 }
 
@@ -180,8 +206,10 @@ function createProblems(policy: unknown): Problems {
       if (!issues.some((known) => known.path === problem.path && known.message === message))
         issues.push(problem)
     },
-    has: (key) =>
-      issues.some(({ path }) => path === key || path.startsWith(`${key}.`) || path.startsWith(`${key}[`)),
+    has: (place) =>
+      issues.some(
+        ({ path }) => path === place || path.startsWith(`${place}.`) || path.startsWith(`${place}[`),
+      ),
     throwIfAny() {
       if (issues.length > 0) throw new PolicyError(issues)
     },

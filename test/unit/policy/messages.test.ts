@@ -20,7 +20,7 @@ const rule = (value: unknown) => ({ routes: { 'GET /x/:id': value } })
 const inRule = (path: string) => `routes["GET /x/:id"].${path}`
 const workflows = { refund: { steps: ['look', 'issue'] } }
 
-const messages: [what: string, override: object, path: string, message: string | RegExp][] = [
+const messages: (readonly [what: string, override: object, path: string, message: string | RegExp])[] = [
   [
     'an environment variable that is not set, for the issuer',
     { issuer: undefined },
@@ -38,6 +38,29 @@ const messages: [what: string, override: object, path: string, message: string |
     { issuer: { url: undefined } },
     'issuer.url',
     'is undefined, as an environment variable is that is not set: it must be a string',
+  ],
+  ...(
+    [
+      ['scope', { scope: undefined }],
+      ['agents', { scope: 'a', agents: undefined }],
+      ['delegation.chains', { delegation: { maxDepth: 1, chains: undefined } }],
+      ['user.acr', { user: { maxAge: 60, acr: undefined } }],
+      ['claims["/x"].max', { claims: { '/x': { exists: true, max: undefined } } }],
+    ] as const
+  ).map(
+    ([path, value]) =>
+      [
+        `an environment variable that is not set, in a rule: ${path}`,
+        rule(value),
+        inRule(path),
+        'is undefined, as an environment variable is that is not set: set it, or leave the key out',
+      ] as const,
+  ),
+  [
+    'an environment variable that is not set, for the checksums of an agent',
+    { agents: { refunder: { registrationIds: ['reg-1'], checksums: undefined } } },
+    'agents.refunder.checksums',
+    'is undefined, as an environment variable is that is not set: set it, or leave the key out',
   ],
   ['an issuer that is a number', { issuer: 5 }, 'issuer', /^must be an issuer URL .*, not a number$/],
   [
