@@ -1,11 +1,39 @@
 import { defineConfig } from 'vitest/config'
 
+/** Tests that replace a module, or count on a fresh copy of one: each needs a process of its own. */
+const ownProcess = [
+  'test/unit/delegation/verify-chain.test.ts',
+  'test/unit/keys/key-set.test.ts',
+  'test/unit/stores/memory/shared-replay.test.ts',
+]
+
+/** Tests of thousands of random cases. */
+const properties = 'test/unit/**/*.property.test.ts'
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     testTimeout: 30_000,
+    // Every core: Vitest leaves one free, and many files wait for a server most of the time.
+    maxWorkers: '100%',
     dangerouslyIgnoreUnhandledErrors: false,
+    unstubGlobals: true,
     // Hundreds of verifiers are made with a route in mode "observe": listeners still hear of it.
     execArgv: ['--disable-warning=AJWT_OBSERVE'],
+    projects: [
+      // Files that share a process load the library, the frameworks and their keys once.
+      project('unit', ['test/unit/**/*.test.ts'], { exclude: [...ownProcess, properties], isolate: false }),
+      project('unit-apart', ownProcess),
+      project('core', ['test/conformance/core.test.ts']),
+      project('properties', [properties]),
+      project('conformance', ['test/conformance/**/*.test.ts'], {
+        exclude: ['test/conformance/core.test.ts'],
+      }),
+      project('attacks', ['test/attacks/**/*.test.ts']),
+      project('integration', ['test/integration/**/*.test.ts']),
+    ],
   },
 })
+
+function project(name: string, include: string[], more: { exclude?: string[]; isolate?: boolean } = {}) {
+  return { extends: true as const, test: { name, include, ...more } }
+}

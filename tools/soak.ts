@@ -1,29 +1,32 @@
 import { spawnSync } from 'node:child_process'
 
 /*
- * `npm run test:soak -- MINUTES` (10 unless told otherwise): the random tests of routes on new seeds until the time
- * is over. Ends with 1 and the seeds that failed, where one did.
+ * `npm run test:soak -- MINUTES` (10 unless told otherwise): a million junk tokens, then the random tests of routes on
+ * new seeds until the time is over. Ends with 1 and what failed, where something did.
  */
 const minutes = Number(process.argv[2] ?? 10)
 const end = Date.now() + minutes * 60_000
-const failed: number[] = []
+const failed: string[] = []
 let count = 0
 
-while (Date.now() < end) {
-  const seed = Math.floor(Math.random() * 0x7fffffff)
-  count++
-  const { status, stdout } = spawnSync(
-    'npx',
-    ['vitest', 'run', 'test/unit/routing/route-guarantee', 'test/unit/routing/mounts'],
-    {
-      env: { ...process.env, ROUTE_SEED: String(seed), ROUTE_RUNS: '30', NO_COLOR: '1' },
-      encoding: 'utf8',
-    },
-  )
-  if (status === 0) continue
-  failed.push(seed)
+/** Runs test files with more in their environment; notes `name` where one fails. */
+function run(name: string, files: readonly string[], environment: Record<string, string>): void {
+  const { status, stdout } = spawnSync('npx', ['vitest', 'run', ...files], {
+    env: { ...process.env, ...environment, NO_COLOR: '1' },
+    encoding: 'utf8',
+  })
+  if (status === 0) return
+  failed.push(name)
   console.log(stdout)
 }
 
-console.log(`${count} seeds, ${failed.length} failed${failed.map((seed) => `\nROUTE_SEED=${seed}`).join('')}`)
+run('JUNK_TOKENS=1000000', ['test/attacks/faults.test.ts'], { JUNK_TOKENS: '1000000' })
+while (Date.now() < end) {
+  const seed = String(Math.floor(Math.random() * 0x7fffffff))
+  count++
+  run(`ROUTE_SEED=${seed}`, ['test/attacks/routes/'], { ROUTE_SEED: seed, ROUTE_RUNS: '30' })
+}
+
+console.log(`a million junk tokens and ${count} seeds, ${failed.length} failed`)
+for (const name of failed) console.log(name)
 process.exitCode = failed.length === 0 ? 0 : 1

@@ -5,12 +5,16 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { frameworks } from '../../fixtures/frameworks.js'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../fixtures/kit.js'
 import { createVerifier, type Policy } from '../../src/index.js'
+import { outcomeOf } from '../support/verify.js'
 
 const policy: Policy = {
   issuer: { url: ISSUER, jwks: issuerJwks() },
   audience: AUDIENCE,
   routes: { 'GET /orders/:id': { scope: 'orders:read' } },
 }
+
+/** `npm run test:soak` sends a million. */
+const junkTokens = Number(process.env.JUNK_TOKENS ?? 100_000)
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
@@ -48,11 +52,9 @@ describe('under fire', () => {
     for (let index = 0; index < 1000; index++) await send(`warm-${index}`)
     const before = heap()
     const startedAt = performance.now()
-    for (let index = 0; index < 100_000; index++) {
-      expect(await send(`junk-${index}`)).toMatchObject({
-        code: expect.stringMatching(/^(keys_unavailable|key_not_found)$/),
-      })
-    }
+    const codes = new Set<string>()
+    for (let index = 0; index < 100_000; index++) codes.add(outcomeOf(await send(`junk-${index}`)))
+    expect([...codes].filter((code) => code !== 'keys_unavailable' && code !== 'key_not_found')).toEqual([])
     const grown = heap() - before
     console.log(`100,000 junk kids: ${fetches} fetches, heap ${inMegabytes(grown)} MB more`)
     // One for the first request, and four for each cool-down of 30 s.
@@ -60,7 +62,7 @@ describe('under fire', () => {
     expect(grown).toBeLessThan(8 * 1024 * 1024)
   })
 
-  it('takes no more memory for a million junk tokens', { timeout: 600_000 }, async () => {
+  it(`takes no more memory for ${junkTokens} junk tokens`, { timeout: 600_000 }, async () => {
     const verifier = createVerifier(policy)
     const honest = createKit(Date.now()).token()
     const at = honest.lastIndexOf('.')
@@ -81,11 +83,12 @@ describe('under fire', () => {
     for (let index = 0; index < 10_000; index++) await send(index)
     const before = heap()
     let refused = 0
-    for (let index = 0; index < 1_000_000; index++) if ((await send(index)).outcome === 'deny') refused++
+    for (let index = 0; index < junkTokens; index++) if ((await send(index)).outcome === 'deny') refused++
     const grown = heap() - before
-    console.log(`a million junk tokens: heap ${inMegabytes(grown)} MB more`)
-    expect(refused).toBe(1_000_000)
-    expect(grown).toBeLessThan(8 * 1024 * 1024)
+    console.log(`${junkTokens} junk tokens: heap ${inMegabytes(grown)} MB more`)
+    expect(refused).toBe(junkTokens)
+    // Eight bytes a token, which is far less than anything that would be kept of one.
+    expect(grown).toBeLessThan(8.4 * junkTokens)
   })
 
   it.each([3600, -3600])('lets no proof in twice when the clock jumps by %d s and back', async (jump) => {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import {
   type CallOverrides,
@@ -30,15 +30,11 @@ export interface IssuerServer {
   handler: Handler
 }
 
-const closers: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close()
-})
-
 /** Runs at the end of the test. */
 export function atEnd(close: () => unknown): void {
-  closers.push(close)
+  onTestFinished(async () => {
+    await close()
+  })
 }
 
 export async function startServer(handler: Handler): Promise<IssuerServer> {

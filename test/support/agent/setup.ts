@@ -1,19 +1,14 @@
-import { afterEach } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { type AgentClientOptions, createAgentClient, defineAgent } from '../../../src/agent/index.js'
 import { startApi } from './api.js'
 import { startIssuer } from './authorization-server.js'
-
-const closing: (() => Promise<void>)[] = []
-
-afterEach(async () => {
-  for (const close of closing.splice(0)) await close()
-})
 
 /** An authorization server and an API on loopback, closed after the test. */
 export async function world() {
   const issuer = await startIssuer()
   const api = await startApi(issuer)
-  closing.push(issuer.close, api.close)
+  onTestFinished(issuer.close)
+  onTestFinished(api.close)
   const client = (id = 'planner', options: Partial<AgentClientOptions> = {}) =>
     createAgentClient({
       agent: agent(id),
@@ -25,7 +20,7 @@ export async function world() {
 }
 
 export function closeLater(server: { close(): Promise<void> }): void {
-  closing.push(server.close)
+  onTestFinished(() => server.close())
 }
 
 export function agent(id = 'planner') {

@@ -6,7 +6,7 @@ import { Hono } from 'hono'
 import { timeout } from 'hono/timeout'
 import Koa from 'koa'
 import Koa2 from 'koa2'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
 import * as forHono from '../../../middleware/hono.js'
@@ -114,17 +114,15 @@ function slowForRule(): ReplayStore {
 
 const unhandled: unknown[] = []
 const onUnhandled = (error: unknown) => void unhandled.push(error)
-beforeEach(() => {
-  unhandled.length = 0
-  process.on('unhandledRejection', onUnhandled)
-})
+beforeAll(() => void process.on('unhandledRejection', onUnhandled))
 const closing: (() => void)[] = []
-afterEach(() => {
+afterAll(() => {
   process.off('unhandledRejection', onUnhandled)
-  for (const close of closing.splice(0)) close()
+  for (const close of closing) close()
 })
 
-describe.each(Object.entries(apps))(
+// At the same time: each of them waits for half a second.
+describe.concurrent.each(Object.entries(apps))(
   'a request that a timeout answers on %s while the verifier waits',
   (_, make) => {
     test.each<[string, () => ReplayStore, RouteRule | undefined]>([

@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'vitest'
+import { groups } from '../../fixtures/conformance/index.js'
+import { type Row, stepsOf } from '../../fixtures/conformance/row.js'
+import { benchOf } from '../../fixtures/conformance/run.js'
+import { createKit, type Kit } from '../../fixtures/kit.js'
+import type { DecisionFacts, DenialCode, VerifierOptions } from '../../src/index.js'
+
+/** Codes that have one cause only, which the code itself tells. */
+const selfEvident: ReadonlySet<DenialCode> = new Set([
+  'token_revoked',
+  'token_reused',
+  'proof_missing',
+  'proof_token_mismatch',
+  'proof_signature_invalid',
+  'proof_replayed',
+  'delegation_signature_invalid',
+])
+
+interface Told {
+  readonly code: string
+  readonly facts: DecisionFacts
+}
+
+/** What the operator is told of each refusal that a row makes. */
+async function toldOf(row: Row): Promise<{ told: Told[]; secrets: string[] }> {
+  const kit = createKit(row.now)
+  const told: Told[] = []
+  const options = (kitOfRow: Kit): VerifierOptions => ({
+    ...row.options?.(kitOfRow),
+    onDecision: (decision, facts) => {
+      if ('code' in decision) told.push({ code: decision.code, facts })
+    },
+  })
+  const { verifier } = benchOf({ ...row, options }, kit)
+  const secrets: string[] = []
+  for (const step of stepsOf(row, kit)) {
+    kit.advance(step.after ?? 0)
+    const request = await step.request(kit)
+    const headers: Record<string, string[]> = {}
+    for (const [name, value] of request.headers) {
+      headers[name.toLowerCase()] = [...(headers[name.toLowerCase()] ?? []), value]
+      // Signatures and whole segments: none of these may be told.
+      if (/^(authorization|dpop)$/i.test(name))
+        secrets.push(...value.split(/[ .,]/).filter((part) => part.length > 40))
+    }
+    const decision = await verifier.verify({ method: request.method, url: request.url, headers })
+    kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
+  }
+  verifier.close()
+  return { told, secrets }
+}
+
+describe.each(Object.entries(groups))('the causes of refusals: %s', (_, rows) => {
+  test('are there, fit for one line of a log, and without a token, a proof or a signature', async () => {
+    for (const row of rows) {
+      const { told, secrets } = await toldOf(row)
+      for (const { code, facts } of told) {
+        const { cause } = facts
+        if (cause === undefined) {
+          expect([row.id, code, selfEvident.has(code as DenialCode)]).toEqual([row.id, code, true])
+          continue
+        }
+        expect(cause.reason).not.toBe('')
+        for (const text of Object.values(cause).map(String)) {
+          expect(text.length).toBeLessThanOrEqual(128)
+          expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+        }
+        const line = JSON.stringify(cause)
+        expect([row.id, secrets.filter((secret) => line.includes(secret))]).toEqual([row.id, []])
+      }
+    }
+  })
+})
