@@ -51,14 +51,14 @@ export function createCall(parts: CallerParts): Call {
 
     const token = await waitFor(() => tokens.get(need, checksum, fresh), request.signal)
     const answer = await present(url, request, token.value, need)
-    if (answer instanceof Response) return answer
+    if (!(answer instanceof AjwtDeniedError)) return answer
     if (answer.error === 'invalid_token') token.drop()
     if (fresh || !WORN_OUT.includes(answer.code) || !isReplayable(request.body)) throw answer
 
     // No handler ran, and the token was shared with other calls: once more, with one of its own.
     const own = await waitFor(() => tokens.get(need, checksum, true), request.signal)
     const second = await present(url, request, own.value, need)
-    if (second instanceof Response) return second
+    if (!(second instanceof AjwtDeniedError)) return second
     throw second
   }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, decodeProtectedHeader, type JWK } from 'jose'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { AjwtDeniedError } from '../../../../src/agent/index.js'
 import { listen } from '../../../support/agent/http.js'
 import { closeLater, failure, payload, world } from '../../../support/agent/setup.js'
@@ -8,6 +8,16 @@ import { closeLater, failure, payload, world } from '../../../support/agent/setu
 const intent = { scope: 'orders:read' }
 
 describe('a request', () => {
+  it('has its answer where a server adapter has replaced the global Response', async () => {
+    const { client, orders } = await world()
+    const planner = client()
+    // As @hono/node-server does: what fetch gives is no instance of it.
+    vi.stubGlobal('Response', class extends Response {})
+    const { status } = await planner.fetch(orders, { intent })
+    vi.unstubAllGlobals()
+    expect(status).toBe(200)
+  })
+
   it('carries a token for exactly its intent, and a proof of its own', async () => {
     const { issuer, api, client, orders } = await world()
     const planner = client('planner', { resource: 'urn:other' })
