@@ -19,6 +19,11 @@ export default defineConfig({
     unstubGlobals: true,
     // Hundreds of verifiers are made with a route in mode "observe": listeners still hear of it.
     execArgv: ['--disable-warning=AJWT_OBSERVE'],
+    coverage: {
+      include: ['src/**/*.ts', 'middleware/**/*.ts'],
+      reporter: ['text-summary', 'json-summary'],
+      thresholds: { lines: 95, branches: 92 },
+    },
     projects: [
       // Files that share a process load the library, the frameworks and their keys once.
       project('unit', ['test/unit/**/*.test.ts'], { exclude: [...ownProcess, properties], isolate: false }),
