@@ -78,6 +78,22 @@ export function createMiddlewareCore(
     return cached
   }
 
+  /** The request was rewritten on its way: the rule that was applied is not the rule of its handler. */
+  async function refuseRewritten(
+    earlier: CachedDecision,
+    method: string,
+    path: string,
+  ): Promise<MiddlewareResult> {
+    const refusal = new Refusal('route_not_declared', {
+      reason: 'path or method was rewritten after the first ajwt on the way had decided',
+      expected: describe(`${earlier.method} ${earlier.path}`),
+      found: describe(`${method} ${path}`),
+      unverified: true,
+    })
+    const mode = engine.compiled.isObservedThroughout ? undefined : 'enforce'
+    return toResult(engine.overrule(await earlier.decision, 'rule', refusal, method, mode))
+  }
+
   return {
     verifier,
     async pass(source, request) {
@@ -88,15 +104,7 @@ export function createMiddlewareCore(
       if (metadata !== undefined) return { kind: 'answer', answer: metadata, denial: undefined }
       const earlier = decisions.get(source)
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
-        // Something on the way has changed what will be looked up: the rule that was applied is not its rule.
-        const refusal = new Refusal('route_not_declared', {
-          reason: 'path or method was rewritten after the first ajwt on the way had decided',
-          expected: describe(`${earlier.method} ${earlier.path}`),
-          found: describe(`${method} ${path}`),
-          unverified: true,
-        })
-        const mode = engine.compiled.isObservedThroughout ? undefined : 'enforce'
-        return toResult(engine.overrule(await earlier.decision, 'rule', refusal, method, mode))
+        return refuseRewritten(earlier, method, path)
       }
       // A second verifier on its way makes no second request of it.
       if (!latest.has(source)) countRequestInTick()

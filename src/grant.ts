@@ -9,10 +9,8 @@ export type Identity = Omit<Grant, 'delegation' | 'route' | 'params'>
 export function toIdentity(token: IntentToken): Identity {
   return {
     issuer: token.issuer,
-    subject: token.subject,
-    actors: token.actors,
     agent: Object.freeze({
-      id: token.agent,
+      id: token.sub,
       checksum: token.checksum,
       registrationId: token.registrationId,
       keyThumbprint: token.keyThumbprint,
@@ -36,8 +34,6 @@ export function toIdentity(token: IntentToken): Identity {
 export function toGrant(identity: Identity, delegation: Delegation, { route, params }: Access): Grant {
   return Object.freeze({
     issuer: identity.issuer,
-    subject: identity.subject,
-    actors: identity.actors,
     agent: identity.agent,
     scopes: identity.scopes,
     intent: identity.intent,

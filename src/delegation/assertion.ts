@@ -101,12 +101,12 @@ function readClaims(payload: Record<string, unknown>): Claims | undefined {
   const { iss, sub, cnf, aud, scope, iat, exp, nbf, jti, prev } = payload
   const { workflow_id: workflowId, intent_hash: intentHash } = payload
   const jkt = isObject(cnf) ? cnf.jkt : undefined
-  const audiences = typeof aud === 'string' ? [aud] : aud
+  const audiences = readAudiences(aud)
   if (!isAgentId(iss) || !isAgentId(sub) || !isIdentifier(jti)) return undefined
   if (typeof jkt !== 'string' || typeof scope !== 'string') return undefined
   if (typeof iat !== 'number' || typeof exp !== 'number') return undefined
   if (nbf !== undefined && typeof nbf !== 'number') return undefined
-  if (!Array.isArray(audiences) || !audiences.every((item) => typeof item === 'string')) return undefined
+  if (audiences === undefined) return undefined
   if (workflowId !== undefined && !isIdentifier(workflowId)) return undefined
   if (!isOptionalText(intentHash) || !isOptionalText(prev)) return undefined
   return {
@@ -123,6 +123,11 @@ function readClaims(payload: Record<string, unknown>): Claims | undefined {
     intentHash,
     prev,
   }
+}
+
+function readAudiences(aud: unknown): readonly string[] | undefined {
+  const audiences: unknown = typeof aud === 'string' ? [aud] : aud
+  return Array.isArray(audiences) && audiences.every(isString) ? audiences : undefined
 }
 
 /** Enters a hash, whose parts "|" separates. */

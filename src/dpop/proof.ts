@@ -69,6 +69,10 @@ export function createProofVerifier(
   // only after it has come with a signature that verified.
   const signers = new Cache<ProofSigner>(cacheSize, ({ header }) => header.length + keySize)
 
+  function findKnown(header: string, { proofSigner: last }: BoundToken): ProofSigner | undefined {
+    return last?.header === header ? last : signers.get(header)
+  }
+
   function admit(
     isSigned: boolean,
     isNew: boolean,
@@ -90,20 +94,12 @@ export function createProofVerifier(
     const { header, signature } = segments
     if (isRefusal(claims)) return claims
     if (!isExact(signature)) return malformed('the signature is not base64url')
-    const last = bound.proofSigner
-    const known = last?.header === header ? last : signers.get(header)
+    const known = findKnown(header, bound)
     const signer = known ?? readSigner(header, policy, bound.token.keyThumbprint)
     if (isRefusal(signer)) return signer
 
-    if (signer.key.thumbprint !== bound.token.keyThumbprint) return keyMismatch()
-    if (claims.ath !== bound.hash) return new Refusal('proof_token_mismatch')
-    if (claims.htm !== request.method) {
-      return mismatch('proof_method_mismatch', 'htm', request.method, claims.htm)
-    }
-    if (!isSameUri(claims.htu, request, policy.publicUrls)) {
-      const expected = policy.publicUrls.map((base) => base + request.path).join(' or ')
-      return mismatch('proof_uri_mismatch', 'htu', expected, withoutSecrets(claims.htu))
-    }
+    const mismatch = checkTarget(claims, signer, bound, request, policy.publicUrls)
+    if (mismatch !== undefined) return mismatch
     if (!isFresh(claims, now, policy)) return stale(claims, now, policy)
     // Last but for the nonce and the replay, since it costs more than all the rest.
     const isSigned = isSignedBy(signer.key, signer.algorithm, inputOf(text, segments), signature)
@@ -111,6 +107,26 @@ export function createProofVerifier(
       ? isSigned.then((answer) => admit(answer, known === undefined, claims, signer, bound))
       : admit(isSigned, known === undefined, claims, signer, bound)
   }
+}
+
+/** Whether a proof was made with the key of the token, for this token and for this request (RFC 9449 section 4.3). */
+function checkTarget(
+  claims: ProofClaims,
+  signer: ProofSigner,
+  bound: BoundToken,
+  request: ProofTarget['request'],
+  publicUrls: readonly string[],
+): Refusal | undefined {
+  if (signer.key.thumbprint !== bound.token.keyThumbprint) return keyMismatch()
+  if (claims.ath !== bound.hash) return new Refusal('proof_token_mismatch')
+  if (claims.htm !== request.method) {
+    return mismatch('proof_method_mismatch', 'htm', request.method, claims.htm)
+  }
+  if (!isSameUri(claims.htu, request, publicUrls)) {
+    const expected = publicUrls.map((base) => base + request.path).join(' or ')
+    return mismatch('proof_uri_mismatch', 'htu', expected, withoutSecrets(claims.htu))
+  }
+  return undefined
 }
 
 /** The binding comes before the import, which costs: whoever has a stolen token could ask for one with each request. */

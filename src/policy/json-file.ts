@@ -68,9 +68,7 @@ export function readJson(text: string, file: string): unknown {
     const members = new Map<string, { name: number; value: number }>()
     while (members.size > 0 || !takes('}')) {
       const name = skipBlanks()
-      const quoted = text[at] === '"' ? match(scalar) : undefined
-      const key: string = JSON.parse(quoted ?? fail(explain(text[at], 'a name in double quotes')))
-      if (!takes(':')) fail(`must have ":" behind the name ${quoted}`)
+      const key = readName()
       const member = { name, value: skipBlanks() }
       const content = readValue([...path, key])
       const first = members.get(key)
@@ -92,6 +90,14 @@ export function readJson(text: string, file: string): unknown {
     }
     sources.set(value, { placeOf, start, members })
     return value
+  }
+
+  /** A name and the colon behind it. */
+  function readName(): string {
+    const quoted = text[at] === '"' ? match(scalar) : undefined
+    const name: string = JSON.parse(quoted ?? fail(explain(text[at], 'a name in double quotes')))
+    if (!takes(':')) fail(`must have ":" behind the name ${quoted}`)
+    return name
   }
 
   function readArray(path: readonly PropertyKey[], start: number): unknown {

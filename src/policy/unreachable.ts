@@ -86,21 +86,14 @@ export function findUnreachable(
   policy: { readonly maxDepth: number },
   report: Report,
 ): void {
-  const { maxDepth = policy.maxDepth, chains = [], initiators, required } = rule.delegation ?? {}
+  const { maxDepth = policy.maxDepth, chains = [], required } = rule.delegation ?? {}
   if (maxDepth > policy.maxDepth)
     report(['delegation', 'maxDepth'], `is more than the policy's delegation.maxDepth, ${policy.maxDepth}`)
   if (required === true && maxDepth === 0)
     report(['delegation', 'required'], 'cannot hold where maxDepth is 0')
   for (const [index, chain] of chains.entries()) {
-    const place = ['delegation', 'chains', index]
-    if (chain.length - 1 > maxDepth) report(place, `is deeper than maxDepth allows, ${maxDepth}`)
-    if (new Set(chain).size < chain.length) report(place, 'names an agent twice')
-    if (required === true && chain.length === 1) report(place, 'is a direct call, which required refuses')
-    if (rule.agents !== undefined && !rule.agents.includes(chain[chain.length - 1] as string)) {
-      report(place, "ends in an agent that the rule's agents do not name")
-    }
-    if (chain.length > 1 && initiators !== undefined && !initiators.includes(chain[0] as string)) {
-      report(place, 'begins with an agent that initiators does not name')
+    for (const problem of problemsOfChain(chain, rule, maxDepth)) {
+      report(['delegation', 'chains', index], problem)
     }
   }
   const ids = (chain: readonly string[]) =>
@@ -117,11 +110,27 @@ export function findUnreachable(
     report(['anonymous'], 'has no effect beside mode "observe"')
 }
 
+/** Why no request comes by this chain. */
+function problemsOfChain(chain: readonly string[], rule: RuleData, maxDepth: number): string[] {
+  const { initiators, required } = rule.delegation ?? {}
+  const problems: string[] = []
+  if (chain.length - 1 > maxDepth) problems.push(`is deeper than maxDepth allows, ${maxDepth}`)
+  if (new Set(chain).size < chain.length) problems.push('names an agent twice')
+  if (required === true && chain.length === 1) problems.push('is a direct call, which required refuses')
+  if (rule.agents !== undefined && !rule.agents.includes(chain.at(-1) ?? '')) {
+    problems.push("ends in an agent that the rule's agents do not name")
+  }
+  if (chain.length > 1 && initiators !== undefined && !initiators.includes(chain[0] ?? '')) {
+    problems.push('begins with an agent that initiators does not name')
+  }
+  return problems
+}
+
 function findClaimProblems(rule: RuleData, route: RouteKey, report: Report): void {
   const names = route.segments.flatMap((segment) => (segment.kind === 'param' ? [segment.name] : []))
   for (const [pointer, constraint] of Object.entries(rule.claims ?? {})) {
     const place = ['claims', pointer]
-    const { exists, param, min, max, equals } = constraint
+    const { exists, param, min, max } = constraint
     if (param !== undefined && !names.includes(param)) {
       const choice = formatChoice(param, names, 'parameter')
       report([...place, 'param'], `the path has no parameter ":${param}"${choice}`)
@@ -129,11 +138,14 @@ function findClaimProblems(rule: RuleData, route: RouteKey, report: Report): voi
     if (min !== undefined && max !== undefined && min > max) report(place, 'min is more than max')
     if (exists === false && Object.keys(constraint).length > 1)
       report(place, 'a claim that is absent has no value')
-    if (Object.hasOwn(constraint, 'equals') && (min !== undefined || max !== undefined)) {
-      const fitsRange = typeof equals === 'number' && equals >= (min ?? equals) && equals <= (max ?? equals)
-      if (!fitsRange) report(place, 'equals lies outside min and max')
-    }
+    if (!isEqualsInRange(constraint)) report(place, 'equals lies outside min and max')
   }
+}
+
+function isEqualsInRange(constraint: NonNullable<RuleData['claims']>[string]): boolean {
+  const { equals, min, max } = constraint
+  if (!Object.hasOwn(constraint, 'equals') || (min === undefined && max === undefined)) return true
+  return typeof equals === 'number' && equals >= (min ?? equals) && equals <= (max ?? equals)
 }
 
 function list<T>(value: T | readonly T[]): readonly T[] {

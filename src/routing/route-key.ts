@@ -40,30 +40,45 @@ export function parseRouteKey(key: string): RouteKey | string {
 
   const hasTrailingSlash = path.length > 1 && path.endsWith('/')
   const texts = path === '/' ? [] : path.slice(1, hasTrailingSlash ? -1 : undefined).split('/')
+  const segments = readSegments(texts, hasTrailingSlash)
+  if (typeof segments === 'string') return segments
+  return { key, methods, path, segments, hasTrailingSlash }
+}
+
+function readSegments(texts: readonly string[], hasTrailingSlash: boolean): Segment[] | string {
   const segments: Segment[] = []
   const names = new Set<string>()
   for (const [index, text] of texts.entries()) {
-    if (text === '*') {
-      if (index < texts.length - 1 || hasTrailingSlash) return '"*" can only be the last segment'
-      segments.push({ kind: 'rest' })
-    } else if (text.startsWith(':')) {
-      const name = text.slice(1)
-      if (!/^[A-Za-z_]\w*$/.test(name) || name === '__proto__') {
-        return `":${name}" is not a parameter: a segment is a literal, ":name", or a final "*"`
-      }
-      if (names.has(name)) return `":${name}" stands twice in the path`
-      names.add(name)
-      segments.push({ kind: 'param', name })
-    } else {
-      if (text === '') return 'has an empty segment ("//")'
-      if (text === '.' || text === '..') return 'has a dot segment, which no request reaches'
-      if (!literalSegment.test(text)) {
-        return `segment "${text}" holds a character that is not literal in every router`
-      }
-      segments.push({ kind: 'literal', text })
+    const segment = readSegment(text)
+    if (typeof segment === 'string') return segment
+    if (segment.kind === 'rest' && (index < texts.length - 1 || hasTrailingSlash)) {
+      return '"*" can only be the last segment'
     }
+    if (segment.kind === 'param') {
+      if (names.has(segment.name)) return `":${segment.name}" stands twice in the path`
+      names.add(segment.name)
+    }
+    segments.push(segment)
   }
-  return { key, methods, path, segments, hasTrailingSlash }
+  return segments
+}
+
+/** Reads one segment of a path; a string is what is wrong with it. */
+function readSegment(text: string): Segment | string {
+  if (text === '*') return { kind: 'rest' }
+  if (text.startsWith(':')) {
+    const name = text.slice(1)
+    if (!/^[A-Za-z_]\w*$/.test(name) || name === '__proto__') {
+      return `":${name}" is not a parameter: a segment is a literal, ":name", or a final "*"`
+    }
+    return { kind: 'param', name }
+  }
+  if (text === '') return 'has an empty segment ("//")'
+  if (text === '.' || text === '..') return 'has a dot segment, which no request reaches'
+  if (!literalSegment.test(text)) {
+    return `segment "${text}" holds a character that is not literal in every router`
+  }
+  return { kind: 'literal', text }
 }
 
 function explainMethod(method: string): string {

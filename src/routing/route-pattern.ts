@@ -43,25 +43,29 @@ function parse(route: string): RoutePattern | undefined {
 
   const hasTrailingSlash = texts[texts.length - 1] === ''
   if (hasTrailingSlash) texts.pop()
+  const segments = parseSegments(texts, hasTrailingSlash ? undefined : texts.length - 1, constrained)
+  if (segments === undefined) return undefined
+  const isLastOptional = isOptionalParameter || texts.some((text) => text.endsWith('?'))
+  return { segments, hasTrailingSlash, isLastOptional, constrained }
+}
+
+/** Adds the names of parameters that have a constraint to `constrained`. */
+function parseSegments(
+  texts: readonly string[],
+  last: number | undefined,
+  constrained: Set<string>,
+): Segment[] | undefined {
   const segments: Segment[] = []
-  const names = new Set<string>()
-  let isLastOptional = isOptionalParameter
+  const names: string[] = []
   for (const [index, text] of texts.entries()) {
-    const isLast = index === texts.length - 1 && !hasTrailingSlash
-    const segment = parseSegment(text.endsWith('?') && isLast ? text.slice(0, -1) : text)
-    if (segment === undefined || (segment.kind === 'rest' && !isLast)) return undefined
-    if (segment.kind === 'param') {
-      if (names.has(segment.name)) return undefined
-      names.add(segment.name)
-      if (/[({]/.test(text)) constrained.add(segment.name)
-    }
-    if (text.endsWith('?')) {
-      if (segment.kind !== 'param') return undefined
-      isLastOptional = true
-    }
+    const segment = parseSegment(index === last ? text.replace(/\?$/, '') : text)
+    if (segment === undefined || (segment.kind === 'rest' && index !== last)) return undefined
+    if (segment.kind !== 'param' && text.endsWith('?')) return undefined
+    if (segment.kind === 'param') names.push(segment.name)
+    if (segment.kind === 'param' && /[({]/.test(text)) constrained.add(segment.name)
     segments.push(segment)
   }
-  return { segments, hasTrailingSlash, isLastOptional, constrained }
+  return new Set(names).size < names.length ? undefined : segments
 }
 
 const rest: Segment = Object.freeze({ kind: 'rest' })

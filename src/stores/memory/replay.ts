@@ -76,32 +76,40 @@ export function memoryReplayStore({
     if (expiry <= partitions.floor(partition)) return refuse()
 
     const seen = entries.find(prints.id)
-    if (seen !== 0) {
-      const known = entries.time(seen)
-      if (time < known || expiry <= known + READING_SLACK) return false
-      entries.setTime(seen, expiry)
-      unlink(seen, partition)
-      link(seen, partition)
-      return true
-    }
-
-    if (entries.size >= maxEntries) {
-      const evictionVictim = partitions.evictionVictim(partition)
-      const oldest = partitions.oldest(evictionVictim)
-      const floor = entries.time(oldest) + EVICTION_SLACK
-      // Its own floor would refuse the newcomer: then what is held is worth more than what comes.
-      if (evictionVictim === partition && expiry <= floor) return refuse()
-      evicted += 1
-      release(oldest, floor)
-    }
-    if (partition === 0) {
-      // Records are bounded like entries. With as many agents as entries, a freed one's floor goes to all.
-      if (partitions.size >= maxEntries) partitions.dropIdle()
-      partition = partitions.add(prints.owner)
-    }
+    if (seen !== 0) return renew(seen, partition, time, expiry)
+    if (entries.size >= maxEntries && !evict(partition, expiry)) return refuse()
+    if (partition === 0) partition = addPartition()
     const entry = entries.add(prints.id, expiry)
     link(entry, partition)
     partitions.changeCount(partition, 1)
+    return true
+  }
+
+  /** Records are bounded like entries. With as many agents as entries, a freed one's floor goes to all. */
+  function addPartition(): number {
+    if (partitions.size >= maxEntries) partitions.dropIdle()
+    return partitions.add(prints.owner)
+  }
+
+  /** A known key is new again once its entry has expired. */
+  function renew(entry: number, partition: number, time: number, expiry: number): boolean {
+    const known = entries.time(entry)
+    if (time < known || expiry <= known + READING_SLACK) return false
+    entries.setTime(entry, expiry)
+    unlink(entry, partition)
+    link(entry, partition)
+    return true
+  }
+
+  /** Makes room for an entry of this partition; false where that entry would be the first to go. */
+  function evict(partition: number, expiry: number): boolean {
+    const evictionVictim = partitions.evictionVictim(partition)
+    const oldest = partitions.oldest(evictionVictim)
+    const floor = entries.time(oldest) + EVICTION_SLACK
+    // Its own floor would refuse the newcomer: then the entry that is held is worth more.
+    if (evictionVictim === partition && expiry <= floor) return false
+    evicted += 1
+    release(oldest, floor)
     return true
   }
 
