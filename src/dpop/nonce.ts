@@ -1,23 +1,29 @@
 import { Buffer } from 'node:buffer'
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 
-/** Half of the longest life of a nonce, in seconds. */
-const slotLength = 60
+/** Seconds for which one nonce is sent. After a replay store lost its memory, proofs pass with the next one. */
+const slotLength = 10
+
+/** How many slots a nonce is accepted in, that in which it is sent included. */
+const acceptedSlots = 12
 
 /** The longest that a nonce is accepted, in seconds. */
-export const maxNonceLife = 2 * slotLength
+export const maxNonceLife = acceptedSlots * slotLength
 
 /** Nonces that this server, and every server with its secret, recognises without remembering any. */
 export interface Nonces {
   /** The nonce to send now. */
   current(now: number): string
-  /** When the nonce stops being accepted, in seconds; undefined where it is neither the current one nor the last. */
-  acceptedUntil(nonce: unknown, now: number): number | undefined
+  /**
+   * When the nonce stops being accepted, in seconds; undefined where it is none that was sent lately. A server whose
+   * clock is ahead by `clockTolerance` seconds, 10 at most, may have sent it.
+   */
+  acceptedUntil(nonce: unknown, now: number, clockTolerance: number): number | undefined
 }
 
 /**
  * Nonces as RFC 9449 section 9 has them: the MAC of a time slot, so that they are unpredictable, need no store,
- * and are good for 60 to 120 seconds. `now` is in seconds.
+ * and are good for 100 to 120 seconds. `now` is in seconds.
  */
 export function createNonces(secret: string | Uint8Array = randomBytes(32)): Nonces {
   const known = new Map<number, string>()
@@ -26,7 +32,7 @@ export function createNonces(secret: string | Uint8Array = randomBytes(32)): Non
     let nonce = known.get(slot)
     if (nonce === undefined) {
       nonce = createHmac('sha256', secret).update(`ajwt dpop nonce ${slot}`).digest('base64url')
-      if (known.size > 2) known.clear()
+      if (known.size > 2 * acceptedSlots) known.clear()
       known.set(slot, nonce)
     }
     return nonce
@@ -34,15 +40,16 @@ export function createNonces(secret: string | Uint8Array = randomBytes(32)): Non
 
   return {
     current: (now) => nonceOf(Math.floor(now / slotLength)),
-    acceptedUntil(nonce, now) {
+    acceptedUntil(nonce, now, clockTolerance) {
       if (typeof nonce !== 'string' || nonce.length !== 43) return undefined
       const given = Buffer.from(nonce, 'latin1')
-      const slot = Math.floor(now / slotLength)
-      const match = [slot, slot - 1].find((candidate) => {
+      const latest = Math.floor((now + Math.min(clockTolerance, slotLength)) / slotLength)
+      for (let candidate = latest; candidate > latest - acceptedSlots; candidate--) {
         const expected = Buffer.from(nonceOf(candidate), 'latin1')
-        return expected.length === given.length && timingSafeEqual(expected, given)
-      })
-      return match === undefined ? undefined : (match + 2) * slotLength
+        if (expected.length === given.length && timingSafeEqual(expected, given))
+          return (candidate + acceptedSlots) * slotLength
+      }
+      return undefined
     },
   }
 }

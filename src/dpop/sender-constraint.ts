@@ -45,14 +45,17 @@ export function createSenderConstraintCheck(
     consumed: Consumed[] | undefined,
   ): MaybePromise<Refusal | undefined> {
     if (isRefusal(proof)) return proof
+    const { clockTolerance } = policy.token
     const end =
-      nonces === undefined ? proof.iat + policy.proof.maxAge : nonces.acceptedUntil(proof.nonce, now)
+      nonces === undefined
+        ? proof.iat + policy.proof.maxAge
+        : nonces.acceptedUntil(proof.nonce, now, clockTolerance)
     if (end === undefined) {
       const reason = proof.nonce === undefined ? 'the proof has no nonce' : 'the nonce is not a current one'
       return new Refusal('proof_nonce_required', { reason, claim: 'nonce' })
     }
     // Processes with clocks a little apart share one store: none may forget what another still accepts.
-    const ttl = end + policy.token.clockTolerance - now
+    const ttl = end + clockTolerance - now
     return consumeOnce({ kind: 'proof', owner: keyThumbprint, id: proof.jti, ttl, longestTtl }, consumed)
   }
 
