@@ -23,8 +23,12 @@ export interface Hop {
 export interface Grant {
   /** `iss` of the token. */
   readonly issuer: string
+  /** The party that the token was issued for: `sub`, unless the issuer's entry reads another claim. */
+  readonly subject: string
+  /** Earlier actors of `act` (RFC 8693), the latest first: information, never authority. */
+  readonly actors: readonly string[]
   readonly agent: {
-    /** `sub` of the token: the agent that executes. */
+    /** The agent that executes: `sub` of an intent token; of an ordinary one what the issuer's entry reads. */
     readonly id: string
     /** `agent_proof.agent_checksum`, opaque; absent from an ordinary OAuth token. */
     readonly checksum: string | undefined

@@ -5,7 +5,6 @@ import { createNonces, type Nonces } from './dpop/nonce.js'
 import { createProofVerifier } from './dpop/proof.js'
 import { createSenderConstraintCheck } from './dpop/sender-constraint.js'
 import { createSignatureCheck } from './jws/signature-check.js'
-import { createIssuerKeys, type KeysByIssuer } from './keys/issuers.js'
 import { withDefaults } from './lib/cache.js'
 import { isTickCrowded } from './lib/event-loop-tick.js'
 import type { VerifierOptions } from './options.js'
@@ -25,7 +24,8 @@ import { sharedReplayStore } from './stores/memory/shared-replay.js'
 import { type Consumed, createConsumeOnce } from './stores/replay.js'
 import { createRevocationCheck } from './stores/revocation.js'
 import { createReporter, type Reporter } from './telemetry/reporter.js'
-import { checkTokenTime } from './token/claims.js'
+import { checkTokenTime } from './token/token-time.js'
+import { createIssuers, type Issuers } from './token/trusted-issuers.js'
 import { createTokenVerifier, type VerifiedToken } from './token/verify-token.js'
 
 /** A request that was allowed, for rules that are applied to it later. */
@@ -64,7 +64,7 @@ const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
  */
 export class Engine {
   readonly compiled: CompiledPolicy
-  readonly issuerKeys: KeysByIssuer
+  readonly issuers: Issuers
   readonly #pipeline: Pipeline
   readonly #reporter: Reporter
   readonly #nonces: Nonces | undefined
@@ -82,18 +82,18 @@ export class Engine {
     const replayStore =
       options.replayStore ?? (options.now ? memoryReplayStore({ now: options.now }) : sharedReplayStore())
     this.#reporter = createReporter(options, replayStore)
-    this.issuerKeys = createIssuerKeys(compiled, options, this.#reporter.refreshed)
+    this.issuers = createIssuers(compiled, options, this.#reporter.refreshed)
     this.#nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
     const consumeOnce = createConsumeOnce(replayStore)
     const cache = withDefaults(options.cache)
     const isSignedBy = createSignatureCheck(() => this.#isBusy())
     const verifyProof = createProofVerifier(compiled, cache.proofKeys, isSignedBy)
     const checks: Checks = {
-      verifyToken: createTokenVerifier(compiled, this.issuerKeys, cache.tokens, isSignedBy),
+      tokens: createTokenVerifier(compiled, this.issuers, cache.tokens, isSignedBy),
       checkRevocation: createRevocationCheck(options.revocations),
       checkSenderConstraint: createSenderConstraintCheck(compiled, verifyProof, this.#nonces, consumeOnce),
       verifyDelegation: createDelegationVerifier(compiled, cache.assertions, isSignedBy),
-      checkRule: createRuleCheck(compiled.token.clockTolerance, consumeOnce),
+      checkRule: createRuleCheck(consumeOnce),
     }
     this.#pipeline = { policy: compiled, checks, clock: () => this.#seconds() }
   }
@@ -111,7 +111,7 @@ export class Engine {
     let outcome: Outcome
     this.#pending += 1
     try {
-      const facts = readRequest(request, consumed)
+      const facts = readRequest(request, consumed, this.compiled.tokenFields)
       method = facts.method
       routedMethod = facts.routing?.method ?? method
       access = matchRequest(this.compiled, facts)
@@ -169,7 +169,7 @@ export class Engine {
 
   close(): void {
     this.#isClosed = true
-    for (const keys of this.issuerKeys.values()) keys.close()
+    this.issuers.close()
     this.#reporter.close()
   }
 
@@ -185,10 +185,10 @@ export class Engine {
     let stage: Stage = 'rule'
     let refusal: Refusal | undefined
     try {
-      const { checks, policy, clock } = this.#pipeline
+      const { checks, clock } = this.#pipeline
       const now = clock()
       // A message on a socket may come long after the request that opened it.
-      const expired = checkTokenTime(verified.token, now, policy.token)
+      const expired = checkTokenTime(verified.token, now)
       if (expired !== undefined) stage = 'token'
       const subject = { token: verified.token, delegation, params: late.params, now, consumed }
       refusal = expired ?? (await checks.checkRule(rule, subject))
@@ -205,7 +205,7 @@ export class Engine {
   /** Where the request has no grant, no rule holds that is enforced. */
   #refuseWithoutGrant(decision: Decision, { data, method }: LateRule): Decision | undefined {
     if (decision.outcome === 'deny') return decision
-    if (decision.outcome === 'anonymous' && data.anonymous === true) return undefined
+    if (decision.outcome === 'anonymous' && data.anonymous) return undefined
     // What was let through to be observed goes on, unless this very rule is to be enforced.
     const mode = data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
     if (mode === 'observe') return undefined

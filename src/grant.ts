@@ -9,8 +9,10 @@ export type Identity = Omit<Grant, 'delegation' | 'route' | 'params'>
 export function toIdentity(token: IntentToken): Identity {
   return {
     issuer: token.issuer,
+    subject: token.subject,
+    actors: token.actors,
     agent: Object.freeze({
-      id: token.sub,
+      id: token.agent,
       checksum: token.checksum,
       registrationId: token.registrationId,
       keyThumbprint: token.keyThumbprint,
@@ -34,6 +36,8 @@ export function toIdentity(token: IntentToken): Identity {
 export function toGrant(identity: Identity, delegation: Delegation, { route, params }: Access): Grant {
   return Object.freeze({
     issuer: identity.issuer,
+    subject: identity.subject,
+    actors: identity.actors,
     agent: identity.agent,
     scopes: identity.scopes,
     intent: identity.intent,

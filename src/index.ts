@@ -9,7 +9,6 @@ export type {
   Observation,
   Stage,
 } from './decision.js'
-export type { IssuerReadiness, Readiness } from './keys/issuers.js'
 export type { CacheOptions } from './lib/cache.js'
 export type { ReplayStore, Revocations, VerifierOptions } from './options.js'
 export { definePolicy } from './policy/define.js'
@@ -33,4 +32,5 @@ export type { ResourceMetadata } from './response/resource-metadata.js'
 export { type MemoryReplayStore, memoryReplayStore } from './stores/memory/replay.js'
 export { type MemoryRevocations, memoryRevocations } from './stores/memory/revocations.js'
 export type { DecisionFacts } from './telemetry/reporter.js'
+export type { IssuerReadiness, Readiness } from './token/trusted-issuers.js'
 export { createVerifier, type Verifier } from './verifier.js'

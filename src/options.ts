@@ -2,6 +2,7 @@ import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
 import type { Decision } from './decision.js'
 import { type CacheOptions, cacheDefaults } from './lib/cache.js'
 import { PolicyError, type PolicyIssue } from './policy/error.js'
+import type { IssuerPolicy } from './policy/policy.js'
 import type { DecisionFacts } from './telemetry/reporter.js'
 
 /** Remembers what was used once. */
@@ -30,6 +31,12 @@ export interface VerifierOptions {
   revocations?: Revocations
   /** At least 16 bytes, shared by every process that serves the API. Default: random. */
   nonceSecret?: string | Uint8Array
+  /**
+   * Gives the entry of an issuer that the policy does not have, for multi-tenant issuers; undefined: not trusted. The
+   * entry's `url` or `name` has to be the `iss` asked for. Asked once at a time, and again after five minutes (30 s
+   * where it knew none). A throw, or no answer within 5 s, refuses the request with 503.
+   */
+  resolveIssuer?: (iss: string) => IssuerPolicy | undefined | Promise<IssuerPolicy | undefined>
   /** Bounds of what is kept in memory so that it need not be verified again. */
   cache?: CacheOptions
   /** Used for keys and metadata of issuers, nothing else. */
@@ -59,6 +66,7 @@ export function checkOptions(options: VerifierOptions): void {
     replayStore: true,
     revocations: true,
     nonceSecret: true,
+    resolveIssuer: true,
     cache: true,
     fetch: true,
     now: true,
@@ -74,6 +82,7 @@ export function checkOptions(options: VerifierOptions): void {
   check('revocations', typeof options.revocations?.isRevoked === 'function', 'must have a method isRevoked')
   check('nonceSecret', isSecret(options.nonceSecret), 'must be a string or bytes, 16 bytes at least')
   issues.push(...checkCache(options.cache))
+  check('resolveIssuer', typeof options.resolveIssuer === 'function', 'must be a function')
   check('fetch', typeof options.fetch === 'function', 'must be a function')
   check('now', typeof options.now === 'function', 'must be a function')
   check('onDecision', typeof options.onDecision === 'function', 'must be a function')

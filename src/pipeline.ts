@@ -6,16 +6,16 @@ import { toGrant } from './grant.js'
 import type { CompiledPolicy } from './policy/compile.js'
 import type { RuleCheck } from './policy/rule-check.js'
 import { isRefusal, Refusal } from './refusal.js'
-import { hasNoCredentials, readCredentials } from './request/credentials.js'
+import { hasNoCredentials, readCredentials, readForeign } from './request/credentials.js'
 import type { RequestFacts } from './request/request.js'
 import type { Access } from './routing/match.js'
 import type { RevocationCheck } from './stores/revocation.js'
-import { checkTokenTime } from './token/claims.js'
+import { checkTokenTime } from './token/token-time.js'
 import type { TokenVerifier, VerifiedToken } from './token/verify-token.js'
 
 /** The checks, each made for one policy. */
 export interface Checks {
-  readonly verifyToken: TokenVerifier
+  readonly tokens: TokenVerifier
   readonly checkRevocation: RevocationCheck
   readonly checkSenderConstraint: SenderConstraintCheck
   readonly verifyDelegation: DelegationVerifier
@@ -76,13 +76,20 @@ export async function decide(
   if (access.kind === 'public') return { ...emptyState, outcome: 'public', access }
   const rule = access.kind === 'undeclared' ? undefined : access.kind
   if (rule?.anonymous && hasNoCredentials(request)) return { ...emptyState, outcome: 'anonymous', access }
+  if (rule?.anonymous === 'foreign' && (await isForeign(request, checks.tokens)))
+    return { ...emptyState, outcome: 'anonymous', access }
 
   const credentials = readCredentials(request)
   if (isRefusal(credentials)) return refuse('request', withScope(credentials, rule?.scope), { access })
+  const { besideToken } = credentials
+  if (besideToken !== undefined && !(await checks.tokens.isForeign(besideToken)))
+    return refuse('request', twoTokens, { access })
   observer?.onStage('request', undefined)
 
-  const verified = await checks.verifyToken(credentials.unverifiedToken, clock(), clock)
+  const verified = await checks.tokens.verify(credentials.unverifiedToken, clock(), clock)
   if (isRefusal(verified)) return refuse('token', verified, { access })
+  if (verified.issuer.entry.header !== credentials.field)
+    return refuse('token', inOtherField(verified, credentials.field), { access })
   observer?.onStage('token', undefined)
 
   const { token } = verified
@@ -96,11 +103,11 @@ export async function decide(
   observer?.onStage('proof', undefined)
 
   // The token may have expired while a store, the keys or the thread pool was waited for.
-  const expired = checkTokenTime(token, clock(), policy.token)
+  const expired = checkTokenTime(token, clock())
   if (expired !== undefined) return refuse('token', expired, { access, verified })
   const delegation = await checks.verifyDelegation(verified, clock(), allowedChain)
   const now = clock()
-  const expiredMeanwhile = checkTokenTime(token, now, policy.token)
+  const expiredMeanwhile = checkTokenTime(token, now)
   if (expiredMeanwhile !== undefined) return refuse('token', expiredMeanwhile, { access, verified })
   if (isRefusal(delegation)) return refuse('delegation', delegation, { access, verified })
   observer?.onStage('delegation', undefined)
@@ -119,6 +126,24 @@ export async function decide(
     observer?.onStage(stage, refusal)
     return { ...emptyState, ...known, outcome: 'refuse', stage, refusal }
   }
+}
+
+/** Whether the credentials are another party's, for another middleware to judge. */
+async function isForeign(request: RequestFacts, tokens: TokenVerifier): Promise<boolean> {
+  const foreign = readForeign(request)
+  return typeof foreign === 'string' ? await tokens.isForeign(foreign) : foreign
+}
+
+const twoTokens = new Refusal('credentials_ambiguous', {
+  reason: 'the request has a token in a field of its own and one in Authorization',
+})
+
+/** An issuer's tokens come in the field of its entry, and in no other. */
+function inOtherField({ issuer, token }: VerifiedToken, field = 'authorization'): Refusal {
+  const { name, header = 'authorization' } = issuer.entry
+  const reason = 'tokens of this issuer come in another request field'
+  const cause = { reason, issuer: name, expected: header, found: field }
+  return new Refusal('issuer_not_trusted', cause, undefined, token.agent)
 }
 
 /** The challenge for missing credentials tells the scopes that a token needs (RFC 6750 section 3). */

@@ -6,6 +6,8 @@ export interface Cause {
   readonly reason: string
   /** The claim or header member that decided, as in `intent.executed_by`. */
   readonly claim?: string
+  /** The issuer whose entry in the policy decided. */
+  readonly issuer?: string
   readonly expected?: string
   /** The value that the request had. Never a token, a proof, a key or a secret. */
   readonly found?: string

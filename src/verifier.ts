@@ -1,6 +1,5 @@
 import type { Decision, Denial } from './decision.js'
 import { Engine } from './engine.js'
-import { type Readiness, readinessOf, refreshAll } from './keys/issuers.js'
 import { sharedByCopies } from './lib/copies.js'
 import { snapshot } from './lib/plain-data.js'
 import { checkOptions, type VerifierOptions } from './options.js'
@@ -12,6 +11,7 @@ import type { VerifyRequest } from './request/request.js'
 import { AjwtDenial } from './response/ajwt-denial.js'
 import { type ResourceMetadata, toMetadata } from './response/resource-metadata.js'
 import { warnOfObserving } from './telemetry/observe-warning.js'
+import { type Readiness, readinessOf, refreshAll } from './token/trusted-issuers.js'
 
 /** Decides requests by one policy. */
 export interface Verifier {
@@ -52,15 +52,15 @@ export function engineOf(verifier: object): Engine | undefined {
  */
 export function createVerifier(policy: Policy, options: VerifierOptions = {}): Verifier {
   checkOptions(options)
-  const engine = new Engine(compilePolicy(policy), options)
+  const engine = new Engine(compilePolicy(policy, options.resolveIssuer !== undefined), options)
   const ownPolicy = snapshot(policy) as Policy
   const verifier: Verifier = Object.freeze({
     verify: (request: VerifyRequest) => engine.decideRequest(request, []),
     respond: respond as Verifier['respond'],
     policy: ownPolicy,
     metadata: () => toMetadata(engine.compiled),
-    ready: () => readinessOf(engine.issuerKeys),
-    refreshKeys: () => refreshAll(engine.issuerKeys),
+    ready: () => readinessOf(engine.issuers),
+    refreshKeys: () => refreshAll(engine.issuers),
     async check(decision: Decision, rule: RouteRule, params?: object) {
       const known = engine.requestOf(decision)
       if (known === undefined) {

@@ -80,7 +80,7 @@ export function createDelegationVerifier(
  */
 function checkLinks(
   assertions: readonly Assertion[],
-  { sub, keyThumbprint, intent }: IntentToken,
+  { subject: sub, keyThumbprint, intent }: IntentToken,
 ): Refusal | undefined {
   const { delegatorThumbprints: attested, initiatorThumbprint } = intent
   if (attested !== undefined) {
@@ -205,10 +205,12 @@ function withoutAssertions(
 ): Delegation | Refusal {
   const { initiatedBy, initiatorType } = token.intent
   if (isDirect(token)) {
-    const initiator = initiatedBy ?? token.sub
-    const isInitiatedByAgent =
-      initiatorType === undefined ? initiator === token.sub : initiatorType === 'agent'
-    return { hops: noHops, agents: [token.sub], initiator, isInitiatedByAgent, depth: 0 }
+    const { agent, subject } = token
+    const initiator = initiatedBy ?? subject
+    // Where an agent acts for another subject, nobody knows whether that is an agent.
+    const isOwnRun = initiator === agent && subject === agent
+    const isInitiatedByAgent = initiatorType === undefined ? isOwnRun : initiatorType === 'agent'
+    return { hops: noHops, agents: [agent], initiator, isInitiatedByAgent, depth: 0 }
   }
   const claim = 'intent.delegation_chain'
   if (signed === 'required') {
@@ -229,13 +231,13 @@ function withoutAssertions(
 }
 
 /** No chain, or the hash of the executor alone: nobody has delegated. */
-function isDirect({ sub, intent }: IntentToken): boolean {
+function isDirect({ subject: sub, intent }: IntentToken): boolean {
   return intent.chainHash === undefined || intent.chainHash === hashIds([sub])
 }
 
 /** The chain of a rule that the hash of a token stands for: agents only, so that none begins with a person. */
 export function findAllowedChain(
-  { sub, intent }: IntentToken,
+  { subject: sub, intent }: IntentToken,
   chains: readonly (readonly string[])[] | undefined,
 ): readonly string[] | undefined {
   const { chainHash, initiatedBy, initiatorType, delegation } = intent

@@ -2,6 +2,7 @@ import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { trimBlanks } from '../lib/strings.js'
 import type { CompiledPolicy } from '../policy/compile.js'
 import { isRefusal, Refusal } from '../refusal.js'
+import type { Credentials } from '../request/credentials.js'
 import type { RequestFacts } from '../request/request.js'
 import type { Consumed, ConsumeOnce } from '../stores/replay.js'
 import type { VerifiedToken } from '../token/verify-token.js'
@@ -11,7 +12,7 @@ import { isFresh, type ProofVerifier, stale, type VerifiedProof } from './proof.
 /** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). The clock is in seconds. */
 export type SenderConstraintCheck = (
   request: RequestFacts,
-  scheme: 'dpop' | 'bearer',
+  scheme: Credentials['scheme'],
   verified: VerifiedToken,
   now: number,
   clock: () => number,
@@ -65,13 +66,13 @@ export function createSenderConstraintCheck(
       if (policy.proof.required)
         return new Refusal('proof_required', { reason: 'the token is bound to no key' })
       // Scheme DPoP says that the token is bound; to no key that there is, then.
-      return scheme === 'bearer'
+      return scheme !== 'dpop'
         ? undefined
         : new Refusal('proof_key_mismatch', { reason: 'scheme DPoP with a token that is bound to no key' })
     }
-    if (scheme === 'bearer') {
+    if (scheme !== 'dpop') {
       return new Refusal('proof_required', {
-        reason: 'a token that is bound to a key came with scheme Bearer',
+        reason: 'a token that is bound to a key came without scheme DPoP',
       })
     }
     if (request.dpop.length === 0) return new Refusal('proof_missing')

@@ -1,5 +1,5 @@
 import { isObject } from '../lib/own.js'
-import { isTrustworthyUrl } from '../lib/url.js'
+import { isSecureUrl, isUnambiguousUrl } from '../lib/url.js'
 import { printable } from '../telemetry/sanitize.js'
 import { FetchError, shown } from './fetch-json.js'
 
@@ -15,9 +15,10 @@ export async function discoverJwksUri(
   issuer: string,
   getJson: GetJson,
   headStartSeconds: number,
+  allowInsecureHttp: boolean | readonly string[],
 ): Promise<string> {
   const [oauth, openId] = metadataUrls(issuer)
-  const read = async (url: string) => readJwksUri(await getJson(url), url, issuer)
+  const read = async (url: string) => readJwksUri(await getJson(url), url, issuer, allowInsecureHttp)
   const first = read(oauth)
   const second = settledWithin(first, headStartSeconds).then((isFound) => (isFound ? first : read(openId)))
   try {
@@ -53,7 +54,12 @@ function metadataUrls(issuer: string): readonly [oauth: string, openId: string] 
   ]
 }
 
-function readJwksUri(document: unknown, url: string, issuer: string): string {
+function readJwksUri(
+  document: unknown,
+  url: string,
+  issuer: string,
+  allowInsecureHttp: boolean | readonly string[],
+): string {
   const named = isObject(document) ? document.issuer : undefined
   if (!isObject(document) || named !== issuer) {
     const found = typeof named === 'string' ? `of issuer "${printable(named)}"` : 'without an issuer'
@@ -61,7 +67,8 @@ function readJwksUri(document: unknown, url: string, issuer: string): string {
   }
   const uri = document.jwks_uri
   if (typeof uri !== 'string') throw new FetchError(`${shown(url)} names no jwks_uri`)
-  if (!isTrustworthyUrl(uri, { query: true }) || isLessSecure(uri, issuer)) {
+  const isUsable = isUnambiguousUrl(uri, { query: true }) && isSecureUrl(uri, allowInsecureHttp)
+  if (!isUsable || isLessSecure(uri, issuer)) {
     throw new FetchError(`${shown(url)} names a jwks_uri that is no https URL`)
   }
   return uri

@@ -10,7 +10,9 @@ import { type KeySet, readKeySet } from './key-set.js'
 import { createStopwatches, type Stopwatch } from './stopwatch.js'
 
 export interface RemoteKeysOptions {
+  /** Where the metadata is found; not used where `jwksUri` is there. */
   readonly issuer: string
+  readonly allowInsecureHttp: boolean | readonly string[]
   /** Found through the issuer's metadata where undefined. */
   readonly jwksUri: string | undefined
   /** Seconds. */
@@ -106,8 +108,9 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
       return document
     }
     const getMetadata = (url: string) => getJson(url, acceptMetadata)
-    const STORE_TIMEOUT_SECONDS = options.timeout * discoveryShare
-    const uri = jwksUri ?? (await discoverJwksUri(options.issuer, getMetadata, STORE_TIMEOUT_SECONDS))
+    const headStart = options.timeout * discoveryShare
+    const uri =
+      jwksUri ?? (await discoverJwksUri(options.issuer, getMetadata, headStart, options.allowInsecureHttp))
     const keys = readKeySet(await getJson(uri, acceptKeys), set)
     if (keys === undefined)
       throw new FetchError(`${shown(uri)} holds no JWK Set with 1 to 100 keys, one of them usable`)

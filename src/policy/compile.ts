@@ -1,15 +1,22 @@
 import { normalizePath } from '../dpop/htu.js'
-import { type Algorithm, algorithms } from '../jws/algorithms.js'
-import { type KeySet, readKeySet } from '../keys/key-set.js'
+import type { Algorithm } from '../jws/algorithms.js'
 import { snapshot } from '../lib/plain-data.js'
-import { isHttpUrl } from '../lib/url.js'
-import { algorithmNames, defaultProofAlgorithmNames } from '../protocol/algorithms.js'
+import { isHttpUrl, isSecureUrl } from '../lib/url.js'
+import { defaultProofAlgorithmNames } from '../protocol/algorithms.js'
 import type { ChallengeContext } from '../response/www-authenticate.js'
 import { findLooserHead } from '../routing/head.js'
 import { parseRouteKey } from '../routing/route-key.js'
 import { createRouteTable, type Route, type RouteTable, shapeOf } from '../routing/table.js'
+import {
+  type CompiledIssuer,
+  compileIssuer,
+  compileTokenRules,
+  type IssuerDefaults,
+  selectAlgorithms,
+  type TokenRules,
+} from './issuer.js'
 import { type Problems, parsePolicy, parseRule } from './parse.js'
-import type { KeyOptions, Policy, Profile, RouteRule } from './policy.js'
+import type { Policy, RouteRule } from './policy.js'
 import { createIdReader, type ReadId } from './qualified-id.js'
 import {
   type AgentConstraint,
@@ -18,18 +25,11 @@ import {
   type Rule,
   type RuleContext,
 } from './rule.js'
-import type { IssuerData, PolicyData, RuleData } from './schema.js'
+import type { PolicyData, RuleData } from './schema.js'
 import { findIdProblem, findNameProblems, findUnreachable } from './unreachable.js'
 import { compileWorkflow, maxOptionalSteps, type Workflow, type WorkflowStep } from './workflow.js'
 
-/** An issuer as the policy names it, every default filled in. */
-export interface CompiledIssuer {
-  readonly url: string
-  readonly profile: Profile
-  readonly jwks: KeySet | undefined
-  readonly jwksUri: string | undefined
-  readonly keys: Required<KeyOptions>
-}
+export type { CompiledIssuer } from './issuer.js'
 
 /** A policy made ready for requests: every default filled in, every list a set, nothing left to interpret. */
 export interface CompiledPolicy {
@@ -44,12 +44,12 @@ export interface CompiledPolicy {
   readonly isObservedThroughout: boolean
   readonly preflight: boolean
   readonly unmatched: 'deny' | 'authenticate' | 'public'
-  readonly token: {
-    readonly types: ReadonlySet<string>
-    readonly algorithms: ReadonlyMap<string, Algorithm>
-    readonly maxLifetime: number
-    readonly clockTolerance: number
-  }
+  /** For tokens of no known issuer, and for issuers without rules of their own. */
+  readonly token: TokenRules
+  /** For entries that `resolveIssuer` gives. */
+  readonly issuerDefaults: IssuerDefaults
+  /** Request fields beside `Authorization` that tokens come in, in lower case. */
+  readonly tokenFields: readonly string[]
   readonly proof: {
     readonly required: boolean
     readonly algorithms: ReadonlyMap<string, Algorithm>
@@ -67,15 +67,23 @@ export interface CompiledPolicy {
 }
 
 /** Checks and compiles a policy. Throws a PolicyError that names every wrong place. */
-export function compilePolicy(policy: Policy): CompiledPolicy {
+export function compilePolicy(policy: Policy, hasResolver = false): CompiledPolicy {
   const { data, routeKeys, problems } = parsePolicy(policy)
   findCollisions(routeKeys, problems)
-  const issuers = compileIssuers(data.issuer, problems)
   const audiences = list(data.audience ?? [])
+  const isProofRequired = data.proof?.required ?? true
+  const issuerDefaults: IssuerDefaults = {
+    token: data.token ?? (snapshot({}) as NonNullable<PolicyData['token']>),
+    audiences,
+    isProofRequired,
+    allowInsecureHttp: data.allowInsecureHttp ?? false,
+  }
+  const issuers = compileIssuers(data.issuer, issuerDefaults, problems)
   const urls = compilePublicUrls(data, audiences, problems)
   const workflows = compileWorkflows(data.workflows ?? {}, problems)
-  const clockTolerance = data.token?.clockTolerance ?? 5
-  const readId = createIdReader([...issuers.keys()])
+  const token = compileTokenRules(issuerDefaults.token)
+  const { clockTolerance } = token
+  const readId = createIdReader([...issuers.keys()], hasResolver)
   const ruleContext: RuleContext = Object.freeze({
     workflows,
     workflowNames: data.workflows && Object.keys(data.workflows),
@@ -86,8 +94,7 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
   const maxDepth = data.delegation?.maxDepth ?? 4
   const signed = data.delegation?.signed ?? 'optional'
   const routes = compileRoutes(data.routes ?? {}, ruleContext, { maxDepth, signed }, problems)
-  const proofAlgorithms = compileAlgorithms(data.proof?.algorithms ?? defaultProofAlgorithmNames)
-  const isProofRequired = data.proof?.required ?? true
+  const proofAlgorithms = selectAlgorithms(data.proof?.algorithms ?? defaultProofAlgorithmNames)
   if (
     !isProofRequired &&
     issuers.size > 0 &&
@@ -110,12 +117,9 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
     isObservedThroughout: data.mode === 'observe' && !routes.some(isEnforced),
     preflight: data.preflight ?? false,
     unmatched: data.unmatched ?? 'deny',
-    token: Object.freeze({
-      types: new Set((data.token?.types ?? ['at+jwt']).map((type) => type.toLowerCase())),
-      algorithms: compileAlgorithms(data.token?.algorithms ?? algorithmNames),
-      maxLifetime: data.token?.maxLifetime ?? 300,
-      clockTolerance,
-    }),
+    token,
+    issuerDefaults: Object.freeze(issuerDefaults),
+    tokenFields: Object.freeze([...new Set([...issuers.values()].flatMap(({ header }) => header ?? []))]),
     proof: Object.freeze({
       required: isProofRequired,
       algorithms: proofAlgorithms,
@@ -151,6 +155,7 @@ export function metadataUrl(resource: string): string {
 
 function compileIssuers(
   value: Partial<PolicyData>['issuer'],
+  defaults: IssuerDefaults,
   problems: Problems,
 ): ReadonlyMap<string, CompiledIssuer> {
   const issuers = new Map<string, CompiledIssuer>()
@@ -158,26 +163,11 @@ function compileIssuers(
   const isList = Array.isArray(value)
   for (const [index, item] of list(value).entries()) {
     const place = isList ? ['issuer', index] : ['issuer']
-    // A copy that inherits nothing: no `jwks` of a prototype's is an issuer's.
-    const issuer = (typeof item === 'string' ? snapshot({ url: item }) : item) as IssuerData
-    if (issuers.has(issuer.url)) problems.add(place, 'names an issuer a second time')
-    if (issuer.jwks !== undefined && issuer.jwksUri !== undefined) {
-      problems.add(place, 'has both jwks and jwksUri: one of them has to be the keys')
-    }
-    const jwks = issuer.jwks && readKeySet(issuer.jwks)
-    if (issuer.jwks !== undefined && jwks === undefined) {
-      problems.add([...place, 'jwks'], 'holds no public key that this library verifies with')
-    }
-    const keys = {
-      maxAge: issuer.keys?.maxAge ?? 300,
-      cooldown: issuer.keys?.cooldown ?? 30,
-      maxStale: issuer.keys?.maxStale ?? 3600,
-      timeout: issuer.keys?.timeout ?? 5,
-    }
-    if (keys.maxStale < keys.maxAge)
-      problems.add([...place, 'keys', 'maxStale'], 'must not be less than maxAge')
-    const { url, profile = 'ajwt', jwksUri } = issuer
-    issuers.set(url, Object.freeze({ url, profile, jwks, jwksUri, keys: Object.freeze(keys) }))
+    const issuer = compileIssuer(item, defaults, (path, message) =>
+      problems.add([...place, ...path], message),
+    )
+    if (issuers.has(issuer.name)) problems.add(place, 'names an issuer a second time')
+    issuers.set(issuer.name, issuer)
   }
   return issuers
 }
@@ -189,6 +179,8 @@ function compilePublicUrls(
 ): { asWritten: readonly string[]; normalized: string[] } {
   const audience = audiences.find(isHttpUrl)
   const asWritten = data.publicUrl === undefined ? [] : list(data.publicUrl)
+  if (asWritten.some((url) => !isSecureUrl(url, data.allowInsecureHttp)))
+    problems.add(['publicUrl'], 'must be an https URL (http on loopback only, else see allowInsecureHttp)')
   if (asWritten.length > 0) return { asWritten, normalized: asWritten.map(normalizeBase) }
   if (audience !== undefined) return { asWritten, normalized: [new URL(audience).origin] }
   if (data.audience !== undefined && !problems.has('publicUrl')) {
@@ -242,10 +234,6 @@ function compileAgents(
     compiled.set(read.issuer, ofIssuer)
   }
   return compiled
-}
-
-function compileAlgorithms(names: readonly string[]): ReadonlyMap<string, Algorithm> {
-  return new Map(names.map((name) => [name, algorithms.get(name) as Algorithm]))
 }
 
 function compileRoutes(

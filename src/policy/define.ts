@@ -114,7 +114,9 @@ type Exact<Value, Shape> = Value extends readonly unknown[]
       ? Value
       : {
           readonly [Key in keyof Value]: Key extends KeyOf<ObjectOf<Shape>>
-            ? Exact<Value[Key], MemberOf<ObjectOf<Shape>, Key>>
+            ? Key extends 'claims'
+              ? CheckedClaims<Value[Key], string>
+              : Exact<Value[Key], MemberOf<ObjectOf<Shape>, Key>>
             : Mistake<`"${Key & string}" is not a key here`>
         }
     : Value

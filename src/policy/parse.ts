@@ -4,7 +4,14 @@ import { isObject } from '../lib/own.js'
 import { maxDepth, snapshot } from '../lib/plain-data.js'
 import { formatPath, PolicyError, type PolicyIssue } from './error.js'
 import { locate } from './json-file.js'
-import { type PolicyData, type RuleData, ruleSchema, schema } from './schema.js'
+import {
+  type IssuerData,
+  issuerSchema,
+  type PolicyData,
+  type RuleData,
+  ruleSchema,
+  schema,
+} from './schema.js'
 
 /** Collects what is wrong with a policy, so that a person mends it in one go. */
 export interface Problems {
@@ -36,6 +43,17 @@ export function parsePolicy(policy: unknown): ParsedPolicy {
   const data = snapshot(result.success ? result.data : partsThatParse(input)) as Partial<PolicyData>
   const routes = isObject(input) ? input.routes : undefined
   return { data, routeKeys: isObject(routes) ? Object.keys(routes) : [], problems }
+}
+
+/** Reads one entry of `issuer`; throws a PolicyError where it has not the right shape. */
+export function parseIssuer(issuer: unknown): { data: string | IssuerData; problems: Problems } {
+  const problems = createProblems(issuer)
+  const input = snapshot(typeof issuer === 'string' ? { url: issuer } : issuer)
+  refuseOddData(issuer, [], problems)
+  const result = issuerSchema.safeParse(input)
+  for (const issue of result.error?.issues ?? []) addIssue(issue, [], input, problems)
+  problems.throwIfAny()
+  return { data: snapshot(result.data) as IssuerData, problems }
 }
 
 /** Throws a PolicyError where the rule has not the right shape. */

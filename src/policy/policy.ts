@@ -1,5 +1,6 @@
 import type { Json } from '../decision.js'
 import type { AlgorithmName } from '../protocol/algorithms.js'
+import type { knownServers } from './known-servers.js'
 
 export type { AlgorithmName } from '../protocol/algorithms.js'
 
@@ -18,10 +19,46 @@ export interface KeyOptions {
   timeout?: number
 }
 
+/** The name of an authorization server whose tokens are known. */
+export type KnownServerName = keyof typeof knownServers
+
 /** An issuer whose tokens are accepted. */
 export interface IssuerPolicy {
-  /** The issuer identifier, compared with `iss` as a string. */
-  url: string
+  /** The issuer identifier, compared with `iss` as a string. Can be left out where `name` is there. */
+  url?: string
+  /** The `iss` of its tokens where that is not `url`. Needs `jwksUri` or `jwks`. */
+  name?: string
+  /** Fills `profile`, `token`, `read` and `claims` with what the server's documentation says. Written keys win. */
+  like?: KnownServerName
+  /** Instead of the policy's. */
+  audience?: string | readonly string[]
+  /** The request field that its tokens come in, and in no other. For unbound tokens; needs `proof.required: false`. */
+  header?: string
+  /** Instead of the policy's, for this issuer alone. */
+  token?: {
+    /** Values of `typ`; `none` accepts a token without one. Default `['at+jwt']`. */
+    types?: readonly string[]
+    algorithms?: readonly AlgorithmName[]
+    /** The most seconds from `iat` to `exp`, up to 2,592,000. */
+    maxLifetime?: number
+    /** Seconds by which clocks may differ. */
+    clockTolerance?: number
+  }
+  /** Where its tokens have their claims: JSON pointers (RFC 6901), the first that finds something counts. */
+  read?: {
+    /** A string of scopes separated by blanks, or an array of scopes. Default `/scope`. */
+    scope?: string | readonly string[]
+    /** The id of the token, or `hash`: SHA-256 of the signing input. Default `/jti`. */
+    id?: string | readonly string[]
+    /** The acting agent, such as `/act/sub` or `/azp`. Default: the subject. */
+    agent?: string
+    /** Default `/aud`. */
+    audience?: string | readonly string[]
+    /** Default `/sub`. */
+    subject?: string | readonly string[]
+  }
+  /** Constraints that every token of this issuer has to meet, by JSON pointer: they tell access tokens from others. */
+  claims?: { readonly [pointer: string]: Omit<ClaimConstraint, 'param'> }
   /** Where the JWKS is. Without it and `jwks` it is found through RFC 8414, then OpenID discovery. */
   jwksUri?: string
   /** The keys themselves (RFC 7517 section 5). */
@@ -43,14 +80,18 @@ export interface ClaimConstraint {
   max?: number
   /** Whether the claim is there at all. */
   exists?: boolean
+  /** An array holds each of these, or a blank-separated string has each as a word. */
+  includes?: string | readonly string[]
+  /** One element of the array meets all of these, by JSON pointer into the element. */
+  some?: { readonly [pointer: string]: Omit<ClaimConstraint, 'some'> }
   /** The claim is the path parameter of this name: as a string, or as a safe integer in decimal. */
   param?: string
 }
 
 /** What a request has to show for one route. Every named condition must hold. */
 export interface RouteRule {
-  /** Scopes that the token needs, all of them. */
-  scope?: string | readonly string[]
+  /** Scopes that the token needs, all of them; or, as `any`, one of them. */
+  scope?: string | readonly string[] | { any: readonly string[] }
   intent?: {
     /** The workflow that the token has to be for. */
     workflow: string
@@ -71,7 +112,7 @@ export interface RouteRule {
   }
   /** How the person behind the run was authenticated (RFC 9470). */
   user?: {
-    /** The person is one of these: `initiated_by` of type `user`. With several issuers `<issuer url> <id>`. */
+    /** The person is one of these: `initiated_by` of type `user`, or the subject that another agent acts for. With several issuers `<issuer url> <id>`. */
     sub?: readonly string[]
     /** `acr` is one of these. */
     acr?: readonly string[]
@@ -84,8 +125,8 @@ export interface RouteRule {
   claims?: { readonly [pointer: string]: ClaimConstraint }
   /** The token is good for one request on all routes with `once`. */
   once?: boolean
-  /** A request with no credentials at all goes on without a grant. */
-  anonymous?: boolean
+  /** A request with no credentials at all goes on without a grant; `foreign`: also one with credentials of another kind. */
+  anonymous?: boolean | 'foreign'
   /** `observe` reports what this route would refuse, and lets it through without a grant. */
   mode?: 'observe' | 'enforce'
 }
@@ -103,6 +144,8 @@ export interface Policy {
    * proof's `htu` is compared with these, never with `Host`. Default: the origin of the first http(s) audience.
    */
   publicUrl?: string | readonly string[]
+  /** Hosts for which plain `http:` is accepted in issuers, key sets and public URLs; `true`: all. For development. */
+  allowInsecureHttp?: boolean | readonly string[]
   /** `observe` reports every denial and refuses nothing. Default `enforce`. */
   mode?: 'enforce' | 'observe'
   /** Whether a CORS preflight to a declared path passes without credentials. Default `false`. */

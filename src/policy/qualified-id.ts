@@ -18,8 +18,8 @@ export interface IdSet {
  * With one issuer an id stands alone; with several it is written `<issuer> <id>`, with one blank. No issuer holds a
  * blank, so that the first one ends it.
  */
-export function createIdReader(issuers: readonly string[]): ReadId {
-  const only = issuers.length > 1 ? undefined : (issuers[0] ?? '')
+export function createIdReader(issuers: readonly string[], hasResolver = false): ReadId {
+  const only = issuers.length > 1 || hasResolver ? undefined : (issuers[0] ?? '')
   return (entry) => {
     const blank = entry.indexOf(' ')
     const prefix = blank < 0 ? '' : entry.slice(0, blank)
@@ -29,7 +29,8 @@ export function createIdReader(issuers: readonly string[]): ReadId {
       return `must be the id alone, ${JSON.stringify(entry.slice(blank + 1))}: the policy has one issuer`
     }
     const id = entry.slice(blank + 1)
-    if (issuers.includes(prefix) && id !== '' && !id.startsWith(' ')) return { issuer: prefix, id }
+    if ((issuers.includes(prefix) || (hasResolver && prefix !== '')) && id !== '' && !id.startsWith(' '))
+      return { issuer: prefix, id }
     return `must be written "<issuer> <id>" with one blank, because the policy has several issuers${formatChoice(
       prefix,
       issuers,

@@ -7,11 +7,12 @@ import type { Rule, RuleSubject } from './rule.js'
 /** Whether a rule holds; a token that is good for one request is used up last, when all else holds. */
 export type RuleCheck = (rule: Rule, subject: RuleSubject) => MaybePromise<Refusal | undefined>
 
-export function createRuleCheck(clockTolerance: number, consumeOnce: ConsumeOnce): RuleCheck {
+export function createRuleCheck(consumeOnce: ConsumeOnce): RuleCheck {
   return (rule, subject) => {
     const denial = rule.check(subject)
     if (denial !== undefined || !rule.once) return denial
-    const { issuer, jti, iat, exp } = subject.token
+    const { issuer, jti, iat, exp, limits } = subject.token
+    const { clockTolerance } = limits
     const use = {
       kind: 'token',
       owner: sha256(`once ${issuer}`),

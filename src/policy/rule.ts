@@ -1,9 +1,9 @@
-import type { Json } from '../decision.js'
 import type { Delegation } from '../delegation/delegation.js'
 import { type Cause, describe, Refusal } from '../refusal.js'
 import type { Consumed } from '../stores/replay.js'
 import type { IntentToken } from '../token/claims.js'
-import { isSameJson, parsePointer, resolvePointer } from './json-pointer.js'
+import { compileConstraint } from './constraint.js'
+import { parsePointer, resolvePointer } from './json-pointer.js'
 import { createIdSet, type ReadId } from './qualified-id.js'
 import type { RuleData } from './schema.js'
 import type { Workflow } from './workflow.js'
@@ -52,17 +52,17 @@ export interface Rule {
   /** The chains it lists, by issuer; ids from initiator to executor. */
   readonly chains: ChainsByIssuer | undefined
   readonly once: boolean
-  readonly anonymous: boolean
+  readonly anonymous: boolean | 'foreign'
   readonly mode: 'observe' | 'enforce' | undefined
 }
 
 /** Turns a rule's data into one check that names the first condition that does not hold. */
 export function compileRule(rule: RuleData, context: RuleContext): Rule {
-  const scopes = list(rule.scope)
+  const scopes = readScopes(rule.scope)
   const chains = rule.delegation?.chains && readChains(rule.delegation.chains, context.readId)
   const checks: Check[] = [
     checkAgentVersion(context.agents),
-    ...(scopes ? [checkScope(scopes)] : []),
+    ...(scopes ? [checkScope(scopes.names, scopes.isAnyEnough)] : []),
     ...(rule.intent ? [checkIntent(rule.intent, context.workflows)] : []),
     ...(rule.agents ? [checkAgent(rule.agents, context.readId)] : []),
     ...(rule.delegation ? [checkDelegation(rule.delegation, chains, context.readId)] : []),
@@ -78,17 +78,17 @@ export function compileRule(rule: RuleData, context: RuleContext): Rule {
       }
       return undefined
     },
-    scope: scopes?.join(' '),
+    scope: scopes?.names.join(' '),
     chains,
     once: rule.once === true,
-    anonymous: rule.anonymous === true,
+    anonymous: rule.anonymous ?? false,
     mode: rule.mode,
   })
 }
 
 function checkAgentVersion(agents: AgentConstraints): Check {
   return ({ token }) => {
-    const agent = agents.get(token.issuer)?.get(token.sub)
+    const agent = agents.get(token.issuer)?.get(token.agent)
     if (agent === undefined) return undefined
     const { checksums, registrationIds } = agent
     if (checksums !== undefined && !(token.checksum !== undefined && checksums.has(token.checksum))) {
@@ -110,14 +110,28 @@ function checkAgentVersion(agents: AgentConstraints): Check {
   }
 }
 
-function checkScope(scopes: readonly string[]): Check {
+interface RequiredScopes {
+  readonly names: readonly string[]
+  /** Whether one of them is enough. */
+  readonly isAnyEnough: boolean
+}
+
+function readScopes(scope: RuleData['scope']): RequiredScopes | undefined {
+  if (scope === undefined) return undefined
+  if (typeof scope === 'object' && 'any' in scope) return { names: scope.any, isAnyEnough: true }
+  return { names: list(scope) ?? [], isAnyEnough: false }
+}
+
+function checkScope(scopes: readonly string[], isAnyEnough: boolean): Check {
+  const expected = describe(scopes.join(isAnyEnough ? ' or ' : ' '))
   return ({ token }) => {
-    if (scopes.every((scope) => token.scopes.includes(scope))) return undefined
-    const lacking = scopes.filter((scope) => !token.scopes.includes(scope)).join(' ')
+    const has = (scope: string) => token.scopes.includes(scope)
+    if (isAnyEnough ? scopes.some(has) : scopes.every(has)) return undefined
+    const lacking = scopes.filter((scope) => !has(scope)).join(isAnyEnough ? ' or ' : ' ')
     const cause: Cause = {
       reason: `the token lacks the scope ${describe(lacking)}`,
       claim: 'scope',
-      expected: describe(scopes.join(' ')),
+      expected,
       found: describe(token.scopes.join(' ')),
     }
     return new Refusal('scope_insufficient', cause, { scope: scopes.join(' ') })
@@ -168,12 +182,12 @@ function wrongStep(reason: string, steps: readonly string[], step: string | unde
 function checkAgent(entries: readonly string[], readId: ReadId): Check {
   const agents = createIdSet(entries, readId)
   return ({ token }) => {
-    if (agents.has(token.issuer, token.sub)) return undefined
+    if (agents.has(token.issuer, token.agent)) return undefined
     return new Refusal('agent_not_allowed', {
       reason: 'the rule does not list this agent',
       claim: 'sub',
       expected: describe(entries.join(' or ')),
-      found: describe(token.sub),
+      found: describe(token.agent),
     })
   }
 }
@@ -228,8 +242,10 @@ function notAllowed(reason: string, expected: string | undefined, found: string)
 /** A person is named as one by the issuer: an agent of the same name is somebody else. */
 function checkPerson(entries: readonly string[], readId: ReadId): Check {
   const people = createIdSet(entries, readId)
-  return ({ token: { issuer, intent } }) => {
-    const person = intent.initiatorType === 'user' ? intent.initiatedBy : undefined
+  return ({ token: { issuer, intent, agent, subject } }) => {
+    // An agent that acts for somebody else: the subject of an ordinary token, where the agent is another.
+    const principal = intent.executedBy === undefined && subject !== agent ? subject : undefined
+    const person = intent.initiatorType === 'user' ? intent.initiatedBy : principal
     if (person !== undefined && people.has(issuer, person)) return undefined
     return new Refusal('claim_not_allowed', {
       reason: person === undefined ? 'the token names no person' : 'the rule does not list this person',
@@ -262,20 +278,10 @@ function checkUser(rule: NonNullable<RuleData['user']>, clockTolerance: number):
 
 function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>[string]): Check {
   const path = parsePointer(pointer)
-  const { equals, in: oneOf, min, max, exists, param } = constraint
-  const hasEquals = Object.hasOwn(constraint, 'equals')
-  const isMet = (value: Json | undefined, params: RuleSubject['params']) => {
-    if (exists === false) return value === undefined
-    if (value === undefined) return false
-    if (hasEquals && !isSameJson(value, equals as Json)) return false
-    if (oneOf?.some((candidate) => isSameJson(value, candidate as Json)) === false) return false
-    if (min !== undefined && !(typeof value === 'number' && value >= min)) return false
-    if (max !== undefined && !(typeof value === 'number' && value <= max)) return false
-    return param === undefined || isParameter(value, params, param)
-  }
+  const isMet = compileConstraint(constraint)
   const expected = describe(JSON.stringify(constraint))
   return ({ token, params }) => {
-    const value = resolvePointer(token.claims as Json, path)
+    const value = resolvePointer(token.claims, path)
     if (isMet(value, params)) return undefined
     return new Refusal('claim_not_allowed', {
       reason: 'the claim does not meet the constraint of the rule',
@@ -284,13 +290,6 @@ function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>
       found: describe(value),
     })
   }
-}
-
-/** A parameter is text: a claim equals it as a string, or as the decimal form of an exact integer. */
-function isParameter(value: Json, params: RuleSubject['params'], name: string): boolean {
-  if (!Object.hasOwn(params, name)) return false
-  if (typeof value === 'string') return value === params[name]
-  return Number.isSafeInteger(value) && String(value) === params[name]
 }
 
 function list<T>(value: T | readonly T[] | undefined): readonly T[] | undefined {

@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import { isTrustworthyUrl } from '../lib/url.js'
+import { isUnambiguousUrl } from '../lib/url.js'
 import { algorithmNames } from '../protocol/algorithms.js'
 import { parseRouteKey } from '../routing/route-key.js'
+import { knownServers } from './known-servers.js'
 
 // Structure only, one refinement a field: what spans several fields is checked when the policy is compiled.
 // Messages follow "must be"/"is": of a union, the message names the forms; of unknown keys, it lists the known ones.
@@ -64,19 +65,96 @@ function explainScope(text: string): string {
   return `holds a blank: use an array, [${scopes.map((scope) => `'${scope}'`).join(', ')}]`
 }
 
-const trustworthyUrl = z
+// Whether http is allowed depends on the host and on allowInsecureHttp: checked when the policy is compiled.
+const url = z
   .string()
   .refine(
-    isTrustworthyUrl,
+    (text) => isUnambiguousUrl(text),
     'must be an https URL (http on loopback only) without credentials, query or fragment',
   )
 
 const jwksUri = z
   .string()
-  .refine((text) => isTrustworthyUrl(text, { query: true }), 'must be an https URL (http on loopback only)')
+  .refine((text) => isUnambiguousUrl(text, { query: true }), 'must be an https URL (http on loopback only)')
+
+const pointer = z
+  .string()
+  .regex(/^(\/([^~/]|~0|~1)*)+$/, 'must be a JSON pointer (RFC 6901), such as /amount')
+const pointers = union([pointer, nonEmpty(pointer, 'JSON pointer')], 'a JSON pointer, or an array of these')
+
+const json = z.json()
+
+const constraintShape = {
+  equals: json.optional(),
+  in: nonEmpty(json, 'value').optional(),
+  min: z.number().optional(),
+  max: z.number().optional(),
+  exists: z.boolean().optional(),
+  includes: oneOrSeveral(text, 'element').optional(),
+}
+const hasKeys = (constraint: object) => Object.keys(constraint).length > 0
+
+/** Constraints on the members of one element of an array. */
+const some = z
+  .record(
+    pointer,
+    object({ ...constraintShape, param: text.optional() }).refine(
+      hasKeys,
+      'must hold at least one constraint',
+    ),
+  )
+  .refine(hasKeys, 'must hold at least one pointer')
+/** On a token before any route is known: no path parameter to compare with. */
+const tokenConstraint = object({ ...constraintShape, some: some.optional() }).refine(
+  hasKeys,
+  'must hold at least one constraint',
+)
+const claimConstraint = object({ ...constraintShape, some: some.optional(), param: text.optional() }).refine(
+  hasKeys,
+  'must hold at least one constraint',
+)
+
+const tokenType = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9!#$&^_.+-]+(\/[A-Za-z0-9!#$&^_.+-]+)?$/,
+    'must be a value of typ such as "at+jwt", or "none"',
+  )
+
+const fieldName = z
+  .string()
+  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'must be the name of a request field')
+  .refine(
+    (name) => !/^(authorization|dpop)$/i.test(name),
+    'must be a field other than Authorization and DPoP',
+  )
 
 const issuer = object({
-  url: trustworthyUrl,
+  url: url.optional(),
+  name: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,256}$/, 'must be 1 to 256 characters of printable ASCII without blanks')
+    .optional(),
+  like: z.enum(Object.keys(knownServers) as [string, ...string[]]).optional(),
+  audience: oneOrSeveral(text, 'audience').optional(),
+  header: fieldName.optional(),
+  token: object({
+    types: nonEmpty(tokenType, 'type').optional(),
+    algorithms: algorithmList.optional(),
+    maxLifetime: seconds(1, 2_592_000).optional(),
+    clockTolerance: seconds(0, 300).optional(),
+  }).optional(),
+  read: object({
+    scope: pointers.optional(),
+    id: union(
+      [z.literal('hash'), pointer, nonEmpty(pointer, 'JSON pointer')],
+      '"hash", a JSON pointer, or an array of these',
+    ).optional(),
+    agent: pointer.optional(),
+    audience: pointers.optional(),
+    subject: pointers.optional(),
+  }).optional(),
+  claims: z.record(pointer, tokenConstraint).optional(),
   jwksUri: jwksUri.optional(),
   jwks: z
     .object({
@@ -98,19 +176,11 @@ const issuer = object({
 const issuerForms =
   'an issuer URL such as "https://as.example.com", or { url, jwksUri or jwks, profile, keys }'
 
-const json = z.json()
-
-const claimConstraint = object({
-  equals: json.optional(),
-  in: nonEmpty(json, 'value').optional(),
-  min: z.number().optional(),
-  max: z.number().optional(),
-  exists: z.boolean().optional(),
-  param: text.optional(),
-}).refine((constraint) => Object.keys(constraint).length > 0, 'must hold at least one constraint')
-
 export const ruleSchema = object({
-  scope: oneOrSeveral(scopeToken, 'scope').optional(),
+  scope: union(
+    [scopeToken, nonEmpty(scopeToken, 'scope'), object({ any: nonEmpty(scopeToken, 'scope') })],
+    'a string (one scope), or an array of these, or { any: [...] }',
+  ).optional(),
   intent: object({
     workflow: identifier,
     step: oneOrSeveral(hashedIdentifier, 'step').optional(),
@@ -134,14 +204,9 @@ export const ruleSchema = object({
   })
     .refine((user) => Object.keys(user).length > 0, 'must hold at least one condition')
     .optional(),
-  claims: z
-    .record(
-      z.string().regex(/^(\/([^~/]|~0|~1)*)+$/, 'must be a JSON pointer (RFC 6901), such as /amount'),
-      claimConstraint,
-    )
-    .optional(),
+  claims: z.record(pointer, claimConstraint).optional(),
   once: z.boolean().optional(),
-  anonymous: z.boolean().optional(),
+  anonymous: union([z.boolean(), z.literal('foreign')], 'true, false or "foreign"').optional(),
   mode: z.enum(['observe', 'enforce']).optional(),
 })
 
@@ -153,11 +218,15 @@ const routeKey = z.string().superRefine((key, context) => {
 export const schema = object({
   $schema: z.string().optional(),
   issuer: union(
-    [trustworthyUrl, issuer, nonEmpty(union([trustworthyUrl, issuer], issuerForms), 'issuer')],
+    [url, issuer, nonEmpty(union([url, issuer], issuerForms), 'issuer')],
     `${issuerForms}, or an array of these`,
   ),
   audience: oneOrSeveral(text, 'audience'),
-  publicUrl: oneOrSeveral(trustworthyUrl, 'URL').optional(),
+  publicUrl: oneOrSeveral(url, 'URL').optional(),
+  allowInsecureHttp: union(
+    [z.boolean(), nonEmpty(text, 'host')],
+    'true, false, or an array of hosts',
+  ).optional(),
   mode: z.enum(['enforce', 'observe']).optional(),
   preflight: z.boolean().optional(),
   unmatched: z.enum(['deny', 'authenticate', 'public']).optional(),
@@ -212,6 +281,10 @@ export const schema = object({
 export type PolicyData = z.infer<typeof schema>
 export type RuleData = z.infer<typeof ruleSchema>
 export type IssuerData = z.infer<typeof issuer>
+export type ConstraintData = z.infer<typeof claimConstraint>
+
+/** One entry of `issuer`, as the option `resolveIssuer` gives it. */
+export const issuerSchema = issuer
 
 /** The JSON Schema (draft 2020-12) of a policy, for editors and for other languages. */
 export const policySchema = z.toJSONSchema(schema, { io: 'input' })

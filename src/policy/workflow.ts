@@ -12,15 +12,16 @@ export interface WorkflowStep {
 export type Workflow = ReadonlyMap<string, ReadonlySet<string>>
 
 /**
- * Computes, once, the hashes of all the orders in which the steps before each step may have been completed:
- * every required one, and any of the optional ones.
+ * Computes the hashes of all orders in which the steps before each step may have been completed: every required one,
+ * and any of the optional ones. Two forms are in use: the current step left out, and the current step as the last one.
+ * Neither passes a sequence that leaves out a required step.
  */
 export function compileWorkflow(steps: readonly WorkflowStep[]): Workflow {
   const workflow = new Map<string, ReadonlySet<string>>()
   let completed: string[][] = [[]]
   for (const step of steps) {
-    workflow.set(step.id, new Set(completed.map(hashIds)))
     const withStep = completed.map((ids) => [...ids, step.id])
+    workflow.set(step.id, new Set([...completed, ...withStep].map(hashIds)))
     completed = step.optional ? [...completed, ...withStep] : withStep
   }
   return workflow

@@ -5,15 +5,57 @@ import type { RequestFacts } from './request.js'
 
 /** An access token as it came: nothing about it is known yet. */
 export interface Credentials {
-  readonly scheme: 'dpop' | 'bearer'
+  /** `field`: the token alone, in a field that an issuer of the policy has for its tokens. */
+  readonly scheme: 'dpop' | 'bearer' | 'field'
   readonly unverifiedToken: string
+  /** The name of that field, in lower case. */
+  readonly field: string | undefined
+  /** A Bearer token in `Authorization` beside that field: right only where it is not for this API. */
+  readonly besideToken: string | undefined
 }
 
 /**
- * The credentials of a request, or why there are none to go on with: exactly one `Authorization` field with one
- * scheme and one token (RFC 6750 section 2, RFC 9449 section 7.1, RFC 9110 section 11).
+ * Reads the credentials of a request: exactly one `Authorization` field with one scheme and one token (RFC 6750
+ * section 2, RFC 9449 section 7.1, RFC 9110 section 11), or one field that holds a token alone.
  */
 export function readCredentials(request: RequestFacts): Credentials | Refusal {
+  const [field, another] = request.tokenFields.filter(({ value }) => value !== '')
+  if (field === undefined) return readAuthorization(request)
+  if (another !== undefined) return ambiguous('the request has tokens in two fields')
+  if (hasTokenInQuery(request.query)) return ambiguous('the request has a token in the query beside a field')
+  const { name, value } = field
+  if (/[ ,]/.test(value)) return ambiguous(`the field ${name} holds more than a token`)
+  const beside = readBeside(request)
+  if (beside instanceof Refusal) return beside
+  return { scheme: 'field', unverifiedToken: value, field: name, besideToken: beside }
+}
+
+/** The Bearer token beside a field that holds a token; other schemes are another party's. */
+function readBeside(request: RequestFacts): string | Refusal | undefined {
+  if (request.authorization.length === 0) return undefined
+  const other = readAuthorization(request)
+  if (!(other instanceof Refusal))
+    return other.scheme === 'bearer'
+      ? other.unverifiedToken
+      : ambiguous('the request has tokens in two fields')
+  return other.code === 'credentials_ambiguous' ? other : undefined
+}
+
+/**
+ * What a route with `anonymous: 'foreign'` lets through: `true` for credentials of another scheme, a text for a Bearer
+ * token that may be another party's, `false` for everything else.
+ */
+export function readForeign(request: RequestFacts): boolean | string {
+  const { authorization, dpop, tokenFields, query } = request
+  if (authorization.length !== 1 || dpop.length > 0 || tokenFields.length > 0) return false
+  if (hasTokenInQuery(query)) return false
+  const credentials = readAuthorization(request)
+  if (!(credentials instanceof Refusal))
+    return credentials.scheme === 'bearer' ? credentials.unverifiedToken : false
+  return credentials.code === 'scheme_unsupported'
+}
+
+function readAuthorization(request: RequestFacts): Credentials | Refusal {
   const inQuery = hasTokenInQuery(request.query)
   if (request.authorization.length === 0) {
     return missing(inQuery ? 'a token in the query does not count' : 'the request has no Authorization field')
@@ -39,7 +81,7 @@ export function readCredentials(request: RequestFacts): Credentials | Refusal {
   if (unverifiedToken.includes(' ') || unverifiedToken.includes(',')) {
     return ambiguous('the Authorization field holds more than one token')
   }
-  return { scheme, unverifiedToken }
+  return { scheme, unverifiedToken, field: undefined, besideToken: undefined }
 }
 
 function missing(reason: string): Refusal {
@@ -52,7 +94,8 @@ function ambiguous(reason: string): Refusal {
 
 /** Whether a request shows no sign of credentials at all. */
 export function hasNoCredentials(request: RequestFacts): boolean {
-  return request.authorization.length === 0 && request.dpop.length === 0 && !hasTokenInQuery(request.query)
+  const { authorization, dpop, tokenFields, query } = request
+  return authorization.length + dpop.length + tokenFields.length === 0 && !hasTokenInQuery(query)
 }
 
 /** RFC 6750 section 2.3 is not supported: such a token ends up in logs (RFC 9700 section 4.3.2). */

@@ -52,6 +52,14 @@ export interface VerifyRequest {
   readonly routing?: Routing
 }
 
+/** A request field that holds a token and nothing else, its name in lower case. */
+export interface TokenField {
+  readonly name: string
+  readonly value: string
+}
+
+const noTokenFields: readonly TokenField[] = Object.freeze([])
+
 /** What the checks need of a request, and nothing else of it. */
 export interface RequestFacts {
   /** As on the wire. */
@@ -66,6 +74,8 @@ export interface RequestFacts {
   /** One element a header field. */
   readonly authorization: readonly string[]
   readonly dpop: readonly string[]
+  /** The fields of their own that tokens of some issuers come in. */
+  readonly tokenFields: readonly TokenField[]
   readonly isPreflight: boolean
   /** Methods that a method override asks for in place of the one on the wire. */
   readonly methodOverrides: readonly string[]
@@ -144,7 +154,11 @@ function withRepeated(
 }
 
 /** Reads a request, whatever it is: what is not of its type reads as absent. */
-export function readRequest(request: VerifyRequest, consumed: Consumed[] | undefined): RequestFacts {
+export function readRequest(
+  request: VerifyRequest,
+  consumed: Consumed[] | undefined,
+  tokenFieldNames: readonly string[],
+): RequestFacts {
   const method = typeof request.method === 'string' ? request.method : ''
   const { path, pathStart, query } = splitTarget(typeof request.url === 'string' ? request.url : '')
   const fields = readFields(request.headers, method)
@@ -156,6 +170,8 @@ export function readRequest(request: VerifyRequest, consumed: Consumed[] | undef
     query,
     authorization: fields.authorization,
     dpop: fields.dpop,
+    tokenFields:
+      tokenFieldNames.length === 0 ? noTokenFields : readTokenFields(request.headers, tokenFieldNames),
     isPreflight: method === 'OPTIONS' && fields.origin.length === 1 && fields.requestedMethod.length === 1,
     methodOverrides:
       query === '' ? fields.methodOverride : [...fields.methodOverride, ...queryMethodOverrides(query)],
@@ -263,6 +279,18 @@ function readFields(headers: HeaderSource, method: string): Fields {
     }
   }
   return fields
+}
+
+/** These fields, by their names in lower case. Node joins the values of one that came twice. */
+function readTokenFields(headers: HeaderSource, names: readonly string[]): readonly TokenField[] {
+  const toFields = (name: string, value: unknown): TokenField[] => {
+    const lower = name.toLowerCase()
+    return names.includes(lower) ? valuesOf(value).map((text) => ({ name: lower, value: text })) : []
+  }
+  if (Array.isArray(headers))
+    return headers.flatMap((value, at) => (at % 2 === 1 ? toFields(String(headers[at - 1]), value) : []))
+  if (isFetchHeaders(headers)) return names.flatMap((name) => toFields(name, headers.get(name)))
+  return Object.entries(headers).flatMap(([name, value]) => toFields(name, value))
 }
 
 function mayMatter(name: string): boolean {

@@ -98,7 +98,7 @@ export const denials = {
     status: 401,
     error: 'invalid_token',
     description: 'This access token is single-use and has already been used.',
-    source: 'draft-goswami-agentic-jwt-00',
+    source: 'draft-goswami-agentic-jwt-01',
   },
   proof_required: {
     status: 401,
@@ -129,7 +129,7 @@ export const denials = {
     status: 401,
     error: 'invalid_token',
     description: 'The delegation chain does not lead from the initiator to the agent that holds the token.',
-    source: 'draft-goswami-agentic-jwt-00 section 4.3.4',
+    source: 'draft-goswami-agentic-jwt-01',
   },
   delegation_scope_widened: {
     status: 401,
@@ -147,19 +147,19 @@ export const denials = {
     status: 401,
     error: 'invalid_token',
     description: 'A delegation assertion is for another audience, workflow or intent.',
-    source: 'draft-goswami-agentic-jwt-00 section 4.3.4',
+    source: 'draft-goswami-agentic-jwt-01',
   },
   delegation_loop: {
     status: 401,
     error: 'invalid_token',
     description: 'An agent or an assertion appears twice in the delegation chain.',
-    source: 'draft-goswami-agentic-jwt-00 section 4.3.4',
+    source: 'draft-goswami-agentic-jwt-01',
   },
   delegation_hash_mismatch: {
     status: 401,
     error: 'invalid_token',
     description: 'The claim delegation_chain does not match the delegation.',
-    source: 'draft-goswami-agentic-jwt-00 section 4.3.4',
+    source: 'draft-goswami-agentic-jwt-01',
   },
   delegation_signature_invalid: {
     status: 401,
@@ -259,19 +259,19 @@ export const denials = {
     status: 403,
     error: 'access_denied',
     description: 'The access token was issued for a workflow that this route does not accept.',
-    source: 'draft-goswami-agentic-jwt-00 section 4.4.4',
+    source: 'draft-goswami-agentic-jwt-01',
   },
   step_not_allowed: {
     status: 403,
     error: 'access_denied',
     description: 'The access token was issued for a workflow step that this route does not accept.',
-    source: 'draft-goswami-agentic-jwt-00 section 4.4.4',
+    source: 'draft-goswami-agentic-jwt-01',
   },
   step_out_of_order: {
     status: 403,
     error: 'access_denied',
     description: 'A workflow step that must come first has not been completed.',
-    source: 'draft-goswami-agentic-jwt-00 section 4.4.4',
+    source: 'draft-goswami-agentic-jwt-01',
   },
   agent_not_allowed: {
     status: 403,
@@ -283,7 +283,7 @@ export const denials = {
     status: 403,
     error: 'access_denied',
     description: 'This version of the agent is not allowed to call this API.',
-    source: 'draft-goswami-agentic-jwt-00',
+    source: 'draft-goswami-agentic-jwt-01',
   },
   delegation_required: {
     status: 403,

@@ -14,7 +14,7 @@ export interface ResourceMetadata {
 const wellKnown = '/.well-known/oauth-protected-resource'
 
 export function toMetadata(policy: CompiledPolicy): ResourceMetadata {
-  const issuers = [...policy.issuers.keys()]
+  const issuers = [...policy.issuers.values()].flatMap(({ url }) => url ?? [])
   const algorithms = [...policy.proof.algorithms.keys()]
   return {
     resource: policy.resource,

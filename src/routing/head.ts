@@ -92,9 +92,8 @@ export function isAtLeastAsStrict(one: Access, other: Access): boolean {
   const rule = toRule(one)
   const { scope, mode, anonymous, ...conditions } = toRule(other)
   if (rule.mode === 'observe' && mode !== 'observe') return false
-  if (rule.anonymous === true && anonymous !== true) return false
-  const scopes = list(rule.scope)
-  if (!list(scope).every((needed) => scopes.includes(needed))) return false
+  if (anonymity(rule.anonymous) > anonymity(anonymous)) return false
+  if (!needsAsMuch(rule.scope, scope)) return false
   return Object.entries(conditions).every(
     ([name, condition]) =>
       condition === false ||
@@ -106,7 +105,20 @@ function toRule(access: Exclude<Access, 'public'>): RuleData {
   return access === 'authenticated' ? {} : access
 }
 
-function list(value: RuleData['scope']): readonly string[] {
-  if (value === undefined) return []
-  return typeof value === 'string' ? [value] : value
+/** How many requests without a grant a rule lets through: none, those without credentials, foreign ones as well. */
+function anonymity(anonymous: RuleData['anonymous']): number {
+  if (anonymous === 'foreign') return 2
+  return anonymous === true ? 1 : 0
+}
+
+/** Whether every token that has the scopes of the one has those of the other. */
+function needsAsMuch(scope: RuleData['scope'], other: RuleData['scope']): boolean {
+  if (other === undefined) return true
+  if (isAny(scope) || isAny(other)) return isSameJson((scope ?? null) as Json, other as Json)
+  const scopes = [scope ?? []].flat()
+  return [other].flat().every((needed) => scopes.includes(needed))
+}
+
+function isAny(scope: RuleData['scope']): scope is { any: string[] } {
+  return typeof scope === 'object' && 'any' in scope
 }

@@ -8,7 +8,11 @@ import type { VerifiedToken } from '../token/verify-token.js'
 export function revocationIdsOf({ token, assertions }: VerifiedToken): readonly string[] {
   const { issuer } = token
   const { initiatedBy, initiatorType } = token.intent
-  const ids = [`token:${issuer} ${token.jti}`, `agent:${issuer} ${token.sub}`]
+  const ids = [
+    `token:${issuer} ${token.jti}`,
+    `agent:${issuer} ${token.agent}`,
+    `agent:${issuer} ${token.subject}`,
+  ]
   if (token.registrationId !== undefined) ids.push(`registration:${issuer} ${token.registrationId}`)
   if (token.keyThumbprint !== undefined) ids.push(`key:${token.keyThumbprint}`)
   // A person is no agent, and may bear the name of one.

@@ -37,7 +37,7 @@ export interface DecisionFacts {
   readonly method: string
   /** The path pattern of the policy, where one matched. */
   readonly route: string | undefined
-  /** `sub` of the token, once its signature has verified. */
+  /** The agent that executes, once the signature of the token has verified. */
   readonly agent: string | undefined
   /** Why the request was refused: for the operator, never sent. */
   readonly cause: Cause | undefined
@@ -151,7 +151,7 @@ export function createReporter(options: VerifierOptions, replayStore: object): R
       const facts: DecisionFacts = {
         method: methodName(method),
         route: optional(access?.route),
-        agent: optional(verified?.token.sub ?? refusal?.agent),
+        agent: optional(verified?.token.agent ?? refusal?.agent),
         cause: refusal?.cause,
         workflow: optional(verified?.token.intent.workflowId),
         delegationDepth: delegation?.depth,

@@ -30,7 +30,7 @@ export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
 
-/** The hash of draft-goswami-agentic-jwt-00: 16 hex digits of SHA-256 over ids joined by `|`. */
+/** The hash of draft-goswami-agentic-jwt-01: 16 hex digits of SHA-256 over ids joined by `|`. */
 export function sequenceHash(ids: readonly string[]): string {
   return createHash('sha256').update(ids.join('|')).digest('hex').slice(0, 16)
 }

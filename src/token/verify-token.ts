@@ -10,16 +10,17 @@ import type { SignatureCheck } from '../jws/signature-check.js'
 import type { JsonObject } from '../jws/strict-json.js'
 import { findSigner } from '../keys/find-signer.js'
 import type { IssuerKey } from '../keys/issuer-key.js'
-import type { IssuerKeys } from '../keys/issuer-keys.js'
-import type { KeysByIssuer } from '../keys/issuers.js'
 import { Cache } from '../lib/cache.js'
-import { bare, withOwn } from '../lib/own.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { copyAscii } from '../lib/strings.js'
-import type { CompiledIssuer, CompiledPolicy } from '../policy/compile.js'
+import type { CompiledPolicy } from '../policy/compile.js'
+import type { CompiledIssuer } from '../policy/issuer.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
 import type { DenialCode } from '../response/denials.js'
-import { checkTokenTime, type IntentToken, readIntentToken } from './claims.js'
+import { type IntentToken, readIntentToken } from './claims.js'
+import { findOtherKind } from './token-kind.js'
+import { checkTokenTime } from './token-time.js'
+import type { Issuers, TrustedIssuer } from './trusted-issuers.js'
 
 /** In characters, all of them ASCII. */
 const maxTokenLength = 16 * 1024
@@ -44,141 +45,185 @@ export interface VerifiedToken extends BoundToken {
   proofSigner: ProofSigner | undefined
   /** Bytes of memory that it takes, about. */
   readonly size: number
-  readonly signer: { readonly keys: IssuerKeys; readonly key: IssuerKey }
+  readonly issuer: TrustedIssuer
+  /** The key that has signed the token. */
+  readonly key: IssuerKey
 }
 
-/** Verifies an access token up to its lifetime, or names what is wrong. The clock, in seconds, is read after waiting. */
-export type TokenVerifier = (
-  text: string,
-  now: number,
-  clock: () => number,
-) => MaybePromise<VerifiedToken | Refusal>
+/** Verifies access tokens up to their lifetime. */
+export interface TokenVerifier {
+  /** The token, or what is wrong with it. The clock, in seconds, is read again after waiting. */
+  verify(text: string, now: number, clock: () => number): MaybePromise<VerifiedToken | Refusal>
+  /**
+   * Whether a text is not for this API: it has not three parts, or it is a JWT that names no trusted issuer. What strict
+   * reading refuses is no foreign token.
+   */
+  isForeign(text: string): MaybePromise<boolean>
+}
 
 /** Keeps verified tokens within `cacheSize` bytes, by an estimate that none exceeds. */
 export function createTokenVerifier(
   policy: CompiledPolicy,
-  issuerKeys: KeysByIssuer,
+  issuers: Issuers,
   cacheSize: number,
   isSignedBy: SignatureCheck,
 ): TokenVerifier {
-  // Found by the end of the signature, which costs less to hash than a whole token, and then compared byte by
-  // byte. Only what has passed every check gets in: junk pushes nothing out.
+  // Only tokens that passed every check are cached: junk evicts nothing.
   const cache = new Cache<VerifiedToken>(cacheSize, ({ size }) => size)
-  // That of the last token that verified: nearly all that an issuer signs have the same one.
+  // The header of the last token that verified. Nearly all tokens of an issuer have the same one.
   let lastHeader: TokenHeader | undefined
 
   function verifyAnew(text: string, now: number, clock: () => number): MaybePromise<VerifiedToken | Refusal> {
-    const signed = readSigned(text, lastHeader, policy)
-    if (isRefusal(signed)) return signed
-    const keys = issuerKeys.get(signed.issuer) as IssuerKeys
-    const { kid, algorithm } = signed.header
-    const { input, signature } = signed
-    const signer = findSigner(keys, { kid, algorithm, input, signature }, isSignedBy)
-    return isPromiseLike(signer)
-      ? signer.then((found) => admit(text, signed, keys, found, clock()))
-      : admit(text, signed, keys, signer, now)
+    const unverified = readUnverified(text, lastHeader)
+    if (isRefusal(unverified)) return unverified
+    const issuer = issuers.find(unverified.iss)
+    return isPromiseLike(issuer)
+      ? issuer.then((found) => verifyWith(found, unverified, clock(), clock))
+      : verifyWith(issuer, unverified, now, clock)
   }
 
-  /** The rest, once it is known which key has signed; only what passes all of it is kept. */
+  function verifyWith(
+    issuer: TrustedIssuer | Refusal | undefined,
+    unverified: UnverifiedToken,
+    now: number,
+    clock: () => number,
+  ): MaybePromise<VerifiedToken | Refusal> {
+    if (isRefusal(issuer)) return issuer
+    const { header, input, signature } = unverified
+    const algorithm = checkHeader(header, issuer?.entry, policy)
+    if (isRefusal(algorithm)) return algorithm
+    if (issuer === undefined) return untrusted(unverified.iss, policy)
+    const signer = findSigner(issuer.keys, { kid: header.kid, algorithm, input, signature }, isSignedBy)
+    return isPromiseLike(signer)
+      ? signer.then((key) => admit(unverified, issuer, key, clock()))
+      : admit(unverified, issuer, signer, now)
+  }
+
+  /** What is left once the key that has signed is known. */
   function admit(
-    text: string,
-    signed: Signed,
-    keys: IssuerKeys,
-    signer: IssuerKey | Refusal,
+    unverified: UnverifiedToken,
+    issuer: TrustedIssuer,
+    key: IssuerKey | Refusal,
     now: number,
   ): VerifiedToken | Refusal {
-    if (isRefusal(signer)) return signer
-    const verified = readVerified(text, signed, { keys, key: signer }, policy)
-    if (isRefusal(verified)) return verified
-    const denial = checkTokenTime(verified.token, now, policy.token)
-    if (denial !== undefined) return denial
-    cache.set(endOf(verified.text), verified)
-    lastHeader = signed.header
+    if (isRefusal(key)) return ofIssuer(key, issuer.entry)
+    const verified = readVerified(unverified, issuer, key, policy)
+    if (isRefusal(verified)) return ofIssuer(verified, issuer.entry)
+    const denial = checkTokenTime(verified.token, now)
+    if (denial !== undefined) return ofIssuer(denial, issuer.entry)
+    cache.set(cacheKeyOf(verified.text), verified)
+    lastHeader = unverified.header
     return verified
   }
 
-  return (text, now, clock) => {
-    if (text.length > maxTokenLength) return malformed('the token is longer than 16 KiB')
-    const cached = cache.get(endOf(text))
-    // The issuer may have withdrawn the key since.
-    if (cached?.text !== text || !cached.signer.keys.holds(cached.signer.key)) {
-      return verifyAnew(text, now, clock)
-    }
-    const denial = checkTokenTime(cached.token, now, policy.token)
-    if (denial === undefined) return cached
-    cache.delete(endOf(text))
-    return denial
+  return {
+    verify(text, now, clock) {
+      if (text.length > maxTokenLength) return malformed('the token is longer than 16 KiB')
+      const cached = cache.get(cacheKeyOf(text))
+      // The issuer may have withdrawn the key since, or may no longer be trusted itself.
+      const isCurrent =
+        cached?.text === text && cached.issuer.keys.holds(cached.key) && cached.issuer.isCurrent()
+      if (!isCurrent) return verifyAnew(text, now, clock)
+      const denial = checkTokenTime(cached.token, now)
+      if (denial === undefined) return cached
+      cache.delete(cacheKeyOf(text))
+      return ofIssuer(denial, cached.issuer.entry)
+    },
+    isForeign(text) {
+      if (text === '' || text.split('.', 4).length !== 3) return text !== ''
+      const unverified = readUnverified(text, lastHeader)
+      if (isRefusal(unverified)) return false
+      const issuer = issuers.find(unverified.iss)
+      return isPromiseLike(issuer) ? issuer.then((found) => found === undefined) : issuer === undefined
+    },
   }
 }
 
-/**
- * Out of a signature that the issuer made: no two tokens share so many characters, unless by an accident that costs the
- * cache one of them. A slice that is longer is kept as a part of the whole, and takes far longer to compare.
- */
-function endOf(text: string): string {
+/** Cache key: the last 12 characters. A collision evicts one of two tokens; the full text is compared on a hit. */
+function cacheKeyOf(text: string): string {
   return text.slice(-12)
 }
 
-/** What the header of a token says of how it was signed. */
+/** The header of a token, read and not yet judged: what is allowed depends on the issuer. */
 interface TokenHeader {
   /** The segment of the token. */
   readonly text: string
+  readonly typ: string | undefined
+  readonly alg: string
   readonly kid: string | undefined
-  readonly algorithm: Algorithm
 }
 
-/** A token in which everything but its claims is in order; nobody has vouched for it yet. */
-interface Signed {
+/** A token of the right shape that nobody has vouched for yet. */
+interface UnverifiedToken {
+  readonly text: string
   readonly header: TokenHeader
   readonly payload: JsonObject
+  /** Decides one thing only: with whose keys, of those that are trusted, the token is verified. */
+  readonly iss: unknown
   /** What the signature is over. */
   readonly input: string
   /** Base64url, and exact. */
   readonly signature: string
-  readonly issuer: CompiledIssuer
 }
 
 /** `known` is a header that need not be read again. */
-function readSigned(text: string, known: TokenHeader | undefined, policy: CompiledPolicy): Signed | Refusal {
+function readUnverified(text: string, known: TokenHeader | undefined): UnverifiedToken | Refusal {
   const segments = splitCompact(text, maxTokenLength)
   if (segments === undefined) return malformed('the token has not three segments')
-  const header = known?.text === segments.header ? known : readTokenHeader(segments.header, policy)
+  const header = known?.text === segments.header ? known : readTokenHeader(segments.header)
+  if (isRefusal(header)) return header
   const payload = decodeObject(segments.payload)
   const { signature } = segments
-  if (isRefusal(header) && header.code === 'token_malformed') return header
   if (payload === undefined) return malformed('the payload is not one JSON object in base64url')
   if (!isExact(signature)) return malformed('the signature is not base64url')
-  if (isRefusal(header)) return header
-  // The one thing that an unverified token decides: whose keys, of those the policy names, it is checked with.
-  const { iss: unverifiedIssuer } = withOwn(payload.members, 'iss' in bare)
-  const issuer = typeof unverifiedIssuer === 'string' ? policy.issuers.get(unverifiedIssuer) : undefined
-  if (issuer === undefined) return untrusted(unverifiedIssuer, policy)
-  return { header, payload, input: inputOf(text, segments), signature, issuer }
+  const { iss } = payload.members
+  return { text, header, payload, iss, input: inputOf(text, segments), signature }
 }
 
-function readTokenHeader(text: string, policy: CompiledPolicy): TokenHeader | Refusal {
+function readTokenHeader(text: string): TokenHeader | Refusal {
   const header = readHeader(text)
   if (header === undefined) return malformed('the header is no JOSE header in base64url, or has crit or b64')
-  const { kid } = withOwn(header.members, 'kid' in bare)
+  const { kid } = header.members
   if (!isKeyId(kid)) return malformed('kid is no string of at most 256 characters')
-  const { types, algorithms } = policy.token
-  if (header.typ === undefined || !types.has(header.typ))
-    return headerRefusal('token_type_not_allowed', 'typ', types, header.typ)
-  const algorithm = algorithms.get(header.alg)
-  if (algorithm === undefined)
-    return headerRefusal('algorithm_not_allowed', 'alg', algorithms.keys(), header.alg)
+  const { typ, alg } = header
   // An empty kid names no key (RFC 7515 section 4.1.4).
-  return { text: copyAscii(text), kid: kid === '' ? undefined : kid, algorithm }
+  return { text: copyAscii(text), typ, alg, kid: kid === '' ? undefined : kid }
+}
+
+/** `typ` and `alg`, by the entry of the issuer that the token names, else by the policy. */
+function checkHeader(
+  { typ, alg }: TokenHeader,
+  entry: CompiledIssuer | undefined,
+  policy: CompiledPolicy,
+): Algorithm | Refusal {
+  const { types, allowsNoType, algorithms } = entry?.token ?? policy.token
+  if (typ === undefined ? !allowsNoType : !types.has(typ)) {
+    const allowed = allowsNoType ? [...types, 'no typ'] : types
+    return headerRefusal('token_type_not_allowed', 'typ', allowed, typ, entry)
+  }
+  return algorithms.get(alg) ?? headerRefusal('algorithm_not_allowed', 'alg', algorithms.keys(), alg, entry)
 }
 
 function malformed(reason: string): Refusal {
   return new Refusal('token_malformed', { reason })
 }
 
-function headerRefusal(code: DenialCode, claim: string, allowed: Iterable<string>, found: unknown): Refusal {
+function headerRefusal(
+  code: DenialCode,
+  claim: string,
+  allowed: Iterable<string>,
+  found: unknown,
+  entry: CompiledIssuer | undefined,
+): Refusal {
   const expected = describe([...allowed].join(' or '))
-  const reason = `${claim} of the token is not one that the policy allows`
-  return new Refusal(code, { reason, claim, expected, found: describe(found), unverified: true })
+  const reason = `${claim} of the token is not allowed`
+  const refusal = new Refusal(code, { reason, claim, expected, found: describe(found), unverified: true })
+  return entry === undefined ? refusal : ofIssuer(refusal, entry)
+}
+
+/** The cause names the entry of the policy that decided. */
+function ofIssuer({ code, cause, details, agent }: Refusal, { name }: CompiledIssuer): Refusal {
+  return new Refusal(code, cause && { ...cause, issuer: describe(name) }, details, agent)
 }
 
 /** Compared as strings (RFC 9068 section 4). A last slash is the most frequent slip, so that it is named. */
@@ -201,25 +246,25 @@ function untrusted(found: unknown, policy: CompiledPolicy): Refusal {
 
 /** Everything that a token says, once its signature has verified. */
 function readVerified(
-  text: string,
-  { payload, issuer }: Signed,
-  signer: VerifiedToken['signer'],
+  { text, payload, input }: UnverifiedToken,
+  issuer: TrustedIssuer,
+  key: IssuerKey,
   policy: CompiledPolicy,
 ): VerifiedToken | Refusal {
-  const token = readIntentToken(payload, issuer.url, issuer.profile)
+  const { entry } = issuer
+  const otherKind = findOtherKind(payload.members, entry)
+  if (otherKind !== undefined) return withAgent(otherKind, payload)
+  const token = readIntentToken(payload, entry, input)
   if (isRefusal(token)) return withAgent(token, payload)
-  const accepted = token.audiences.filter((name) => policy.audiences.has(name))
+  const accepted = token.audiences.filter((name) => entry.audiences.has(name))
   if (accepted.length === 0) {
-    const expected = describe([...policy.audiences].join(' or '))
+    const expected = describe([...entry.audiences].join(' or '))
     const found = describe(token.audiences.join(' '))
-    const cause = { reason: 'aud names no audience of the policy', claim: 'aud', expected, found }
-    return new Refusal('audience_mismatch', cause, undefined, token.sub)
+    const cause = { reason: 'the token names no audience of this API', claim: 'aud', expected, found }
+    return new Refusal('audience_mismatch', cause, undefined, token.agent)
   }
-  const assertions = readAssertions(
-    token.intent.delegation,
-    policy.delegation.maxDepth,
-    policy.proof.algorithms,
-  )
+  const { maxDepth } = policy.delegation
+  const assertions = readAssertions(token.intent.delegation, maxDepth, policy.proof.algorithms)
   return {
     text: copyAscii(text),
     token,
@@ -231,7 +276,8 @@ function readVerified(
     delegation: undefined,
     proofSigner: undefined,
     size: sizeOf(text, token, assertions),
-    signer,
+    issuer,
+    key,
   }
 }
 
@@ -249,6 +295,6 @@ function isKeyId(kid: unknown): kid is string | undefined {
 
 /** The issuer has vouched for the claims, so that the operator may know whose token is wrong. */
 function withAgent({ code, cause, details }: Refusal, payload: JsonObject): Refusal {
-  const { sub } = withOwn(payload.members, 'sub' in bare)
+  const { sub } = payload.members
   return new Refusal(code, cause, details, typeof sub === 'string' ? sub : undefined)
 }

@@ -30,7 +30,7 @@ export interface Delegator {
 }
 
 /**
- * Signs a delegation assertion (draft-goswami-agentic-jwt-00, with the key of the delegator's DPoP proofs) to
+ * Signs a delegation assertion (draft-goswami-agentic-jwt-01, with the key of the delegator's DPoP proofs) to
  * another agent, one hop longer than what this agent acts under.
  *
  * @returns all assertions of the chain, outermost first, separated by blanks: the form of the token request's

@@ -33,7 +33,12 @@ function tellingVerifier(issuer: Partial<IssuerPolicy>, options: VerifierOptions
       const count = told.length
       const code = await world.outcomeOf(verifier, over)
       await eventually(() => told.length > count)
-      return { code, cause: told[count]?.cause }
+      // The cause names the entry of the policy that decided.
+      const cause = told[count]?.cause
+      if (cause === undefined) return { code, cause }
+      const { issuer: entry, ...others } = cause
+      expect(entry).toBe(issuer.url ?? ISSUER)
+      return { code, cause: others }
     },
   }
 }

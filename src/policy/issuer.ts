@@ -1,0 +1,246 @@
+import { type Algorithm, algorithms } from '../jws/algorithms.js'
+import { type KeySet, readKeySet } from '../keys/key-set.js'
+import { snapshot } from '../lib/plain-data.js'
+import { isSecureUrl } from '../lib/url.js'
+import { noType, otherTokenTypes } from '../protocol/token-types.js'
+import { type ConstraintCheck, compileConstraint } from './constraint.js'
+import { parsePointer } from './json-pointer.js'
+import { type KnownServer, knownServers } from './known-servers.js'
+import type { KeyOptions, Profile } from './policy.js'
+import type { IssuerData, PolicyData } from './schema.js'
+
+/** Which tokens of an issuer are accepted. */
+export interface TokenRules {
+  /** Values of `typ`, in lower case and without "application/". */
+  readonly types: ReadonlySet<string>
+  /** Whether a token without `typ` is accepted. */
+  readonly allowsNoType: boolean
+  /** Whether ID tokens have an accepted `typ`, so that their claims have to tell them apart. */
+  readonly mayBeIdToken: boolean
+  readonly algorithms: ReadonlyMap<string, Algorithm>
+  /** Seconds. */
+  readonly maxLifetime: number
+  readonly clockTolerance: number
+}
+
+/** A JSON pointer, split. */
+export type Pointer = readonly string[]
+
+/** Where the claims of an issuer's tokens are found: of several pointers, the first that finds something counts. */
+export interface ClaimSources {
+  readonly scope: readonly Pointer[]
+  /** `hash`: SHA-256 of the signing input. */
+  readonly id: readonly Pointer[] | 'hash'
+  /** Undefined: the agent is the subject. */
+  readonly agent: { readonly pointer: Pointer; readonly name: string } | undefined
+  readonly audience: readonly Pointer[]
+  readonly subject: readonly Pointer[]
+}
+
+/** A constraint that every token of an issuer has to meet. */
+export interface TokenConstraint {
+  readonly name: string
+  readonly pointer: Pointer
+  readonly check: ConstraintCheck
+}
+
+/** An issuer of the policy, every default filled in. */
+export interface CompiledIssuer {
+  /** The `iss` of its tokens. */
+  readonly name: string
+  /** The issuer URL; undefined where the entry has a name and its keys alone. */
+  readonly url: string | undefined
+  readonly profile: Profile
+  readonly jwks: KeySet | undefined
+  readonly jwksUri: string | undefined
+  readonly keys: Required<KeyOptions>
+  readonly token: TokenRules
+  readonly audiences: ReadonlySet<string>
+  readonly sources: ClaimSources
+  readonly constraints: readonly TokenConstraint[]
+  /** The request field that its tokens come in, in lower case; undefined: `Authorization`. */
+  readonly header: string | undefined
+  readonly allowInsecureHttp: InsecureHttp
+}
+
+export type InsecureHttp = boolean | readonly string[]
+
+/** What an issuer's entry takes over from the policy. */
+export interface IssuerDefaults {
+  readonly token: NonNullable<PolicyData['token']>
+  readonly audiences: readonly string[]
+  readonly isProofRequired: boolean
+  readonly allowInsecureHttp: InsecureHttp
+}
+
+/** Reports a wrong place of an entry, by its path within the entry. */
+type Report = (path: readonly PropertyKey[], message: string) => void
+
+/** Compiles one entry of `issuer`. What is wrong with it is reported. */
+export function compileIssuer(
+  written: string | IssuerData,
+  defaults: IssuerDefaults,
+  reportPlace: Report,
+): CompiledIssuer {
+  const isUrl = typeof written === 'string'
+  const entry = withKnownServer(isUrl ? withoutPrototype({ url: written }) : written)
+  // An entry that is a URL has no members to name.
+  const report: Report = (path, message) => reportPlace(isUrl ? [] : path, message)
+  const { url, jwksUri, profile = 'ajwt' } = entry
+  const name = entry.name ?? url ?? ''
+  checkAddresses(entry, defaults.allowInsecureHttp, report)
+  const jwks = entry.jwks && readKeySet(entry.jwks)
+  if (entry.jwks !== undefined && jwks === undefined)
+    report(['jwks'], 'holds no public key that this library verifies with')
+  const token = compileTokenRules(withoutPrototype({ ...defaults.token, ...entry.token }))
+  const audiences = entry.audience === undefined ? defaults.audiences : list(entry.audience)
+  if (profile !== 'oauth') refuseOauthKeys(entry, report)
+  for (const type of entry.token?.types ?? []) {
+    if ((otherTokenTypes as readonly string[]).includes(mediaType(type)))
+      report(['token', 'types'], `${JSON.stringify(type)} is known to be no access token: remove it`)
+  }
+  const constraints = Object.entries(entry.claims ?? {})
+  if (profile === 'oauth' && token.mayBeIdToken && constraints.length === 0) {
+    const audience = audiences.find((text) => !isAbsoluteUri(text))
+    if (audience !== undefined) {
+      report(
+        ['claims'],
+        `is needed: with ${types(entry, defaults)} an ID token would be accepted where its client id is the audience ` +
+          `${JSON.stringify(audience)}. Name a claim that access tokens alone have, such as { "/scope": { "exists": true } }`,
+      )
+    }
+  }
+  if (entry.header !== undefined && (defaults.isProofRequired || profile !== 'oauth'))
+    report(['header'], 'is for unbound tokens only: it needs profile "oauth" and proof.required false')
+  return Object.freeze({
+    name,
+    url,
+    profile,
+    jwks,
+    jwksUri,
+    keys: compileKeyOptions(entry, report),
+    token,
+    audiences: new Set(audiences),
+    sources: compileSources(entry.read ?? withoutPrototype({})),
+    constraints: Object.freeze(
+      constraints.map(([pointer, constraint]) =>
+        Object.freeze({
+          name: pointer,
+          pointer: parsePointer(pointer),
+          check: compileConstraint(constraint),
+        }),
+      ),
+    ),
+    header: entry.header?.toLowerCase(),
+    allowInsecureHttp: defaults.allowInsecureHttp,
+  })
+}
+
+/** The entry with what `like` stands for: each key that is written wins, `read` and `claims` member by member. */
+function withKnownServer(entry: IssuerData): IssuerData {
+  if (entry.like === undefined) return entry
+  const { profile, token, read, claims }: KnownServer = knownServers[entry.like as keyof typeof knownServers]
+  const filled = {
+    profile,
+    ...entry,
+    token: { ...token, ...entry.token },
+    ...(read === undefined && entry.read === undefined ? {} : { read: { ...read, ...entry.read } }),
+    ...(claims === undefined && entry.claims === undefined ? {} : { claims: { ...claims, ...entry.claims } }),
+  }
+  return snapshot(filled) as IssuerData
+}
+
+function checkAddresses(entry: IssuerData, allowInsecureHttp: InsecureHttp, report: Report): void {
+  const { url, name, jwksUri, jwks } = entry
+  if (url === undefined && name === undefined) {
+    const what = Object.hasOwn(entry, 'url')
+      ? 'is undefined, as an environment variable is that is not set'
+      : 'is missing'
+    report(['url'], `${what}: it must be a string`)
+  }
+  if (jwks !== undefined && jwksUri !== undefined)
+    report([], 'has both jwks and jwksUri: one of them has to be the keys')
+  if (name !== undefined && jwks === undefined && jwksUri === undefined)
+    report(['name'], 'needs jwksUri or jwks: the keys of an issuer are found by its URL alone')
+  for (const [key, address] of Object.entries({ url, jwksUri })) {
+    if (address !== undefined && !isSecureUrl(address, allowInsecureHttp))
+      report([key], 'must be an https URL (http on loopback only, else see allowInsecureHttp)')
+  }
+}
+
+/** An intent token says what it says in the claims of its profile. */
+function refuseOauthKeys(entry: IssuerData, report: Report): void {
+  if (entry.read !== undefined) report(['read'], 'is for profile "oauth" only')
+}
+
+function types(entry: IssuerData, defaults: IssuerDefaults): string {
+  const names = entry.token?.types ?? defaults.token.types ?? []
+  return `the types ${names.map((name) => JSON.stringify(name)).join(', ')}`
+}
+
+export function compileTokenRules({
+  types = ['at+jwt'],
+  algorithms: names,
+  maxLifetime = 300,
+  clockTolerance = 5,
+}: NonNullable<IssuerData['token']>): TokenRules {
+  const known = types.filter((type) => type !== noType).map(mediaType)
+  const allowsNoType = types.includes(noType)
+  return Object.freeze({
+    types: new Set(known),
+    allowsNoType,
+    mayBeIdToken: allowsNoType || known.includes('jwt'),
+    algorithms: names === undefined ? algorithms : selectAlgorithms(names),
+    maxLifetime,
+    clockTolerance,
+  })
+}
+
+export function selectAlgorithms(names: readonly string[]): ReadonlyMap<string, Algorithm> {
+  return new Map(
+    names.flatMap((name) => {
+      const algorithm = algorithms.get(name)
+      return algorithm === undefined ? [] : [[name, algorithm]]
+    }),
+  )
+}
+
+/** RFC 7515 section 4.1.9. */
+function mediaType(type: string): string {
+  return type.toLowerCase().replace(/^application\//, '')
+}
+
+function isAbsoluteUri(text: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:/i.test(text) && URL.canParse(text)
+}
+
+function compileKeyOptions({ keys: written }: IssuerData, report: Report): Required<KeyOptions> {
+  const keys = {
+    maxAge: written?.maxAge ?? 300,
+    cooldown: written?.cooldown ?? 30,
+    maxStale: written?.maxStale ?? 3600,
+    timeout: written?.timeout ?? 5,
+  }
+  if (keys.maxStale < keys.maxAge) report(['keys', 'maxStale'], 'must not be less than maxAge')
+  return Object.freeze(keys)
+}
+
+function compileSources(read: NonNullable<IssuerData['read']>): ClaimSources {
+  const pointers = (written: string | readonly string[]) => list(written).map(parsePointer)
+  return Object.freeze({
+    scope: pointers(read.scope ?? '/scope'),
+    id: read.id === 'hash' ? 'hash' : pointers(read.id ?? '/jti'),
+    agent: read.agent === undefined ? undefined : { pointer: parsePointer(read.agent), name: read.agent },
+    audience: pointers(read.audience ?? '/aud'),
+    subject: pointers(read.subject ?? '/sub'),
+  })
+}
+
+/** Members are read by name: none may come from a polluted Object.prototype. */
+function withoutPrototype<T extends object>(members: T): T {
+  return snapshot(members) as T
+}
+
+function list<T>(value: T | readonly T[]): readonly T[] {
+  return Array.isArray(value) ? (value as readonly T[]) : [value as T]
+}

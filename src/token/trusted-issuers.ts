@@ -1,0 +1,189 @@
+import { LRUCache } from 'lru-cache'
+import { type IssuerKeys, inlineKeys } from '../keys/issuer-keys.js'
+import { remoteKeys } from '../keys/remote-keys.js'
+import { createStopwatches, type Stopwatch } from '../keys/stopwatch.js'
+import { snapshot } from '../lib/plain-data.js'
+import { type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
+import type { VerifierOptions } from '../options.js'
+import type { CompiledPolicy } from '../policy/compile.js'
+import { type CompiledIssuer, compileIssuer } from '../policy/issuer.js'
+import { parseIssuer } from '../policy/parse.js'
+import { type Cause, describe, describeError, Refusal } from '../refusal.js'
+
+/** An issuer whose tokens are accepted, with its keys. */
+export interface TrustedIssuer {
+  readonly entry: CompiledIssuer
+  readonly keys: IssuerKeys
+  /** Whether the entry still counts: one that `resolveIssuer` gave has to be asked for again after a while. */
+  isCurrent(): boolean
+}
+
+/** The issuers of a policy, and those that `resolveIssuer` gives. */
+export interface Issuers {
+  /** Undefined where nobody trusts this `iss`; `keys_unavailable` where `resolveIssuer` fails. */
+  find(iss: unknown): MaybePromise<TrustedIssuer | Refusal | undefined>
+  /** The issuers of the policy itself. */
+  readonly declared: readonly TrustedIssuer[]
+  close(): void
+}
+
+/** Issuers that are kept, and made-up names that are remembered as unknown. */
+const maxResolved = 1000
+/** Questions to `resolveIssuer` at a time. */
+const maxPending = 64
+/** Milliseconds after which `resolveIssuer` is asked again. */
+const resolvedLife = 300_000
+const unknownLife = 30_000
+
+export function createIssuers(
+  policy: CompiledPolicy,
+  options: VerifierOptions,
+  onRefresh: (issuer: string, outcome: 'success' | 'failure') => void,
+): Issuers {
+  const trust = (entry: CompiledIssuer, isCurrent: () => boolean): TrustedIssuer => ({
+    entry,
+    keys: createKeys(entry, options, onRefresh),
+    isCurrent,
+  })
+  const declared = new Map(
+    [...policy.issuers.values()].map((entry) => [entry.name, trust(entry, () => true)] as const),
+  )
+  const resolver = options.resolveIssuer && createResolver(policy, options, trust)
+  return {
+    find(iss) {
+      if (typeof iss !== 'string') return undefined
+      return declared.get(iss) ?? resolver?.find(iss)
+    },
+    declared: [...declared.values()],
+    close() {
+      for (const { keys } of declared.values()) keys.close()
+      resolver?.close()
+    },
+  }
+}
+
+interface Resolved {
+  readonly issuer: TrustedIssuer | undefined
+  /** The entry as it was given: the keys stay where it is the same again. */
+  readonly text: string
+  readonly age: Stopwatch
+}
+
+/** Asks `resolveIssuer` once for an `iss` at a time, and remembers a bounded number of answers, negative ones too. */
+function createResolver(
+  policy: CompiledPolicy,
+  options: VerifierOptions,
+  trust: (entry: CompiledIssuer, isCurrent: () => boolean) => TrustedIssuer,
+): { find(iss: string): MaybePromise<TrustedIssuer | Refusal | undefined>; close(): void } {
+  const startStopwatch = createStopwatches(options.now ?? Date.now)
+  const known = new LRUCache<string, Resolved>({
+    max: maxResolved,
+    dispose: ({ issuer }, _, reason) => {
+      if (reason === 'evict') issuer?.keys.close()
+    },
+  })
+  const pending = new Map<string, Promise<TrustedIssuer | Refusal | undefined>>()
+
+  async function ask(iss: string): Promise<TrustedIssuer | Refusal | undefined> {
+    const age = startStopwatch()
+    let text: string
+    let entry: CompiledIssuer | undefined
+    try {
+      const answer = await withDeadline(Promise.resolve(options.resolveIssuer?.(iss)), STORE_TIMEOUT_SECONDS)
+      const given = answer === undefined || answer === null ? undefined : snapshot(answer)
+      text = JSON.stringify(given) ?? ''
+      entry = given === undefined ? undefined : readEntry(given, policy)
+    } catch (error) {
+      const reason = `resolveIssuer failed: ${describeError(error)}`
+      return new Refusal('keys_unavailable', { reason, claim: 'iss', found: describe(iss), unverified: true })
+    }
+    // An entry of another issuer must not vouch for this one.
+    if (entry?.name !== iss) entry = undefined
+    const before = known.get(iss)
+    const isSame = before?.issuer !== undefined && before.text === text
+    const isCurrent = () => known.peek(iss)?.issuer === issuer && (known.peek(iss)?.age() ?? 0) < resolvedLife
+    const issuer: TrustedIssuer | undefined =
+      entry === undefined ? undefined : isSame ? before.issuer : trust(entry, () => isCurrent())
+    if (!isSame) before?.issuer?.keys.close()
+    known.set(iss, { issuer, text, age })
+    return issuer
+  }
+
+  return {
+    find(iss) {
+      const found = known.get(iss)
+      if (found !== undefined && found.age() < (found.issuer === undefined ? unknownLife : resolvedLife))
+        return found.issuer
+      const asked = pending.get(iss)
+      if (asked !== undefined) return asked
+      if (pending.size >= maxPending) {
+        const reason = 'resolveIssuer has too many questions to answer'
+        return new Refusal('keys_unavailable', {
+          reason,
+          claim: 'iss',
+          found: describe(iss),
+          unverified: true,
+        })
+      }
+      const asking = ask(iss).finally(() => pending.delete(iss))
+      pending.set(iss, asking)
+      return asking
+    },
+    close() {
+      for (const { issuer } of known.values()) issuer?.keys.close()
+    },
+  }
+}
+
+/** Throws a PolicyError where the entry is wrong. */
+function readEntry(given: unknown, policy: CompiledPolicy): CompiledIssuer {
+  const { data, problems } = parseIssuer(given)
+  const entry = compileIssuer(data, policy.issuerDefaults, (path, message) => problems.add(path, message))
+  problems.throwIfAny()
+  return entry
+}
+
+function createKeys(
+  entry: CompiledIssuer,
+  options: VerifierOptions,
+  onRefresh: (issuer: string, outcome: 'success' | 'failure') => void,
+): IssuerKeys {
+  if (entry.jwks !== undefined) return inlineKeys(entry.jwks)
+  return remoteKeys({
+    ...entry.keys,
+    issuer: entry.url ?? entry.name,
+    allowInsecureHttp: entry.allowInsecureHttp,
+    jwksUri: entry.jwksUri,
+    // Looked up anew, so that instrumentation which replaces the global one is used.
+    fetch: options.fetch ?? ((...args) => globalThis.fetch(...args)),
+    now: options.now ?? Date.now,
+    onRefresh: (outcome) => onRefresh(entry.name, outcome),
+  })
+}
+
+/** Whether the keys of every issuer are at hand. */
+export interface Readiness {
+  readonly ready: boolean
+  readonly issuers: readonly IssuerReadiness[]
+}
+
+export interface IssuerReadiness {
+  /** As in the policy. */
+  readonly url: string
+  readonly ready: boolean
+  /** Why there are no keys; beside `ready: true`, why the keys of an earlier fetch could not be refreshed. */
+  readonly cause?: Cause
+}
+
+export async function readinessOf({ declared }: Issuers): Promise<Readiness> {
+  const issuers = await Promise.all(
+    declared.map(async ({ entry, keys }) => ({ url: entry.url ?? entry.name, ...(await keys.ready()) })),
+  )
+  return { ready: issuers.every(({ ready }) => ready), issuers }
+}
+
+/** Fetches the keys of every issuer; whether all of them could be had. */
+export async function refreshAll({ declared }: Issuers): Promise<boolean> {
+  const answers = await Promise.all(declared.map(({ keys }) => keys.refresh()))
+  return answers.every((answer) => answer)
+}
