@@ -3,49 +3,75 @@ const QUALIFIED = /^(?:(?:token|registration|agent):[!-~]+ [ -~]+|key:[\w-]+)$/
 /** The year 5138 in seconds; the same number of milliseconds was in 1973, so a mix-up shows. */
 const LATEST = 1e11
 
+/** An id that is revoked, until a time in seconds since the epoch. */
+export interface Revocation {
+  readonly id: string
+  readonly until: number
+}
+
 /** Throws `TypeError` for what is a programmer's error in `revoke(id, until)`: it would revoke nothing. */
 export function checkRevocation(store: string, id: string, until: number): void {
+  checkId(store, id)
+  if (typeof until !== 'number' || !(until > 0 && until < LATEST)) {
+    throw new TypeError(`${store}: until must be a time in seconds since the epoch`)
+  }
+}
+
+/** Throws `TypeError` for an id that nothing can be revoked by. */
+export function checkId(store: string, id: string): void {
   if (typeof id !== 'string' || !QUALIFIED.test(id)) {
     throw new TypeError(
       `${store}: the id must be "token:<iss> <jti>", "registration:<iss> <id>", "agent:<iss> <id>" or "key:<thumbprint>"`,
     )
-  }
-  if (typeof until !== 'number' || !(until > 0 && until < LATEST)) {
-    throw new TypeError(`${store}: until must be a time in seconds since the epoch`)
   }
 }
 
 /** Entries looked at per call for having expired. */
 const SWEEP = 4
 
-/** Ids with the time until which each is revoked, in seconds since the epoch. Entries leave by themselves. */
+/**
+ * Ids with the time until which each is revoked, in seconds since the epoch. Entries leave by themselves. `at` orders what
+ * is done to one id: it counts up with each revocation and each `unrevoke` of a fleet.
+ */
 export interface RevocationList {
   isRevoked(ids: readonly string[]): boolean
-  /** Lengthens an entry that is there, and never shortens it: no late message can undo a revocation. */
-  add(id: string, until: number): void
+  /** What is known of an id; undefined where it is not revoked. */
+  get(id: string): Entry | undefined
+  /** Takes over what holds as of `at`; `until` 0 for an id that is not revoked. What is late only lengthens. */
+  apply(id: string, until: number, at: number): void
   /** The entries that have not expired. */
-  current(): [id: string, until: number][]
+  current(): Revocation[]
   readonly size: number
 }
 
+export interface Entry {
+  readonly until: number
+  readonly at: number
+}
+
 export function revocationList(now: () => number = () => Date.now()): RevocationList {
-  const untilById = new Map<string, number>()
-  let hand = untilById.entries()
+  const entries = new Map<string, Entry>()
+  let hand = entries.entries()
 
   function isRevoked(ids: readonly string[]): boolean {
-    if (untilById.size === 0) return false
+    if (entries.size === 0) return false
     const time = now() / 1000
     sweep(time)
     for (const id of ids) {
-      const until = untilById.get(id)
-      if (until !== undefined && until > time) return true
+      const entry = entries.get(id)
+      if (entry !== undefined && entry.until > time) return true
     }
     return false
   }
 
-  function add(id: string, until: number): void {
+  function apply(id: string, until: number, at: number): void {
     sweep(now() / 1000)
-    untilById.set(id, Math.max(until, untilById.get(id) ?? 0))
+    const known = entries.get(id)
+    if (known !== undefined && at < known.at) {
+      // Out of order, as after a failover: what is late may lengthen a revocation, never end or shorten it.
+      if (until > known.until) entries.set(id, { until, at: known.at })
+    } else if (until > 0) entries.set(id, { until, at })
+    else entries.delete(id)
   }
 
   /** A hand that goes round over the entries, a few per call: no timer, and no call that pays for a long list. */
@@ -53,22 +79,25 @@ export function revocationList(now: () => number = () => Date.now()): Revocation
     for (let step = 0; step < SWEEP; step++) {
       const next = hand.next()
       if (next.done) {
-        hand = untilById.entries()
+        hand = entries.entries()
         return
       }
-      if (next.value[1] <= time) untilById.delete(next.value[0])
+      if (next.value[1].until <= time) entries.delete(next.value[0])
     }
   }
 
   return {
     isRevoked,
-    add,
+    get: (id) => entries.get(id),
+    apply,
     current() {
       const time = now() / 1000
-      return [...untilById].filter(([, until]) => until > time)
+      const current: Revocation[] = []
+      for (const [id, { until }] of entries) if (until > time) current.push({ id, until })
+      return current
     },
     get size() {
-      return untilById.size
+      return entries.size
     },
   }
 }

@@ -11,8 +11,3 @@ export function plainReply(reply: unknown): unknown {
   const pairs = reply instanceof Map ? reply : Object.entries(reply)
   return new Map([...pairs].map(([name, value]) => [plainReply(name), plainReply(value)]))
 }
-
-/** For a command whose reply is an array of texts, or of such arrays. */
-export function isTexts(reply: unknown): reply is string[] {
-  return Array.isArray(reply) && reply.every((each) => typeof each === 'string')
-}

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { deadline } from '../../lib/deadline.js'
-import { checkRevocation, revocationList } from '../revocation-list.js'
+import { checkId, checkRevocation, type Revocation, revocationList } from '../revocation-list.js'
 import { type DedicatedConnection, type RedisClient, redisAdapter } from './client.js'
 import { serverInfo } from './server-info.js'
 
@@ -17,22 +17,47 @@ const KEPT_EXPIRED = 3600
 export interface RedisRevocations {
   isRevoked(ids: readonly string[]): boolean | Promise<boolean>
   revoke(id: string, until: number): Promise<void>
+  /** Takes a revocation back in the whole fleet: what bears `id` passes again. Resolves when Redis has it. */
+  unrevoke(id: string): Promise<void>
+  /** What is revoked now, as far as this process knows. Rejects where that could not be kept current. */
+  list(): Promise<Revocation[]>
   ready(): Promise<void>
   close(): Promise<void>
 }
 
-// KEYS: the list, the log. ARGV: id, until, the time up to which entries have expired. The log's ids count up by one
-// and carry the second in which that log was begun, so a gap and a server that began anew both show.
-const REVOKE = `
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[3])
-if redis.call('ZADD', KEYS[1], 'GT', 'CH', ARGV[2], ARGV[1]) == 1 then
-  local number, begun = 0, redis.call('TIME')[1]
-  local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-  if last then number, begun = string.match(last[1], '^(%d+)-(%d+)$') end
-  local id = string.format('%d-%s', tonumber(number) + 1, begun)
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${LOG_LENGTH}, id, 'id', ARGV[1], 'until', ARGV[2])
+// KEYS: the list, the log, what was unrevoked. ARGV: the id, until (0: unrevoke), the time up to which entries have
+// expired, and two things that the caller knows: `at` of a revocation that it gives back ('+inf' for a new one), and until
+// when the id is revoked as far as it knows.
+// The log's ids count up by one and carry the second in which that log was begun, so a gap and a server that began anew
+// both show. `at` is the server's time in microseconds, and counts up: it orders what is done to one id.
+// Answers with until and `at` as they are then.
+const CHANGE = `
+local id, till, expired, known, knownTill = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. expired)
+local undone = tonumber(redis.call('ZSCORE', KEYS[3], id) or 0)
+if known ~= '+inf' and undone >= tonumber(known) then return {'0', string.format('%.0f', undone)} end
+local time = redis.call('TIME')
+local number, begun, at = 0, time[1], 0
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+if last then
+  number, begun = string.match(last[1], '^(%d+)-(%d+)$')
+  at = tonumber(last[2][6]) or 0
 end
-return 'OK'`
+local nextAt = string.format('%.0f', math.max(at + 1, undone + 1, time[1] * 1000000 + time[2]))
+if till == '0' then
+  local kept = math.max(tonumber(redis.call('ZSCORE', KEYS[1], id) or 0), tonumber(knownTill), tonumber(expired))
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('ZADD', KEYS[3], nextAt, id)
+  local left = math.ceil(kept - time[1]) + ${2 * KEPT_EXPIRED}
+  if redis.call('TTL', KEYS[3]) < left then redis.call('EXPIRE', KEYS[3], string.format('%.0f', left)) end
+elseif redis.call('ZADD', KEYS[1], 'GT', 'CH', till, id) == 0 then
+  return {redis.call('ZSCORE', KEYS[1], id), string.format('%.0f', at)}
+else
+  till = redis.call('ZSCORE', KEYS[1], id)
+end
+local entry = string.format('%d-%s', tonumber(number) + 1, begun)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${LOG_LENGTH}, entry, 'id', id, 'until', till, 'at', nextAt)
+return {till, nextAt}`
 
 /**
  * The revocation list of a fleet, kept in Redis 6.2 or later (or Valkey) and pushed to every process: `isRevoked`
@@ -41,7 +66,7 @@ return 'OK'`
  *
  * Cut off from Redis it answers from what it knows for `maxStale` seconds, then throws, so that the request is
  * answered 503. `revoke(id, until)` (until in seconds since the epoch, at least the `exp` of the last token in
- * question plus the clock tolerance) resolves when Redis has it. `ready()` resolves when the list is loaded and
+ * question plus the clock tolerance) and `unrevoke(id)` resolve when Redis has it. `ready()` resolves when the list is loaded and
  * followed; it rejects where that takes longer than `maxStale`. `close()` ends the connection.
  */
 export function redisRevocations(
@@ -53,14 +78,17 @@ export function redisRevocations(
   }
   const redis = redisAdapter(client)
   const list = revocationList()
-  // One slot, should the server be part of a cluster: the script touches both.
+  // One slot, should the server be part of a cluster: the script touches all of them.
   const listKey = `{${prefix}}list`
   const logKey = `{${prefix}}log`
+  const undoneKey = `{${prefix}}undone`
   const heartbeat = Math.min(1, maxStale / 4)
   const closing = new AbortController()
   let loaded = false
   /** The moment, in seconds of the monotonic clock, as of which the list was whole. */
   let wholeAt = Number.NEGATIVE_INFINITY
+  /** `at` of the last entry of the log that was taken over. */
+  let logAt = 0
   let failure: unknown
   let waiting: (() => void)[] = []
   const followed = follow()
@@ -89,16 +117,31 @@ export function redisRevocations(
 
   async function revoke(id: string, until: number): Promise<void> {
     checkRevocation('redisRevocations', id, until)
-    await write(redis.command, id, until)
-    list.add(id, until)
+    await change(redis.command, id, until)
   }
 
-  async function write(command: DedicatedConnection['command'], id: string, until: number): Promise<void> {
+  async function unrevoke(id: string): Promise<void> {
+    checkId('redisRevocations', id)
+    await change(redis.command, id, 0)
+  }
+
+  /** Revokes an id, or takes that back; with `knownAt`, gives a revocation back that the server seems to have lost. */
+  async function change(
+    command: DedicatedConnection['command'],
+    id: string,
+    until: number,
+    knownAt: number | undefined = undefined,
+  ): Promise<void> {
     const expired = Date.now() / 1000 - KEPT_EXPIRED
-    const reply = await answer(
-      command('EVAL', REVOKE, '2', listKey, logKey, id, String(until), String(expired)),
-    )
-    if (reply !== 'OK') throw new Error('redisRevocations: unexpected reply to a revocation')
+    const known = knownAt === undefined ? '+inf' : String(knownAt)
+    const values = [id, String(until), String(expired), known, String(list.get(id)?.until ?? 0)]
+    const reply = await answer(command('EVAL', CHANGE, '3', listKey, logKey, undoneKey, ...values))
+    const [untilThen, at] = Array.isArray(reply) ? reply.map(Number) : []
+    if (untilThen === undefined || at === undefined || !(untilThen >= 0 && at >= 0)) {
+      throw new Error('redisRevocations: unexpected reply to a change')
+    }
+    // What the log has told already may have been changed again since.
+    if (at > logAt || knownAt !== undefined) list.apply(id, untilThen, at)
   }
 
   /** Connects, loads, follows; and again when any of it fails. Ends with `close()`. */
@@ -132,26 +175,42 @@ export function redisRevocations(
     const { role } = await answer(serverInfo(connection.command))
     if (role !== undefined && role !== 'master') throw new Error(`redisRevocations: the server is a ${role}`)
     const asked = performance.now() / 1000
-    const position = await logEnd(connection)
-    const known = new Set<string>()
-    let cursor = '0'
-    do {
-      const reply = await answer(connection.command('ZSCAN', listKey, cursor, 'COUNT', PAGE))
-      const [next, pairs] = reply as [string, string[]]
-      for (let at = 0; at < pairs.length; at += 2) {
-        const id = pairs[at] as string
-        list.add(id, Number(pairs[at + 1]))
-        known.add(id)
-      }
-      cursor = next
-    } while (cursor !== '0')
-    // A replica that was promoted before it had the last revocations learns them from whoever saw them.
-    for (const [id, until] of list.current()) {
-      if (!known.has(id)) await write(connection.command, id, until)
+    const [position, at] = await logEnd(connection)
+    const listed = await scores(connection, listKey)
+    // After the list: what was unrevoked while the list was read must not look lost.
+    const undone = await scores(connection, undoneKey)
+    const lost: Revocation[] = []
+    for (const { id, until } of list.current()) {
+      const undoneAt = undone.get(id)
+      if (undoneAt !== undefined && undoneAt >= (list.get(id)?.at ?? 0)) list.apply(id, 0, undoneAt)
+      else if (until > (listed.get(id) ?? 0)) lost.push({ id, until })
     }
+    for (const [id, until] of listed) list.apply(id, until, Math.max(at, undone.get(id) ?? 0))
+    // A replica that was promoted before it had the last revocations learns them from whoever saw them.
+    for (const { id, until } of lost) await change(connection.command, id, until, list.get(id)?.at ?? 0)
     loaded = true
+    logAt = at
     markWhole(asked)
     return position
+  }
+
+  /** The members of a sorted set with their scores. */
+  async function scores(connection: DedicatedConnection, key: string): Promise<Map<string, number>> {
+    const found = new Map<string, number>()
+    let cursor = '0'
+    do {
+      const reply = await answer(connection.command('ZSCAN', key, cursor, 'COUNT', PAGE))
+      const [next, pairs] = Array.isArray(reply) ? reply : []
+      if (!Array.isArray(pairs)) throw unexpected('ZSCAN')
+      const flat = pairs.flat()
+      for (let at = 0; at < flat.length; at += 2) {
+        const score = Number(flat[at + 1])
+        if (typeof flat[at] !== 'string' || !Number.isFinite(score)) throw unexpected('ZSCAN')
+        found.set(flat[at], score)
+      }
+      cursor = String(next)
+    } while (cursor !== '0')
+    return found
   }
 
   /** Waits for changes after `position`, at most a heartbeat long. */
@@ -160,24 +219,28 @@ export function redisRevocations(
     const block = String(Math.ceil(heartbeat * 1000))
     const read = connection.command('XREAD', 'COUNT', PAGE, 'BLOCK', block, 'STREAMS', logKey, position)
     const entries = streamEntries(await answer(read, heartbeat))
-    let at = position
-    for (const [entry, fields] of entries) {
-      if (!follows(entry, at)) throw new Error('redisRevocations: the log has a gap')
-      list.add(fields[1] as string, Number(fields[3]))
-      at = entry
+    let end = position
+    for (const reply of entries) {
+      const { entry, id, until, at } = logEntry(reply)
+      if (!follows(entry, end)) throw new Error('redisRevocations: the log has a gap')
+      list.apply(id, until, at)
+      logAt = at
+      end = entry
     }
     // An emptied server begins its log anew, below where we wait: without this look we would wait for ever.
-    if (entries.length === 0 && isBehind(await logEnd(connection), at)) {
+    if (entries.length === 0 && isBehind((await logEnd(connection))[0], end)) {
       throw new Error('redisRevocations: the log was begun anew')
     }
     if (entries.length < Number(PAGE)) markWhole(asked)
-    return at
+    return end
   }
 
-  async function logEnd(connection: DedicatedConnection): Promise<string> {
+  async function logEnd(connection: DedicatedConnection): Promise<[entry: string, at: number]> {
     const reply = await answer(connection.command('XREVRANGE', logKey, '+', '-', 'COUNT', '1'))
-    const [last] = reply as [string, string[]][]
-    return last?.[0] ?? '0-0'
+    if (!Array.isArray(reply)) throw unexpected('XREVRANGE')
+    if (reply.length === 0) return ['0-0', 0]
+    const { entry, at } = logEntry(reply[0])
+    return [entry, at]
   }
 
   /** The list holds everything up to when the last question was sent, which is sooner than its answer came. */
@@ -194,6 +257,14 @@ export function redisRevocations(
   return {
     isRevoked,
     revoke,
+    unrevoke,
+    async list() {
+      if (!isCurrent()) {
+        if (loaded || closing.signal.aborted) throw stale()
+        await deadline(nextLoad(), maxStale, stale)
+      }
+      return list.current()
+    },
     ready: async () => {
       if (!loaded || !isCurrent()) await deadline(nextLoad(), maxStale, stale)
     },
@@ -204,14 +275,29 @@ export function redisRevocations(
   }
 }
 
-type StreamEntry = [id: string, fields: string[]]
-
 /** The entries of the one stream that was read, as RESP2 or RESP3 and either client give them. */
-function streamEntries(reply: unknown): StreamEntry[] {
+function streamEntries(reply: unknown): unknown[] {
   if (reply === null) return []
-  if (reply instanceof Map) return [...reply.values()][0]
-  if (!Array.isArray(reply)) return Object.values(reply as object)[0]
-  return Array.isArray(reply[0]) ? reply[0][1] : reply[1]
+  const streams = reply instanceof Map ? [...reply] : reply
+  if (!Array.isArray(streams)) throw unexpected('XREAD')
+  const entries = Array.isArray(streams[0]) ? streams[0][1] : streams[1]
+  if (!Array.isArray(entries)) throw unexpected('XREAD')
+  return entries
+}
+
+/** One change, as the script has written it. A number that is none would end a revocation, or never take effect. */
+function logEntry(reply: unknown): { entry: string; id: string; until: number; at: number } {
+  const [entry, fields] = Array.isArray(reply) ? reply : []
+  const [, id, , until, , at] = Array.isArray(fields) ? fields : []
+  const numbers = { until: Number(until), at: Number(at) }
+  if (typeof entry !== 'string' || typeof id !== 'string' || !(numbers.until >= 0 && numbers.at >= 0)) {
+    throw unexpected('XREAD')
+  }
+  return { entry, id, ...numbers }
+}
+
+function unexpected(command: string): Error {
+  return new Error(`redisRevocations: unexpected reply to ${command}`)
 }
 
 function follows(entry: string, before: string): boolean {

@@ -124,6 +124,89 @@ describe.skipIf(!hasRedisServer).each(packages)(
       expect(await server.send('ZSCORE {ajwt:revoked:}list long-gone')).toMatch(/^\$-1/)
     })
 
+    it('takes a revocation back in every process, and takes it up again', async () => {
+      const [one, two] = [await openReady(), await openReady()]
+      const until = soon()
+      await one.revoke(agent(1), until)
+      await one.revoke(agent(2), until)
+      await eventually(() => two.isRevoked([agent(1)]) === true && two.isRevoked([agent(2)]) === true)
+      await two.unrevoke(agent(1))
+      expect(two.isRevoked([agent(1)])).toBe(false)
+      await eventually(() => one.isRevoked([agent(1)]) === false)
+      expect(await one.list()).toEqual([{ id: agent(2), until }])
+      expect(await two.list()).toEqual([{ id: agent(2), until }])
+      expect((await openReady()).isRevoked([agent(1)])).toBe(false)
+      // A shorter time than before: the earlier one is over.
+      const shorter = soon() - 30
+      await one.revoke(agent(1), shorter)
+      await eventually(() => two.isRevoked([agent(1)]) === true)
+      for (const list of [one, two, await openReady()]) {
+        expect(await list.list()).toContainEqual({ id: agent(1), until: shorter })
+      }
+      await one.unrevoke(agent('never revoked'))
+      await expect(one.unrevoke('jti-1')).rejects.toThrow(TypeError)
+    })
+
+    it('agrees in every process, whatever the order in which they revoke and take back', async () => {
+      const lists = [await openReady(), await openReady(), await openReady()]
+      const changes = Array.from({ length: 300 }, (_, change) => {
+        const list = lists[change % 3] as RedisRevocations
+        const id = agent(change % 7)
+        return change % 2 === 0 ? list.revoke(id, soon() + change) : list.unrevoke(id)
+      })
+      await Promise.all(changes)
+      await lists[0]?.revoke(agent('end'), soon())
+      await eventually(() => lists.every((list) => list.isRevoked([agent('end')]) === true))
+      const sorted = async (list: RedisRevocations) =>
+        (await list.list()).sort((a, b) => a.id.localeCompare(b.id))
+      const loaded = await sorted(await openReady())
+      for (const list of lists) expect(await sorted(list)).toEqual(loaded)
+    })
+
+    it('gives back nothing that was taken back while its connection was lost', async () => {
+      const proxy = await startProxy(server.port)
+      const [cutOff, writer] = [await openReady(proxy.port), await openReady()]
+      for (const id of [1, 2, 3]) await writer.revoke(agent(id), soon())
+      await eventually(() => cutOff.isRevoked([agent(3)]) === true)
+      proxy.retarget(1)
+      await writer.unrevoke(agent(1))
+      await writer.unrevoke(agent(2))
+      await writer.revoke(agent(2), soon() - 30)
+      // Longer than the log: what is left of it is not what tells.
+      await server.send(`DEL ${LOG}`)
+      expect(cutOff.isRevoked([agent(1)])).toBe(true)
+      proxy.retarget(server.port)
+      await eventually(() => answer(cutOff, agent(1)) === false)
+      expect(cutOff.isRevoked([agent(2)])).toBe(true)
+      expect(await cutOff.list()).toHaveLength(2)
+      expect((await openReady()).isRevoked([agent(1)])).toBe(false)
+      proxy.stop()
+    })
+
+    it('keeps what was revoked again where a server has lost only that', async () => {
+      const [one, two] = [await openReady(), await openReady()]
+      await one.revoke(agent(1), soon())
+      await one.unrevoke(agent(1))
+      const until = soon() - 30
+      await one.revoke(agent(1), until)
+      await eventually(async () => (await two.list()).length === 1)
+      await server.send(`ZREMRANGEBYRANK {ajwt:revoked:}list 0 -1`)
+      await server.send(`DEL ${LOG}`)
+      await eventually(async () => (await server.send('ZCARD {ajwt:revoked:}list')) === ':1\r\n')
+      expect(await (await openReady()).list()).toEqual([{ id: agent(1), until }])
+    })
+
+    it('says nothing of what is revoked where it cannot know', async () => {
+      const list = await openReady(server.port, { maxStale: 0.5 })
+      await server.kill()
+      await eventually(() =>
+        list.list().then(
+          () => false,
+          () => true,
+        ),
+      )
+    })
+
     it('lengthens a revocation, and never shortens it', async () => {
       const [one, two] = [await openReady(), await openReady()]
       await one.revoke(agent(1), soon())
@@ -190,12 +273,12 @@ describe.skipIf(!hasRedisServer).each(packages)(
       await eventually(() => two.isRevoked([agent(1)]) === true)
       await server.send(`ZADD {ajwt:revoked:}list ${soon()} agent:unlogged`)
       const [, begun] = /-(\d+)/.exec(await server.send(`XREVRANGE ${LOG} + - COUNT 1`)) as RegExpExecArray
-      await server.send(`XADD ${LOG} 3-${begun} id agent:third until ${soon()}`)
+      await server.send(`XADD ${LOG} 3-${begun} id agent:third until ${soon()} at ${Date.now() * 1000}`)
       await eventually(() => answer(two, 'agent:unlogged') === true)
     })
 
     it('starts where the beginning of the log is gone', async () => {
-      await server.send(`XADD ${LOG} 500-7 id agent:gone until ${soon()}`)
+      await server.send(`XADD ${LOG} 500-7 id agent:gone until ${soon()} at 1`)
       const list = await openReady()
       await list.revoke(agent(1), soon())
       const other = await openReady()

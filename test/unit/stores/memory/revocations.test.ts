@@ -29,6 +29,28 @@ describe('memoryRevocations', () => {
     expect(list.isRevoked([TOKEN])).toBe(false)
   })
 
+  it('lists what is revoked now, and takes it back', () => {
+    const { clock, list } = setup()
+    list.revoke(TOKEN, clock.seconds + 100)
+    list.revoke(AGENT, clock.seconds + 300)
+    expect(list.list()).toEqual([
+      { id: TOKEN, until: clock.seconds + 100 },
+      { id: AGENT, until: clock.seconds + 300 },
+    ])
+    list.unrevoke(AGENT)
+    expect(list.isRevoked([AGENT])).toBe(false)
+    expect(list.isRevoked([TOKEN])).toBe(true)
+    // A shorter time than before: the earlier one is over.
+    list.revoke(AGENT, clock.seconds + 50)
+    clock.seconds += 60
+    expect(list.isRevoked([AGENT])).toBe(false)
+    expect(list.list().map(({ id }) => id)).toEqual([TOKEN])
+    clock.seconds += 60
+    expect(list.list()).toEqual([])
+    list.unrevoke(AGENT)
+    expect(() => list.unrevoke('worker')).toThrow(TypeError)
+  })
+
   it('lengthens a revocation, and never shortens it', () => {
     const { clock, list } = setup()
     list.revoke(AGENT, clock.seconds + 300)
