@@ -179,19 +179,30 @@ export function redisRevocations(
     const listed = await scores(connection, listKey)
     // After the list: what was unrevoked while the list was read must not look lost.
     const undone = await scores(connection, undoneKey)
-    const lost: Revocation[] = []
-    for (const { id, until } of list.current()) {
-      const undoneAt = undone.get(id)
-      if (undoneAt !== undefined && undoneAt >= (list.get(id)?.at ?? 0)) list.apply(id, 0, undoneAt)
-      else if (until > (listed.get(id) ?? 0)) lost.push({ id, until })
-    }
-    for (const [id, until] of listed) list.apply(id, until, Math.max(at, undone.get(id) ?? 0))
+    const lost = takeOver(listed, undone, at)
     // A replica that was promoted before it had the last revocations learns them from whoever saw them.
     for (const { id, until } of lost) await change(connection.command, id, until, list.get(id)?.at ?? 0)
     loaded = true
     logAt = at
     markWhole(asked)
     return position
+  }
+
+  /** Takes a list over that was read, and gives back what is known here and was neither in it nor taken back. */
+  function takeOver(
+    listed: ReadonlyMap<string, number>,
+    undone: ReadonlyMap<string, number>,
+    at: number,
+  ): Revocation[] {
+    const lost: Revocation[] = []
+    for (const { id, until } of list.current()) {
+      const knownAt = list.get(id)?.at ?? 0
+      const undoneAt = undone.get(id)
+      if (undoneAt !== undefined && undoneAt >= knownAt) list.apply(id, 0, undoneAt)
+      else if (until > (listed.get(id) ?? 0)) lost.push({ id, until })
+    }
+    for (const [id, until] of listed) list.apply(id, until, Math.max(at, undone.get(id) ?? 0))
+    return lost
   }
 
   /** The members of a sorted set with their scores. */
@@ -201,13 +212,7 @@ export function redisRevocations(
     do {
       const reply = await answer(connection.command('ZSCAN', key, cursor, 'COUNT', PAGE))
       const [next, pairs] = Array.isArray(reply) ? reply : []
-      if (!Array.isArray(pairs)) throw unexpected('ZSCAN')
-      const flat = pairs.flat()
-      for (let at = 0; at < flat.length; at += 2) {
-        const score = Number(flat[at + 1])
-        if (typeof flat[at] !== 'string' || !Number.isFinite(score)) throw unexpected('ZSCAN')
-        found.set(flat[at], score)
-      }
+      for (const [member, score] of memberScores(pairs)) found.set(member, score)
       cursor = String(next)
     } while (cursor !== '0')
     return found
@@ -283,6 +288,19 @@ function streamEntries(reply: unknown): unknown[] {
   const entries = Array.isArray(streams[0]) ? streams[0][1] : streams[1]
   if (!Array.isArray(entries)) throw unexpected('XREAD')
   return entries
+}
+
+/** What one ZSCAN has found. A score that is no number would end a revocation. */
+function memberScores(pairs: unknown): [member: string, score: number][] {
+  if (!Array.isArray(pairs)) throw unexpected('ZSCAN')
+  const flat = pairs.flat()
+  const found: [string, number][] = []
+  for (let at = 0; at < flat.length; at += 2) {
+    const score = Number(flat[at + 1])
+    if (typeof flat[at] !== 'string' || !Number.isFinite(score)) throw unexpected('ZSCAN')
+    found.push([flat[at], score])
+  }
+  return found
 }
 
 /** One change, as the script has written it. A number that is none would end a revocation, or never take effect. */
