@@ -221,14 +221,19 @@ describe('a process that loads the package by import and by require()', () => {
         'AgentDelegationError',
         'AgentIntegrityError',
         'AgentTokenError',
+        'AjwtDenial',
         'AjwtDeniedError',
         'PolicyError',
         'RegistrationError',
         'Refusal',
       ].sort(),
     )
+    const parts: Record<string, unknown[]> = {
+      PolicyError: [[]],
+      Refusal: [new Error('reason'), { clientId: 'shop', agentId: 'planner' }],
+    }
     for (const [name, errorClass] of classes(copy(one))) {
-      const error = name === 'PolicyError' ? new errorClass([]) : new errorClass({})
+      const error = new errorClass(...(parts[name] ?? [{}]))
       const found = [...others].filter(([, its]) => error instanceof its).map(([itsName]) => itsName)
       expect(found).toEqual([name])
     }

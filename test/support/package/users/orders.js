@@ -86,7 +86,7 @@ test('a registry takes an agent by its checksum', async () => {
   const registry = memoryRegistry()
   const checksum = await agentChecksum(definition)
   await registry.register({ definition, checksum, scopes: ['orders:read'] })
-  expect(registry.agent('planner').checksum).toBe(checksum)
+  expect(registry.registrations('planner')[0].checksum).toBe(checksum)
   const other = { ...definition, prompt: 'Plan well.' }
   await expect(registry.register({ definition: other, checksum, scopes: [] })).rejects.toThrow(
     RegistrationError,
