@@ -95,7 +95,7 @@ export class Engine {
       verifyDelegation: createDelegationVerifier(compiled, cache.assertions, isSignedBy),
       checkRule: createRuleCheck(consumeOnce),
     }
-    this.#pipeline = { policy: compiled, checks, clock: () => this.#seconds() }
+    this.#pipeline = { checks, clock: () => this.#seconds() }
   }
 
   /** Decides one request. `onAllow` hears of it where it is allowed with a grant. */

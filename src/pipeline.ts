@@ -3,7 +3,6 @@ import type { Delegation } from './delegation/delegation.js'
 import { type DelegationVerifier, findAllowedChain } from './delegation/verify-chain.js'
 import type { SenderConstraintCheck } from './dpop/sender-constraint.js'
 import { toGrant } from './grant.js'
-import type { CompiledPolicy } from './policy/compile.js'
 import type { RuleCheck } from './policy/rule-check.js'
 import { isRefusal, Refusal } from './refusal.js'
 import { hasNoCredentials, readCredentials, readForeign } from './request/credentials.js'
@@ -29,7 +28,6 @@ export interface PipelineObserver {
 
 /** What requests of one policy go through. */
 export interface Pipeline {
-  readonly policy: CompiledPolicy
   readonly checks: Checks
   /** Seconds since the epoch. Read anew after each wait: stores and key fetches take time. */
   readonly clock: () => number
@@ -70,7 +68,7 @@ export type Outcome =
 export async function decide(
   request: RequestFacts,
   access: Access,
-  { policy, checks, clock }: Pipeline,
+  { checks, clock }: Pipeline,
   observer?: PipelineObserver,
 ): Promise<Outcome> {
   if (access.kind === 'public') return { ...emptyState, outcome: 'public', access }

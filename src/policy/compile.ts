@@ -14,6 +14,7 @@ import {
   type IssuerDefaults,
   selectAlgorithms,
   type TokenRules,
+  uniteTokenRules,
 } from './issuer.js'
 import { type Problems, parsePolicy, parseRule } from './parse.js'
 import type { Policy, RouteRule } from './policy.js'
@@ -44,8 +45,9 @@ export interface CompiledPolicy {
   readonly isObservedThroughout: boolean
   readonly preflight: boolean
   readonly unmatched: 'deny' | 'authenticate' | 'public'
-  /** For tokens of no known issuer, and for issuers without rules of their own. */
   readonly token: TokenRules
+  /** What some issuer's tokens may be: for a token that names none of them. */
+  readonly anyToken: TokenRules
   /** For entries that `resolveIssuer` gives. */
   readonly issuerDefaults: IssuerDefaults
   /** Request fields beside `Authorization` that tokens come in, in lower case. */
@@ -118,6 +120,7 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     preflight: data.preflight ?? false,
     unmatched: data.unmatched ?? 'deny',
     token,
+    anyToken: uniteTokenRules([token, ...[...issuers.values()].map((issuer) => issuer.token)]),
     issuerDefaults: Object.freeze(issuerDefaults),
     tokenFields: Object.freeze([...new Set([...issuers.values()].flatMap(({ header }) => header ?? []))]),
     proof: Object.freeze({

@@ -196,6 +196,16 @@ export function compileTokenRules({
   })
 }
 
+/** The rules that every token meets which meets one of these; times are those of the first. */
+export function uniteTokenRules(rules: readonly [TokenRules, ...TokenRules[]]): TokenRules {
+  return Object.freeze({
+    ...rules[0],
+    types: new Set(rules.flatMap(({ types }) => [...types])),
+    allowsNoType: rules.some(({ allowsNoType }) => allowsNoType),
+    algorithms: new Map(rules.flatMap(({ algorithms }) => [...algorithms])),
+  })
+}
+
 export function selectAlgorithms(names: readonly string[]): ReadonlyMap<string, Algorithm> {
   return new Map(
     names.flatMap((name) => {

@@ -224,7 +224,7 @@ export const schema = object({
   audience: oneOrSeveral(text, 'audience'),
   publicUrl: oneOrSeveral(url, 'URL').optional(),
   allowInsecureHttp: union(
-    [z.boolean(), nonEmpty(text, 'host')],
+    [z.boolean(), nonEmpty(text, 'host name')],
     'true, false, or an array of hosts',
   ).optional(),
   mode: z.enum(['enforce', 'observe']).optional(),

@@ -1,4 +1,5 @@
 import { isBase64url } from '../jws/base64url.js'
+import { oneErrorForCopies } from '../lib/copies.js'
 import { isObject } from '../lib/own.js'
 import { isIdentifier, isSubject } from '../lib/strings.js'
 import { describe, Refusal } from '../refusal.js'
@@ -7,6 +8,9 @@ import { describe, Refusal } from '../refusal.js'
 
 /** Ends the reading of a token: a required claim is missing, or one that decides is not of its type. */
 export class InvalidClaim extends Error {
+  static {
+    oneErrorForCopies(InvalidClaim, 'InvalidClaim')
+  }
   readonly refusal: Refusal
 
   constructor(claim: string, expected: string, value: unknown) {

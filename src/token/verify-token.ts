@@ -190,13 +190,13 @@ function readTokenHeader(text: string): TokenHeader | Refusal {
   return { text: copyAscii(text), typ, alg, kid: kid === '' ? undefined : kid }
 }
 
-/** `typ` and `alg`, by the entry of the issuer that the token names, else by the policy. */
+/** `typ` and `alg`, by the entry of the issuer that the token names, else by what some issuer's tokens may be. */
 function checkHeader(
   { typ, alg }: TokenHeader,
   entry: CompiledIssuer | undefined,
   policy: CompiledPolicy,
 ): Algorithm | Refusal {
-  const { types, allowsNoType, algorithms } = entry?.token ?? policy.token
+  const { types, allowsNoType, algorithms } = entry?.token ?? policy.anyToken
   if (typ === undefined ? !allowsNoType : !types.has(typ)) {
     const allowed = allowsNoType ? [...types, 'no typ'] : types
     return headerRefusal('token_type_not_allowed', 'typ', allowed, typ, entry)
