@@ -1,4 +1,4 @@
-import type { DenialCode, DenialError } from './response/denials.js'
+import type { DenialCode, DenialError } from './protocol/denials.js'
 
 /** The check, in order, at which a request was refused. */
 export type Stage = 'request' | 'token' | 'revocation' | 'proof' | 'delegation' | 'rule'

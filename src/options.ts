@@ -3,22 +3,8 @@ import type { Decision } from './decision.js'
 import { type CacheOptions, cacheDefaults } from './lib/cache.js'
 import { PolicyError, type PolicyIssue } from './policy/error.js'
 import type { IssuerPolicy } from './policy/policy.js'
-import type { DecisionFacts } from './telemetry/reporter.js'
-
-/** Remembers what was used once. */
-export interface ReplayStore {
-  /**
-   * Exactly `true` when the key was new; it is then kept for `ttl` seconds. One atomic step: of two calls with
-   * one key, one is told `true`. Keys are digests of one fixed length, 87 characters of `A-Z a-z 0-9 - _ . ~`. A throw refuses the request with 503.
-   */
-  remember(key: string, ttl: number): boolean | Promise<boolean>
-}
-
-/** Knows what was revoked. */
-export interface Revocations {
-  /** Whether any of these ids is revoked. A throw refuses the request with 503. */
-  isRevoked(ids: string[]): boolean | Promise<boolean>
-}
+import type { ReplayStore, Revocations } from './stores/store.js'
+import type { DecisionFacts } from './telemetry/facts.js'
 
 /** What a verifier is made with, besides its policy. */
 export interface VerifierOptions {

@@ -1,5 +1,5 @@
-import type { DenialCode } from './response/denials.js'
-import { printable } from './telemetry/sanitize.js'
+import { printable } from './lib/sanitize.js'
+import type { DenialCode } from './protocol/denials.js'
 
 /** Why a request was refused: for the operator, never sent to the caller. Every text is printable and cut. */
 export interface Cause {

@@ -1,5 +1,5 @@
 import { oneErrorForCopies } from '../lib/copies.js'
-import type { DenialCode } from '../response/denials.js'
+import type { DenialCode } from '../protocol/denials.js'
 import type { AjwtChallenge } from './http/challenge.js'
 
 /** The agent is no longer what was registered. Nothing was sent, nothing signed. */

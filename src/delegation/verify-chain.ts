@@ -1,14 +1,18 @@
 import type { Hop } from '../decision.js'
+import { hashIds } from '../jws/chain-hash.js'
 import type { SignatureCheck } from '../jws/signature-check.js'
 import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
-import type { CompiledPolicy } from '../policy/compile.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
-import type { IntentToken } from '../token/claims.js'
-import type { VerifiedToken } from '../token/verify-token.js'
 import type { Assertion } from './assertion.js'
-import { hashIds } from './chain-hash.js'
-import type { Delegation } from './delegation.js'
+import type { DelegatedToken, Delegation } from './delegation.js'
+
+/** The parts of a policy that chains are judged by. */
+export interface DelegationPolicy {
+  /** In seconds. */
+  readonly token: { readonly clockTolerance: number }
+  readonly delegation: { readonly signed: 'required' | 'optional' }
+}
 
 /** Bytes that a hash takes in the cache, about. */
 const hashSize = 200
@@ -18,14 +22,14 @@ const hashSize = 200
  * `allowedChain` is the chain of the route's rule that the token's hash stands for, if any.
  */
 export type DelegationVerifier = (
-  verified: VerifiedToken,
+  verified: DelegatedToken,
   now: number,
   allowedChain: readonly string[] | undefined,
 ) => MaybePromise<Delegation | Refusal>
 
 /** Keeps the hashes of verified assertions within `cacheSize` bytes, about. */
 export function createDelegationVerifier(
-  policy: CompiledPolicy,
+  policy: DelegationPolicy,
   cacheSize: number,
   isSignedBy: SignatureCheck,
 ): DelegationVerifier {
@@ -80,7 +84,7 @@ export function createDelegationVerifier(
  */
 function checkLinks(
   assertions: readonly Assertion[],
-  { subject: sub, keyThumbprint, intent }: IntentToken,
+  { subject: sub, keyThumbprint, intent }: DelegatedToken['token'],
 ): Refusal | undefined {
   const { delegatorThumbprints: attested, initiatorThumbprint } = intent
   if (attested !== undefined) {
@@ -113,7 +117,7 @@ function brokenLink(reason: string): Refusal {
   return new Refusal('delegation_link_broken', { reason, claim: 'intent.delegation' })
 }
 
-function checkScopes(assertions: readonly Assertion[], token: IntentToken): Refusal | undefined {
+function checkScopes(assertions: readonly Assertion[], token: DelegatedToken['token']): Refusal | undefined {
   const granted = [...assertions.map(({ scopes }) => scopes), new Set(token.scopes)]
   for (const [hop, scopes] of granted.entries()) {
     const before = granted[hop - 1]
@@ -131,7 +135,7 @@ function checkScopes(assertions: readonly Assertion[], token: IntentToken): Refu
 /** The tolerance is for clocks: between assertions, which carry their times, there is none. */
 function checkTime(
   assertions: readonly Assertion[],
-  token: IntentToken,
+  token: DelegatedToken['token'],
   now: number,
   clockTolerance: number,
 ): Refusal | undefined {
@@ -159,7 +163,7 @@ function expired(reason: string): Refusal {
 /** No assertion may stem from another run: what one part of the chain is for, all of it is for. */
 function checkContext(
   assertions: readonly Assertion[],
-  { intent }: IntentToken,
+  { intent }: DelegatedToken['token'],
   audiences: readonly string[],
 ): Refusal | undefined {
   const isForAll = (audience: string) =>
@@ -186,7 +190,10 @@ function checkLoops(assertions: readonly Assertion[]): Refusal | undefined {
   return undefined
 }
 
-function checkChainHash(assertions: readonly Assertion[], { intent }: IntentToken): Refusal | undefined {
+function checkChainHash(
+  assertions: readonly Assertion[],
+  { intent }: DelegatedToken['token'],
+): Refusal | undefined {
   if (intent.chainHash === undefined) return undefined
   const expected = hashIds(agentsOf(assertions))
   if (intent.chainHash === expected) return undefined
@@ -199,7 +206,7 @@ const noHops: readonly Hop[] = Object.freeze([])
 
 /** A direct call, or a chain of which the token has only the hash: that the route has to list. */
 function withoutAssertions(
-  token: IntentToken,
+  token: DelegatedToken['token'],
   allowedChain: readonly string[] | undefined,
   signed: 'required' | 'optional',
 ): Delegation | Refusal {
@@ -231,13 +238,13 @@ function withoutAssertions(
 }
 
 /** No chain, or the hash of the executor alone: nobody has delegated. */
-function isDirect({ subject: sub, intent }: IntentToken): boolean {
+function isDirect({ subject: sub, intent }: DelegatedToken['token']): boolean {
   return intent.chainHash === undefined || intent.chainHash === hashIds([sub])
 }
 
 /** The chain of a rule that the hash of a token stands for: agents only, so that none begins with a person. */
 export function findAllowedChain(
-  { subject: sub, intent }: IntentToken,
+  { subject: sub, intent }: DelegatedToken['token'],
   chains: readonly (readonly string[])[] | undefined,
 ): readonly string[] | undefined {
   const { chainHash, initiatedBy, initiatorType, delegation } = intent

@@ -1,4 +1,4 @@
-import { isSimplePath } from '../routing/path.js'
+import { isSimplePath } from '../request/path.js'
 
 /** An http(s) URI taken apart; only what has one reading. */
 const httpUri =

@@ -6,10 +6,9 @@ import type { SignatureCheck } from '../jws/signature-check.js'
 import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { copyAscii } from '../lib/strings.js'
-import type { CompiledPolicy } from '../policy/compile.js'
+import type { DenialCode } from '../protocol/denials.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
 import type { RequestFacts } from '../request/request.js'
-import type { DenialCode } from '../response/denials.js'
 import { normalizeHttpUri, normalizePath } from './htu.js'
 
 const maxProofLength = 8 * 1024
@@ -19,6 +18,19 @@ const maxRememberedHeader = 1100
 
 /** Bytes that a cached key takes besides its header, about. */
 const keySize = 2000
+
+/** The parts of a policy that proofs are judged by. Times are in seconds. */
+export interface ProofPolicy {
+  /** Normalised origins with path prefix, without a last slash. */
+  readonly publicUrls: readonly string[]
+  readonly token: { readonly clockTolerance: number }
+  readonly proof: {
+    readonly required: boolean
+    readonly algorithms: ReadonlyMap<string, Algorithm>
+    readonly maxAge: number
+    readonly nonce: 'off' | 'required'
+  }
+}
 
 /** The token that a proof has to be made for. */
 export interface BoundToken {
@@ -61,7 +73,7 @@ export interface ProofSigner {
 
 /** Keeps the keys of known headers within `cacheSize` bytes, about. */
 export function createProofVerifier(
-  policy: CompiledPolicy,
+  policy: ProofPolicy,
   cacheSize: number,
   isSignedBy: SignatureCheck,
 ): ProofVerifier {
@@ -132,7 +144,7 @@ function checkTarget(
 /** The binding comes before the import, which costs: whoever has a stolen token could ask for one with each request. */
 function readSigner(
   segment: string,
-  policy: CompiledPolicy,
+  policy: ProofPolicy,
   keyThumbprint: string | undefined,
 ): ProofSigner | Refusal {
   const header = readHeader(segment)
@@ -222,7 +234,7 @@ function keyMismatch(): Refusal {
 }
 
 /** Why `isFresh` is false. */
-export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: CompiledPolicy): Refusal {
+export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: ProofPolicy): Refusal {
   const { maxAge } = policy.proof
   const age = Math.round(now - iat)
   const isTimedByNonce = policy.proof.nonce === 'required'
@@ -250,7 +262,7 @@ export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: Com
 }
 
 /** A proof needs no `exp` and no `nbf`; one that has them means them (RFC 7519 section 4.1.4). */
-export function isFresh({ iat, exp, nbf }: VerifiedProof, now: number, policy: CompiledPolicy): boolean {
+export function isFresh({ iat, exp, nbf }: VerifiedProof, now: number, policy: ProofPolicy): boolean {
   const { clockTolerance } = policy.token
   // A nonce of this server tells the time of the proof better than the clock of the client.
   const isTimedByNonce = policy.proof.nonce === 'required'

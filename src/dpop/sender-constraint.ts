@@ -1,25 +1,30 @@
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { trimBlanks } from '../lib/strings.js'
-import type { CompiledPolicy } from '../policy/compile.js'
 import { isRefusal, Refusal } from '../refusal.js'
 import type { Credentials } from '../request/credentials.js'
 import type { RequestFacts } from '../request/request.js'
 import type { Consumed, ConsumeOnce } from '../stores/replay.js'
-import type { VerifiedToken } from '../token/verify-token.js'
 import { maxNonceLife, type Nonces } from './nonce.js'
-import { isFresh, type ProofVerifier, stale, type VerifiedProof } from './proof.js'
+import {
+  type BoundToken,
+  isFresh,
+  type ProofPolicy,
+  type ProofVerifier,
+  stale,
+  type VerifiedProof,
+} from './proof.js'
 
 /** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). The clock is in seconds. */
 export type SenderConstraintCheck = (
   request: RequestFacts,
   scheme: Credentials['scheme'],
-  verified: VerifiedToken,
+  verified: BoundToken,
   now: number,
   clock: () => number,
 ) => MaybePromise<Refusal | undefined>
 
 export function createSenderConstraintCheck(
-  policy: CompiledPolicy,
+  policy: ProofPolicy,
   verifyProof: ProofVerifier,
   nonces: Nonces | undefined,
   consumeOnce: ConsumeOnce,

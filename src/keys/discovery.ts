@@ -1,6 +1,6 @@
 import { isObject } from '../lib/own.js'
+import { printable } from '../lib/sanitize.js'
 import { isSecureUrl, isUnambiguousUrl } from '../lib/url.js'
-import { printable } from '../telemetry/sanitize.js'
 import { FetchError, shown } from './fetch-json.js'
 
 /** Fetches a JSON document, or rejects with a FetchError. */

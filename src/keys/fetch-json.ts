@@ -1,6 +1,6 @@
 import { oneErrorForCopies } from '../lib/copies.js'
 import { withoutPrototypes } from '../lib/own.js'
-import { printable } from '../telemetry/sanitize.js'
+import { printable } from '../lib/sanitize.js'
 
 /** Far more than a JWK Set or a metadata document needs. */
 const maxBytes = 256 * 1024

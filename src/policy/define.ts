@@ -1,4 +1,4 @@
-import type { RegisteredMethod } from '../routing/methods.js'
+import type { RegisteredMethod } from './methods.js'
 import type { ClaimConstraint, Policy, RouteRule } from './policy.js'
 
 /** Gives a policy its type, for an editor to check and to complete; returns it as it is. */

@@ -1,8 +1,9 @@
-import type { AlgorithmName, ClaimConstraint, Profile } from './policy.js'
+import type { AlgorithmName } from '../protocol/algorithms.js'
+import type { ClaimConstraint } from './claim-constraint.js'
 
 /** What an issuer's entry in the policy takes over from `like`. */
 export interface KnownServer {
-  readonly profile: Profile
+  readonly profile: 'ajwt' | 'oauth'
   /** `maxLifetime` is in seconds: the longest that the server is documented to issue or, where it has no upper limit, its default. */
   readonly token: {
     readonly types: readonly string[]

@@ -1,8 +1,9 @@
-import type { Json } from '../decision.js'
 import type { AlgorithmName } from '../protocol/algorithms.js'
+import type { ClaimConstraint } from './claim-constraint.js'
 import type { knownServers } from './known-servers.js'
 
 export type { AlgorithmName } from '../protocol/algorithms.js'
+export type { ClaimConstraint } from './claim-constraint.js'
 
 /** `ajwt`: an Agentic JWT intent token. `oauth`: an ordinary JWT access token (RFC 9068). */
 export type Profile = 'ajwt' | 'oauth'
@@ -66,26 +67,6 @@ export interface IssuerPolicy {
   /** Default `ajwt`. */
   profile?: Profile
   keys?: KeyOptions
-}
-
-/** A constraint on one claim; all of its keys have to hold. */
-export interface ClaimConstraint {
-  /** The claim is this JSON value. */
-  equals?: Json
-  /** The claim is one of these JSON values. */
-  in?: readonly Json[]
-  /** The claim is a number, and at least this. */
-  min?: number
-  /** The claim is a number, and at most this. */
-  max?: number
-  /** Whether the claim is there at all. */
-  exists?: boolean
-  /** An array holds each of these, or a blank-separated string has each as a word. */
-  includes?: string | readonly string[]
-  /** One element of the array meets all of these, by JSON pointer into the element. */
-  some?: { readonly [pointer: string]: Omit<ClaimConstraint, 'some'> }
-  /** The claim is the path parameter of this name: as a string, or as a safe integer in decimal. */
-  param?: string
 }
 
 /** What a request has to show for one route. Every named condition must hold. */

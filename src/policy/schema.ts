@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { isUnambiguousUrl } from '../lib/url.js'
 import { algorithmNames } from '../protocol/algorithms.js'
-import { parseRouteKey } from '../routing/route-key.js'
 import { knownServers } from './known-servers.js'
+import { parseRouteKey } from './route-key.js'
 
 // Structure only, one refinement a field: what spans several fields is checked when the policy is compiled.
 // Messages follow "must be"/"is": of a union, the message names the forms; of unknown keys, it lists the known ones.

@@ -1,6 +1,6 @@
 import { own } from '../lib/own.js'
-import { isSimplePath } from '../routing/path.js'
 import type { Consumed } from '../stores/replay.js'
+import { isSimplePath } from './path.js'
 import { parameterValues } from './query.js'
 
 /** How the framework in hand routes: how it will look up a path, or which of its patterns it has matched. */

@@ -1,5 +1,4 @@
 import type { Answer } from '../decision.js'
-import { type CompiledPolicy, metadataUrl } from '../policy/compile.js'
 
 /** Protected resource metadata (RFC 9728 section 2). Lists with nothing in them are left out (section 3.2). */
 export interface ResourceMetadata {
@@ -13,7 +12,21 @@ export interface ResourceMetadata {
 
 const wellKnown = '/.well-known/oauth-protected-resource'
 
-export function toMetadata(policy: CompiledPolicy): ResourceMetadata {
+/** The parts of a policy that its metadata tells. */
+export interface MetadataSource {
+  readonly issuers: ReadonlyMap<string, { readonly url: string | undefined }>
+  readonly resource: string
+  readonly scopes: readonly string[]
+  readonly proof: { readonly required: boolean; readonly algorithms: ReadonlyMap<string, unknown> }
+}
+
+/** Where RFC 9728 section 3.1 puts the metadata of a resource: between its origin and its path. */
+export function metadataUrl(resource: string): string {
+  const { origin, pathname } = new URL(resource)
+  return `${origin}/.well-known/oauth-protected-resource${pathname === '/' ? '' : pathname}`
+}
+
+export function toMetadata(policy: MetadataSource): ResourceMetadata {
   const issuers = [...policy.issuers.values()].flatMap(({ url }) => url ?? [])
   const algorithms = [...policy.proof.algorithms.keys()]
   return {
@@ -30,7 +43,7 @@ export function toMetadata(policy: CompiledPolicy): ResourceMetadata {
  * The answer to a request for the metadata, at the app's root, with and without the path of the resource; undefined for
  * any other request. The metadata is public: pages of any origin may read it, and may ask first with a preflight.
  */
-export function answerMetadata(policy: CompiledPolicy, method: string, path: string): Answer | undefined {
+export function answerMetadata(policy: MetadataSource, method: string, path: string): Answer | undefined {
   if (!path.startsWith(wellKnown)) return undefined
   if (path !== wellKnown && path !== new URL(metadataUrl(policy.resource)).pathname) return undefined
   if (method === 'OPTIONS') return { status: 204, headers: preflightFields, body: '' }

@@ -1,6 +1,6 @@
 import type { Denial, DenialBody, Stage } from '../decision.js'
+import { type DenialCode, denials } from '../protocol/denials.js'
 import type { ChallengeDetails, Refusal } from '../refusal.js'
-import { type DenialCode, denials } from './denials.js'
 
 /** What every challenge of one verifier has in common. */
 export interface ChallengeContext {

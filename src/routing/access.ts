@@ -1,7 +1,15 @@
-import type { CompiledPolicy } from '../policy/compile.js'
-import type { Rule } from '../policy/rule.js'
 import { type Cause, describe } from '../refusal.js'
-import type { Route } from './table.js'
+import type { Rule } from '../rules/rule.js'
+import type { Route, RouteTable } from './table.js'
+
+/** The parts of a policy that decide which rule a request has. */
+export interface RoutingPolicy {
+  readonly routes: RouteTable
+  readonly preflight: boolean
+  readonly unmatched: 'deny' | 'authenticate' | 'public'
+  readonly authenticated: Rule
+  readonly isObservedThroughout: boolean
+}
 
 /** What the policy says of a request before anything is known of its sender. */
 export interface Access {
@@ -17,7 +25,7 @@ export interface Access {
 
 const noParams = Object.freeze({})
 
-export function accessTo(policy: CompiledPolicy, { access, path }: Route, params: Access['params']): Access {
+export function accessTo(policy: RoutingPolicy, { access, path }: Route, params: Access['params']): Access {
   const kind = access === 'authenticated' ? policy.authenticated : access
   return { kind, route: path, params, cause: undefined, mode: undefined }
 }
@@ -32,7 +40,7 @@ export const accessOfPreflight: Access = Object.freeze({
 })
 
 /** No key of the policy could be meant: its `unmatched` applies, and its own mode. `target` is a path or a pattern. */
-export function unmatched(policy: CompiledPolicy, method: string, target: string): Access {
+export function unmatched(policy: RoutingPolicy, method: string, target: string): Access {
   const access = { route: undefined, params: noParams, mode: undefined }
   if (policy.unmatched !== 'deny') {
     const kind = policy.unmatched === 'public' ? 'public' : policy.authenticated
@@ -48,7 +56,7 @@ export function unmatched(policy: CompiledPolicy, method: string, target: string
 }
 
 /** Some router could run the handler of a route that is enforced: refused, unless none is. */
-export function undecidable(policy: CompiledPolicy, reason: string, method: string, target: string): Access {
+export function undecidable(policy: RoutingPolicy, reason: string, method: string, target: string): Access {
   const cause: Cause = { reason, found: describe(`${method} ${target}`), unverified: true }
   const mode = policy.isObservedThroughout ? undefined : 'enforce'
   return { kind: 'undeclared', route: undefined, params: noParams, cause, mode }

@@ -1,7 +1,7 @@
 import type { Json } from '../decision.js'
 import { isSameJson } from '../policy/json-pointer.js'
+import type { Segment } from '../policy/route-key.js'
 import type { PolicyData, RuleData } from '../policy/schema.js'
-import type { Segment } from './route-key.js'
 import { createRouteTable, type Route, type RoutingSemantics } from './table.js'
 
 type Access = PolicyData['routes'][string]

@@ -1,11 +1,17 @@
-import type { CompiledPolicy } from '../policy/compile.js'
 import type { KnownRoute, RequestFacts } from '../request/request.js'
-import { type Access, accessOfPreflight, accessTo, undecidable, unmatched } from './access.js'
+import {
+  type Access,
+  accessOfPreflight,
+  accessTo,
+  type RoutingPolicy,
+  undecidable,
+  unmatched,
+} from './access.js'
 import { bindPattern, readRoutePattern } from './route-pattern.js'
 
 /** Finds the rule of the key that has the shape of a framework's pattern. No path is looked up. */
 export function matchRoute(
-  policy: CompiledPolicy,
+  policy: RoutingPolicy,
   { isPreflight }: RequestFacts,
   { route, params, method }: KnownRoute,
 ): Access {

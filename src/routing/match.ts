@@ -1,8 +1,14 @@
-import type { CompiledPolicy } from '../policy/compile.js'
+import { isPlainDecodedPath, isPlainPath, loosestReading } from '../request/path.js'
 import type { KnownRouting, RequestFacts } from '../request/request.js'
-import { type Access, accessOfPreflight, accessTo, undecidable, unmatched } from './access.js'
+import {
+  type Access,
+  accessOfPreflight,
+  accessTo,
+  type RoutingPolicy,
+  undecidable,
+  unmatched,
+} from './access.js'
 import { matchRoute } from './match-pattern.js'
-import { isPlainDecodedPath, isPlainPath, loosestReading } from './path.js'
 import type { Route, RouteMatch, RoutingSemantics } from './table.js'
 
 export type { Access } from './access.js'
@@ -17,7 +23,7 @@ const loose: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest
  * Finds the rule of a request, such that the handler which the framework will run has no stricter one. What
  * could be read in two ways is undeclared, whatever the policy's `unmatched` says.
  */
-export function matchRequest(policy: CompiledPolicy, request: RequestFacts): Access {
+export function matchRequest(policy: RoutingPolicy, request: RequestFacts): Access {
   const { routing } = request
   const method = routing?.method ?? request.method
   const reason = reasonOfMethod(request, method)
@@ -98,7 +104,7 @@ function isPlain(
 }
 
 /** Where a route of the policy's own answers OPTIONS, it is no preflight's to pass. */
-function isPreflightTarget(policy: CompiledPolicy, path: string, routing: KnownRouting | undefined): boolean {
+function isPreflightTarget(policy: RoutingPolicy, path: string, routing: KnownRouting | undefined): boolean {
   return (routing === undefined ? [express, hono] : [routing]).every(
     (semantics) =>
       policy.routes.isDeclaredPath(path, semantics) &&
@@ -115,7 +121,7 @@ type Found = RouteMatch | 'ambiguous' | undefined
  * match `/{*rest}`) where nothing follows the mount path.
  */
 function find(
-  policy: CompiledPolicy,
+  policy: RoutingPolicy,
   method: string,
   path: string,
   semantics: RoutingSemantics,
@@ -138,7 +144,7 @@ function isAtMostAsStrict(one: Route['access'], other: Route['access']): boolean
 }
 
 /** Where the framework is unknown, all of those supported have to find one and the same route. */
-function findInAll(policy: CompiledPolicy, method: string, path: string): Found {
+function findInAll(policy: RoutingPolicy, method: string, path: string): Found {
   const found = findInDefaults(policy, method, path)
   const semicolon = path.indexOf(';')
   if (semicolon < 0 || found === 'ambiguous') return found
@@ -147,7 +153,7 @@ function findInAll(policy: CompiledPolicy, method: string, path: string): Found 
   return ofBeginning !== 'ambiguous' && ofBeginning?.route === found?.route ? found : 'ambiguous'
 }
 
-function findInDefaults(policy: CompiledPolicy, method: string, path: string): Found {
+function findInDefaults(policy: RoutingPolicy, method: string, path: string): Found {
   const one = find(policy, method, path, express)
   if (one === 'ambiguous') return 'ambiguous'
   // Hono answers HEAD by the handler of GET, and by no other.
@@ -169,7 +175,7 @@ function decodeAsHono(path: string): string {
 }
 
 /** Whether an undeclared path could be another spelling of a declared one: then `unmatched` does not apply. */
-function mayBeDeclared(policy: CompiledPolicy, method: string, path: string): boolean {
+function mayBeDeclared(policy: RoutingPolicy, method: string, path: string): boolean {
   const readings = [path, loosestReading(path)]
   return readings.some((reading) => policy.routes.findAll(method, reading, loose).length > 0)
 }

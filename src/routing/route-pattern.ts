@@ -1,5 +1,5 @@
 import { own } from '../lib/own.js'
-import { isLiteral, type Segment } from './route-key.js'
+import { isLiteral, type Segment } from '../policy/route-key.js'
 
 /** A path pattern as a framework writes it, in the segments that policies have. */
 export interface RoutePattern {

@@ -1,5 +1,5 @@
-import type { Rule } from '../policy/rule.js'
-import type { RouteKey, Segment } from './route-key.js'
+import type { RouteKey, Segment } from '../policy/route-key.js'
+import type { Rule } from '../rules/rule.js'
 import { type Ends, pick, RouteTree } from './tree.js'
 
 /** A declared route. */

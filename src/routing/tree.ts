@@ -1,4 +1,4 @@
-import type { Segment } from './route-key.js'
+import type { Segment } from '../policy/route-key.js'
 
 /** Something that stands at the end of a pattern, by method; `*` stands for every method that has no own. */
 export type Ends<T> = Map<string, T>

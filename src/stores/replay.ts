@@ -1,7 +1,7 @@
 import { isPromiseLike, type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
-import type { ReplayStore } from '../options.js'
 import { describeError, Refusal } from '../refusal.js'
 import { type ReplayKind, replayKey, type TakesLongestTtl, takesLongestTtl } from './replay-key.js'
+import type { ReplayStore } from './store.js'
 
 /** A use that one request has made of a store, and what came of it. */
 export interface Consumed {

@@ -1,6 +1,6 @@
 import { processWarning } from '../lib/process-warning.js'
+import { printable } from '../lib/sanitize.js'
 import type { Policy } from '../policy/policy.js'
-import { printable } from './sanitize.js'
 
 const effect = 'what is refused is only reported, and reaches the handlers without a grant'
 

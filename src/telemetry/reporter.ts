@@ -3,17 +3,17 @@ import {
   type Context,
   context,
   isSpanContextValid,
+  type MeterProvider,
   ROOT_CONTEXT,
   type Span,
   SpanStatusCode,
+  type TracerProvider,
   trace,
 } from '@opentelemetry/api'
 import type { Decision } from '../decision.js'
-import type { VerifierOptions } from '../options.js'
-import type { PipelineState } from '../pipeline.js'
-import type { Cause } from '../refusal.js'
+import { printable } from '../lib/sanitize.js'
+import type { DecisionFacts, Findings } from './facts.js'
 import { createInstrumentSource, type Instruments } from './instruments.js'
-import { printable } from './sanitize.js'
 
 const methods = new Set([
   'CONNECT',
@@ -28,31 +28,12 @@ const methods = new Set([
   'TRACE',
 ])
 
-/**
- * What is known of a request when its verdict falls: closed sets, the policy's words, verified claims. Fit for a log:
- * no text is longer than 128 characters or holds a control character.
- */
-export interface DecisionFacts {
-  /** An HTTP method, or `_OTHER`. */
-  readonly method: string
-  /** The path pattern of the policy, where one matched. */
-  readonly route: string | undefined
-  /** The agent that executes, once the signature of the token has verified. */
-  readonly agent: string | undefined
-  /** Why the request was refused: for the operator, never sent. */
-  readonly cause: Cause | undefined
-  readonly workflow: string | undefined
-  /** Hops from the initiator to the agent, once the delegation was verified. */
-  readonly delegationDepth: number | undefined
-  /** Seconds. */
-  readonly duration: number
-  /** Of the span of this decision, or of the one that was active; undefined where nothing is traced. */
-  readonly traceId: string | undefined
-  /**
-   * The outcome of the policy, where this decision takes it back: set only where `requireIntent`, or a path rewritten
-   * between two mounts of the middleware, refuses a request after `onDecision` was told of it.
-   */
-  readonly overrules: Decision['outcome'] | undefined
+/** The options of a verifier that decide what is reported, and to whom. */
+export interface ReporterOptions {
+  readonly onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
+  readonly traceAllowed?: number
+  readonly tracerProvider?: TracerProvider
+  readonly meterProvider?: MeterProvider
 }
 
 /** A method as an attribute: never a caller's own word. */
@@ -74,7 +55,7 @@ export interface Reporter {
   decided(
     decision: Decision,
     method: string,
-    findings: PipelineState,
+    findings: Findings,
     watch: Watch,
     overrules?: Decision['outcome'],
   ): void
@@ -86,7 +67,7 @@ export interface Reporter {
  * Reports through the OpenTelemetry API, which does nothing until an SDK is registered: before the verifier is
  * made, or after.
  */
-export function createReporter(options: VerifierOptions, replayStore: object): Reporter {
+export function createReporter(options: ReporterOptions, replayStore: object): Reporter {
   const { tracerProvider, meterProvider, traceAllowed = 0, onDecision } = options
   const instruments = createInstrumentSource(meterProvider, replayStore)
 
@@ -101,7 +82,7 @@ export function createReporter(options: VerifierOptions, replayStore: object): R
   function measure(
     current: Instruments,
     decision: Decision,
-    { access }: PipelineState,
+    { access }: Findings,
     duration: number,
     isFirst: boolean,
   ): void {

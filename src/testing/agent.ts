@@ -1,26 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { type AgentDefinition, completeAgent } from '../agent/definition.js'
-import { type DelegationGrant, delegate, type TestDelegation } from './delegation.js'
+import { delegate } from './delegation.js'
 import { generateKey, type TestKey } from './key.js'
+import type { DelegationGrant, TestAgent } from './parties.js'
 
 /** What an agent is made of, where a policy names its checksum or registration. */
 export interface TestAgentOptions {
   /** Default: no prompt, no tools. */
   readonly definition?: Omit<AgentDefinition, 'id'>
   readonly registrationId?: string
-}
-
-/** A registered agent with a key of its own. */
-export interface TestAgent {
-  readonly id: string
-  /** For `agents[id].checksums` of a policy. */
-  readonly checksum: string
-  /** For `agents[id].registrationIds` of a policy. */
-  readonly registrationId: string
-  /** The thumbprint of its key, as `grant.agent.keyThumbprint` has it. */
-  readonly keyThumbprint: string
-  /** Hands a part of its rights to another agent; `grant.after` is the delegation that this one continues. */
-  delegateTo(to: TestAgent | string, grant: DelegationGrant): TestDelegation
 }
 
 export interface AgentBook {

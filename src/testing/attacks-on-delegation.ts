@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import type { Attacker, Forgery } from './attack.js'
-import { type DelegationGrant, delegate } from './delegation.js'
+import type { Attacker, Forgery } from './attacker.js'
+import { delegate } from './delegation.js'
 import { type Attack, altered, DAY, intentWith, SOMEBODY } from './forgery.js'
 import { generateKey, sequenceHash, type TestKey } from './key.js'
+import type { DelegationGrant } from './parties.js'
 
 /** A token on somebody's behalf, with a chain of one hop that is as it should be but for the change. */
 const delegated =

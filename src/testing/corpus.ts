@@ -1,5 +1,5 @@
 import { createHmac, createPublicKey, type JsonWebKey, randomUUID } from 'node:crypto'
-import type { Attacker, Forgery } from './attack.js'
+import type { Attacker, Forgery } from './attacker.js'
 import { onTheDelegation, withRevocations } from './attacks-on-delegation.js'
 import { scopeList } from './delegation.js'
 import { type Attack, altered, DAY, intentWith, proofWith, SOMEBODY, tokenWith } from './forgery.js'

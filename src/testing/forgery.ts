@@ -1,5 +1,5 @@
 import type { DenialCode } from '../index.js'
-import type { Attacker, AttackTarget, Forgery } from './attack.js'
+import type { Attacker, AttackTarget, Forgery } from './attacker.js'
 
 export interface Attack {
   readonly name: string

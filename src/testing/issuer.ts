@@ -1,9 +1,10 @@
 import type { IssuerPolicy } from '../index.js'
-import { createAgents, type TestAgent, type TestAgentOptions } from './agent.js'
-import { type AttackRow, type AttackTarget, runAttacks, type TestApp } from './attack.js'
-import type { DelegationGrant, TestDelegation } from './delegation.js'
+import { createAgents, type TestAgentOptions } from './agent.js'
+import { runAttacks } from './attack.js'
+import type { AttackRow, AttackTarget, TestApp } from './attacker.js'
 import { generateKey } from './key.js'
 import { createMint, type TestCall, type TestHeaders, type TokenClaims } from './mint.js'
+import type { DelegationGrant, TestAgent, TestDelegation } from './parties.js'
 
 export interface TestIssuerOptions {
   /** Default `https://issuer.test`. */

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { type AgentBook, idOf, type TestAgent } from './agent.js'
-import { scopeList, type TestDelegation } from './delegation.js'
+import { type AgentBook, idOf } from './agent.js'
+import { scopeList } from './delegation.js'
 import { sequenceHash, sha256, signJws, type TestKey } from './key.js'
+import type { TestAgent, TestDelegation } from './parties.js'
 
 /** Claims of a token, merged into honest ones; undefined deletes one. `intent` is merged member by member. */
 export type TokenClaims = Readonly<Record<string, unknown>>

@@ -1,5 +1,5 @@
 import type { Json } from '../decision.js'
-import { hashIds } from '../delegation/chain-hash.js'
+import { hashIds } from '../jws/chain-hash.js'
 import { isObject } from '../lib/own.js'
 import { isIdentifier } from '../lib/strings.js'
 import {

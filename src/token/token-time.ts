@@ -1,5 +1,5 @@
+import type { DenialCode } from '../protocol/denials.js'
 import { Refusal } from '../refusal.js'
-import type { DenialCode } from '../response/denials.js'
 import type { IntentToken } from './claims.js'
 
 /** What the clock says of a token, with the tolerance on the side of neither (RFC 7519 sections 4.1.4 to 4.1.6). */

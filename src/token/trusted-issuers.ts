@@ -4,11 +4,23 @@ import { remoteKeys } from '../keys/remote-keys.js'
 import { createStopwatches, type Stopwatch } from '../keys/stopwatch.js'
 import { snapshot } from '../lib/plain-data.js'
 import { type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
-import type { VerifierOptions } from '../options.js'
-import type { CompiledPolicy } from '../policy/compile.js'
-import { type CompiledIssuer, compileIssuer } from '../policy/issuer.js'
+import { type CompiledIssuer, compileIssuer, type IssuerDefaults } from '../policy/issuer.js'
 import { parseIssuer } from '../policy/parse.js'
 import { type Cause, describe, describeError, Refusal } from '../refusal.js'
+
+/** The parts of a policy that say whose tokens are accepted. */
+export interface IssuersPolicy {
+  readonly issuers: ReadonlyMap<string, CompiledIssuer>
+  /** For entries that `resolveIssuer` gives. */
+  readonly issuerDefaults: IssuerDefaults
+}
+
+/** The options of a verifier that keys and issuers are found by. */
+export interface IssuersOptions {
+  readonly resolveIssuer?: (iss: string) => unknown
+  readonly fetch?: typeof globalThis.fetch
+  readonly now?: () => number
+}
 
 /** An issuer whose tokens are accepted, with its keys. */
 export interface TrustedIssuer {
@@ -36,8 +48,8 @@ const resolvedLife = 300_000
 const unknownLife = 30_000
 
 export function createIssuers(
-  policy: CompiledPolicy,
-  options: VerifierOptions,
+  policy: IssuersPolicy,
+  options: IssuersOptions,
   onRefresh: (issuer: string, outcome: 'success' | 'failure') => void,
 ): Issuers {
   const trust = (entry: CompiledIssuer, isCurrent: () => boolean): TrustedIssuer => ({
@@ -71,8 +83,8 @@ interface Resolved {
 
 /** Asks `resolveIssuer` once for an `iss` at a time, and remembers a bounded number of answers, negative ones too. */
 function createResolver(
-  policy: CompiledPolicy,
-  options: VerifierOptions,
+  policy: IssuersPolicy,
+  options: IssuersOptions,
   trust: (entry: CompiledIssuer, isCurrent: () => boolean) => TrustedIssuer,
 ): { find(iss: string): MaybePromise<TrustedIssuer | Refusal | undefined>; close(): void } {
   const startStopwatch = createStopwatches(options.now ?? Date.now)
@@ -136,7 +148,7 @@ function createResolver(
 }
 
 /** Throws a PolicyError where the entry is wrong. */
-function readEntry(given: unknown, policy: CompiledPolicy): CompiledIssuer {
+function readEntry(given: unknown, policy: IssuersPolicy): CompiledIssuer {
   const { data, problems } = parseIssuer(given)
   const entry = compileIssuer(data, policy.issuerDefaults, (path, message) => problems.add(path, message))
   problems.throwIfAny()
@@ -145,7 +157,7 @@ function readEntry(given: unknown, policy: CompiledPolicy): CompiledIssuer {
 
 function createKeys(
   entry: CompiledIssuer,
-  options: VerifierOptions,
+  options: IssuersOptions,
   onRefresh: (issuer: string, outcome: 'success' | 'failure') => void,
 ): IssuerKeys {
   if (entry.jwks !== undefined) return inlineKeys(entry.jwks)

@@ -1,7 +1,6 @@
 import { type Assertion, readAssertions } from '../delegation/assertion.js'
-import type { Delegation } from '../delegation/delegation.js'
-import type { BoundToken, ProofSigner } from '../dpop/proof.js'
-import { type Identity, toIdentity } from '../grant.js'
+import type { DelegatedToken } from '../delegation/delegation.js'
+import type { BoundToken } from '../dpop/proof.js'
 import type { Algorithm } from '../jws/algorithms.js'
 import { isExact } from '../jws/base64url.js'
 import { decodeObject, inputOf, readHeader, splitCompact } from '../jws/jws.js'
@@ -13,11 +12,11 @@ import type { IssuerKey } from '../keys/issuer-key.js'
 import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { copyAscii } from '../lib/strings.js'
-import type { CompiledPolicy } from '../policy/compile.js'
-import type { CompiledIssuer } from '../policy/issuer.js'
+import type { CompiledIssuer, TokenRules } from '../policy/issuer.js'
+import type { DenialCode } from '../protocol/denials.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
-import type { DenialCode } from '../response/denials.js'
 import { type IntentToken, readIntentToken } from './claims.js'
+import { type Identity, toIdentity } from './identity.js'
 import { findOtherKind } from './token-kind.js'
 import { checkTokenTime } from './token-time.js'
 import type { Issuers, TrustedIssuer } from './trusted-issuers.js'
@@ -25,24 +24,26 @@ import type { Issuers, TrustedIssuer } from './trusted-issuers.js'
 /** In characters, all of them ASCII. */
 const maxTokenLength = 16 * 1024
 
+/** The parts of a policy that tokens are judged by. */
+export interface TokenPolicy {
+  readonly issuers: ReadonlyMap<string, CompiledIssuer>
+  /** What tokens of some issuer may be: for tokens of no known issuer. */
+  readonly anyToken: TokenRules
+  readonly proof: { readonly algorithms: ReadonlyMap<string, Algorithm> }
+  readonly delegation: { readonly maxDepth: number }
+}
+
 /** A token that an issuer of the policy signed for this API, with all that is derived from it once. */
-export interface VerifiedToken extends BoundToken {
+export interface VerifiedToken extends BoundToken, DelegatedToken {
   /** The compact JWS. */
   readonly text: string
   readonly token: IntentToken
   /** What a grant says of it. */
   readonly identity: Identity
-  /** The audiences of the policy that it names, one at least. */
-  readonly audiences: readonly string[]
   /** SHA-256 of the token, base64url: what a proof's `ath` has to be (RFC 9449 section 4.2). */
   readonly hash: string
-  /** The delegation assertions, read but not yet verified; a refusal where they cannot be read. */
-  readonly assertions: readonly Assertion[] | Refusal
   /** What a revocation of this token could be listed under, once that was asked for. */
   revocationIds: readonly string[] | undefined
-  /** The delegation, once it was verified for this token: nothing in that can change but the time. */
-  delegation: Delegation | undefined
-  proofSigner: ProofSigner | undefined
   /** Bytes of memory that it takes, about. */
   readonly size: number
   readonly issuer: TrustedIssuer
@@ -63,7 +64,7 @@ export interface TokenVerifier {
 
 /** Keeps verified tokens within `cacheSize` bytes, by an estimate that none exceeds. */
 export function createTokenVerifier(
-  policy: CompiledPolicy,
+  policy: TokenPolicy,
   issuers: Issuers,
   cacheSize: number,
   isSignedBy: SignatureCheck,
@@ -194,7 +195,7 @@ function readTokenHeader(text: string): TokenHeader | Refusal {
 function checkHeader(
   { typ, alg }: TokenHeader,
   entry: CompiledIssuer | undefined,
-  policy: CompiledPolicy,
+  policy: TokenPolicy,
 ): Algorithm | Refusal {
   const { types, allowsNoType, algorithms } = entry?.token ?? policy.anyToken
   if (typ === undefined ? !allowsNoType : !types.has(typ)) {
@@ -227,7 +228,7 @@ function ofIssuer({ code, cause, details, agent }: Refusal, { name }: CompiledIs
 }
 
 /** Compared as strings (RFC 9068 section 4). A last slash is the most frequent slip, so that it is named. */
-function untrusted(found: unknown, policy: CompiledPolicy): Refusal {
+function untrusted(found: unknown, policy: TokenPolicy): Refusal {
   const names = [...policy.issuers.keys()]
   const differsBySlash =
     typeof found === 'string' && names.some((name) => name === `${found}/` || `${name}/` === found)
@@ -249,7 +250,7 @@ function readVerified(
   { text, payload, input }: UnverifiedToken,
   issuer: TrustedIssuer,
   key: IssuerKey,
-  policy: CompiledPolicy,
+  policy: TokenPolicy,
 ): VerifiedToken | Refusal {
   const { entry } = issuer
   const otherKind = findOtherKind(payload.members, entry)

@@ -5,6 +5,7 @@ import rfc7638 from '../../fixtures/vectors/rfc7638.json' with { type: 'json' }
 import rfc8037 from '../../fixtures/vectors/rfc8037.json' with { type: 'json' }
 import rfc9449 from '../../fixtures/vectors/rfc9449.json' with { type: 'json' }
 import wycheproof from '../../fixtures/vectors/wycheproof.json' with { type: 'json' }
+import { compilePolicy } from '../../src/compile/compile-policy.js'
 import { createProofVerifier } from '../../src/dpop/proof.js'
 import { algorithms } from '../../src/jws/algorithms.js'
 import { decodeBase64url, isExact } from '../../src/jws/base64url.js'
@@ -13,8 +14,7 @@ import { isSignedBy, readCompact, readHeader, splitCompact } from '../../src/jws
 import { sha256 } from '../../src/jws/sha256.js'
 import { readKeySet } from '../../src/keys/key-set.js'
 import { own } from '../../src/lib/own.js'
-import { compilePolicy } from '../../src/policy/compile.js'
-import { isSimplePath } from '../../src/routing/path.js'
+import { isSimplePath } from '../../src/request/path.js'
 
 type Jwk = Record<string, unknown>
 

@@ -1,5 +1,5 @@
-import type { ReplayStore } from '../../options.js'
 import type { Consumed } from '../replay.js'
+import type { ReplayStore } from '../store.js'
 import { memoryReplayStore } from './replay.js'
 
 /** What all verifiers of a process share, whichever copy of the package they come from. */

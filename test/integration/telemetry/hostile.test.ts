@@ -16,7 +16,7 @@ import {
   type Policy,
   type Verifier,
 } from '../../../src/index.js'
-import { printable } from '../../../src/telemetry/sanitize.js'
+import { printable } from '../../../src/lib/sanitize.js'
 import { type Collector, startCollector } from '../../support/telemetry/collector.js'
 import { createSdk } from '../../support/telemetry/sdk.js'
 

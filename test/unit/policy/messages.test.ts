@@ -3,7 +3,7 @@ import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
 import { ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import { requireIntent } from '../../../middleware/express.js'
 import { createVerifier, type Policy, PolicyError } from '../../../src/index.js'
-import { registeredMethods } from '../../../src/routing/methods.js'
+import { registeredMethods } from '../../../src/policy/methods.js'
 
 function issuesOf(policy: object): Record<string, string> {
   try {

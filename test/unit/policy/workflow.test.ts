@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createKit } from '../../../fixtures/kit.js'
-import { hashIds } from '../../../src/delegation/chain-hash.js'
 import { PolicyError } from '../../../src/index.js'
-import { compileWorkflow, type WorkflowStep } from '../../../src/policy/workflow.js'
+import { hashIds } from '../../../src/jws/chain-hash.js'
+import { compileWorkflow, type WorkflowStep } from '../../../src/rules/workflow.js'
 import { verifierFor } from '../../support/verify.js'
 
 /** The draft's hash, from its definition. */

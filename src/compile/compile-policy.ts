@@ -2,11 +2,6 @@ import { normalizePath } from '../dpop/htu.js'
 import type { Algorithm } from '../jws/algorithms.js'
 import { snapshot } from '../lib/plain-data.js'
 import { isHttpUrl, isSecureUrl } from '../lib/url.js'
-import { defaultProofAlgorithmNames } from '../protocol/algorithms.js'
-import type { ChallengeContext } from '../response/www-authenticate.js'
-import { findLooserHead } from '../routing/head.js'
-import { parseRouteKey } from '../routing/route-key.js'
-import { createRouteTable, type Route, type RouteTable, shapeOf } from '../routing/table.js'
 import {
   type CompiledIssuer,
   compileIssuer,
@@ -15,22 +10,28 @@ import {
   selectAlgorithms,
   type TokenRules,
   uniteTokenRules,
-} from './issuer.js'
-import { type Problems, parsePolicy, parseRule } from './parse.js'
-import type { Policy, RouteRule } from './policy.js'
-import { createIdReader, type ReadId } from './qualified-id.js'
+} from '../policy/issuer.js'
+import { type Problems, parsePolicy, parseRule } from '../policy/parse.js'
+import type { Policy, RouteRule } from '../policy/policy.js'
+import { createIdReader, type ReadId } from '../policy/qualified-id.js'
+import { parseRouteKey } from '../policy/route-key.js'
+import type { PolicyData, RuleData } from '../policy/schema.js'
+import { defaultProofAlgorithmNames } from '../protocol/algorithms.js'
+import { metadataUrl } from '../response/resource-metadata.js'
+import type { ChallengeContext } from '../response/www-authenticate.js'
+import { findLooserHead } from '../routing/head.js'
+import { createRouteTable, type Route, type RouteTable, shapeOf } from '../routing/table.js'
 import {
   type AgentConstraint,
   type AgentConstraints,
   compileRule,
   type Rule,
   type RuleContext,
-} from './rule.js'
-import type { PolicyData, RuleData } from './schema.js'
+} from '../rules/rule.js'
+import { compileWorkflow, maxOptionalSteps, type Workflow, type WorkflowStep } from '../rules/workflow.js'
 import { findIdProblem, findNameProblems, findUnreachable } from './unreachable.js'
-import { compileWorkflow, maxOptionalSteps, type Workflow, type WorkflowStep } from './workflow.js'
 
-export type { CompiledIssuer } from './issuer.js'
+export type { CompiledIssuer } from '../policy/issuer.js'
 
 /** A policy made ready for requests: every default filled in, every list a set, nothing left to interpret. */
 export interface CompiledPolicy {
@@ -148,12 +149,6 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
  */
 export function checkRule(rule: RouteRule): RuleData {
   return parseRule(rule)
-}
-
-/** Where RFC 9728 section 3.1 puts the metadata of a resource: between its origin and its path. */
-export function metadataUrl(resource: string): string {
-  const { origin, pathname } = new URL(resource)
-  return `${origin}/.well-known/oauth-protected-resource${pathname === '/' ? '' : pathname}`
 }
 
 function compileIssuers(

@@ -1,5 +1,5 @@
 import { isRefusal } from '../refusal.js'
-import type { VerifiedToken } from '../token/verify-token.js'
+import type { VerifiedToken } from './verify-token.js'
 
 /**
  * Every id under which a token, or the delegation behind it, can be revoked. Ids are qualified, so that none

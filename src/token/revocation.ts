@@ -1,8 +1,8 @@
 import { isPromiseLike, type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
-import type { Revocations } from '../options.js'
 import { describeError, Refusal } from '../refusal.js'
-import type { VerifiedToken } from '../token/verify-token.js'
+import type { Revocations } from '../stores/store.js'
 import { agentIdsOf, revocationIdsOf } from './revocation-ids.js'
+import type { VerifiedToken } from './verify-token.js'
 
 /** Whether a token, or the delegation behind it, was revoked; whatever cannot be told refuses the request. */
 export type RevocationCheck = (

@@ -1,4 +1,4 @@
-import { hashIds } from '../delegation/chain-hash.js'
+import { hashIds } from '../jws/chain-hash.js'
 
 /** More optional steps before one step make more hashes than are worth keeping. */
 export const maxOptionalSteps = 12

@@ -1,11 +1,11 @@
 import type { Delegation } from '../delegation/delegation.js'
+import { compileConstraint } from '../policy/constraint.js'
+import { parsePointer, resolvePointer } from '../policy/json-pointer.js'
+import { createIdSet, type ReadId } from '../policy/qualified-id.js'
+import type { RuleData } from '../policy/schema.js'
 import { type Cause, describe, Refusal } from '../refusal.js'
 import type { Consumed } from '../stores/replay.js'
 import type { IntentToken } from '../token/claims.js'
-import { compileConstraint } from './constraint.js'
-import { parsePointer, resolvePointer } from './json-pointer.js'
-import { createIdSet, type ReadId } from './qualified-id.js'
-import type { RuleData } from './schema.js'
 import type { Workflow } from './workflow.js'
 
 /** What a rule judges: all of it verified. */

@@ -1,11 +1,11 @@
 import { sharedByCopies } from '../lib/copies.js'
 import { processWarning } from '../lib/process-warning.js'
+import { PolicyError, type PolicyIssue, toIssue } from '../policy/error.js'
+import { parseRule } from '../policy/parse.js'
+import type { RouteRule } from '../policy/policy.js'
+import type { RuleData } from '../policy/schema.js'
 import { describe, Refusal } from '../refusal.js'
-import { PolicyError, type PolicyIssue, toIssue } from './error.js'
-import { parseRule } from './parse.js'
-import type { RouteRule } from './policy.js'
-import { compileRule, type Rule, type RuleContext } from './rule.js'
-import type { RuleData } from './schema.js'
+import { compileRule, type Rule, type RuleContext } from '../rules/rule.js'
 import { findNameProblems } from './unreachable.js'
 
 /**

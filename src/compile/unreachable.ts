@@ -1,8 +1,8 @@
-import { hashIds } from '../delegation/chain-hash.js'
+import { hashIds } from '../jws/chain-hash.js'
 import { formatChoice } from '../lib/nearest.js'
-import type { RouteKey } from '../routing/route-key.js'
-import type { RuleContext } from './rule.js'
-import type { RuleData } from './schema.js'
+import type { RouteKey } from '../policy/route-key.js'
+import type { RuleData } from '../policy/schema.js'
+import type { RuleContext } from '../rules/rule.js'
 
 /** Reports a wrong place of a rule, by its path within the rule. */
 export type Report = (path: readonly PropertyKey[], message: string) => void

@@ -1,0 +1,108 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it, test } from 'vitest'
+
+/**
+ * The folders and loose files of `src`, from the bottom up. A line may import from the lines above it, types included,
+ * and never from its own line: what stands on one line knows nothing of each other.
+ */
+const layers: readonly (readonly string[])[] = [
+  ['protocol', 'lib'],
+  ['jws'],
+  ['decision'],
+  ['refusal'],
+  ['stores'],
+  ['request', 'keys'],
+  ['policy'],
+  ['dpop', 'delegation'],
+  ['token'],
+  ['rules'],
+  ['routing'],
+  ['response'],
+  ['compile'],
+  ['telemetry'],
+  ['options'],
+  ['grant'],
+  ['pipeline'],
+  ['engine'],
+  ['verifier'],
+  ['index'],
+]
+
+/** Parts with an entry of their own, and all that each may import of the others. */
+const apart: Readonly<Record<string, readonly string[]>> = {
+  agent: ['protocol', 'lib'],
+  testing: ['agent', 'index'],
+  'oidc-provider': ['agent', 'protocol', 'lib'],
+}
+
+const root = fileURLToPath(new URL('../../src/', import.meta.url))
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]))
+
+/** The files of `src` that a file imports, for types or to run, at once or later. */
+function importsOf(file: string): string[] {
+  const found = texts.get(file)?.matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^']*)'/g) ?? []
+  return [...found].map(([, from = '']) => normalize(join(dirname(file), from)).replace(/\.js$/, '.ts'))
+}
+
+const partOf = (file: string) => file.replace(/\/.*|\.ts$/, '')
+const rankOf = (part: string) => layers.findIndex((line) => line.includes(part))
+
+function isAllowed(from: string, to: string): boolean {
+  if (from === to) return true
+  const own = apart[from]
+  if (own !== undefined) return own.includes(to)
+  return rankOf(to) >= 0 && rankOf(to) < rankOf(from)
+}
+
+/** The files on a way that leads from a file back to it. */
+function findCycle(start: string): string[] | undefined {
+  const seen = new Set<string>()
+  const ways = [[start]]
+  for (let way = ways.pop(); way !== undefined; way = ways.pop()) {
+    for (const next of importsOf(way.at(-1) ?? '')) {
+      if (next === start) return [...way, next]
+      if (seen.has(next)) continue
+      seen.add(next)
+      ways.push([...way, next])
+    }
+  }
+  return undefined
+}
+
+describe('the layers of src', () => {
+  test('name every folder and every loose file, once', () => {
+    const named = [...layers.flat(), ...Object.keys(apart)]
+    expect(named.sort()).toEqual([...new Set(files.map(partOf))].sort())
+  })
+
+  test('are imported from above only', () => {
+    const wrong = files.flatMap((file) =>
+      importsOf(file)
+        .filter((target) => !isAllowed(partOf(file), partOf(target)))
+        .map((target) => `${file} imports ${target}`),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('import only files that are there', () => {
+    const missing = files.flatMap((file) => importsOf(file).filter((target) => !texts.has(target)))
+    expect(missing).toEqual([])
+  })
+})
+
+describe('the files of src', () => {
+  test('import each other in no cycle', () => {
+    expect(files.map(findCycle).find((cycle) => cycle !== undefined)).toBeUndefined()
+  })
+
+  test('are at most eight outside of folders', () => {
+    expect(files.filter((file) => !file.includes('/')).length).toBeLessThanOrEqual(8)
+  })
+
+  test('have at most 400 lines', () => {
+    expect(files.filter((file) => (texts.get(file)?.split('\n').length ?? 0) > 401)).toEqual([])
+  })
+})
