@@ -3,8 +3,9 @@ import type { Delegation } from './delegation/delegation.js'
 import { type DelegationVerifier, findAllowedChain } from './delegation/verify-chain.js'
 import type { SenderConstraintCheck } from './dpop/sender-constraint.js'
 import { toGrant } from './grant.js'
+import type { MaybePromise } from './lib/promise.js'
 import { isRefusal, Refusal } from './refusal.js'
-import { hasNoCredentials, readCredentials, readForeign } from './request/credentials.js'
+import { type Credentials, hasNoCredentials, readCredentials, readForeign } from './request/credentials.js'
 import type { RequestFacts } from './request/request.js'
 import type { Access } from './routing/match.js'
 import type { RuleCheck } from './rules/rule-check.js'
@@ -73,15 +74,12 @@ export async function decide(
 ): Promise<Outcome> {
   if (access.kind === 'public') return { ...emptyState, outcome: 'public', access }
   const rule = access.kind === 'undeclared' ? undefined : access.kind
-  if (rule?.anonymous && hasNoCredentials(request)) return { ...emptyState, outcome: 'anonymous', access }
-  if (rule?.anonymous === 'foreign' && (await isForeign(request, checks.tokens)))
+  if (rule?.anonymous && (await isAnonymous(request, rule.anonymous, checks.tokens)))
     return { ...emptyState, outcome: 'anonymous', access }
 
   const credentials = readCredentials(request)
   if (isRefusal(credentials)) return refuse('request', withScope(credentials, rule?.scope), { access })
-  const { besideToken } = credentials
-  if (besideToken !== undefined && !(await checks.tokens.isForeign(besideToken)))
-    return refuse('request', twoTokens, { access })
+  if (!(await isAlone(credentials, checks.tokens))) return refuse('request', twoTokens, { access })
   observer?.onStage('request', undefined)
 
   const verified = await checks.tokens.verify(credentials.unverifiedToken, clock(), clock)
@@ -126,10 +124,21 @@ export async function decide(
   }
 }
 
-/** Whether the credentials are another party's, for another middleware to judge. */
-async function isForeign(request: RequestFacts, tokens: TokenVerifier): Promise<boolean> {
+/** Whether a request has no credentials or, where that is `foreign`, those of another party. */
+async function isAnonymous(
+  request: RequestFacts,
+  kind: true | 'foreign',
+  tokens: TokenVerifier,
+): Promise<boolean> {
+  if (hasNoCredentials(request)) return true
+  if (kind !== 'foreign') return false
   const foreign = readForeign(request)
   return typeof foreign === 'string' ? await tokens.isForeign(foreign) : foreign
+}
+
+/** Whether a token beside the credentials, where there is one, is another party's. */
+function isAlone({ besideToken }: Credentials, tokens: TokenVerifier): MaybePromise<boolean> {
+  return besideToken === undefined || tokens.isForeign(besideToken)
 }
 
 const twoTokens = new Refusal('credentials_ambiguous', {

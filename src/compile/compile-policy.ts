@@ -94,20 +94,10 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     readId,
     clockTolerance,
   })
-  const maxDepth = data.delegation?.maxDepth ?? 4
-  const signed = data.delegation?.signed ?? 'optional'
-  const routes = compileRoutes(data.routes ?? {}, ruleContext, { maxDepth, signed }, problems)
-  const proofAlgorithms = selectAlgorithms(data.proof?.algorithms ?? defaultProofAlgorithmNames)
-  if (
-    !isProofRequired &&
-    issuers.size > 0 &&
-    ![...issuers.values()].some(({ profile }) => profile === 'oauth')
-  ) {
-    problems.add(
-      ['proof', 'required'],
-      'can only be false where an issuer has profile "oauth": others always bind',
-    )
-  }
+  const delegation = compileDelegation(data.delegation)
+  const routes = compileRoutes(data.routes ?? {}, ruleContext, delegation, problems)
+  const proof = compileProof(data.proof)
+  if (!isProofRequired) checkUnboundTokens(issuers, problems)
   problems.throwIfAny()
 
   const resource = audiences.find(isHttpUrl) ?? (urls.asWritten[0] as string)
@@ -124,19 +114,14 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     anyToken: uniteTokenRules([token, ...[...issuers.values()].map((issuer) => issuer.token)]),
     issuerDefaults: Object.freeze(issuerDefaults),
     tokenFields: Object.freeze([...new Set([...issuers.values()].flatMap(({ header }) => header ?? []))]),
-    proof: Object.freeze({
-      required: isProofRequired,
-      algorithms: proofAlgorithms,
-      maxAge: data.proof?.maxAge ?? 60,
-      nonce: data.proof?.nonce ?? 'off',
-    }),
-    delegation: Object.freeze({ maxDepth, signed }),
+    proof,
+    delegation,
     ruleContext,
     authenticated: compileRule(snapshot({}) as RuleData, ruleContext),
     routes: createRouteTable(routes),
     scopes: Object.freeze([...new Set(routes.flatMap(scopesOf))]),
     challenge: Object.freeze({
-      proofAlgorithms: [...proofAlgorithms.keys()].join(' '),
+      proofAlgorithms: [...proof.algorithms.keys()].join(' '),
       resourceMetadata: metadataUrl(resource),
       isBearerAllowed: !isProofRequired,
     }),
@@ -149,6 +134,28 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
  */
 export function checkRule(rule: RouteRule): RuleData {
   return parseRule(rule)
+}
+
+function compileDelegation(written: PolicyData['delegation']): CompiledPolicy['delegation'] {
+  return Object.freeze({ maxDepth: written?.maxDepth ?? 4, signed: written?.signed ?? 'optional' })
+}
+
+function compileProof(written: PolicyData['proof']): CompiledPolicy['proof'] {
+  return Object.freeze({
+    required: written?.required ?? true,
+    algorithms: selectAlgorithms(written?.algorithms ?? defaultProofAlgorithmNames),
+    maxAge: written?.maxAge ?? 60,
+    nonce: written?.nonce ?? 'off',
+  })
+}
+
+/** Tokens of an issuer with profile "ajwt" are bound to a key whatever the policy says. */
+function checkUnboundTokens(issuers: CompiledPolicy['issuers'], problems: Problems): void {
+  if (issuers.size === 0 || [...issuers.values()].some(({ profile }) => profile === 'oauth')) return
+  problems.add(
+    ['proof', 'required'],
+    'can only be false where an issuer has profile "oauth": others always bind',
+  )
 }
 
 function compileIssuers(

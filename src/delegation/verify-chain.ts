@@ -87,12 +87,8 @@ function checkLinks(
   { subject: sub, keyThumbprint, intent }: DelegatedToken['token'],
 ): Refusal | undefined {
   const { delegatorThumbprints: attested, initiatorThumbprint } = intent
-  if (attested !== undefined) {
-    if (attested.length !== assertions.length)
-      return brokenLink('delegator_jkts has not one member for each assertion')
-    if (attested[0] !== initiatorThumbprint)
-      return brokenLink('delegator_jkts does not begin with initiator_jkt')
-  }
+  const mismatch = attested && checkAttested(attested, assertions.length, initiatorThumbprint)
+  if (mismatch !== undefined) return mismatch
   let id = intent.initiatedBy
   let thumbprint = initiatorThumbprint
   let hash: string | undefined
@@ -111,6 +107,16 @@ function checkLinks(
   }
   if (id !== sub) return brokenLink('the last delegatee is not sub of the token')
   return thumbprint === keyThumbprint ? undefined : brokenLink('the last cnf.jkt is not the key of the token')
+}
+
+function checkAttested(
+  attested: readonly string[],
+  hops: number,
+  initiatorThumbprint: string | undefined,
+): Refusal | undefined {
+  if (attested.length !== hops) return brokenLink('delegator_jkts has not one member for each assertion')
+  if (attested[0] === initiatorThumbprint) return undefined
+  return brokenLink('delegator_jkts does not begin with initiator_jkt')
 }
 
 function brokenLink(reason: string): Refusal {

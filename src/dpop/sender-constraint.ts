@@ -23,6 +23,13 @@ export type SenderConstraintCheck = (
   clock: () => number,
 ) => MaybePromise<Refusal | undefined>
 
+/** Whether a token that is bound to no key is accepted. Scheme DPoP says that it is bound. */
+function checkUnbound(scheme: Credentials['scheme'], policy: ProofPolicy): Refusal | undefined {
+  if (policy.proof.required) return new Refusal('proof_required', { reason: 'the token is bound to no key' })
+  if (scheme !== 'dpop') return undefined
+  return new Refusal('proof_key_mismatch', { reason: 'scheme DPoP with a token that is bound to no key' })
+}
+
 export function createSenderConstraintCheck(
   policy: ProofPolicy,
   verifyProof: ProofVerifier,
@@ -67,14 +74,7 @@ export function createSenderConstraintCheck(
 
   return (request, scheme, verified, now, clock) => {
     const { keyThumbprint } = verified.token
-    if (keyThumbprint === undefined) {
-      if (policy.proof.required)
-        return new Refusal('proof_required', { reason: 'the token is bound to no key' })
-      // Scheme DPoP says that the token is bound; to no key that there is, then.
-      return scheme !== 'dpop'
-        ? undefined
-        : new Refusal('proof_key_mismatch', { reason: 'scheme DPoP with a token that is bound to no key' })
-    }
+    if (keyThumbprint === undefined) return checkUnbound(scheme, policy)
     if (scheme !== 'dpop') {
       return new Refusal('proof_required', {
         reason: 'a token that is bound to a key came without scheme DPoP',

@@ -11,30 +11,48 @@ export type ConstraintCheck = (
 /** Turns a constraint on one claim into a check: all of its keys have to hold. */
 export function compileConstraint(constraint: ConstraintData): ConstraintCheck {
   const { equals, in: oneOf, min, max, exists, param, includes, some } = constraint
-  const hasEquals = Object.hasOwn(constraint, 'equals')
+  if (exists === false) return (value) => value === undefined
   const included = includes === undefined ? undefined : [includes].flat()
-  const members =
-    some &&
-    Object.entries(some).map(([pointer, inner]) => ({
-      pointer: parsePointer(pointer),
-      check: compileConstraint(inner as ConstraintData),
-    }))
-  return (value, params) => {
-    if (exists === false) return value === undefined
-    if (value === undefined) return false
-    if (hasEquals && !isSameJson(value, equals as Json)) return false
-    if (oneOf?.some((candidate) => isSameJson(value, candidate as Json)) === false) return false
-    if (min !== undefined && !(typeof value === 'number' && value >= min)) return false
-    if (max !== undefined && !(typeof value === 'number' && value <= max)) return false
-    if (included !== undefined && !includesAll(value, included)) return false
-    if (members !== undefined) {
-      // One element has to meet all of them: an array is never taken by position.
-      const isMet = (element: Json) =>
-        members.every(({ pointer, check }) => check(resolvePointer(element, pointer), params))
-      if (!Array.isArray(value) || !value.some(isMet)) return false
-    }
-    return param === undefined || isParameter(value, params, param)
-  }
+  const members = some && Object.entries(some).map(([pointer, inner]) => compileMember(pointer, inner))
+  const checks: ValueCheck[] = []
+  if (Object.hasOwn(constraint, 'equals')) checks.push((value) => isSameJson(value, equals as Json))
+  if (oneOf !== undefined) checks.push((value) => isOneOf(value, oneOf as readonly Json[]))
+  if (min !== undefined || max !== undefined) checks.push((value) => isInRange(value, min, max))
+  if (included !== undefined) checks.push((value) => includesAll(value, included))
+  if (members !== undefined) checks.push((value, params) => hasElement(value, members, params))
+  if (param !== undefined) checks.push((value, params) => isParameter(value, params, param))
+  return (value, params) => value !== undefined && checks.every((check) => check(value, params))
+}
+
+/** A check of a claim that is there. */
+type ValueCheck = (value: Json, params: Parameters<ConstraintCheck>[1]) => boolean
+
+function isOneOf(value: Json, candidates: readonly Json[]): boolean {
+  return candidates.some((candidate) => isSameJson(value, candidate))
+}
+
+function isInRange(value: Json, min: number | undefined, max: number | undefined): boolean {
+  return typeof value === 'number' && value >= (min ?? value) && value <= (max ?? value)
+}
+
+interface MemberCheck {
+  readonly pointer: readonly string[]
+  readonly check: ConstraintCheck
+}
+
+function compileMember(pointer: string, constraint: object): MemberCheck {
+  return { pointer: parsePointer(pointer), check: compileConstraint(constraint as ConstraintData) }
+}
+
+/** One element has to meet all of the checks: an array is never taken by position. */
+function hasElement(
+  value: Json,
+  members: readonly MemberCheck[],
+  params: Parameters<ConstraintCheck>[1],
+): boolean {
+  const isMet = (element: Json) =>
+    members.every(({ pointer, check }) => check(resolvePointer(element, pointer), params))
+  return Array.isArray(value) && value.some(isMet)
 }
 
 /** Each text is an element of the array, or a word of the blank-separated string. */

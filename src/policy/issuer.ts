@@ -95,20 +95,10 @@ export function compileIssuer(
   const token = compileTokenRules(withoutPrototype({ ...defaults.token, ...entry.token }))
   const audiences = entry.audience === undefined ? defaults.audiences : list(entry.audience)
   if (profile !== 'oauth') refuseOauthKeys(entry, report)
-  for (const type of entry.token?.types ?? []) {
-    if ((otherTokenTypes as readonly string[]).includes(mediaType(type)))
-      report(['token', 'types'], `${JSON.stringify(type)} is known to be no access token: remove it`)
-  }
+  refuseOtherTypes(entry.token?.types ?? [], report)
   const constraints = Object.entries(entry.claims ?? {})
   if (profile === 'oauth' && token.mayBeIdToken && constraints.length === 0) {
-    const audience = audiences.find((text) => !isAbsoluteUri(text))
-    if (audience !== undefined) {
-      report(
-        ['claims'],
-        `is needed: with ${types(entry, defaults)} an ID token would be accepted where its client id is the audience ` +
-          `${JSON.stringify(audience)}. Name a claim that access tokens alone have, such as { "/scope": { "exists": true } }`,
-      )
-    }
+    refuseIdTokens(audiences, types(entry, defaults), report)
   }
   if (entry.header !== undefined && (defaults.isProofRequired || profile !== 'oauth'))
     report(['header'], 'is for unbound tokens only: it needs profile "oauth" and proof.required false')
@@ -134,6 +124,23 @@ export function compileIssuer(
     header: entry.header?.toLowerCase(),
     allowInsecureHttp: defaults.allowInsecureHttp,
   })
+}
+
+function refuseOtherTypes(types: readonly string[], report: Report): void {
+  const others: readonly string[] = otherTokenTypes
+  for (const type of types.filter((text) => others.includes(mediaType(text))))
+    report(['token', 'types'], `${JSON.stringify(type)} is known to be no access token: remove it`)
+}
+
+/** An audience that is no URI may be the client id of ID tokens. */
+function refuseIdTokens(audiences: readonly string[], typesOfTokens: string, report: Report): void {
+  const audience = audiences.find((text) => !isAbsoluteUri(text))
+  if (audience === undefined) return
+  report(
+    ['claims'],
+    `is needed: with ${typesOfTokens} an ID token would be accepted where its client id is the audience ` +
+      `${JSON.stringify(audience)}. Name a claim that access tokens alone have, such as { "/scope": { "exists": true } }`,
+  )
 }
 
 /** The entry with what `like` stands for: each key that is written wins, `read` and `claims` member by member. */

@@ -57,12 +57,17 @@ export function readForeign(request: RequestFacts): boolean | string {
 
 function readAuthorization(request: RequestFacts): Credentials | Refusal {
   const inQuery = hasTokenInQuery(request.query)
-  if (request.authorization.length === 0) {
+  const [field, another] = request.authorization
+  if (field === undefined) {
     return missing(inQuery ? 'a token in the query does not count' : 'the request has no Authorization field')
   }
-  if (request.authorization.length > 1) return ambiguous('the request has two Authorization fields')
+  if (another !== undefined) return ambiguous('the request has two Authorization fields')
   if (inQuery) return ambiguous('the request has a token in the query beside the Authorization field')
-  const field = request.authorization[0] as string
+  return readField(field)
+}
+
+/** The value of an `Authorization` field. */
+function readField(field: string): Credentials | Refusal {
   if (field === '') return missing('the Authorization field is empty')
   const blank = field.indexOf(' ')
   const scheme = (blank < 0 ? field : field.slice(0, blank)).toLowerCase()

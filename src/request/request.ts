@@ -258,27 +258,38 @@ function readFields(headers: HeaderSource, method: string): Fields {
     requestedMethod: none,
     methodOverride: none,
   }
-  if (Array.isArray(headers)) {
-    // Throws where it is no list of names and values, as one of pairs: nor is that a request without credentials.
-    for (let at = 0; at < headers.length; at += 2) {
-      const [name, value] = [headers[at], headers[at + 1]] as unknown[]
-      if (typeof name !== 'string' || typeof value !== 'string') throw new TypeError('no list of fields')
-      if (mayMatter(name)) add(fields, name.toLowerCase(), value)
-    }
-  } else if (isFetchHeaders(headers)) {
-    // Each look into them costs: the two of a preflight only where it can be one.
-    for (const name of method === 'OPTIONS' ? fieldNames : fieldNamesOfAny)
-      add(fields, name, headers.get(name))
-  } else {
-    // Node's names are in lower case; a caller's own object may hold `Authorization`, and even both.
-    // Throws where there are none at all: that is no request without credentials.
-    for (const name of Object.keys(headers)) {
-      if (mayMatter(name)) {
-        add(fields, name.toLowerCase(), (headers as Readonly<Record<string, unknown>>)[name])
-      }
-    }
-  }
+  if (Array.isArray(headers)) addRawHeaders(fields, headers)
+  else if (isFetchHeaders(headers)) addFetchHeaders(fields, headers, method)
+  else addNodeHeaders(fields, headers as Readonly<Record<string, unknown>>)
   return fields
+}
+
+/** Throws where it is no list of names and values, as one of pairs: nor is that a request without credentials. */
+function addRawHeaders(fields: Fields, headers: readonly unknown[]): void {
+  for (let at = 0; at < headers.length; at += 2) {
+    const [name, value] = [headers[at], headers[at + 1]]
+    if (typeof name !== 'string' || typeof value !== 'string') throw new TypeError('no list of fields')
+    if (mayMatter(name)) add(fields, name.toLowerCase(), value)
+  }
+}
+
+/** Each look into them costs: the two of a preflight only where it can be one. */
+function addFetchHeaders(fields: Fields, headers: FetchHeaders, method: string): void {
+  for (const name of method === 'OPTIONS' ? fieldNames : fieldNamesOfAny) add(fields, name, headers.get(name))
+}
+
+/**
+ * Node's names are in lower case; a caller's own object may hold `Authorization`, and even both. Throws where there
+ * are none at all: that is no request without credentials.
+ */
+function addNodeHeaders(fields: Fields, headers: Readonly<Record<string, unknown>>): void {
+  for (const name of Object.keys(headers)) {
+    if (mayMatter(name)) add(fields, name.toLowerCase(), headers[name])
+  }
+}
+
+interface FetchHeaders {
+  get(name: string): string | null
 }
 
 /** These fields, by their names in lower case. Node joins the values of one that came twice. */
@@ -298,7 +309,7 @@ function mayMatter(name: string): boolean {
   return name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
 }
 
-function isFetchHeaders(headers: HeaderSource): headers is { get(name: string): string | null } {
+function isFetchHeaders(headers: HeaderSource): headers is FetchHeaders {
   return typeof (headers as { get?: unknown } | undefined)?.get === 'function'
 }
 

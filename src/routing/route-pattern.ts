@@ -59,13 +59,18 @@ function parseSegments(
   const names: string[] = []
   for (const [index, text] of texts.entries()) {
     const segment = parseSegment(index === last ? text.replace(/\?$/, '') : text)
-    if (segment === undefined || (segment.kind === 'rest' && index !== last)) return undefined
-    if (segment.kind !== 'param' && text.endsWith('?')) return undefined
+    if (segment === undefined || !mayStand(segment, text, index === last)) return undefined
     if (segment.kind === 'param') names.push(segment.name)
     if (segment.kind === 'param' && /[({]/.test(text)) constrained.add(segment.name)
     segments.push(segment)
   }
   return new Set(names).size < names.length ? undefined : segments
+}
+
+/** A wildcard stands at the end, and "?" behind a parameter. */
+function mayStand({ kind }: Segment, text: string, isLast: boolean): boolean {
+  if (kind === 'rest' && !isLast) return false
+  return kind === 'param' || !text.endsWith('?')
 }
 
 const rest: Segment = Object.freeze({ kind: 'rest' })

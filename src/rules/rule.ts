@@ -156,21 +156,29 @@ function checkIntent(
     }
     if (steps !== undefined && !(step !== undefined && steps.includes(step)))
       return wrongStep('the token is for another step than the rule', steps, step)
-    if (workflow === undefined) return undefined
-    const hashes = step === undefined ? undefined : workflow.get(step)
-    if (hashes === undefined)
-      return wrongStep("the step is none of the policy's workflow", [...workflow.keys()], step)
-    if (stepSequenceHash !== undefined && hashes.has(stepSequenceHash)) return undefined
-    return new Refusal('step_out_of_order', {
-      reason:
-        stepSequenceHash === undefined
-          ? 'the token does not say which steps are completed'
-          : 'the completed steps are not the ones that come before this step',
-      claim: 'intent.step_sequence_hash',
-      expected: describe(`the hash of the steps before ${step}`),
-      found: describe(stepSequenceHash),
-    })
+    return workflow && checkOrder(workflow, step, stepSequenceHash)
   }
+}
+
+/** Whether a step is one of the workflow, and the completed steps are some that may come before it. */
+function checkOrder(
+  workflow: Workflow,
+  step: string | undefined,
+  stepSequenceHash: string | undefined,
+): Refusal | undefined {
+  const hashes = step === undefined ? undefined : workflow.get(step)
+  if (hashes === undefined)
+    return wrongStep("the step is none of the policy's workflow", [...workflow.keys()], step)
+  if (stepSequenceHash !== undefined && hashes.has(stepSequenceHash)) return undefined
+  return new Refusal('step_out_of_order', {
+    reason:
+      stepSequenceHash === undefined
+        ? 'the token does not say which steps are completed'
+        : 'the completed steps are not the ones that come before this step',
+    claim: 'intent.step_sequence_hash',
+    expected: describe(`the hash of the steps before ${step}`),
+    found: describe(stepSequenceHash),
+  })
 }
 
 function wrongStep(reason: string, steps: readonly string[], step: string | undefined): Refusal {
@@ -223,11 +231,17 @@ function checkDelegation(
       return notAllowed('the initiator is not known to be an agent', 'an agent', initiator)
     if (initiators !== undefined && !initiators.has(issuer, initiator))
       return notAllowed('the rule does not list this initiator', rule.initiators?.join(' or '), initiator)
-    if (chains === undefined) return undefined
-    const isListed = chains.get(issuer)?.some((ids) => isSameList(ids, agents)) === true
-    if (isListed && agents[0] === initiator) return undefined
+    if (chains === undefined || isListed(chains.get(issuer), agents, initiator)) return undefined
     return notAllowed('the rule does not list this chain', rule.chains?.join(' or '), agents.join(','))
   }
+}
+
+function isListed(
+  chains: readonly (readonly string[])[] | undefined,
+  agents: readonly string[],
+  initiator: string,
+): boolean {
+  return agents[0] === initiator && chains?.some((ids) => isSameList(ids, agents)) === true
 }
 
 function isSameList(one: readonly string[], other: readonly string[]): boolean {

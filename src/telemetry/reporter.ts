@@ -124,26 +124,10 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
       if (current === undefined && !isTraced && onDecision === undefined) return
 
       const duration = (performance.now() - watch.started) / 1000
-      try {
-        if (current !== undefined) measure(current, decision, findings, duration, overrules === undefined)
-      } catch {}
-
-      const { access, verified, delegation, refusal } = findings
-      const facts: DecisionFacts = {
-        method: methodName(method),
-        route: optional(access?.route),
-        agent: optional(verified?.token.agent ?? refusal?.agent),
-        cause: refusal?.cause,
-        workflow: optional(verified?.token.intent.workflowId),
-        delegationDepth: delegation?.depth,
-        duration,
-        traceId: undefined,
-        overrules,
-      }
-      let span: Span | undefined
-      try {
-        if (isTraced) span = draw(decision, facts, watch)
-      } catch {}
+      if (current !== undefined)
+        attempt(() => measure(current, decision, findings, duration, overrules === undefined))
+      const facts = toFacts(method, findings, duration, overrules)
+      const span = isTraced ? attempt(() => draw(decision, facts, watch)) : undefined
       if (onDecision === undefined) return
       const active = span === undefined ? watch.context : trace.setSpan(watch.context, span)
       void tell(decision, Object.freeze({ ...facts, traceId: traceIdOf(active) }), active)
@@ -152,6 +136,34 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
       instruments.current()?.refreshes.add(1, { 'ajwt.issuer': printable(issuer), 'ajwt.outcome': outcome })
     },
     close: instruments.close,
+  }
+}
+
+/** A reporter of somebody else's may throw: that decides nothing. */
+function attempt<T>(report: () => T): T | undefined {
+  try {
+    return report()
+  } catch {
+    return undefined
+  }
+}
+
+function toFacts(
+  method: string,
+  { access, verified, delegation, refusal }: Findings,
+  duration: number,
+  overrules: DecisionFacts['overrules'],
+): DecisionFacts {
+  return {
+    method: methodName(method),
+    route: optional(access?.route),
+    agent: optional(verified?.token.agent ?? refusal?.agent),
+    cause: refusal?.cause,
+    workflow: optional(verified?.token.intent.workflowId),
+    delegationDepth: delegation?.depth,
+    duration,
+    traceId: undefined,
+    overrules,
   }
 }
 

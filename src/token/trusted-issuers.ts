@@ -110,14 +110,20 @@ function createResolver(
       return new Refusal('keys_unavailable', { reason, claim: 'iss', found: describe(iss), unverified: true })
     }
     // An entry of another issuer must not vouch for this one.
-    if (entry?.name !== iss) entry = undefined
+    const issuer = keep(iss, entry?.name === iss ? entry : undefined, text)
+    known.set(iss, { issuer, text, age })
+    return issuer
+  }
+
+  /** The issuer of an entry: the one that is known, where the entry is the same as before. */
+  function keep(iss: string, entry: CompiledIssuer | undefined, text: string): TrustedIssuer | undefined {
     const before = known.get(iss)
     const isSame = before?.issuer !== undefined && before.text === text
-    const isCurrent = () => known.peek(iss)?.issuer === issuer && (known.peek(iss)?.age() ?? 0) < resolvedLife
-    const issuer: TrustedIssuer | undefined =
-      entry === undefined ? undefined : isSame ? before.issuer : trust(entry, () => isCurrent())
     if (!isSame) before?.issuer?.keys.close()
-    known.set(iss, { issuer, text, age })
+    if (entry === undefined) return undefined
+    if (isSame) return before.issuer
+    const isCurrent = () => known.peek(iss)?.issuer === issuer && (known.peek(iss)?.age() ?? 0) < resolvedLife
+    const issuer = trust(entry, () => isCurrent())
     return issuer
   }
 
