@@ -1,5 +1,5 @@
 import { Buffer, isUtf8 } from 'node:buffer'
-import { isObject } from '../lib/own.js'
+import { isObject, isPrototypePolluted } from '../lib/own.js'
 
 /** Objects and arrays within each other. */
 const maxDepth = 32
@@ -21,7 +21,8 @@ export interface JsonObject {
 /**
  * The JSON object in these bytes, one character a byte; undefined where it is anything that two readers could take
  * differently: not UTF-8, a byte order mark, text around it, a member name twice in one object (RFC 7515 section 4),
- * a number beyond a double, half of a surrogate pair, or nesting beyond 32 levels. The objects have no prototype.
+ * a number beyond a double, half of a surrogate pair, or nesting beyond 32 levels. Where
+ * `Object.prototype` is polluted, the objects have no prototype.
  */
 export function parseJsonObject(bytes: string): JsonObject | undefined {
   const text = isAscii(bytes) ? bytes : decodeUtf8(bytes)
@@ -33,7 +34,12 @@ export function parseJsonObject(bytes: string): JsonObject | undefined {
     return undefined
   }
   if (!isObject(value)) return undefined
-  const content: Content = { containers: [], names: 0, values: 0 }
+  const content: Content = {
+    containers: [],
+    names: 0,
+    values: 0,
+    isPrototypePolluted: isPrototypePolluted(),
+  }
   if (!collect(value, 1, content) || !hasNames(text, content.names)) return undefined
   if (text.includes('\\') && hasLoneSurrogate(value)) return undefined
   return { members: value, containers: content.containers, valueCount: content.values }
@@ -45,6 +51,7 @@ interface Content {
   names: number
   /** Members and elements of arrays. */
   values: number
+  readonly isPrototypePolluted: boolean
 }
 
 /** Finds and counts what is in a value; false where it nests too deep or holds an infinite number. */
@@ -56,7 +63,7 @@ function collect(value: object, depth: number, content: Content): boolean {
   if (!Array.isArray(value)) {
     content.names += members.length
     // Members are read by name: none may come from a polluted Object.prototype.
-    Object.setPrototypeOf(value, null)
+    if (content.isPrototypePolluted) Object.setPrototypeOf(value, null)
   }
   for (const member of members) {
     if (typeof member === 'number' && !Number.isFinite(member)) return false
