@@ -54,8 +54,11 @@ describe('the packed package', () => {
       .split('\n')
       .map((file) => file.replace('./', ''))
     const code = /^dist\/(cjs\/)?(src|middleware)\/.*\.(js|d\.ts)$|^dist\/cjs\/shared\/[\w-]+\.js$/
-    expect(files.filter((file) => !code.test(file)).sort()).toEqual([
+    const documentation = /^docs\/.*\.md$|^fixtures\/examples\/[a-z-]+\/[a-z]+\.(md|js|json)$/i
+    expect(files.filter((file) => documentation.test(file)).length).toBeGreaterThan(30)
+    expect(files.filter((file) => !code.test(file) && !documentation.test(file)).sort()).toEqual([
       'CHANGELOG.md',
+      'CONTRIBUTING.md',
       'LICENSE',
       'README.md',
       'SECURITY.md',

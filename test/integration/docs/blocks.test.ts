@@ -1,0 +1,103 @@
+import { afterAll, afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest'
+import '../../../fixtures/authorization-server/quiet.js'
+import { createVerifier, type Policy } from '../../../src/index.js'
+import { examples } from '../../support/docs/examples.js'
+import { closeAll, stubIssuer } from '../../support/docs/issuer.js'
+import { type Block, blocksOf, documents, textOf } from '../../support/docs/markdown.js'
+import { openWorkshop } from '../../support/docs/run.js'
+import { hasRedisServer, WITHOUT_REDIS } from '../../support/redis/server.js'
+
+// Every code block of the documentation, run as it stands there.
+
+/** Documents whose TypeScript a test of their own runs, against servers that only they need. */
+const withTestsOfTheirOwn = ['docs/authorization-server.md', 'docs/issuers.md', 'docs/migration.md']
+
+const blocks = documents.flatMap(blocksOf)
+const inLanguage = (...languages: string[]) => blocks.filter(({ language }) => languages.includes(language))
+const placeOf = ({ file, line }: Block) => `${file}:${line}`
+const nameOf = ({ directive }: Block) => /^example: (\S+)$/.exec(directive ?? '')?.[1]
+const exampleOf = (block: Block) => examples[nameOf(block) ?? '']
+
+const workshop = openWorkshop()
+afterAll(workshop.remove)
+beforeEach(stubIssuer)
+afterEach(() => {
+  vi.unstubAllGlobals()
+  closeAll()
+})
+
+const code = inLanguage('ts', 'js').filter(({ file }) => !withTestsOfTheirOwn.includes(file))
+
+describe('code', () => {
+  it.each(code.map((block) => [placeOf(block), block] as const))(
+    '%s runs',
+    async (_, block) => {
+      const name = nameOf(block)
+      if (name !== undefined) expect(Object.keys(examples)).toContain(name)
+      const example = exampleOf(block)
+      if (example?.needsRedis && !hasRedisServer) return console.warn(WITHOUT_REDIS)
+      const exports = await workshop.run(block, example)
+      await example?.check?.(exports)
+    },
+    120_000,
+  )
+
+  test('compiles', () => {
+    expect(workshop.typeCheck(code.map((block) => [block, exampleOf(block)]))).toEqual([])
+  }, 120_000)
+
+  test('uses every example that is kept for it', () => {
+    expect(Object.keys(examples).sort()).toEqual(code.flatMap((block) => nameOf(block) ?? []).sort())
+  })
+})
+
+describe('JSON', () => {
+  const json = inLanguage('json')
+
+  it.each(json.map((block) => [placeOf(block), block] as const))(
+    '%s is what it is said to be',
+    (_, block) => {
+      const value = JSON.parse(block.code) as unknown
+      if (block.directive === undefined) createVerifier(value as Policy).close()
+      else expect(block.directive).toMatch(/^data: \w+/)
+    },
+  )
+})
+
+describe('commands', () => {
+  const { scripts, dependencies, devDependencies } = JSON.parse(textOf('package.json')) as Record<
+    'scripts' | 'dependencies' | 'devDependencies',
+    Record<string, string>
+  >
+  const lines = inLanguage('sh').flatMap((block) =>
+    block.code
+      .split('\n')
+      .map((line) => line.replace(/\s+#.*$/, '').trim())
+      .filter((line) => line !== '')
+      .map((line) => [placeOf(block), line] as const),
+  )
+
+  it.each(lines)('%s: %s', (_, line) => {
+    for (const command of line.split(' && ')) {
+      const script = /^npm (?:run (\S+)|(test))( -- .+)?$/.exec(command)
+      const packages = /^npm install (.+)$/.exec(command)
+      if (script !== null) expect(Object.keys(scripts)).toContain(script[1] ?? script[2])
+      else if (packages !== null) {
+        const known = ['ajwt', ...Object.keys(dependencies), ...Object.keys(devDependencies)]
+        for (const name of packages[1]?.split(' ') ?? []) expect(known).toContain(name)
+      } else expect(['npm ci', 'npm start', 'npm install']).toContain(command)
+    }
+  })
+
+  test('that a newcomer types are those of the README', () => {
+    const typed = blocksOf('README.md').filter(({ language }) => language === 'sh')
+    const all = typed.map((block) => block.code).join('')
+    expect(all).toMatch(/^npm ci && npm run demo$/m)
+    expect(all).toMatch(/^npm ci && npm test$/m)
+  })
+})
+
+test('no block is in a language that nothing here checks', () => {
+  const known = ['ts', 'js', 'json', 'sh', 'promql', 'mermaid']
+  expect(blocks.filter(({ language }) => !known.includes(language)).map(placeOf)).toEqual([])
+})

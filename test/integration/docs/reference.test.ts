@@ -1,0 +1,146 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, test } from 'vitest'
+import { compilePolicy } from '../../../src/compile/compile-policy.js'
+import { denials } from '../../../src/index.js'
+import { cacheDefaults } from '../../../src/lib/cache.js'
+import type { CompiledIssuer } from '../../../src/policy/issuer.js'
+import { issuerSchema, ruleSchema, schema } from '../../../src/policy/schema.js'
+import { algorithmNames, defaultProofAlgorithmNames } from '../../../src/protocol/algorithms.js'
+import { render } from '../../../tools/docs/denials.js'
+import { blocksOf, documents, exists, root, tableUnder, textOf } from '../../support/docs/markdown.js'
+
+// What the documentation lists is what the code has.
+
+const names = (file: string, heading: string) =>
+  tableUnder(file, heading).flatMap(([cell = '']) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name as string),
+  )
+const flat = (text: string) => text.replaceAll(/\s+/g, ' ')
+
+describe('docs/policy.md', () => {
+  it.each([
+    ['Keys of a policy', Object.keys(schema.shape)],
+    ['Keys of an issuer entry', Object.keys(issuerSchema.shape)],
+    ['Keys of a rule', Object.keys(ruleSchema.shape)],
+    ['Proofs', Object.keys(schema.shape.proof.unwrap().shape)],
+  ])('names under "%s" every key, and no other', (heading, keys) => {
+    expect(names('docs/policy.md', heading).sort()).toEqual([...keys].sort())
+  })
+
+  it('names every constraint on a claim', () => {
+    const claims = ruleSchema.shape.claims.unwrap().valueType
+    expect(names('docs/policy.md', 'Constraints on claims').sort()).toEqual(Object.keys(claims.shape).sort())
+  })
+
+  it('names the algorithms', () => {
+    const text = flat(textOf('docs/policy.md'))
+    expect(text).toContain(`${algorithmNames.slice(0, -1).join(', ')} and ${algorithmNames.at(-1)}`)
+    expect(text).toContain(`| ${defaultProofAlgorithmNames.join(', ')} |`)
+  })
+
+  it('names for every denial of a rule a code that there is', () => {
+    const codes = tableUnder('docs/policy.md', 'Keys of a rule').flatMap(([, , cell = '']) =>
+      [...cell.matchAll(/`([a-z_]+_[a-z_]+)`/g)].map(([, code]) => code as string),
+    )
+    expect(codes.filter((code) => !Object.hasOwn(denials, code))).toEqual([])
+    expect(codes.length).toBeGreaterThan(8)
+  })
+})
+
+test('the defaults in the tables of docs/policy.md are those of the code', () => {
+  const compiled = compilePolicy({
+    issuer: 'https://as.example.com',
+    audience: 'https://a.example.com',
+    routes: {},
+  })
+  const { keys, token } = [...compiled.issuers.values()][0] as CompiledIssuer
+  const cell = (heading: string, key: string) =>
+    tableUnder('docs/policy.md', heading).find(([name]) => name === `\`${key}\``)?.[2]
+  const { maxAge, cooldown, maxStale, timeout } = keys
+  expect(cell('Keys of an issuer entry', 'keys')).toBe([maxAge, cooldown, maxStale, timeout].join(', '))
+  expect(cell('Keys of a policy', 'token')).toBe(
+    `\`['at+jwt']\`, every algorithm below, ${token.maxLifetime}, ${token.clockTolerance}`,
+  )
+  expect(cell('Keys of a policy', 'proof')).toBe(
+    `\`true\`, five algorithms, ${compiled.proof.maxAge}, \`'${compiled.proof.nonce}'\``,
+  )
+  expect(cell('Keys of a policy', 'delegation')).toBe(
+    `${compiled.delegation.maxDepth}, \`'${compiled.delegation.signed}'\``,
+  )
+  expect(defaultProofAlgorithmNames).toHaveLength(5)
+})
+
+test('docs/denials.md is what npm run docs writes', () => {
+  expect(textOf('docs/denials.md')).toBe(render())
+})
+
+test('docs/architecture.md names every folder and every file of src', () => {
+  const listed = [
+    ...names('docs/architecture.md', 'Folders'),
+    ...[...textOf('docs/architecture.md').matchAll(/`(src\/[a-z.-]+)`/g)].map(([, name]) => name as string),
+  ]
+  const there = readdirSync(join(root, 'src')).map((name) => `src/${name}`)
+  expect(there.filter((name) => !listed.includes(name))).toEqual([])
+  expect(listed.filter((name) => !exists(name))).toEqual([])
+})
+
+test('docs/glossary.md is in order', () => {
+  const terms = [...textOf('docs/glossary.md').matchAll(/^\*\*([^*]+)\.\*\*/gm)].map(
+    ([, term]) => term as string,
+  )
+  expect(terms.length).toBeGreaterThan(30)
+  expect(terms).toEqual([...terms].sort((one, other) => one.localeCompare(other, 'en')))
+})
+
+describe('figures', () => {
+  const results = readFileSync(join(root, 'bench/results.md'), 'utf8')
+  const sources = [
+    'README.md',
+    'docs/performance.md',
+    ...documents.filter((file) => file.startsWith('docs/adr/')),
+  ]
+
+  it.each(sources)('of %s are those of the benchmarks', (file) => {
+    const text = textOf(file)
+    const ratios = [...text.matchAll(/(\d+\.\d+) times/g)].map(([, figure]) => figure as string)
+    for (const figure of ratios) {
+      const isThere = [`${figure} times`, `(${figure})`, `| ${figure} |`].some((form) =>
+        results.includes(form),
+      )
+      expect([figure, isThere]).toEqual([figure, true])
+    }
+    const times = [...text.matchAll(/(\d[\d.,]*) µs/g)].map(([whole]) => whole)
+    expect(times.filter((time) => !results.includes(time))).toEqual([])
+  })
+
+  it('that are defaults are those of the code', () => {
+    const performance = flat(textOf('docs/performance.md'))
+    for (const [name, bytes] of Object.entries(cacheDefaults)) {
+      expect(performance).toContain(`\`cache.${name}\` | ${bytes / 2 ** 20} MiB`)
+    }
+  })
+})
+
+test('queries and the table of metrics name metrics that there are', () => {
+  const source = ['instruments', 'replay-metrics'].map((name) => textOf(`src/telemetry/${name}.ts`)).join('')
+  const metrics = [...source.matchAll(/'(ajwt\.[a-z_.]+)'/g)].map(([, name]) => name as string)
+  expect(names('docs/observability.md', 'Spans and metrics').sort()).toEqual(
+    metrics.filter((name) => !['ajwt.outcome', 'ajwt.code', 'ajwt.issuer'].includes(name)).sort(),
+  )
+  const asPrometheus = metrics.map((name) => name.replaceAll('.', '_'))
+  const queries = documents.flatMap(blocksOf).filter(({ language }) => language === 'promql')
+  const asked = queries.flatMap(({ code }) => code.match(/ajwt_[a-z_]+(?=\{|\[)/g) ?? [])
+  expect(asked.length).toBeGreaterThan(1)
+  for (const name of asked) expect(asPrometheus).toContain(name.replace(/_(total|bucket)$/, ''))
+})
+
+test('process warnings are documented', () => {
+  const files = ['src', 'middleware'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => textOf(`${folder}/${file}`)),
+  )
+  const codes = new Set(files.flatMap((text) => text.match(/(?<=')AJWT_[A-Z_]+(?=')/g) ?? []))
+  expect(names('docs/observability.md', 'Process warnings').sort()).toEqual([...codes].sort())
+})

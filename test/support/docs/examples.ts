@@ -1,0 +1,288 @@
+import type { RequestListener } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import { expect } from 'vitest'
+import { AUDIENCE } from '../../../fixtures/kit.js'
+import { honest, said, serve } from './issuer.js'
+import type { Example } from './run.js'
+
+/** The policy that the first example of the README writes out, and others take for granted. */
+const policy = `const policy = {
+  issuer: 'https://as.example.com',
+  audience: 'https://orders.example.com',
+  routes: {
+    'GET /health': 'public',
+    'GET /orders/:id': { scope: 'orders:read' },
+    'POST /orders/:id/refund': 'authenticated',
+    'POST /rpc': 'authenticated',
+  },
+} as const`
+
+const express = `import express from 'express'
+import { ajwt } from 'ajwt/express'
+const app = express()`
+
+const world = `import { enrolShim } from '../fixtures/demo/shim-agent.js'
+import { startWorld } from '../fixtures/demo/world.js'
+const world = await startWorld()
+const orders = world.orders.origin`
+
+type App = RequestListener
+type Exports = Record<string, unknown>
+
+const asApp = (exports: Exports) => serve(exports.app as App)
+
+/** An honest request to the app is answered 200 with this, and one without credentials 401. */
+async function protects(origin: string, expected: object): Promise<void> {
+  expect(await said(fetch(`${origin}/orders/42`, honest('/orders/42')))).toEqual([
+    200,
+    expect.objectContaining(expected),
+  ])
+  expect((await fetch(`${origin}/orders/42`)).status).toBe(401)
+  expect((await fetch(`${origin}/other`, honest('/other'))).status).toBe(403)
+}
+
+/** `test` of a runner: the block hands its tests over, to be run one after the other. */
+const runner = `import { expect } from 'vitest'
+const tests: (() => unknown)[] = []
+const test = (_name: string, run: () => unknown) => void tests.push(run)`
+
+const testIssuer = `import { createTestIssuer } from 'ajwt/testing'
+import express from 'express'
+import { ajwt } from 'ajwt/express'
+const issuer = createTestIssuer({ audience: 'https://orders.example.com' })
+const policy = {
+  issuer: issuer.policyIssuer,
+  audience: 'https://orders.example.com',
+  routes: { 'GET /orders/:id': { scope: 'orders:read' } },
+}
+const app = express().use(ajwt(policy))
+app.get('/orders/:id', (req, res) => void res.json({ order: req.params.id }))`
+
+/** By the name in the comment above a block. */
+export const examples: Readonly<Record<string, Example>> = {
+  express: {
+    after: 'export { app }',
+    check: async (exports) => protects(await asApp(exports), { order: '42', readBy: 'agent-7' }),
+  },
+  koa: {
+    before: policy,
+    after: 'app.use((ctx) => { ctx.body = ctx.state.ajwt }); export { app }',
+    check: async ({ app }) =>
+      protects(await serve((app as { callback(): App }).callback()), {
+        agent: expect.objectContaining({ id: 'agent-7' }),
+      }),
+  },
+  hono: {
+    before: policy,
+    after: "app.get('/orders/:id', (c) => c.json(c.get('ajwt'))); export { app }",
+    check: async ({ app }) =>
+      protects(await serve(getRequestListener((app as { fetch: never }).fetch)), {
+        agent: expect.objectContaining({ id: 'agent-7' }),
+      }),
+  },
+  'load-policy': {
+    replace: ["'policy.json'", 'file'],
+    before: `import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+const file = mkdtempSync(tmpdir() + '/policy-') + '/policy.json'
+writeFileSync(file, JSON.stringify({ issuer: 'https://as.example.com', audience: 'https://orders.example.com', routes: { 'GET /orders/:id': 'authenticated' } }))`,
+    after: 'export { verifiers }',
+    check: ({ verifiers }) => expect(verifiers).toHaveLength(2),
+  },
+  cors: {
+    before: `import cors from 'cors'\n${express}\nconst origin = 'https://agents.example.com'\n${policy}`,
+    after: 'export { app }',
+    check: async (exports) => {
+      const { headers } = await fetch(`${await asApp(exports)}/orders/42`)
+      expect(headers.get('access-control-expose-headers')).toBe('WWW-Authenticate,DPoP-Nonce')
+      expect(headers.get('access-control-allow-origin')).toBe('https://agents.example.com')
+    },
+  },
+  'require-intent': {
+    before: `${express}\n${policy}\napp.use(ajwt(policy))
+const refund = (req, res) => res.json({ refunded: req.params.id })`,
+    after: 'export { app }',
+    check: async (exports) => {
+      const path = '/orders/42/refund'
+      const origin = await asApp(exports)
+      expect((await fetch(origin + path, honest(path, 'POST', { order_id: '42' }))).status).toBe(200)
+      expect((await fetch(origin + path, honest(path, 'POST', { order_id: '43' }))).status).toBe(403)
+    },
+  },
+  'check-intent': {
+    before: `${express}\n${policy}\napp.use(ajwt(policy))`,
+    after: 'export { app }',
+    check: async (exports) => {
+      const origin = await asApp(exports)
+      expect((await fetch(`${origin}/rpc`, honest('/rpc', 'POST'))).status).toBe(403)
+      const may = honest('/rpc', 'POST', { scope: 'orders:refund' })
+      expect(await said(fetch(`${origin}/rpc`, may))).toEqual([200, { refunded: true }])
+    },
+  },
+  'on-denied': {
+    before: `${express}\n${policy}`,
+    after:
+      "app.use((error, req, res, next) => res.status(error.status).send('own ' + error.code)); export { app }",
+    check: async (exports) => {
+      const answer = fetch(`${await asApp(exports)}/orders/42`)
+      expect(await said(answer)).toEqual([401, 'own credentials_missing'])
+    },
+  },
+  'fetch-handler': {
+    before: policy,
+    check: async ({ GET }) => {
+      const handle = GET as (request: Request) => Promise<Response>
+      const answer = handle(new Request(`${AUDIENCE}/orders/42`, honest('/orders/42')))
+      expect(await said(answer)).toEqual([200, { agent: 'agent-7' }])
+      expect((await handle(new Request(`${AUDIENCE}/orders/42`))).status).toBe(401)
+    },
+  },
+  routing: {
+    before: `import { createVerifier } from 'ajwt'
+import { honest, urlOf } from '../test/support/docs/issuer.js'
+${policy}
+const verifier = createVerifier(policy)
+const [method, url, headers] = ['GET', urlOf('/orders/17'), honest('/orders/17').headers]`,
+    after: 'export { decision }',
+    check: ({ decision }) =>
+      expect(decision).toMatchObject({
+        outcome: 'allow',
+        grant: { route: '/orders/:id', params: { id: '17' } },
+      }),
+  },
+  'verifier-check': {
+    before: `import { createVerifier } from 'ajwt'
+import { honest } from '../test/support/docs/issuer.js'
+${policy}
+const verifier = createVerifier(policy)
+const { headers } = honest('/orders/17')
+const decision = await verifier.verify({ method: 'GET', url: '/orders/17', headers })
+export const attempt = async () => {`,
+    after: '}',
+    check: ({ attempt }) =>
+      expect((attempt as () => Promise<void>)()).rejects.toMatchObject({ code: 'scope_insufficient' }),
+  },
+  'memory-revocations': {
+    before: `import { honest } from '../test/support/docs/issuer.js'\n${policy}`,
+    after: `export const ask = async () => (await verifier.verify({ url: '/orders/17', ...honest('/orders/17') })).outcome
+export const revoke = () => revocations.revoke('agent:https://as.example.com agent-7', inOneHour)
+export { current }`,
+    check: async ({ ask, revoke, current }) => {
+      expect(current).toEqual([expect.objectContaining({ id: 'agent:https://as.example.com refunder' })])
+      const outcome = ask as () => Promise<string>
+      expect(await outcome()).toBe('allow')
+      ;(revoke as () => void)()
+      expect(await outcome()).toBe('deny')
+    },
+  },
+  redis: {
+    needsRedis: true,
+    before: `import { startRedis } from '../test/support/redis/server.js'
+import { honest } from '../test/support/docs/issuer.js'
+${policy}
+const server = await startRedis()
+const redisUrl = 'redis://127.0.0.1:' + server.port
+const nonceSecret = 'a secret of the fleet'`,
+    after: `const { headers } = honest('/orders/17')
+const ask = async () => (await verifier.verify({ method: 'GET', url: '/orders/17', headers })).outcome
+await new Promise((resolve) => setTimeout(resolve, 2000))
+export const outcomes = [await ask(), await ask()]
+await revocations.close()
+client.disconnect()
+await server.stop()`,
+    check: ({ outcomes }) => expect(outcomes).toContain('deny'),
+  },
+  ready: {
+    before: `import { createVerifier } from 'ajwt'\n${policy}\nconst verifier = createVerifier(policy)`,
+    after: 'export { ready, issuers }',
+    check: ({ ready, issuers }) =>
+      expect([ready, issuers]).toEqual([true, [{ url: 'https://as.example.com', ready: true }]]),
+  },
+  'audit-log': {
+    before: `import { Writable } from 'node:stream'
+import { pino as realPino } from 'pino'
+${express}
+${policy}
+export const lines: string[] = []
+const pino = () => realPino(new Writable({ write(line, _, done) { lines.push(String(line)); done() } }))`,
+    after: 'export { app }',
+    check: async (exports) => {
+      await fetch(`${await asApp(exports)}/orders/42`)
+      const [line = ''] = exports.lines as string[]
+      expect(JSON.parse(line)).toMatchObject({
+        code: 'credentials_missing',
+        stage: 'request',
+        route: '/orders/:id',
+        cause: { reason: expect.any(String) },
+      })
+    },
+  },
+  otel: {
+    // Port 0: the exporter listens, and another test may run beside it.
+    before: "process.env.OTEL_EXPORTER_PROMETHEUS_PORT = '0'",
+    after: `import { trace } from '@opentelemetry/api'
+export const isRecording = trace.getTracer('docs').startSpan('one').isRecording()
+trace.disable()
+metrics.disable()`,
+    check: ({ isRecording }) => expect(isRecording).toBe(true),
+  },
+  'agent-fetch': {
+    before: `${world}
+const { definition, clientAuth } = await enrolShim(world.as, 'reader')
+const { prompt, tools, config = {} } = definition
+const tokenEndpoint = world.as.issuer + '/token'
+export const told: unknown[] = []
+const console = { log: (...parts: unknown[]) => void told.push(...parts) }`,
+    after: 'await world.close()',
+    replace: ["'https://orders.example.com", "orders + '"],
+    check: ({ told }) => expect(told).toEqual([{ order: '17', readBy: 'reader' }]),
+  },
+  'agent-workflow': {
+    before: `${world}\nconst { client } = world.shim.refunder`,
+    after: 'export const body = await answer.json()\nawait world.close()',
+    check: ({ body }) => expect(body).toMatchObject({ refunded: '17', by: 'shim-refunder' }),
+  },
+  'agent-delegation': {
+    before: `${world}
+const planner = world.shim.planner.client
+const worker = world.shim.refunder.client
+// The server knows the planner's key from a token of its own.
+await planner.fetch(orders + '/orders/17', { intent: { scope: 'orders:read' } })`,
+    after: 'export const body = await answer.json()\nawait world.close()',
+    check: ({ body }) => expect(body).toEqual({ order: '17', readBy: 'shim-refunder' }),
+  },
+  'test-issuer': {
+    after: `import { createVerifier } from 'ajwt'
+export const decision = await createVerifier(policy).verify({
+  method: 'GET',
+  url: '/orders/17',
+  headers: issuer.headers({ url: '/orders/17', scope: 'orders:read' }),
+})`,
+    check: ({ decision }) => expect(decision).toMatchObject({ outcome: 'allow' }),
+  },
+  supertest: {
+    before: `${runner}\n${testIssuer}`,
+    after: 'export { tests }',
+    check: async ({ tests }) => {
+      expect(tests).toHaveLength(2)
+      for (const run of tests as (() => unknown)[]) await run()
+    },
+  },
+  'test-fetch': {
+    before: `import { Hono } from 'hono'
+import { ajwt as forHono } from 'ajwt/hono'
+${testIssuer.replaceAll('app', 'another')}
+const app = new Hono().use(forHono(policy))
+app.get('/orders/:id', (c) => c.text('order ' + c.req.param('id')))`,
+    after: 'export const body = await answer.text()',
+    check: ({ body }) => expect(body).toBe('order 17'),
+  },
+  attacks: {
+    before: `import { expect } from 'vitest'
+import { serve } from '../test/support/docs/issuer.js'
+${testIssuer}
+const origin = await serve(app)`,
+    after: 'export { rows }',
+    check: ({ rows }) => expect((rows as unknown[]).length).toBeGreaterThan(20),
+  },
+}

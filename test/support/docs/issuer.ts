@@ -1,0 +1,54 @@
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { vi } from 'vitest'
+import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
+
+const realFetch = globalThis.fetch
+
+/** The issuer of the examples: its metadata and its keys. Nothing else of the network is there. */
+export function stubIssuer(): void {
+  vi.stubGlobal('fetch', async (input: string | URL | Request, init?: RequestInit) => {
+    const url = input instanceof Request ? input.url : String(input)
+    if (url.startsWith('http://127.0.0.1:')) return realFetch(input, init)
+    if (url === `${ISSUER}/.well-known/oauth-authorization-server`) {
+      return Response.json({ issuer: ISSUER, jwks_uri: `${ISSUER}/jwks` })
+    }
+    return url === `${ISSUER}/jwks` ? Response.json(issuerJwks()) : new Response(null, { status: 404 })
+  })
+}
+
+/** An honest request, for `fetch`. */
+export function honest(
+  path: string,
+  method = 'GET',
+  claims: Record<string, unknown> = {},
+): { method: string; headers: Record<string, string> } {
+  const { headers } = createKit(Date.now()).call({ path, method, token: { claims } })
+  return { method, headers: Object.fromEntries(headers) }
+}
+
+export const urlOf = (path: string): string => AUDIENCE + path
+
+const open: (() => void)[] = []
+
+/** Serves an app until `closeAll`. */
+export async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  open.push(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+export function closeAll(): void {
+  for (const close of open.splice(0)) close()
+}
+
+/** Status and body of an answer. JSON is parsed. */
+export async function said(answer: Response | Promise<Response>): Promise<[number, unknown]> {
+  const response = await answer
+  const text = await response.text()
+  return [response.status, text.startsWith('{') ? JSON.parse(text) : text]
+}
