@@ -27,7 +27,7 @@ export class Refusal {
   readonly code: DenialCode
   readonly cause: Cause | undefined
   readonly details: ChallengeDetails | undefined
-  /** `sub` of the token, where its signature has verified. */
+  /** The agent of the token, where its signature has verified. */
   readonly agent: string | undefined
 
   constructor(code: DenialCode, cause?: Cause, details?: ChallengeDetails, agent?: string) {

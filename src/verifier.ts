@@ -10,6 +10,7 @@ import { textsOf } from './request/params.js'
 import type { VerifyRequest } from './request/request.js'
 import { AjwtDenial } from './response/ajwt-denial.js'
 import { type ResourceMetadata, toMetadata } from './response/resource-metadata.js'
+import { warnOfInsecureHttp } from './telemetry/insecure-http-warning.js'
 import { warnOfObserving } from './telemetry/observe-warning.js'
 import { type Readiness, readinessOf, refreshAll } from './token/trusted-issuers.js'
 
@@ -79,6 +80,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   })
   engines.set(verifier, engine)
   warnOfObserving(ownPolicy)
+  warnOfInsecureHttp(ownPolicy)
   return verifier
 }
 

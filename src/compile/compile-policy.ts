@@ -97,7 +97,7 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
   const delegation = compileDelegation(data.delegation)
   const routes = compileRoutes(data.routes ?? {}, ruleContext, delegation, problems)
   const proof = compileProof(data.proof)
-  if (!isProofRequired) checkUnboundTokens(issuers, problems)
+  if (!isProofRequired && !hasResolver) checkUnboundTokens(issuers, problems)
   problems.throwIfAny()
 
   const resource = audiences.find(isHttpUrl) ?? (urls.asWritten[0] as string)

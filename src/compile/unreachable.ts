@@ -1,5 +1,6 @@
 import { hashIds } from '../jws/chain-hash.js'
 import { formatChoice } from '../lib/nearest.js'
+import { findConstraintProblems } from '../policy/constraint.js'
 import type { RouteKey } from '../policy/route-key.js'
 import type { RuleData } from '../policy/schema.js'
 import type { RuleContext } from '../rules/rule.js'
@@ -130,22 +131,18 @@ function findClaimProblems(rule: RuleData, route: RouteKey, report: Report): voi
   const names = route.segments.flatMap((segment) => (segment.kind === 'param' ? [segment.name] : []))
   for (const [pointer, constraint] of Object.entries(rule.claims ?? {})) {
     const place = ['claims', pointer]
-    const { exists, param, min, max } = constraint
-    if (param !== undefined && !names.includes(param)) {
+    const { some = {} } = constraint
+    const params = [
+      [place, constraint.param] as const,
+      ...Object.entries(some).map(([name, { param }]) => [[...place, 'some', name], param] as const),
+    ]
+    for (const [path, param] of params) {
+      if (param === undefined || names.includes(param)) continue
       const choice = formatChoice(param, names, 'parameter')
-      report([...place, 'param'], `the path has no parameter ":${param}"${choice}`)
+      report([...path, 'param'], `the path has no parameter ":${param}"${choice}`)
     }
-    if (min !== undefined && max !== undefined && min > max) report(place, 'min is more than max')
-    if (exists === false && Object.keys(constraint).length > 1)
-      report(place, 'a claim that is absent has no value')
-    if (!isEqualsInRange(constraint)) report(place, 'equals lies outside min and max')
+    findConstraintProblems(constraint, (path, message) => report([...place, ...path], message))
   }
-}
-
-function isEqualsInRange(constraint: NonNullable<RuleData['claims']>[string]): boolean {
-  const { equals, min, max } = constraint
-  if (!Object.hasOwn(constraint, 'equals') || (min === undefined && max === undefined)) return true
-  return typeof equals === 'number' && equals >= (min ?? equals) && equals <= (max ?? equals)
 }
 
 function list<T>(value: T | readonly T[]): readonly T[] {

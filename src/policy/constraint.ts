@@ -24,6 +24,25 @@ export function compileConstraint(constraint: ConstraintData): ConstraintCheck {
   return (value, params) => value !== undefined && checks.every((check) => check(value, params))
 }
 
+/** What no value can meet, or what would be passed over: by its path within the constraint. */
+export function findConstraintProblems(
+  constraint: ConstraintData,
+  report: (path: readonly PropertyKey[], message: string) => void,
+): void {
+  const { exists, min, max, some = {} } = constraint
+  if (min !== undefined && max !== undefined && min > max) report([], 'min is more than max')
+  if (exists === false && Object.keys(constraint).length > 1)
+    report([], 'a claim that is absent has no value')
+  if (!isEqualsInRange(constraint)) report([], 'equals lies outside min and max')
+  for (const [pointer, inner] of Object.entries(some))
+    findConstraintProblems(inner, (path, message) => report(['some', pointer, ...path], message))
+}
+
+function isEqualsInRange({ equals, min, max }: ConstraintData): boolean {
+  if (equals === undefined || (min === undefined && max === undefined)) return true
+  return typeof equals === 'number' && isInRange(equals, min, max)
+}
+
 /** A check of a claim that is there. */
 type ValueCheck = (value: Json, params: Parameters<ConstraintCheck>[1]) => boolean
 

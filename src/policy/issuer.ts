@@ -3,7 +3,7 @@ import { type KeySet, readKeySet } from '../keys/key-set.js'
 import { snapshot } from '../lib/plain-data.js'
 import { isSecureUrl } from '../lib/url.js'
 import { noType, otherTokenTypes } from '../protocol/token-types.js'
-import { type ConstraintCheck, compileConstraint } from './constraint.js'
+import { type ConstraintCheck, compileConstraint, findConstraintProblems } from './constraint.js'
 import { parsePointer } from './json-pointer.js'
 import { type KnownServer, knownServers } from './known-servers.js'
 import type { KeyOptions, Profile } from './policy.js'
@@ -26,13 +26,23 @@ export interface TokenRules {
 /** A JSON pointer, split. */
 export type Pointer = readonly string[]
 
+/** What claims are called in causes, as in `act.sub`; of several, joined by "or". */
+export interface ClaimNames {
+  readonly scope: string
+  readonly id: string
+  readonly agent: string
+  readonly audience: string
+  readonly subject: string
+}
+
 /** Where the claims of an issuer's tokens are found: of several pointers, the first that finds something counts. */
 export interface ClaimSources {
+  readonly names: ClaimNames
   readonly scope: readonly Pointer[]
   /** `hash`: SHA-256 of the signing input. */
   readonly id: readonly Pointer[] | 'hash'
   /** Undefined: the agent is the subject. */
-  readonly agent: { readonly pointer: Pointer; readonly name: string } | undefined
+  readonly agent: Pointer | undefined
   readonly audience: readonly Pointer[]
   readonly subject: readonly Pointer[]
 }
@@ -96,7 +106,7 @@ export function compileIssuer(
   const audiences = entry.audience === undefined ? defaults.audiences : list(entry.audience)
   if (profile !== 'oauth') refuseOauthKeys(entry, report)
   refuseOtherTypes(entry.token?.types ?? [], report)
-  const constraints = Object.entries(entry.claims ?? {})
+  const constraints = compileConstraints(entry.claims ?? withoutPrototype({}), report)
   if (profile === 'oauth' && token.mayBeIdToken && constraints.length === 0) {
     refuseIdTokens(audiences, types(entry, defaults), report)
   }
@@ -112,18 +122,21 @@ export function compileIssuer(
     token,
     audiences: new Set(audiences),
     sources: compileSources(entry.read ?? withoutPrototype({})),
-    constraints: Object.freeze(
-      constraints.map(([pointer, constraint]) =>
-        Object.freeze({
-          name: pointer,
-          pointer: parsePointer(pointer),
-          check: compileConstraint(constraint),
-        }),
-      ),
-    ),
+    constraints,
     header: entry.header?.toLowerCase(),
     allowInsecureHttp: defaults.allowInsecureHttp,
   })
+}
+
+function compileConstraints(
+  claims: NonNullable<IssuerData['claims']>,
+  report: Report,
+): readonly TokenConstraint[] {
+  const constraints = Object.entries(claims).map(([name, constraint]) => {
+    findConstraintProblems(constraint, (path, message) => report(['claims', name, ...path], message))
+    return Object.freeze({ name, pointer: parsePointer(name), check: compileConstraint(constraint) })
+  })
+  return Object.freeze(constraints)
 }
 
 function refuseOtherTypes(types: readonly string[], report: Report): void {
@@ -243,14 +256,27 @@ function compileKeyOptions({ keys: written }: IssuerData, report: Report): Requi
 }
 
 function compileSources(read: NonNullable<IssuerData['read']>): ClaimSources {
-  const pointers = (written: string | readonly string[]) => list(written).map(parsePointer)
-  return Object.freeze({
-    scope: pointers(read.scope ?? '/scope'),
-    id: read.id === 'hash' ? 'hash' : pointers(read.id ?? '/jti'),
-    agent: read.agent === undefined ? undefined : { pointer: parsePointer(read.agent), name: read.agent },
-    audience: pointers(read.audience ?? '/aud'),
-    subject: pointers(read.subject ?? '/sub'),
+  const scope = pointers(read.scope ?? '/scope')
+  const id = read.id === 'hash' ? 'hash' : pointers(read.id ?? '/jti')
+  const agent = read.agent === undefined ? undefined : parsePointer(read.agent)
+  const audience = pointers(read.audience ?? '/aud')
+  const subject = pointers(read.subject ?? '/sub')
+  const names = Object.freeze({
+    scope: nameOf(scope),
+    id: id === 'hash' ? id : nameOf(id),
+    agent: nameOf(agent === undefined ? subject : [agent]),
+    audience: nameOf(audience),
+    subject: nameOf(subject),
   })
+  return Object.freeze({ names, scope, id, agent, audience, subject })
+}
+
+function pointers(written: string | readonly string[]): readonly Pointer[] {
+  return list(written).map(parsePointer)
+}
+
+function nameOf(pointers: readonly Pointer[]): string {
+  return pointers.map((pointer) => pointer.join('.')).join(' or ')
 }
 
 /** Members are read by name: none may come from a polluted Object.prototype. */

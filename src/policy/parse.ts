@@ -39,6 +39,7 @@ export function parsePolicy(policy: unknown): ParsedPolicy {
   if (isObject(input)) {
     refuseUndefined(input.routes, ['routes'], problems)
     refuseUndefined(input.agents, ['agents'], problems)
+    refuseUndefinedOfIssuers(input.issuer, problems)
   }
   const data = snapshot(result.success ? result.data : partsThatParse(input)) as Partial<PolicyData>
   const routes = isObject(input) ? input.routes : undefined
@@ -52,6 +53,7 @@ export function parseIssuer(issuer: unknown): { data: string | IssuerData; probl
   refuseOddData(issuer, [], problems)
   const result = issuerSchema.safeParse(input)
   for (const issue of result.error?.issues ?? []) addIssue(issue, [], input, problems)
+  refuseUndefinedOfIssuer(input, [], problems)
   problems.throwIfAny()
   return { data: snapshot(result.data) as IssuerData, problems }
 }
@@ -121,6 +123,21 @@ function refuseUndefined(value: unknown, path: readonly PropertyKey[], problems:
       )
     }
   }
+}
+
+function refuseUndefinedOfIssuers(value: unknown, problems: Problems): void {
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) refuseUndefinedOfIssuer(item, ['issuer', index], problems)
+  } else refuseUndefinedOfIssuer(value, ['issuer'], problems)
+}
+
+/** Members of an issuer's entry without which more tokens would be accepted. */
+const narrowing = ['audience', 'claims', 'header', 'token'] as const
+
+function refuseUndefinedOfIssuer(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
+  if (!isObject(value)) return
+  const written = narrowing.filter((name) => Object.hasOwn(value, name))
+  refuseUndefined(Object.fromEntries(written.map((name) => [name, value[name]])), path, problems)
 }
 
 /** In whatever realm it was made: a test runner's or a worker's Object is not this module's. */

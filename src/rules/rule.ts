@@ -130,7 +130,7 @@ function checkScope(scopes: readonly string[], isAnyEnough: boolean): Check {
     const lacking = scopes.filter((scope) => !has(scope)).join(isAnyEnough ? ' or ' : ' ')
     const cause: Cause = {
       reason: `the token lacks the scope ${describe(lacking)}`,
-      claim: 'scope',
+      claim: token.names.scope,
       expected,
       found: describe(token.scopes.join(' ')),
     }
@@ -193,7 +193,7 @@ function checkAgent(entries: readonly string[], readId: ReadId): Check {
     if (agents.has(token.issuer, token.agent)) return undefined
     return new Refusal('agent_not_allowed', {
       reason: 'the rule does not list this agent',
-      claim: 'sub',
+      claim: token.names.agent,
       expected: describe(entries.join(' or ')),
       found: describe(token.agent),
     })
@@ -256,14 +256,14 @@ function notAllowed(reason: string, expected: string | undefined, found: string)
 /** A person is named as one by the issuer: an agent of the same name is somebody else. */
 function checkPerson(entries: readonly string[], readId: ReadId): Check {
   const people = createIdSet(entries, readId)
-  return ({ token: { issuer, intent, agent, subject } }) => {
+  return ({ token: { issuer, intent, agent, subject, names } }) => {
     // An agent that acts for somebody else: the subject of an ordinary token, where the agent is another.
     const principal = intent.executedBy === undefined && subject !== agent ? subject : undefined
     const person = intent.initiatorType === 'user' ? intent.initiatedBy : principal
     if (person !== undefined && people.has(issuer, person)) return undefined
     return new Refusal('claim_not_allowed', {
       reason: person === undefined ? 'the token names no person' : 'the rule does not list this person',
-      claim: 'intent.initiated_by',
+      claim: principal === undefined || person !== principal ? 'intent.initiated_by' : names.subject,
       expected: describe(entries.join(' or ')),
       found: describe(person),
     })

@@ -34,6 +34,7 @@ export interface Findings {
   readonly verified:
     | {
         readonly token: {
+          readonly issuer: string
           readonly agent: string
           readonly intent: { readonly workflowId: string | undefined }
         }

@@ -12,6 +12,7 @@ import {
 } from '@opentelemetry/api'
 import type { Decision } from '../decision.js'
 import { printable } from '../lib/sanitize.js'
+import type { Cause, Refusal } from '../refusal.js'
 import type { DecisionFacts, Findings } from './facts.js'
 import { createInstrumentSource, type Instruments } from './instruments.js'
 
@@ -158,13 +159,20 @@ function toFacts(
     method: methodName(method),
     route: optional(access?.route),
     agent: optional(verified?.token.agent ?? refusal?.agent),
-    cause: refusal?.cause,
+    cause: causeOf(refusal, verified?.token.issuer),
     workflow: optional(verified?.token.intent.workflowId),
     delegationDepth: delegation?.depth,
     duration,
     traceId: undefined,
     overrules,
   }
+}
+
+/** The cause, with the issuer whose entry was applied: a policy may have several. */
+function causeOf(refusal: Refusal | undefined, issuer: string | undefined): Cause | undefined {
+  const cause = refusal?.cause
+  if (cause === undefined || issuer === undefined || cause.issuer !== undefined) return cause
+  return { ...cause, issuer: printable(issuer) }
 }
 
 function toAttributes(decision: Decision, facts: DecisionFacts): Attributes {

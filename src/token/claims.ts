@@ -3,7 +3,7 @@ import { thumbprintOfJwk } from '../jws/jwk.js'
 import { sha256 } from '../jws/sha256.js'
 import type { JsonObject } from '../jws/strict-json.js'
 import { isObject } from '../lib/own.js'
-import type { ClaimSources, CompiledIssuer, Pointer } from '../policy/issuer.js'
+import type { ClaimNames, ClaimSources, CompiledIssuer, Pointer } from '../policy/issuer.js'
 import { resolvePointer } from '../policy/json-pointer.js'
 import type { Refusal } from '../refusal.js'
 import {
@@ -54,6 +54,8 @@ export interface IntentToken {
     readonly authTime: number | undefined
   }
   readonly claims: { readonly [name: string]: Json }
+  /** What the claims that decide are called in causes. */
+  readonly names: ClaimNames
   /** How many values the claims hold, those within others included: each takes memory of its own. */
   readonly valueCount: number
 }
@@ -107,6 +109,7 @@ function readAgenticToken({ members: claims, valueCount }: JsonObject, issuer: C
     registrationId,
     user: readUser(claims),
     claims: claims as IntentToken['claims'],
+    names: issuer.sources.names,
     valueCount,
   }
 }
@@ -119,7 +122,8 @@ function readOrdinaryToken(
 ): IntentToken {
   const { sources } = issuer
   const find = (pointers: readonly Pointer[]) => findFirst(claims as Json, pointers)
-  const principal = subject(find(sources.subject), nameOf(sources.subject))
+  const { names } = sources
+  const principal = subject(find(sources.subject), names.subject)
   const scope = find(sources.scope)
   const { intent, checksum, registrationId } =
     readOptionalAgentClaims(claims.intent, claims.agent_proof, principal) ?? noAgentClaims
@@ -130,21 +134,20 @@ function readOrdinaryToken(
     subject: principal,
     agent: readAgent(claims, sources, issuer.name) ?? principal,
     actors: readActors(claims.act),
-    jti: sources.id === 'hash' ? sha256(input) : subject(find(sources.id), nameOf(sources.id)),
+    jti: sources.id === 'hash' ? sha256(input) : subject(find(sources.id), names.id),
     iat: number(claims.iat, 'iat'),
     exp: number(claims.exp, 'exp'),
     nbf: optional(number, absentIfNull(claims.nbf), 'nbf'),
     limits: issuer.token,
-    audiences: readAudiences(find(sources.audience), nameOf(sources.audience)),
-    scopes: Array.isArray(scope)
-      ? readScopeList(scope, nameOf(sources.scope))
-      : readScopes(scope, nameOf(sources.scope)),
+    audiences: readAudiences(find(sources.audience), names.audience),
+    scopes: Array.isArray(scope) ? readScopeList(scope, names.scope) : readScopes(scope, names.scope),
     keyThumbprint: cnf === undefined ? undefined : readConfirmation(cnf),
     intent,
     checksum,
     registrationId,
     user: readUser(claims),
     claims: claims as IntentToken['claims'],
+    names,
     valueCount,
   }
 }
@@ -160,24 +163,26 @@ function findFirst(claims: Json, pointers: readonly Pointer[]): Json | undefined
   return undefined
 }
 
-/** The name of a claim in a cause. */
-function nameOf(pointers: readonly Pointer[]): string {
-  return pointers.map((pointer) => pointer.join('.')).join(' or ')
-}
-
 /** The acting agent, where the issuer's entry says where it is: never another claim in its place. */
 function readAgent(
   claims: JsonObject['members'],
-  { agent }: ClaimSources,
+  { agent, names }: ClaimSources,
   issuer: string,
 ): string | undefined {
   if (agent === undefined) return undefined
-  if (agent.pointer[0] === 'act' && isObject(claims.act)) {
+  if (agent[0] === 'act' && isObject(claims.act)) {
     // An actor of another issuer is somebody else, whatever the name (RFC 8693 section 4.1).
     const { iss } = claims.act
     assertClaim(iss === undefined || iss === null || iss === issuer, 'act.iss', issuer, iss)
   }
-  return subject(resolvePointer(claims as Json, agent.pointer), agent.pointer.join('.'))
+  return subject(resolvePointer(claims as Json, agent), names.agent)
+}
+
+/** The agent of a token that is refused for its claims, where they name one: the issuer has vouched for them. */
+export function agentOf({ members }: JsonObject, { sources }: CompiledIssuer): string | undefined {
+  const claims = members as Json
+  const agent = sources.agent ? resolvePointer(claims, sources.agent) : findFirst(claims, sources.subject)
+  return typeof agent === 'string' ? agent : undefined
 }
 
 /** The actors before the current one. Only what has the form of RFC 8693 is told. */

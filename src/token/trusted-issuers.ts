@@ -39,9 +39,11 @@ export interface Issuers {
   close(): void
 }
 
-/** Issuers that are kept, and made-up names that are remembered as unknown. */
+/** Issuers that are kept. */
 const maxResolved = 1000
-/** Questions to `resolveIssuer` at a time. */
+/** Names of nobody that are remembered apart, so that made-up ones push out no issuer. */
+const maxUnknown = 1000
+/** Questions to `resolveIssuer` at a time about names that are not known yet. */
 const maxPending = 64
 /** Milliseconds after which `resolveIssuer` is asked again. */
 const resolvedLife = 300_000
@@ -75,7 +77,7 @@ export function createIssuers(
 }
 
 interface Resolved {
-  readonly issuer: TrustedIssuer | undefined
+  readonly issuer: TrustedIssuer
   /** The entry as it was given: the keys stay where it is the same again. */
   readonly text: string
   readonly age: Stopwatch
@@ -91,9 +93,10 @@ function createResolver(
   const known = new LRUCache<string, Resolved>({
     max: maxResolved,
     dispose: ({ issuer }, _, reason) => {
-      if (reason === 'evict') issuer?.keys.close()
+      if (reason === 'evict') issuer.keys.close()
     },
   })
+  const unknown = new LRUCache<string, Stopwatch>({ max: maxUnknown })
   const pending = new Map<string, Promise<TrustedIssuer | Refusal | undefined>>()
 
   async function ask(iss: string): Promise<TrustedIssuer | Refusal | undefined> {
@@ -110,18 +113,23 @@ function createResolver(
       return new Refusal('keys_unavailable', { reason, claim: 'iss', found: describe(iss), unverified: true })
     }
     // An entry of another issuer must not vouch for this one.
-    const issuer = keep(iss, entry?.name === iss ? entry : undefined, text)
+    if (entry?.name !== iss) {
+      known.get(iss)?.issuer.keys.close()
+      known.delete(iss)
+      unknown.set(iss, age)
+      return undefined
+    }
+    const issuer = keep(iss, entry, text)
+    unknown.delete(iss)
     known.set(iss, { issuer, text, age })
     return issuer
   }
 
   /** The issuer of an entry: the one that is known, where the entry is the same as before. */
-  function keep(iss: string, entry: CompiledIssuer | undefined, text: string): TrustedIssuer | undefined {
+  function keep(iss: string, entry: CompiledIssuer, text: string): TrustedIssuer {
     const before = known.get(iss)
-    const isSame = before?.issuer !== undefined && before.text === text
-    if (!isSame) before?.issuer?.keys.close()
-    if (entry === undefined) return undefined
-    if (isSame) return before.issuer
+    if (before?.text === text) return before.issuer
+    before?.issuer.keys.close()
     const isCurrent = () => known.peek(iss)?.issuer === issuer && (known.peek(iss)?.age() ?? 0) < resolvedLife
     const issuer = trust(entry, () => isCurrent())
     return issuer
@@ -130,11 +138,12 @@ function createResolver(
   return {
     find(iss) {
       const found = known.get(iss)
-      if (found !== undefined && found.age() < (found.issuer === undefined ? unknownLife : resolvedLife))
-        return found.issuer
+      if (found !== undefined && found.age() < resolvedLife) return found.issuer
+      if (!isIssuerName(iss) || (unknown.get(iss)?.() ?? unknownLife) < unknownLife) return undefined
       const asked = pending.get(iss)
       if (asked !== undefined) return asked
-      if (pending.size >= maxPending) {
+      // Made-up names must not keep the tokens of an issuer waiting that is known.
+      if (found === undefined && pending.size >= maxPending) {
         const reason = 'resolveIssuer has too many questions to answer'
         return new Refusal('keys_unavailable', {
           reason,
@@ -148,9 +157,14 @@ function createResolver(
       return asking
     },
     close() {
-      for (const { issuer } of known.values()) issuer?.keys.close()
+      for (const { issuer } of known.values()) issuer.keys.close()
     },
   }
+}
+
+/** Whether an entry can have this `url` or `name` at all: nothing else is asked for or remembered. */
+function isIssuerName(iss: string): boolean {
+  return /^[\x21-\x7e]{1,2048}$/.test(iss)
 }
 
 /** Throws a PolicyError where the entry is wrong. */

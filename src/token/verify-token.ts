@@ -15,7 +15,7 @@ import { copyAscii } from '../lib/strings.js'
 import type { CompiledIssuer, TokenRules } from '../policy/issuer.js'
 import type { DenialCode } from '../protocol/denials.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
-import { type IntentToken, readIntentToken } from './claims.js'
+import { agentOf, type IntentToken, readIntentToken } from './claims.js'
 import { type Identity, toIdentity } from './identity.js'
 import { findOtherKind } from './token-kind.js'
 import { checkTokenTime } from './token-time.js'
@@ -254,14 +254,19 @@ function readVerified(
 ): VerifiedToken | Refusal {
   const { entry } = issuer
   const otherKind = findOtherKind(payload.members, entry)
-  if (otherKind !== undefined) return withAgent(otherKind, payload)
+  if (otherKind !== undefined) return withAgent(otherKind, payload, entry)
   const token = readIntentToken(payload, entry, input)
-  if (isRefusal(token)) return withAgent(token, payload)
+  if (isRefusal(token)) return withAgent(token, payload, entry)
   const accepted = token.audiences.filter((name) => entry.audiences.has(name))
   if (accepted.length === 0) {
     const expected = describe([...entry.audiences].join(' or '))
     const found = describe(token.audiences.join(' '))
-    const cause = { reason: 'the token names no audience of this API', claim: 'aud', expected, found }
+    const cause = {
+      reason: 'the token names no audience of this API',
+      claim: token.names.audience,
+      expected,
+      found,
+    }
     return new Refusal('audience_mismatch', cause, undefined, token.agent)
   }
   const { maxDepth } = policy.delegation
@@ -295,7 +300,6 @@ function isKeyId(kid: unknown): kid is string | undefined {
 }
 
 /** The issuer has vouched for the claims, so that the operator may know whose token is wrong. */
-function withAgent({ code, cause, details }: Refusal, payload: JsonObject): Refusal {
-  const { sub } = payload.members
-  return new Refusal(code, cause, details, typeof sub === 'string' ? sub : undefined)
+function withAgent({ code, cause, details }: Refusal, payload: JsonObject, entry: CompiledIssuer): Refusal {
+  return new Refusal(code, cause, details, agentOf(payload, entry))
 }
