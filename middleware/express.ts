@@ -160,6 +160,8 @@ async function answer(
   res.status(status)
   setHeaders(res, headers)
   if (denial !== undefined && onDenied !== undefined) {
+    // The type is of this middleware's own body: an answer of the app has its own.
+    res.removeHeader('content-type')
     let failure: unknown
     try {
       await onDenied(new AjwtDenial(denial), req, res, (error) => {
@@ -172,6 +174,7 @@ async function answer(
     if (failure === 'route' || failure === 'router') failure = undefined
     if (failure) return next(failure)
     if (res.headersSent) return
+    setHeaders(res, { 'content-type': headers['content-type'] ?? 'application/json' })
   }
   res.end(body)
 }

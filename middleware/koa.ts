@@ -146,20 +146,27 @@ async function answer(
   // Begun before this middleware ran: it can only be ended.
   if (ctx.headerSent) return void ctx.res.end()
   ctx.status = status
-  for (const [name, value] of Object.entries(headers)) {
-    // What a CORS helper in front has set is the app's own word on who may read.
-    if (!(isCorsField(name) && ctx.res.hasHeader(name))) ctx.set(name, value)
-  }
+  setFields(ctx, headers)
   ctx.body = body
   if (denial !== undefined && onDenied !== undefined) {
+    // The type is of this middleware's own body: an answer of the app has its own.
+    ctx.remove('content-type')
     try {
       await onDenied(new AjwtDenial(denial), ctx)
     } catch (error) {
       throw isOfStatus(error, status) ? withFields(error, headers) : error
     }
   }
+  if (ctx.body === body && !ctx.res.hasHeader('content-type')) ctx.set('content-type', 'application/json')
   // Koa sends nothing where something in front has said that it answers past Koa.
   if (ctx.respond === false && !ctx.headerSent) ctx.res.end(body)
+}
+
+function setFields(ctx: Context, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    // What a CORS helper in front has set is the app's own word on who may read.
+    if (!(isCorsField(name) && ctx.res.hasHeader(name))) ctx.set(name, value)
+  }
 }
 
 /** An error that is answered as the denial would have been. */

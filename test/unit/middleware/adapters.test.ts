@@ -1,3 +1,4 @@
+import supertest from 'supertest'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type AppSpec, frameworks, type RunningApp } from '../../../fixtures/frameworks.js'
 import { AUDIENCE, createKit, ISSUER, issuerJwks, type Kit } from '../../../fixtures/kit.js'
@@ -23,9 +24,16 @@ interface Received {
   readonly body: Body
 }
 
-async function request(app: RunningApp, path: string, init: RequestInit = {}): Promise<Received> {
-  const response = await fetch(app.origin + path, init)
-  return { status: response.status, headers: response.headers, body: (await response.json()) as Body }
+/** A request as users' own tests make it. */
+async function request(
+  app: RunningApp,
+  path: string,
+  { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
+): Promise<Received> {
+  const agent = supertest(app.origin)
+  const verb = method.toLowerCase() as 'get' | 'post' | 'delete'
+  const answer = await agent[verb](path).set(headers)
+  return { status: answer.status, headers: new Headers(answer.headers), body: answer.body as Body }
 }
 
 /** An honest call, but for what is overridden. */

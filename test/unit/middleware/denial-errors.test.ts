@@ -6,13 +6,13 @@ import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import Koa from 'koa'
 import Koa2 from 'koa2'
+import request from 'supertest'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { AUDIENCE, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import { AjwtDenial, createVerifier, type Denial, type Policy } from '../../../src/index.js'
-import { listen } from '../../support/listen.js'
 
 const policy: Policy = {
   issuer: { url: ISSUER, jwks: issuerJwks() },
@@ -37,10 +37,8 @@ const usual = [
 /** Status, challenge, nonce and cache control of the answer. */
 async function get(listener: RequestListener): Promise<readonly unknown[]> {
   vi.spyOn(console, 'error').mockReturnValue(undefined)
-  const server = await listen(listener)
-  closing.push(server.close)
-  const { status, headers } = await fetch(`${server.origin}/orders`)
-  return [status, ...['www-authenticate', 'dpop-nonce', 'cache-control'].map((name) => headers.get(name))]
+  const { status, headers } = await request(listener).get('/orders')
+  return [status, ...['www-authenticate', 'dpop-nonce', 'cache-control'].map((name) => headers[name] ?? null)]
 }
 
 describe.each([

@@ -5,13 +5,13 @@ import express4 from 'express4'
 import { Hono } from 'hono'
 import Koa from 'koa'
 import Koa2 from 'koa2'
+import request from 'supertest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import { createVerifier, memoryRevocations, type Policy, PolicyError } from '../../../src/index.js'
-import { listen } from '../../support/listen.js'
 
 const policy: Policy = {
   issuer: { url: ISSUER, jwks: issuerJwks() },
@@ -33,12 +33,9 @@ afterEach(() => {
 })
 
 async function get(listener: RequestListener): Promise<{ status: number; code?: string }> {
-  const server = await listen(listener)
-  closing.push(server.close)
   const { headers } = createKit(Date.now()).call()
-  const answer = await fetch(`${server.origin}/orders/42`, { headers: Object.fromEntries(headers) })
-  const text = await answer.text()
-  return { status: answer.status, code: text.startsWith('{') ? JSON.parse(text).code : undefined }
+  const { status, text } = await request(listener).get('/orders/42').set(Object.fromEntries(headers))
+  return { status, code: text.startsWith('{') ? JSON.parse(text).code : undefined }
 }
 
 type Wrong = 'ajwt' | 'requireIntent'

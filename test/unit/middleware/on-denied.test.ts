@@ -1,11 +1,11 @@
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { RequestListener } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import express, { type ErrorRequestHandler } from 'express'
 import express4 from 'express4'
 import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import Koa from 'koa'
+import request from 'supertest'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { AUDIENCE, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
@@ -19,20 +19,11 @@ const policy: Policy = {
   routes: { 'GET /orders': { scope: 'orders:read' } },
 }
 
-const closing: (() => void)[] = []
-afterEach(() => {
-  for (const close of closing.splice(0)) close()
-})
-
 async function get(
   listener: RequestListener,
 ): Promise<{ status: number; body: string; challenge: string | null }> {
-  const server = createServer(listener)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  closing.push(() => server.close())
-  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/orders`)
-  const challenge = response.headers.get('www-authenticate')
-  return { status: response.status, body: await response.text(), challenge }
+  const { status, text, headers } = await request(listener).get('/orders')
+  return { status, body: text, challenge: headers['www-authenticate'] ?? null }
 }
 
 const usual = {
@@ -62,6 +53,13 @@ describe.each([
   it('answers in the app’s own way, with status and challenge in place', async () => {
     const answer = await get(app((denial, _req, res) => void res.json({ own: denial.code })))
     expect(answer).toEqual({ ...usual, body: '{"own":"credentials_missing"}' })
+  })
+
+  it('leaves the type of the answer to the app', async () => {
+    const text = await request(app((denial, _req, res) => void res.send(denial.code))).get('/orders')
+    expect(text.headers['content-type']).toMatch(/^text\/html/)
+    const none = await request(app(() => undefined)).get('/orders')
+    expect(none.headers['content-type']).toBe('application/json')
   })
 
   it('waits for an answer that takes its time', async () => {
@@ -129,6 +127,16 @@ describe('onDenied on Koa', () => {
     )
     expect(own).toEqual({ ...usual, body: 'own credentials_missing' })
     expect(await get(app(() => undefined))).toEqual(usual)
+  })
+
+  it('leaves the type of the answer to the app', async () => {
+    const own = app((denial, ctx) => {
+      ctx.body = denial.code
+    })
+    const text = await request(own).get('/orders')
+    expect(text.headers['content-type']).toMatch(/^text\/plain/)
+    const none = await request(app(() => undefined)).get('/orders')
+    expect(none.headers['content-type']).toBe('application/json')
   })
 
   it('hands what it throws to the app’s error handling', async () => {
