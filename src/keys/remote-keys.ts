@@ -193,10 +193,12 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
     algorithm: Algorithm,
     tried: readonly IssuerKey[],
   ): Promise<readonly IssuerKey[]> {
+    const untried = () => (keptSet()?.select(kid, algorithm) ?? []).filter((key) => !tried.includes(key))
+    // Another request may have fetched the new key while this one's signature was verified with the old one.
+    const fetchedMeanwhile = untried()
+    if (fetchedMeanwhile.length > 0) return fetchedMeanwhile
     // A budget of its own: forged signatures must not use up the fetches that find new kids.
-    if (!(await fetchWhere(() => mayFetch() && forSignatures.take()))) return []
-    const found = keptSet()?.select(kid, algorithm) ?? []
-    return found.filter((key) => !tried.includes(key))
+    return (await fetchWhere(() => mayFetch() && forSignatures.take())) ? untried() : []
   }
 
   function keysUnavailable(): Refusal {

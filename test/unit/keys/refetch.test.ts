@@ -1,5 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { generateKey, ISSUER, issuerKeys, published, type TestKey } from '../../../fixtures/kit.js'
+import { type Algorithm, algorithms } from '../../../src/jws/algorithms.js'
+import type { IssuerKey } from '../../../src/keys/issuer-key.js'
+import { remoteKeys } from '../../../src/keys/remote-keys.js'
 import { answer, by, createKeysKit, cut, forged, hang, serve, startServer } from '../../support/issuer.js'
 
 const { es256, es384, eddsa } = issuerKeys
@@ -164,6 +167,27 @@ describe('fetching for signatures that no known key verifies', () => {
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => world.outcomeOf(verifier, by(next))))
     expect(new Set(outcomes)).toEqual(new Set(['allow']))
     expect(issuer.asked).toHaveLength(2)
+  })
+
+  test('a token that was verified with the old key for longer than the fetch took finds the new one', async () => {
+    const issuer = await startServer(serve(es256))
+    const keys = remoteKeys({
+      issuer: ISSUER,
+      allowInsecureHttp: false,
+      jwksUri: `${issuer.origin}/jwks`,
+      ...{ maxAge: 300, cooldown: 30, maxStale: 3600, timeout: 5 },
+      fetch: globalThis.fetch,
+      now: Date.now,
+      onRefresh: () => {},
+    })
+    const algorithm = algorithms.get('ES256') as Algorithm
+    const old = (await keys.find(es256.kid, algorithm)) as readonly IssuerKey[]
+    issuer.handler = serve(sameKid('ES256'))
+    const first = await keys.findOthers(es256.kid, algorithm, old)
+    expect(first).toHaveLength(1)
+    expect(await keys.findOthers(es256.kid, algorithm, old)).toEqual(first)
+    expect(issuer.asked).toHaveLength(2)
+    keys.close()
   })
 
   test('a flood of forged signatures makes one fetch for each cool-down', async () => {
