@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
+import { AUDIENCE, agentKeys, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import { compilePolicy } from '../../../src/compile/compile-policy.js'
-import { denials } from '../../../src/index.js'
+import { createVerifier, denials } from '../../../src/index.js'
 import { cacheDefaults } from '../../../src/lib/cache.js'
 import type { CompiledIssuer } from '../../../src/policy/issuer.js'
 import { issuerSchema, ruleSchema, schema } from '../../../src/policy/schema.js'
@@ -69,6 +70,69 @@ test('the defaults in the tables of docs/policy.md are those of the code', () =>
     `${compiled.delegation.maxDepth}, \`'${compiled.delegation.signed}'\``,
   )
   expect(defaultProofAlgorithmNames).toHaveLength(5)
+})
+
+test('options of the verifier and members of the grant are all in the tables', () => {
+  const membersOf = (file: string, name: string) => {
+    const body = textOf(file).split(`export interface ${name} {\n`)[1]?.split('\n}')[0] ?? ''
+    return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??:/gm)].map(([, member]) => member as string)
+  }
+  const first = (file: string, heading: string) =>
+    tableUnder(file, heading).flatMap(([cell = '']) => cell.replaceAll('`', '').split(', '))
+  expect(first('docs/policy.md', 'Options of the verifier').sort()).toEqual(
+    membersOf('src/options.ts', 'VerifierOptions').sort(),
+  )
+  expect(first('docs/frameworks.md', 'The grant').sort()).toEqual(
+    membersOf('src/decision.ts', 'Grant').sort(),
+  )
+})
+
+describe('docs/intent-token.md', () => {
+  const claims = JSON.parse(blocksOf('docs/intent-token.md')[0]?.code ?? '') as { iat: number }
+
+  it('shows the claims of a token that is accepted', async () => {
+    const kit = createKit(claims.iat * 1000)
+    const policy = { issuer: { url: ISSUER, jwks: issuerJwks() }, audience: AUDIENCE }
+    const rule = {
+      scope: 'orders:refund',
+      intent: { workflow: 'refund', step: 'issue' },
+      user: { sub: ['user:alice'] },
+    }
+    const verifier = createVerifier(
+      { ...policy, routes: { 'GET /orders/:id': rule } },
+      { now: () => kit.now },
+    )
+    // Its key is that of the caller, as an authorization server would bind it.
+    const own = { ...claims, cnf: { jkt: agentKeys.seven.thumbprint } }
+    const { headers, ...request } = kit.call({ token: { rawPayload: JSON.stringify(own) } })
+    const decision = await verifier.verify({ ...request, headers: headers.flat() })
+    expect(decision).toMatchObject({
+      outcome: 'allow',
+      grant: {
+        agent: { id: 'agent-7', registrationId: 'reg-7' },
+        intent: { runId: 'run-1', initiatorType: 'user' },
+      },
+    })
+  })
+
+  it('names every member that is read, and no other', () => {
+    const read = (file: string, pattern: RegExp) =>
+      [...textOf(file).matchAll(pattern)].map(([, name]) => name as string)
+    const ofIntent = read('src/token/intent-claims.ts', /\bintent\.([a-z]+_[a-z_]+)\b/g)
+    const listed = tableUnder('docs/intent-token.md', 'Members of `intent`').map(([cell = '']) =>
+      cell.replaceAll('`', ''),
+    )
+    expect(listed.sort()).toEqual([...new Set(ofIntent), 'delegation'].sort())
+    const payload = textOf('src/delegation/assertion.ts').match(/const \{ (.+) \} = payload\n/g) ?? []
+    const ofAssertion = payload.flatMap((line) =>
+      (/\{ (.+) \}/.exec(line)?.[1] ?? '').split(', ').map((name) => name.split(':')[0] as string),
+    )
+    expect(
+      [...new Set(names('docs/intent-token.md', 'Delegation assertions'))]
+        .filter((name) => /^[a-z_]+$/.test(name))
+        .sort(),
+    ).toEqual([...new Set(ofAssertion)].sort())
+  })
 })
 
 test('docs/denials.md is what npm run docs writes', () => {
