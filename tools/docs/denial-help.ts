@@ -131,7 +131,7 @@ export const denialHelp: Readonly<Record<DenialCode, DenialHelp>> = {
   },
   delegation_link_broken: {
     cause:
-      'An assertion is not by the agent and key that the one before it names, or a key is not the one that the issuer attests in `delegator_jkts`.',
+      'An assertion is not signed by the agent and the key that the previous assertion names, or the issuer attests another key in `delegator_jkts`.',
     mender: 'caller or issuer',
     remedy:
       'Delegate again from the initiator. Every delegator needs a token of its own first, so that the issuer knows its key.',

@@ -149,6 +149,13 @@ test('docs/architecture.md names every folder and every file of src', () => {
   expect(listed.filter((name) => !exists(name))).toEqual([])
 })
 
+test('the picture in docs/architecture.md has the stages in their order', () => {
+  const [picture] = blocksOf('docs/architecture.md').filter(({ language }) => language === 'mermaid')
+  const drawn = [...(picture?.code ?? '').matchAll(/\["(\w+): /g)].map(([, stage]) => stage)
+  const stages = /export type Stage = (.+)/.exec(textOf('src/decision.ts'))?.[1] ?? ''
+  expect(drawn).toEqual(stages.split(' | ').map((stage) => stage.replaceAll("'", '')))
+})
+
 test('docs/glossary.md is in order', () => {
   const terms = [...textOf('docs/glossary.md').matchAll(/^\*\*([^*]+)\.\*\*/gm)].map(
     ([, term]) => term as string,

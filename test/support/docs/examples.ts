@@ -139,10 +139,10 @@ const refund = (req, res) => res.json({ refunded: req.params.id })`,
   },
   routing: {
     before: `import { createVerifier } from 'ajwt'
-import { honest, urlOf } from '../test/support/docs/issuer.js'
+import { honest } from '../test/support/docs/issuer.js'
 ${policy}
 const verifier = createVerifier(policy)
-const [method, url, headers] = ['GET', urlOf('/orders/17'), honest('/orders/17').headers]`,
+const [method, url, headers] = ['GET', 'https://orders.example.com/orders/17', honest('/orders/17').headers]`,
     after: 'export { decision }',
     check: ({ decision }) =>
       expect(decision).toMatchObject({

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { vi } from 'vitest'
-import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
+import { createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 
 const realFetch = globalThis.fetch
 
@@ -26,8 +26,6 @@ export function honest(
   const { headers } = createKit(Date.now()).call({ path, method, token: { claims } })
   return { method, headers: Object.fromEntries(headers) }
 }
-
-export const urlOf = (path: string): string => AUDIENCE + path
 
 const open: (() => void)[] = []
 
