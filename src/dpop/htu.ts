@@ -1,13 +1,12 @@
 import { isSimplePath } from '../request/path.js'
 
-/** An http(s) URI taken apart; only what has one reading. */
+/** Splits an http(s) URI. Matches only URIs that every parser reads the same way. */
 const httpUri =
   /^(https?):\/\/((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?(\/[^?#]*)?(?:\?[^#]*)?(?:#.*)?$/i
 
 /**
- * The form under which two spellings of one http(s) URI are equal, query and fragment left out, by syntax- and
- * scheme-based normalisation (RFC 3986 sections 6.2.2 and 6.2.3; RFC 9449 section 4.3). Undefined where it is
- * no absolute http(s) URI, or names a user.
+ * Normalizes an http(s) URI without query and fragment (RFC 3986 sections 6.2.2 and 6.2.3; RFC 9449 section 4.3).
+ * Returns undefined for anything but an absolute http(s) URI without user information.
  */
 export function normalizeHttpUri(uri: string): string | undefined {
   const match = httpUri.exec(uri)

@@ -10,7 +10,7 @@ const acceptedSlots = 12
 /** The longest that a nonce is accepted, in seconds. */
 export const maxNonceLife = acceptedSlots * slotLength
 
-/** Nonces that this server, and every server with its secret, recognises without remembering any. */
+/** Stateless nonces: every server with the same secret accepts them. */
 export interface Nonces {
   /** The nonce to send now. */
   current(now: number): string

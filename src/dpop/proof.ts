@@ -13,10 +13,10 @@ import { normalizeHttpUri, normalizePath } from './htu.js'
 
 const maxProofLength = 8 * 1024
 const maxJtiLength = 256
-/** Characters of the longest header that a token remembers: as many as an RSA key of 4096 bits needs. */
+/** Longest proof header, in characters, that a cached token keeps: an RSA key of 4096 bits fits. */
 const maxRememberedHeader = 1100
 
-/** Bytes that a cached key takes besides its header, about. */
+/** Estimated bytes of a cached key, without its header. */
 const keySize = 2000
 
 /** The parts of a policy that proofs are judged by. Times are in seconds. */
@@ -32,16 +32,16 @@ export interface ProofPolicy {
   }
 }
 
-/** The token that a proof has to be made for. */
+/** The access token that a proof must match. */
 export interface BoundToken {
   /** SHA-256, base64url. */
   readonly hash: string
   readonly token: { readonly keyThumbprint: string | undefined }
-  /** Whoever signed the last proof that verified with this token. */
+  /** The signer of the last proof that verified with this token. */
   proofSigner: ProofSigner | undefined
 }
 
-/** What a proof has to be made for. */
+/** The token and the request that a proof must match. */
 export interface ProofTarget {
   readonly bound: BoundToken
   readonly request: Pick<RequestFacts, 'method' | 'path' | 'isSimplePath'>
@@ -49,36 +49,36 @@ export interface ProofTarget {
   readonly now: number
 }
 
-/** A proof that is right for its request, but for its nonce and for having been used before. */
+/** A proof that matches its token and request. Nonce and replay are not checked yet. */
 export interface VerifiedProof {
   readonly jti: string
   /** Seconds since the epoch. */
   readonly iat: number
   readonly exp: number | undefined
   readonly nbf: number | undefined
-  /** Whatever the proof has as `nonce`. */
+  /** The `nonce` claim, of any type. */
   readonly nonce: unknown
 }
 
-/** Verifies a DPoP proof (RFC 9449 section 4.3), or names what is wrong with it. */
+/** Verifies a DPoP proof up to its signature (RFC 9449 section 4.3). */
 export type ProofVerifier = (text: string, target: ProofTarget) => MaybePromise<VerifiedProof | Refusal>
 
-/** What the header of a proof says of its signer. */
+/** The verified header of a proof. */
 export interface ProofSigner {
-  /** The segment of the proof. */
+  /** The encoded header. */
   readonly header: string
   readonly algorithm: Algorithm
   readonly key: PublicKey
 }
 
-/** Keeps the keys of known headers within `cacheSize` bytes, about. */
+/** Caches the keys of known headers, within about `cacheSize` bytes. */
 export function createProofVerifier(
   policy: ProofPolicy,
   cacheSize: number,
   isSignedBy: SignatureCheck,
 ): ProofVerifier {
-  // An agent sends the same header with every proof, whatever the token: its key is read once. A header gets in
-  // only after it has come with a signature that verified.
+  // An agent sends the same header with every proof, so its key is imported once. A header is cached only after a
+  // signature has verified with it: forged proofs evict nothing.
   const signers = new Cache<ProofSigner>(cacheSize, ({ header }) => header.length + keySize)
 
   function findKnown(header: string, { proofSigner: last }: BoundToken): ProofSigner | undefined {
@@ -94,7 +94,7 @@ export function createProofVerifier(
   ): VerifiedProof | Refusal {
     if (!isSigned) return new Refusal('proof_signature_invalid')
     if (isNew) signers.set(signer.header, signer)
-    // A long header stays in the cache of keys only, which reckons with its length.
+    // A long header is kept in the key cache only, which counts its length.
     if (signer.header.length <= maxRememberedHeader) bound.proofSigner = signer
     return claims
   }
@@ -113,7 +113,7 @@ export function createProofVerifier(
     const mismatch = checkTarget(claims, signer, bound, request, policy.publicUrls)
     if (mismatch !== undefined) return mismatch
     if (!isFresh(claims, now, policy)) return stale(claims, now, policy)
-    // Last but for the nonce and the replay, since it costs more than all the rest.
+    // After the cheap checks: the signature costs more than all of them.
     const isSigned = isSignedBy(signer.key, signer.algorithm, inputOf(text, segments), signature)
     return isPromiseLike(isSigned)
       ? isSigned.then((answer) => admit(answer, known === undefined, claims, signer, bound))
@@ -141,7 +141,7 @@ function checkTarget(
   return undefined
 }
 
-/** The binding comes before the import, which costs: whoever has a stolen token could ask for one with each request. */
+/** Compares the thumbprint before it imports the key: a thief of a token could ask for a costly import per request. */
 function readSigner(
   segment: string,
   policy: ProofPolicy,
@@ -195,7 +195,7 @@ function malformed(reason: string): Refusal {
   return new Refusal('proof_malformed', { reason })
 }
 
-/** Only the kind of the value is told: a caller may have put anything there. */
+/** Reports the type of the value only: the value is the caller's. */
 function illTyped(claim: string, expected: string, value: unknown): Refusal {
   const found = value === undefined ? 'nothing' : typeof value
   return new Refusal('proof_malformed', {
@@ -261,24 +261,24 @@ export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: Pro
   })
 }
 
-/** A proof needs no `exp` and no `nbf`; one that has them means them (RFC 7519 section 4.1.4). */
+/** `exp` and `nbf` are optional in a proof, and honored where present (RFC 7519 section 4.1.4). */
 export function isFresh({ iat, exp, nbf }: VerifiedProof, now: number, policy: ProofPolicy): boolean {
   const { clockTolerance } = policy.token
-  // A nonce of this server tells the time of the proof better than the clock of the client.
+  // With required nonces the nonce dates the proof, so a wrong client clock does no harm.
   const isTimedByNonce = policy.proof.nonce === 'required'
   if (!isTimedByNonce && (iat > now + clockTolerance || now - iat > policy.proof.maxAge)) return false
   if (exp !== undefined && now - clockTolerance >= exp) return false
   return nbf === undefined || nbf <= now + clockTolerance
 }
 
-/** Whether `htu` is this path under one of the URLs that clients see the app at (RFC 9449 section 4.3). */
+/** Whether `htu` is this path under one of the public URLs (RFC 9449 section 4.3). */
 function isSameUri(
   htu: string,
   { path, isSimplePath }: ProofTarget['request'],
   publicUrls: readonly string[],
 ): boolean {
   if (isSimplePath) {
-    // Equal as written, and in the normal form: equal after normalisation.
+    // A simple path is in normal form already, so equal text is enough.
     for (const base of publicUrls) {
       if (htu.length === base.length + path.length && htu.startsWith(base) && htu.endsWith(path)) return true
     }

@@ -14,7 +14,7 @@ import {
   type VerifiedProof,
 } from './proof.js'
 
-/** Whether whoever sends a token holds the key that it is bound to (RFC 9449 section 7.1). The clock is in seconds. */
+/** Checks that the sender holds the key that the token is bound to (RFC 9449 section 7.1). Times are in seconds. */
 export type SenderConstraintCheck = (
   request: RequestFacts,
   scheme: Credentials['scheme'],
@@ -39,7 +39,7 @@ export function createSenderConstraintCheck(
   const longestLife = nonces === undefined ? policy.proof.maxAge : maxNonceLife
   const longestTtl = longestLife + 2 * policy.token.clockTolerance
 
-  /** The same, after the signature was waited for: time has passed. */
+  /** After an asynchronous signature check: the proof may have become stale. */
   function useUpLater(
     proof: VerifiedProof | Refusal,
     keyThumbprint: string,
@@ -50,7 +50,7 @@ export function createSenderConstraintCheck(
     return useUp(proof, keyThumbprint, now, consumed)
   }
 
-  /** What is left once the proof is right for its request. */
+  /** Checks nonce and replay, the last checks of a proof. */
   function useUp(
     proof: VerifiedProof | Refusal,
     keyThumbprint: string,
@@ -67,7 +67,7 @@ export function createSenderConstraintCheck(
       const reason = proof.nonce === undefined ? 'the proof has no nonce' : 'the nonce is not a current one'
       return new Refusal('proof_nonce_required', { reason, claim: 'nonce' })
     }
-    // Processes with clocks a little apart share one store: none may forget what another still accepts.
+    // Clocks of a fleet differ: no process may forget a proof that another still accepts.
     const ttl = end + clockTolerance - now
     return consumeOnce({ kind: 'proof', owner: keyThumbprint, id: proof.jti, ttl, longestTtl }, consumed)
   }

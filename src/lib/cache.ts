@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache'
 
-/** How much memory what was verified before may take, each in bytes, about; 0 keeps nothing. */
+/** Memory limits of the caches, in bytes (estimated). 0 turns a cache off. */
 export interface CacheOptions {
-  /** Verified tokens, reckoned at some seven kilobytes each. Default: 128 MiB. */
+  /** Verified tokens, about 7 KB each. Default: 128 MiB. */
   tokens?: number
-  /** Keys of agents, by the header of their proofs, reckoned at some two kilobytes each. Default: 32 MiB. */
+  /** Keys of agents, by the header of their proofs, about 2 KB each. Default: 32 MiB. */
   proofKeys?: number
-  /** Delegation assertions whose signature has verified, some 200 bytes each. Default: 8 MiB. */
+  /** Delegation assertions whose signature has verified, about 200 bytes each. Default: 8 MiB. */
   assertions?: number
 }
 

@@ -1,9 +1,9 @@
-/** Of this version alone: copies of two versions must not read each other's internals. A test holds it to package.json. */
+/** Contains the version, so that two versions never share internals. A test compares it with package.json. */
 const key = Symbol.for('ajwt@0.1.0')
 
 /**
- * State that the whole process has once, though the package can be loaded twice in it: by `import` and by `require()`.
- * A global that cannot be extended leaves each copy with a state of its own.
+ * State shared by the copies of the package that `import` and `require()` load in one process. Where `globalThis`
+ * cannot be extended, each copy has its own.
  */
 export function sharedByCopies<T>(name: string, make: () => T): T {
   const found: unknown = Object.getOwnPropertyDescriptor(globalThis, key)?.value
@@ -13,13 +13,13 @@ export function sharedByCopies<T>(name: string, make: () => T): T {
   return states.get(name) as T
 }
 
-/** Makes `instanceof` find an error of the class that the other copy has under this name. */
+/** Makes `instanceof` accept errors of the other copy's class of the same name. */
 export function oneErrorForCopies(errorClass: { readonly prototype: Error }, name: string): void {
   const mark = Symbol.for(`ajwt/${name}`)
   Object.defineProperty(errorClass.prototype, mark, { value: true })
   Object.defineProperty(errorClass, Symbol.hasInstance, {
     value(this: unknown, value: unknown): boolean {
-      // A subclass inherits this method, and is not every error of its parent's.
+      // A subclass inherits this method: it must not accept every error of its parent class.
       if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this as never, value)
       return typeof value === 'object' && value !== null && mark in value
     },

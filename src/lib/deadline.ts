@@ -1,4 +1,4 @@
-/** Rejects with `late()` once `seconds` have passed; what `work` does after that changes nothing and leaks nothing. */
+/** Rejects with `late()` after `seconds`. A later result or rejection of `work` is ignored. */
 export function deadline<T>(work: Promise<T>, seconds: number, late: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(late()), seconds * 1000)

@@ -1,10 +1,9 @@
-/** Objects and arrays within each other in a policy: `parsePolicy` refuses what nests deeper. */
+/** The deepest nesting of a policy. `parsePolicy` refuses more. */
 export const maxDepth = 40
 
 /**
- * A copy of the data in a value that nobody else holds and that inherits nothing: what the application does to
- * its policy object later, or to `Object.prototype`, changes no decision. Of an instance of a class its own
- * members are taken, as JSON would; functions are kept, for the schema to refuse.
+ * Copies plain data, deeply frozen and without prototypes: later changes of the policy object or of `Object.prototype`
+ * change no decision. Functions are kept, so that the schema can refuse them.
  */
 export function snapshot(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null || depth > maxDepth) return value

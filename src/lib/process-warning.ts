@@ -1,7 +1,6 @@
 /**
- * Tells the operator of something that needs no code to be seen. Not through OpenTelemetry's diag, which is silent
- * until somebody gives it a logger: a process warning is on stderr by default, is an event for loggers, and can be
- * turned off by its code alone. Runtimes that have none get a line on the console.
+ * Emits a process warning, or a console line where a runtime has no warnings. OpenTelemetry's diag is silent by
+ * default; a process warning is on stderr and can be turned off by its code.
  */
 export function processWarning(message: string, code: string): void {
   if (typeof globalThis.process?.emitWarning === 'function') {

@@ -1,17 +1,17 @@
-/** Something that is there already, or will be. */
+/** A value, or a promise of it. */
 export type MaybePromise<T> = T | Promise<T>
 
-/** Whether it has to be waited for: on the way of every request, what is there already is not. */
+/** Whether a value is a promise. By `then`, since a host may replace the global `Promise`. */
 export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   )
 }
 
-/** Seconds after which an answer that somebody else's code owes is given up. */
+/** Seconds to wait for a store or a callback of the application. */
 export const STORE_TIMEOUT_SECONDS = 5
 
-/** What the promise gives, or a rejection after so many seconds: nothing that is waited for may wait for ever. */
+/** Rejects where the promise has not settled after so many seconds. */
 export function withDeadline<T>(promise: PromiseLike<T>, seconds: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error('no answer in time')), Math.ceil(seconds * 1000))

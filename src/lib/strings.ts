@@ -1,9 +1,6 @@
 import { Buffer } from 'node:buffer'
 
-/**
- * A text without the blanks around it. A loop and no pattern: `/ +$/` looks at a run of blanks in the middle again
- * from each of them, and a field may hold sixteen thousand.
- */
+/** Trims blanks (U+0020). A loop, because the pattern `/ +$/` is quadratic on a long run of blanks. */
 export function trimBlanks(text: string): string {
   let start = 0
   let end = text.length
@@ -14,15 +11,15 @@ export function trimBlanks(text: string): string {
 
 const room = Buffer.allocUnsafeSlow(16 * 1024)
 
-/** A text of at most 16 KiB of ASCII by itself: a slice keeps the whole text that it was cut from in memory. */
+/** Copies at most 16 KiB of ASCII: a slice would keep the text that it was cut from in memory. */
 export function copyAscii(text: string): string {
   return room.toString('latin1', 0, room.write(text, 'latin1'))
 }
 
-/** Control characters and halves of a surrogate pair: in no name that two readers take for the same. */
+/** Control characters and lone surrogates: readers differ on names that hold them. */
 const unfitForName = /[\p{Cc}\p{Cs}]/u
 
-/** Whether this can be the `sub` or `jti` of an OAuth token: 1 to 256 characters (RFC 7519 StringOrURI). */
+/** Whether a value is a valid `sub` or `jti` under profile `oauth`: 1 to 256 characters (RFC 7519 StringOrURI). */
 export function isSubject(value: unknown): value is string {
   if (isIdentifier(value)) return true
   return (
@@ -37,10 +34,7 @@ export function isSubject(value: unknown): value is string {
 const SPACE = 0x20
 const TILDE = 0x7e
 
-/**
- * Whether this can be the id of something: 1 to 256 characters of printable ASCII. A loop and no pattern: it is through
- * with a short text before a pattern has begun.
- */
+/** Whether a value is an identifier of profile `ajwt`: 1 to 256 characters of printable ASCII. */
 export function isIdentifier(value: unknown): value is string {
   if (typeof value !== 'string' || value.length === 0 || value.length > 256) return false
   for (let at = 0; at < value.length; at++) {

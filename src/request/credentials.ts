@@ -77,7 +77,7 @@ function readField(field: string): Credentials | Refusal {
     return new Refusal('scheme_unsupported', {
       reason: 'the Authorization scheme is neither DPoP nor Bearer',
       expected: 'DPoP or Bearer',
-      // A field without a blank may be a bare token, which belongs in no log.
+      // A field without a blank may be a token: it must not be logged.
       found: blank < 0 ? 'one word' : describe(scheme.slice(0, 16)),
       unverified: true,
     })
@@ -97,13 +97,13 @@ function ambiguous(reason: string): Refusal {
   return new Refusal('credentials_ambiguous', { reason })
 }
 
-/** Whether a request shows no sign of credentials at all. */
+/** Whether a request has no credentials of any kind. */
 export function hasNoCredentials(request: RequestFacts): boolean {
   const { authorization, dpop, tokenFields, query } = request
   return authorization.length + dpop.length + tokenFields.length === 0 && !hasTokenInQuery(query)
 }
 
-/** RFC 6750 section 2.3 is not supported: such a token ends up in logs (RFC 9700 section 4.3.2). */
+/** A token in the query is never accepted: it ends up in logs (RFC 9700 section 4.3.2). */
 function hasTokenInQuery(query: string): boolean {
   return query !== '' && parameterValues(query, 'access_token').length > 0
 }

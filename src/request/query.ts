@@ -1,7 +1,6 @@
 /**
- * The values of a query parameter, as they stand there, not decoded. Finds every spelling that a common parser
- * takes for the name: percent-encoded, and with the brackets that the qs package reads (`name[]`, `[name]`). Linear
- * in the length of the query, and allocates nothing for other parameters: anybody may send 16 KiB of them.
+ * The raw values of a query parameter. Finds every spelling that common parsers accept: percent-encoded, and with the
+ * brackets of the qs package (`name[]`, `[name]`). Linear, and allocates nothing for other parameters.
  */
 export function parameterValues(query: string, name: string): readonly string[] {
   let values: string[] | undefined
@@ -26,7 +25,7 @@ const [ampersandCode, equalsCode, percentCode, openBracket, closeBracket] = [...
   character.charCodeAt(0),
 ) as [number, number, number, number, number]
 
-/** Where the name ends that the parameter at `start` has; -1 where it has another name. */
+/** The end of the name of the parameter at `start`, or -1 where it has another name. */
 function endOfName(query: string, start: number, name: string): number {
   const bracket = skip(query, start, openBracket)
   let at = bracket < 0 ? start : bracket
@@ -44,7 +43,7 @@ function endOfName(query: string, start: number, name: string): number {
   return isWhole ? at : -1
 }
 
-/** The place behind an ASCII character at `at`, be it plain or percent-encoded; -1 where another one stands there. */
+/** The position after a character at `at`, plain or percent-encoded; -1 where there is another one. */
 function skip(query: string, at: number, code: number): number {
   const found = query.charCodeAt(at)
   if (found === code) return at + 1
@@ -54,7 +53,7 @@ function skip(query: string, at: number, code: number): number {
   return isEncoded ? at + 3 : -1
 }
 
-/** NaN for a code that is no hexadecimal digit's. */
+/** The value of a hexadecimal digit, or NaN. */
 function hexDigit(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30
   const lower = code | 0x20

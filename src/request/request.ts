@@ -3,26 +3,26 @@ import type { Consumed } from '../stores/replay.js'
 import { isSimplePath } from './path.js'
 import { parameterValues } from './query.js'
 
-/** How the framework in hand routes: how it will look up a path, or which of its patterns it has matched. */
+/** How the framework routes: how it will look up a path, or which pattern it has matched. */
 export type Routing = PathRouting | MatchedRoute
 
-/** How the framework will look up a path, as far as its adapter knows. */
+/** How the framework will look up a path. */
 export interface PathRouting {
-  /** The path it will look its handler up by. Default: the path of `url`. */
+  /** The path by which the handler is looked up. Default: the path of `url`. */
   readonly path?: string
-  /** Whether `path` was decoded, all but the escapes of reserved characters and of `%`. */
+  /** Whether `path` is decoded, except for reserved characters and `%`. */
   readonly decoded?: boolean
-  /** The method it will look its handler up by, where a method override was applied. Default: `method`. */
+  /** The method by which the handler is looked up, after a method override. Default: `method`. */
   readonly method?: string
-  /** Whether `/A` and `/a` are two paths to it. */
+  /** Whether `/A` and `/a` are different paths. */
   readonly caseSensitive: boolean
-  /** Whether `/a` and `/a/` are two paths to it. */
+  /** Whether `/a` and `/a/` are different paths. */
   readonly strict: boolean
   /** Whether a final `*` also matches nothing, as in `/a` for `/a/*`. */
   readonly emptyRest: boolean
 }
 
-/** What a framework has matched: the policy's key of the same shape applies, and no path is looked up. */
+/** The pattern that a framework has matched. The policy's key of the same shape applies; no path is looked up. */
 export interface MatchedRoute {
   /**
    * The whole pattern, from the app's root: `/orders/:id`. Undefined where the framework found no handler. A
@@ -60,36 +60,36 @@ export interface TokenField {
 
 const noTokenFields: readonly TokenField[] = Object.freeze([])
 
-/** What the checks need of a request, and nothing else of it. */
+/** The parts of a request that the checks read. */
 export interface RequestFacts {
   /** As on the wire. */
   readonly method: string
   /** The path on the wire, not decoded. */
   readonly path: string
-  /** Where the path begins in the URL: 0 where no scheme and authority stand before it. */
+  /** The offset of the path in the URL: 0 in origin form. */
   readonly pathStart: number
-  /** Whether there is one way only to write that path. */
+  /** Whether the path has one spelling only. */
   readonly isSimplePath: boolean
   readonly query: string
-  /** One element a header field. */
+  /** One element per header field. */
   readonly authorization: readonly string[]
   readonly dpop: readonly string[]
   /** The fields of their own that tokens of some issuers come in. */
   readonly tokenFields: readonly TokenField[]
   readonly isPreflight: boolean
-  /** Methods that a method override asks for in place of the one on the wire. */
+  /** Methods that a method override names. */
   readonly methodOverrides: readonly string[]
   readonly routing: KnownRouting | KnownRoute | undefined
-  /** What the request has used up so far, where something knows it from other requests. */
+  /** Proofs and single-use tokens that this request has used; undefined where requests cannot be told apart. */
   readonly consumed: Consumed[] | undefined
 }
 
-/** A PathRouting with every member set, so that none is read from a prototype. */
+/** PathRouting with every member set: none is read from a polluted prototype. */
 export interface KnownRouting extends Required<PathRouting> {
   readonly kind: 'path'
 }
 
-/** A MatchedRoute with every member set, too. */
+/** MatchedRoute with every member set. */
 export interface KnownRoute {
   readonly kind: 'route'
   readonly route: string | undefined
@@ -98,8 +98,8 @@ export interface KnownRoute {
 }
 
 /**
- * The fields of a request of Node's, as the app has left them: what was deleted or set in `headers` counts as deleted or
- * set. `rawHeaders` only tells of a field that came twice, which `headers` hides; function hosts may leave it empty.
+ * The header fields of a Node request as the app has left them: a field that a middleware deleted or set counts as
+ * deleted or set. `rawHeaders` only shows repeated fields, which `headers` hides; function hosts may leave it empty.
  */
 export function fieldsOf({
   rawHeaders,
@@ -113,7 +113,7 @@ export function fieldsOf({
   let repeated = 0
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name: unknown = rawHeaders[at]
-    // No list of names and values hides a second field just as well: reading it refuses the request.
+    // A malformed list could hide a second field: reading it refuses the request.
     if (typeof name !== 'string' || typeof rawHeaders[at + 1] !== 'string') return rawHeaders
     if (!mayMatter(name)) continue
     const place = fieldNames.indexOf(name.toLowerCase())
@@ -129,7 +129,7 @@ export function fieldsOf({
   )
 }
 
-/** The fields with every value of those that came twice, unless the app has set another value since. */
+/** The fields, with all values of repeated ones unless the app has set another value since. */
 function withRepeated(
   headers: Readonly<Record<string, string | readonly string[] | undefined>>,
   rawHeaders: readonly string[],
@@ -153,7 +153,7 @@ function withRepeated(
   return fields
 }
 
-/** Reads a request, whatever it is: what is not of its type reads as absent. */
+/** Reads a request. A member of the wrong type counts as absent. */
 export function readRequest(
   request: VerifyRequest,
   consumed: Consumed[] | undefined,
@@ -207,9 +207,8 @@ function readRouting(request: VerifyRequest): RequestFacts['routing'] {
 const noParams: object = Object.freeze({})
 
 /**
- * Path and query of a request target, in origin form or absolute form (RFC 9112 section 3.2). Not by the URL
- * parser, which would resolve what has to be seen: dot segments, backslashes. Authority and scheme of an
- * absolute form are the sender's word, and unused.
+ * Splits a request target in origin or absolute form (RFC 9112 section 3.2). The URL parser would resolve dot segments
+ * and backslashes, which must be seen. Scheme and authority of the absolute form are ignored.
  */
 function splitTarget(target: string): { path: string; pathStart: number; query: string } {
   const start = target.startsWith('/')
@@ -229,7 +228,7 @@ interface Fields {
   methodOverride: readonly string[]
 }
 
-/** The header fields that matter here, by their names in lower case. */
+/** The header fields that are read, in lower case. */
 const fieldNames = [
   'authorization',
   'dpop',
@@ -240,12 +239,12 @@ const fieldNames = [
   'x-method-override',
 ]
 
-/** Those that matter whatever the method. */
+/** The header fields that are read for every method. */
 const fieldNamesOfAny = fieldNames.filter(
   (name) => name !== 'origin' && name !== 'access-control-request-method',
 )
 
-/** Their lengths, a bit each: most fields of a request are none of these, and have another length. */
+/** Bit set of the lengths of these names: a cheap test that rules out most fields. */
 const fieldNameLengths = fieldNames.reduce((bits, name) => bits | (1 << name.length), 0)
 
 const none: readonly string[] = Object.freeze([])
@@ -305,7 +304,7 @@ function readTokenFields(headers: HeaderSource, names: readonly string[]): reado
 }
 
 function mayMatter(name: string): boolean {
-  // A number has 32 bits: a shift by more would begin again.
+  // Shifts work modulo 32.
   return name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
 }
 
@@ -345,7 +344,7 @@ function valuesOf(value: unknown): readonly string[] {
   return value.filter((item) => typeof item === 'string')
 }
 
-/** Methods that override middleware would read from `_method` in the query. */
+/** Method overrides in the query parameter `_method`. */
 function queryMethodOverrides(query: string): readonly string[] {
   const values = parameterValues(query, '_method')
   return values.length === 0
@@ -353,7 +352,7 @@ function queryMethodOverrides(query: string): readonly string[] {
     : values.map(decodeValue).filter((value) => /^[a-z]+(-[a-z]+)*$/i.test(value))
 }
 
-/** What decodes to nothing names no method. */
+/** A value that cannot be decoded names no method. */
 function decodeValue(value: string): string {
   try {
     return decodeURIComponent(value.replaceAll('+', ' ')).trim()
