@@ -54,7 +54,7 @@ export function engineOf(verifier: object): Engine | undefined {
 export function createVerifier(policy: Policy, options: VerifierOptions = {}): Verifier {
   checkOptions(options)
   const engine = new Engine(compilePolicy(policy, options.resolveIssuer !== undefined), options)
-  const ownPolicy = snapshot(policy) as Policy
+  const ownPolicy = snapshot(policy)
   const verifier: Verifier = Object.freeze({
     verify: (request: VerifyRequest) => engine.decideRequest(request, []),
     respond: respond as Verifier['respond'],

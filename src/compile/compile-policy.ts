@@ -76,7 +76,7 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
   const audiences = list(data.audience ?? [])
   const isProofRequired = data.proof?.required ?? true
   const issuerDefaults: IssuerDefaults = {
-    token: data.token ?? (snapshot({}) as NonNullable<PolicyData['token']>),
+    token: data.token ?? snapshot<NonNullable<PolicyData['token']>>({}),
     audiences,
     isProofRequired,
     allowInsecureHttp: data.allowInsecureHttp ?? false,
@@ -117,7 +117,7 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     proof,
     delegation,
     ruleContext,
-    authenticated: compileRule(snapshot({}) as RuleData, ruleContext),
+    authenticated: compileRule(snapshot<RuleData>({}), ruleContext),
     routes: createRouteTable(routes),
     scopes: Object.freeze([...new Set(routes.flatMap(scopesOf))]),
     challenge: Object.freeze({

@@ -5,12 +5,16 @@ export const maxDepth = 40
  * Copies plain data, deeply frozen and without prototypes: later changes of the policy object or of `Object.prototype`
  * change no decision. Functions are kept, so that the schema can refuse them.
  */
-export function snapshot(value: unknown, depth = 0): unknown {
+export function snapshot<T>(value: T): T {
+  return copyOf(value, 0)
+}
+
+/** Of the type of `value`: the same members, each a copy. */
+function copyOf<T>(value: T, depth: number): T
+function copyOf(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null || depth > maxDepth) return value
-  if (Array.isArray(value)) return Object.freeze(Array.from(value, (item) => snapshot(item, depth + 1)))
+  if (Array.isArray(value)) return Object.freeze(Array.from(value, (item) => copyOf(item, depth + 1)))
   const copy = Object.create(null)
-  for (const name of Object.keys(value)) {
-    copy[name] = snapshot((value as Record<string, unknown>)[name], depth + 1)
-  }
+  for (const [name, member] of Object.entries(value)) copy[name] = copyOf(member, depth + 1)
   return Object.freeze(copy)
 }

@@ -3,9 +3,7 @@ export type MaybePromise<T> = T | Promise<T>
 
 /** Whether a value is a promise. By `then`, since a host may replace the global `Promise`. */
 export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  )
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 /** Seconds to wait for a store or a callback of the application. */

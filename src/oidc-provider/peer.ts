@@ -48,7 +48,8 @@ export async function loadPeer({ main, helpers, internals }: Modules = installed
 
 function notLoaded(cause: unknown): never {
   // jest with its defaults has no import(), whatever is installed.
-  if ((cause as { code?: unknown }).code === 'ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING_FLAG')
+  const { code }: { code?: unknown } = Object(cause)
+  if (code === 'ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING_FLAG')
     return missing(
       'it is an ES module, which this test runner cannot load (run jest with NODE_OPTIONS=--experimental-vm-modules)',
     )(cause)

@@ -34,7 +34,7 @@ export async function checkProvider(
   if (resourceIndicators?.enabled !== true) throw wrong('features.resourceIndicators must be enabled')
   for (const resource of resources) {
     const info = await ask(() => resourceIndicators.getResourceServerInfo?.(undefined, resource, undefined))
-    const { accessTokenFormat } = Object(info) as { accessTokenFormat?: unknown }
+    const { accessTokenFormat }: { accessTokenFormat?: unknown } = Object(info)
     if (accessTokenFormat !== 'jwt')
       throw wrong(`getResourceServerInfo must give ${resource} the accessTokenFormat 'jwt'`)
   }

@@ -281,7 +281,7 @@ function nameOf(pointers: readonly Pointer[]): string {
 
 /** Members are read by name: none may come from a polluted Object.prototype. */
 function withoutPrototype<T extends object>(members: T): T {
-  return snapshot(members) as T
+  return snapshot(members)
 }
 
 function list<T>(value: T | readonly T[]): readonly T[] {

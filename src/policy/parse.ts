@@ -41,7 +41,7 @@ export function parsePolicy(policy: unknown): ParsedPolicy {
     refuseUndefined(input.agents, ['agents'], problems)
     refuseUndefinedOfIssuers(input.issuer, problems)
   }
-  const data = snapshot(result.success ? result.data : partsThatParse(input)) as Partial<PolicyData>
+  const data: Partial<PolicyData> = snapshot(result.success ? result.data : partsThatParse(input))
   const routes = isObject(input) ? input.routes : undefined
   return { data, routeKeys: isObject(routes) ? Object.keys(routes) : [], problems }
 }

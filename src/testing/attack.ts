@@ -95,7 +95,7 @@ function createAttacker(mint: Mint, app: TestApp, target: AttackTarget): Attacke
 
 function codeIn(body: string): string | undefined {
   try {
-    const { code } = JSON.parse(body) as { code?: unknown }
+    const { code }: { code?: unknown } = JSON.parse(body)
     return typeof code === 'string' ? code : undefined
   } catch {
     return undefined

@@ -50,7 +50,7 @@ export function createTestIssuer(options: TestIssuerOptions = {}): TestIssuer {
   const key = generateKey()
   const agents = createAgents(audience, now)
   const mint = createMint({ issuer, audience, publicUrl, key, kid, agents, now })
-  const jwk = { ...key.jwk, kid, alg: 'ES256', use: 'sig' } as Record<string, unknown>
+  const jwk: Record<string, unknown> = { ...key.jwk, kid, alg: 'ES256', use: 'sig' }
 
   return Object.freeze<TestIssuer>({
     issuer,

@@ -58,7 +58,7 @@ export async function acceptedChain(
 
 /** The run of the caller, which the service's own steps are part of. */
 export function inboundRunId({ claims }: InboundGrant): string | undefined {
-  const runId = (claims.intent as { run_id?: unknown } | null | undefined)?.run_id
+  const { run_id: runId }: { run_id?: unknown } = Object(claims.intent)
   return isRunId(runId) ? runId : undefined
 }
 
@@ -84,7 +84,8 @@ export async function contextForGrant(
   const { id, keyThumbprint: jkt = '' } = agent
   const chain = await acceptedChain(to, authority.delegation, { id, jkt })
   // Exactly the call's chain and one more: a delegation from another run of the same agent is not this call's.
-  const inbound = (claims.intent as { delegation?: unknown } | undefined)?.delegation ?? []
+  const { delegation }: { delegation?: unknown } = Object(claims.intent)
+  const inbound = delegation ?? []
   if (JSON.stringify(chain.slice(0, -1).map((hop) => hop.assertion)) !== JSON.stringify(inbound)) {
     throw new AgentDelegationError(
       'delegation_link_broken',

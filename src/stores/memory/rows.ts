@@ -29,11 +29,11 @@ export class IntRows {
   }
 
   get(row: number, field: number): number {
-    return (this.#chunks[row >> SHIFT] as Int32Array)[(row & MASK) * this.#width + field] as number
+    return this.chunk(row)[this.at(row) + field] as number
   }
 
   set(row: number, field: number, value: number): void {
-    ;(this.#chunks[row >> SHIFT] as Int32Array)[(row & MASK) * this.#width + field] = value
+    this.chunk(row)[this.at(row) + field] = value
   }
 }
 
@@ -46,10 +46,14 @@ export class FloatRows {
   }
 
   get(row: number): number {
-    return (this.#chunks[row >> SHIFT] as Float64Array)[row & MASK] as number
+    return this.#chunk(row)[row & MASK] as number
   }
 
   set(row: number, value: number): void {
-    ;(this.#chunks[row >> SHIFT] as Float64Array)[row & MASK] = value
+    this.#chunk(row)[row & MASK] = value
+  }
+
+  #chunk(row: number): Float64Array {
+    return this.#chunks[row >> SHIFT] as Float64Array
   }
 }
