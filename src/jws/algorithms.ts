@@ -1,7 +1,7 @@
 import { constants } from 'node:crypto'
 import { type AlgorithmName, algorithmNames } from '../protocol/algorithms.js'
 
-/** What a JWK has to be for an algorithm, and how `node:crypto` is told to verify with it. */
+/** The JWK that an algorithm needs, and the options of `node:crypto` to verify with it. */
 export interface Algorithm {
   /** The `alg` of the header. */
   readonly name: AlgorithmName
@@ -53,14 +53,14 @@ const parameters: { readonly [Name in AlgorithmName]: Parameters } = {
 }
 
 /**
- * Every algorithm that a policy can allow: asymmetric signatures only. A Map, since a lookup with a name from
- * a token must find nothing but these.
+ * All algorithms that a policy can allow: asymmetric signatures only. A Map, so that a name from a token such as
+ * "constructor" finds nothing.
  */
 export const algorithms: ReadonlyMap<string, Algorithm> = new Map(
   algorithmNames.map((name) => [name, { name, ...parameters[name] }]),
 )
 
-/** Two names of one thing: a key for either fits both (RFC 9864 section 2.2). */
+/** EdDSA and Ed25519 name the same algorithm here (RFC 9864 section 2.2). */
 export function isSameAlgorithm(one: string, other: string): boolean {
   return one === other || (isEdDsa(one) && isEdDsa(other))
 }

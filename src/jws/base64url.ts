@@ -1,9 +1,8 @@
 import { Buffer } from 'node:buffer'
 
 /**
- * The bytes of a base64url text, or undefined where it is not the one exact encoding of them
- * (RFC 7515 section 2; RFC 4648 section 3.5). Decoders skip blanks, padding, other alphabets and stray bits;
- * a token has one spelling only.
+ * Decodes base64url strictly (RFC 7515 section 2, RFC 4648 section 3.5): undefined for blanks, padding, another
+ * alphabet or stray bits, which other decoders accept. A token has one spelling only.
  */
 export function decodeBase64url(text: string): Buffer | undefined {
   return isExact(text) ? Buffer.from(text, 'base64url') : undefined
@@ -21,10 +20,10 @@ export function isBase64url(text: string): boolean {
   return true
 }
 
-/** Whether a text is the one exact encoding of some bytes: of a short one, sooner told than by encoding them again. */
+/** Whether a text is canonical base64url. Faster than to decode and encode again. */
 export function isExact(text: string): boolean {
   if (!isBase64url(text)) return false
-  // Bits that the last character has and no byte takes have to be zero.
+  // The unused bits of the last character must be zero.
   const last = alphabet.indexOf(text.slice(-1))
   switch (text.length % 4) {
     case 0:
@@ -38,10 +37,10 @@ export function isExact(text: string): boolean {
   }
 }
 
-/** Where a text is decoded to be read at once: twelve kilobytes are a token of the greatest length. */
+/** Scratch buffer: 12 KiB hold the longest token. Only safe while decoding is synchronous. */
 const room = Buffer.allocUnsafeSlow(12 * 1024)
 
-/** The same bytes as a text with one character a byte; undefined also where they are more than a token may hold. */
+/** Decodes to a Latin-1 string, one character per byte. Undefined for more bytes than a token can have. */
 export function decodeBase64urlText(text: string): string | undefined {
   const length = room.write(text, 'base64url')
   return room.toString('base64url', 0, length) === text ? room.toString('latin1', 0, length) : undefined

@@ -4,7 +4,7 @@ import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
 import { decodeBase64url, isExact } from './base64url.js'
 import { sha256 } from './sha256.js'
 
-/** A public key that was found fit to verify signatures. */
+/** A public key that can verify signatures. */
 export interface PublicKey {
   readonly object: KeyObject
   readonly kty: Algorithm['kty']
@@ -17,7 +17,7 @@ export interface PublicKey {
   readonly thumbprint: string
 }
 
-/** Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4; RFC 8037). */
+/** Members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4; RFC 8037). */
 const secretMembers: ReadonlySet<string> = new Set(['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'])
 
 /** Without a prototype, so that no member is read from a polluted one. */
@@ -30,7 +30,7 @@ const coordinateSizes = new Map([
   ['Ed25519', 32],
 ])
 
-/** The members of a public JWK whose shape is right. OpenSSL has not seen them: a point may not be on its curve. */
+/** A public JWK of the right shape, not imported yet: a point may not be on its curve. */
 export interface PublicJwk extends Pick<PublicKey, 'kty' | 'crv' | 'alg' | 'thumbprint'> {
   /** The members that make up the key, in the order of RFC 7638 section 3.2. */
   readonly members: Readonly<Record<string, string>>
@@ -87,7 +87,7 @@ export function importPublicKey(jwk: Members): PublicKey | undefined {
   return read && importKey(read)
 }
 
-/** Whether a key can have made a signature of this algorithm (RFC 8725 section 3.1). */
+/** Whether a key fits an algorithm (RFC 8725 section 3.1). */
 export function fits(key: Pick<PublicKey, 'kty' | 'crv' | 'alg'>, algorithm: Algorithm): boolean {
   return (
     key.kty === algorithm.kty &&
@@ -131,13 +131,13 @@ function requiredMembers({ kty, crv, x, y, e, n }: Members): Record<string, stri
 function isCoordinate(value: unknown, crv: string): value is string {
   const size = coordinateSizes.get(crv)
   if (size === undefined || typeof value !== 'string') return false
-  // An exact text is as long as its bytes make it: they need not be decoded for that.
+  // The length of canonical base64url tells the number of bytes without decoding.
   return value.length === Math.ceil((size * 4) / 3) && isExact(value)
 }
 
 const ed25519Prime = 2n ** 255n - 19n
 
-/** The y coordinates of the points whose order divides 8: signatures under them verify for many messages. */
+/** The y coordinates of the points of small order: signatures under them verify for many messages. */
 const smallOrder = new Set([
   0n,
   1n,
@@ -146,7 +146,7 @@ const smallOrder = new Set([
   0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n,
 ])
 
-/** One encoding a key, and no key that anybody could sign for (RFC 8032 section 5.1.3, RFC 8037 section 2). */
+/** Refuses non-canonical encodings and points of small order (RFC 8032 section 5.1.3, RFC 8037 section 2). */
 function isSoundEd25519(x: string): boolean {
   const bytes = Buffer.from(x, 'base64url').reverse()
   // The highest bit is the sign of the other coordinate.
@@ -161,7 +161,7 @@ function modulusBytes(object: KeyObject): number | undefined {
 }
 
 function isModulus(value: unknown): value is string {
-  // 4096 bits are 683 characters: nothing longer is decoded.
+  // 4096 bits are 683 characters.
   if (typeof value !== 'string' || value.length > 683) return false
   const bytes = decodeBase64url(value)
   if (bytes === undefined || bytes.length < 256 || bytes.length > 512) return false
@@ -172,6 +172,6 @@ function isModulus(value: unknown): value is string {
 }
 
 function thumbprintOf(members: Record<string, string>): string {
-  // The members are in order, and none of their values needs escaping.
+  // The members are in RFC 7638 order, and no value needs escaping.
   return sha256(JSON.stringify(members))
 }

@@ -6,19 +6,19 @@ import { decodeBase64urlText, isExact } from './base64url.js'
 import type { PublicKey } from './jwk.js'
 import { type JsonObject, parseJsonObject } from './strict-json.js'
 
-/** A compact JWS whose shape is right and whose content nobody has vouched for yet. */
+/** A well-formed compact JWS. Its signature is not verified yet. */
 export interface UnverifiedJws {
   readonly header: JoseHeader
   readonly payload: Record<string, unknown>
   /** How many values the payload holds. */
   readonly valueCount: number
-  /** The segment: base64url, and exact. */
+  /** Canonical base64url. */
   readonly signature: string
   /** What the signature is over. */
   readonly input: string
 }
 
-/** The parts of a JOSE header that every kind of JWS here reads the same way. */
+/** The JOSE header members that every kind of JWS has. */
 export interface JoseHeader {
   readonly alg: string
   /** Lower case, without a leading "application/" (RFC 7515 section 4.1.9). */
@@ -26,7 +26,7 @@ export interface JoseHeader {
   readonly members: Record<string, unknown>
 }
 
-/** The segments of a compact JWS, still text. */
+/** The encoded segments of a compact JWS. */
 export interface Segments {
   readonly header: string
   readonly payload: string
@@ -34,11 +34,11 @@ export interface Segments {
 }
 
 /**
- * Splits a compact JWS (RFC 7515 section 7.1); undefined where it is longer than `maxLength` characters or
- * has not three segments. An empty signature is let through, so that `alg: none` is refused by its name.
+ * Splits a compact JWS (RFC 7515 section 7.1). Undefined for more than `maxLength` characters or another number of
+ * segments. An empty signature is kept, so that `alg: none` is refused by name.
  */
 export function splitCompact(text: string, maxLength: number): Segments | undefined {
-  // The length first: everything that follows costs in proportion to it.
+  // The length first: all other work is proportional to it.
   if (text.length > maxLength) return undefined
   const first = text.indexOf('.')
   const second = text.indexOf('.', first + 1)
@@ -50,12 +50,12 @@ export function splitCompact(text: string, maxLength: number): Segments | undefi
   }
 }
 
-/** What the signature of a compact JWS is over: all of it up to the second dot. */
+/** The signing input: everything before the second dot (RFC 7515 section 5.2). */
 export function inputOf(text: string, { header, payload }: Segments): string {
   return text.slice(0, header.length + 1 + payload.length)
 }
 
-/** Reads a compact JWS up to its signature, which it does not verify; undefined where it is malformed. */
+/** Reads a compact JWS without verifying it. Undefined where it is malformed. */
 export function readCompact(text: string, maxLength: number): UnverifiedJws | undefined {
   const segments = splitCompact(text, maxLength)
   if (segments === undefined) return undefined
@@ -75,9 +75,8 @@ export function decodeObject(segment: string): JsonObject | undefined {
 }
 
 /**
- * Reads a JOSE header, or gives undefined where it is malformed or asks for an extension: no extension is
- * understood here, so any `crit` is one too many, and an unencoded payload is not a JWT
- * (RFC 7515 section 4.1.11, RFC 7797 section 7).
+ * Reads a JOSE header. Undefined where it is malformed, or has `crit` or `b64`: no extension is supported, and a JWT has
+ * no unencoded payload (RFC 7515 section 4.1.11, RFC 7797 section 7).
  */
 export function readHeader(segment: string): JoseHeader | undefined {
   const members = decodeObject(segment)?.members
@@ -95,26 +94,23 @@ export function headerJwk(header: JoseHeader): Record<string, unknown> | undefin
   return isObject(jwk) ? jwk : undefined
 }
 
-/** In characters: as long as a token may be. */
+/** The longest token, in characters. */
 const maxInputLength = 16 * 1024
 
-/** Where the input of a signature stands while it is verified, and where the signature does: nothing between may wait. */
-const inputRoom = createRoom(maxInputLength)
-const signatureRoom = createRoom(1024)
+/** Scratch buffers. Only safe while verification is synchronous: do not `await` between writing and reading. */
+const inputBytes = createScratchBuffer(maxInputLength)
+const signatureBytesOf = createScratchBuffer(1024)
 
-/**
- * Whether the key made this signature, which is base64url and exact, over this input. Never throws. The text is decoded
- * here and not before, so that no buffer has to be made for it.
- */
+/** Whether the key made this signature (canonical base64url) over this input. Never throws. */
 export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: string): boolean {
   const { dsaEncoding, padding, saltLength } = algorithm.options
   const size = algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
-  const signatureBytes = signatureRoom(signature, 'base64url')
+  const signatureBytes = signatureBytesOf(signature, 'base64url')
   if (signatureBytes.length !== size || input.length > maxInputLength) return false
   try {
     return verifySignature(
       algorithm.digest,
-      inputRoom(input, 'latin1'),
+      inputBytes(input, 'latin1'),
       { key: key.object, dsaEncoding, padding, saltLength },
       signatureBytes,
     )
@@ -123,13 +119,10 @@ export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, 
   }
 }
 
-/**
- * Gives the bytes of a text, until it is asked for those of the next one. A view takes its time to make: most texts are
- * as long as one before, and have its view.
- */
-function createRoom(size: number): (text: string, encoding: BufferEncoding) => Buffer {
+/** Writes texts into one buffer. The bytes are valid until the next call. Views are cached by length. */
+function createScratchBuffer(size: number): (text: string, encoding: BufferEncoding) => Buffer {
   const room = Buffer.allocUnsafeSlow(size)
-  // Full from the start: a hole would be read from the prototype.
+  // No holes: a hole would be read from a polluted prototype.
   const views = Array.from({ length: 31 }, () => room)
   return (text, encoding) => {
     const length = room.write(text, encoding)

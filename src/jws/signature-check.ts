@@ -6,7 +6,7 @@ import type { Algorithm } from './algorithms.js'
 import type { PublicKey } from './jwk.js'
 import { isSignedBy } from './jws.js'
 
-/** Whether the key made this signature over this input: at once, or once the thread pool has found out. Never throws. */
+/** Whether the key made this signature over this input: synchronously, or in the thread pool. Never throws. */
 export type SignatureCheck = (
   key: PublicKey,
   algorithm: Algorithm,
@@ -14,7 +14,7 @@ export type SignatureCheck = (
   signature: string,
 ) => MaybePromise<boolean>
 
-/** More of them would only wait there, and everything else that needs a thread with them: files, host names. */
+/** Most signatures in the thread pool: more would only delay other users of the pool, such as DNS. */
 const maxInPool = 64
 
 /**

@@ -1,7 +1,7 @@
 import { Buffer, isUtf8 } from 'node:buffer'
 import { isObject, isPrototypePolluted } from '../lib/own.js'
 
-/** Objects and arrays within each other. */
+/** The deepest nesting of objects and arrays. */
 const maxDepth = 32
 
 const loneSurrogate = /\p{Cs}/u
@@ -12,9 +12,9 @@ const BACKSLASH = 0x5c
 
 export interface JsonObject {
   readonly members: Record<string, unknown>
-  /** Every object and array, the one of the members included: to be frozen, where several are to read them. */
+  /** All objects and arrays, to be frozen before they are shared. */
   readonly containers: readonly object[]
-  /** How many values there are in all of those: each takes memory of its own. */
+  /** The number of values in them, for the estimate of their memory. */
   readonly valueCount: number
 }
 
@@ -54,7 +54,7 @@ interface Content {
   readonly isPrototypePolluted: boolean
 }
 
-/** Finds and counts what is in a value; false where it nests too deep or holds an infinite number. */
+/** Collects objects and counts members. False for deep nesting or an infinite number. */
 function collect(value: object, depth: number, content: Content): boolean {
   if (depth > maxDepth) return false
   content.containers.push(value)
@@ -73,17 +73,14 @@ function collect(value: object, depth: number, content: Content): boolean {
 }
 
 /**
- * Whether the text has as many names as there are members. Of two members with one name the parser keeps the last
- * alone: then it has more, and only then.
+ * Whether the text has as many names as the value has members. It has more exactly where a name occurs twice in an
+ * object, because the parser keeps the last member only.
  */
 function hasNames(text: string, members: number): boolean {
   return countNamesOrMore(text) === members || countNames(text) === members
 }
 
-/**
- * No fewer than the names in a JSON text, in a fraction of the time: the colons behind a quote or a blank. More where a
- * string has one.
- */
+/** A fast upper bound of the names in a JSON text: colons behind a quote or a blank, in strings as well. */
 function countNamesOrMore(text: string): number {
   let count = 0
   for (let at = text.indexOf(':'); at >= 0; at = text.indexOf(':', at + 1)) {
@@ -106,23 +103,23 @@ function countNames(text: string): number {
   return count
 }
 
-/** Space, tab, line feed or carriage return: what may stand between the parts of JSON. */
+/** JSON whitespace. */
 function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d
 }
 
-/** What is longer in UTF-8 has a byte that is not ASCII. */
+/** Text with a character beyond ASCII is longer in UTF-8. */
 function isAscii(bytes: string): boolean {
   return Buffer.byteLength(bytes) === bytes.length
 }
 
-/** Without the check, bytes that are not UTF-8 would be read as U+FFFD. */
+/** Undefined for invalid UTF-8, which would otherwise be read as U+FFFD. */
 function decodeUtf8(bytes: string): string | undefined {
   const buffer = Buffer.from(bytes, 'latin1')
   return isUtf8(buffer) ? buffer.toString('utf8') : undefined
 }
 
-/** Only an escape can write half of a surrogate pair in UTF-8. */
+/** In UTF-8 only an escape can write a lone surrogate. */
 function hasLoneSurrogate(value: unknown): boolean {
   if (typeof value === 'string') return loneSurrogate.test(value)
   if (typeof value !== 'object' || value === null) return false

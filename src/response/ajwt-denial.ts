@@ -2,8 +2,8 @@ import type { Denial } from '../decision.js'
 import { oneErrorForCopies } from '../lib/copies.js'
 
 /**
- * A refusal as an `Error`, for an app's own error handling: thrown, or handed to `next`, it is answered with its
- * status and header fields by Express, Koa, Hono and everything that reads what `http-errors` writes.
+ * A denial as an `Error`. Thrown, or passed to `next`, it reaches the error handling of Express, Koa and Hono with its
+ * status and headers, as an error of `http-errors` does.
  */
 export class AjwtDenial extends Error implements Denial {
   static {
@@ -15,13 +15,13 @@ export class AjwtDenial extends Error implements Denial {
   readonly code: Denial['code']
   readonly stage: Denial['stage']
   readonly status: number
-  /** The same as `status`, under the name that some frameworks read. */
+  /** The same as `status`: some frameworks read this name. */
   readonly statusCode: number
   readonly description: string
-  /** Response header fields, names in lower case: the challenge is one of them. */
+  /** Response headers, names in lower case, with the `WWW-Authenticate` challenge. */
   readonly headers: Denial['headers']
   readonly body: Denial['body']
-  /** Whether the message may be sent to the caller: always, it is fixed text. */
+  /** The message is fixed text and can be sent to the caller. */
   readonly expose = true
 
   constructor(denial: Denial) {
@@ -37,7 +37,7 @@ export class AjwtDenial extends Error implements Denial {
     if (denial.route !== undefined) this.route = denial.route
   }
 
-  /** The answer that the middleware would have given. Hono's default error handler sends it. */
+  /** The response of the middleware. Hono's default error handler sends it. */
   getResponse(): Response {
     return new Response(JSON.stringify(this.body), { status: this.status, headers: this.headers })
   }

@@ -2,19 +2,19 @@ import { Refusal } from '../refusal.js'
 
 /** Scopes that the rules behind a route need. */
 export interface KnownScopes {
-  /** Takes note that a rule behind this route needs these scopes, blank-separated. */
+  /** Remembers that a rule behind this route needs these scopes, separated by blanks. */
   remember(method: string, route: string | undefined, scope: string | undefined): void
-  /** The refusal, whose challenge names these scopes and those known of the route as well, where it names any. */
+  /** Adds the known scopes of the route, and these, to a challenge that names scopes. */
   addTo(refusal: Refusal, method: string, route: string | undefined, scope?: string): Refusal
 }
 
-/** The routes of a policy are few; rules made anew for each request must not fill the memory all the same. */
+/** Bounds the memory: an app could create rules for each request. */
 const maxRoutes = 10_000
 const maxScopes = 100
 
 /**
- * A challenge names every scope that the request needs, so that the client asks for a token once. What `requireIntent`
- * needs is known once it has judged a request that the rule of the route had let in.
+ * Collects the scopes of the rules behind each route, so that a challenge names all scopes and the client asks for one
+ * token. The scopes of a `requireIntent` are known after its first request.
  */
 export function createKnownScopes(): KnownScopes {
   const scopesByRoute = new Map<string, Set<string>>()
@@ -22,7 +22,7 @@ export function createKnownScopes(): KnownScopes {
 
   return {
     remember(method, route, scope) {
-      // A final `*` stands for many handlers: what one of them needs, the others need not.
+      // A final `*` covers many handlers, which need different scopes.
       if (route === undefined || scope === undefined || route.endsWith('*')) return
       const key = keyOf(method, route)
       const known = scopesByRoute.get(key)

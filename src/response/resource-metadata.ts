@@ -1,6 +1,6 @@
 import type { Answer } from '../decision.js'
 
-/** Protected resource metadata (RFC 9728 section 2). Lists with nothing in them are left out (section 3.2). */
+/** Protected resource metadata (RFC 9728 section 2). Empty lists are left out (section 3.2). */
 export interface ResourceMetadata {
   readonly resource: string
   readonly authorization_servers?: readonly string[]
@@ -40,8 +40,8 @@ export function toMetadata(policy: MetadataSource): ResourceMetadata {
 }
 
 /**
- * The answer to a request for the metadata, at the app's root, with and without the path of the resource; undefined for
- * any other request. The metadata is public: pages of any origin may read it, and may ask first with a preflight.
+ * The response to a metadata request, with and without the resource's path; undefined for other requests. The metadata
+ * is public: pages of any origin can read it, with a CORS preflight.
  */
 export function answerMetadata(policy: MetadataSource, method: string, path: string): Answer | undefined {
   if (!path.startsWith(wellKnown)) return undefined

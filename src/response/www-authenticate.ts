@@ -2,19 +2,19 @@ import type { Denial, DenialBody, Stage } from '../decision.js'
 import { type DenialCode, denials } from '../protocol/denials.js'
 import type { ChallengeDetails, Refusal } from '../refusal.js'
 
-/** What every challenge of one verifier has in common. */
+/** The parts that all challenges of a verifier share. */
 export interface ChallengeContext {
   /** Blank-separated `alg` names that a proof may use. */
   readonly proofAlgorithms: string
   readonly resourceMetadata: string | undefined
-  /** Whether a token that is bound to no key can be let in at all. */
+  /** Whether unbound tokens are accepted as Bearer. */
   readonly isBearerAllowed: boolean
 }
 
-/** Seconds after which a client may try again what failed through no fault of its own. */
+/** `Retry-After` of a 503 response, in seconds. */
 const retryAfter = 1
 
-/** A refusal as it is sent: status, header fields and body, all of fixed text and of the policy's own words. */
+/** Builds the denial of a refusal: status, headers and body, from fixed text and the policy only. */
 export function toDenial(
   { code, details }: Refusal,
   stage: Stage,
@@ -48,7 +48,7 @@ export function toDenial(
   })
 }
 
-/** One challenge a scheme (RFC 9110 section 11.6.1, RFC 9449 section 7.1, RFC 6750 section 3, RFC 9728 section 5.1). */
+/** One challenge per scheme (RFC 9110 section 11.6.1, RFC 9449 section 7.1, RFC 6750 section 3, RFC 9728 section 5.1). */
 function challenge(
   code: DenialCode,
   details: ChallengeDetails | undefined,
@@ -65,14 +65,14 @@ function challenge(
     context.resourceMetadata === undefined ? [] : [parameter('resource_metadata', context.resourceMetadata)]
   const dpop = `DPoP ${[...common, parameter('algs', context.proofAlgorithms), ...metadata].join(', ')}`
   if (!context.isBearerAllowed) return dpop
-  // What is wrong with a proof means nothing to a client that uses Bearer.
+  // An error about the proof means nothing to a Bearer client.
   const isAboutProofs = error === 'invalid_dpop_proof' || error === 'use_dpop_nonce'
   const bearer = `Bearer ${[...(isAboutProofs ? [] : common), ...metadata].join(', ')}`.trimEnd()
-  // The MCP clients that exist read only the first challenge, and only where its scheme is Bearer.
+  // Existing MCP clients read the first challenge only, and only the Bearer scheme.
   return `${bearer}, ${dpop}`
 }
 
-/** Every value is the project's own text or the policy's, whose schema lets no quote and no backslash in. */
+/** Values are fixed text or from the policy, whose schema allows no quote and no backslash. */
 function parameter(name: string, value: string): string {
   return `${name}="${value}"`
 }

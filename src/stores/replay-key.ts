@@ -4,8 +4,8 @@ import { sha256 } from '../jws/sha256.js'
 export type ReplayKind = 'proof' | 'token'
 
 /**
- * The key under which a replay store remembers something: the owner (a SHA-256 digest in base64url), a mark of the
- * kind, and the digest of the id. Always 87 characters. The kinds differ in how long their keys live.
+ * The key of a replay store: the owner (a SHA-256 digest in base64url), a mark of the kind, and the digest of the id.
+ * Always 87 characters.
  */
 export function replayKey(kind: ReplayKind, owner: string, id: string): string {
   return `${owner}${kind === 'proof' ? '.' : '~'}${sha256(id)}`

@@ -3,7 +3,7 @@ import { describeError, Refusal } from '../refusal.js'
 import { type ReplayKind, replayKey, type TakesLongestTtl, takesLongestTtl } from './replay-key.js'
 import type { ReplayStore } from './store.js'
 
-/** A use that one request has made of a store, and what came of it. */
+/** A use that a request has made of a store, and its result. */
 export interface Consumed {
   readonly store: ReplayStore
   readonly key: string
@@ -13,18 +13,18 @@ export interface Consumed {
 /** Something that can be used once. */
 export interface Use {
   readonly kind: ReplayKind
-  /** The owner's digest: ids are unique among those of one owner. */
+  /** Digest of the owner. Ids are unique per owner. */
   readonly owner: string
   readonly id: string
-  /** Seconds for which it could still be used again. */
+  /** Seconds for which a replay would still be accepted. */
   readonly ttl: number
   /** The `ttl` at the first moment at which it could be used, in seconds. */
   readonly longestTtl: number
 }
 
 /**
- * Uses something up; gives a denial code where that was done before. `consumed` holds what the same request has used:
- * a second verifier or rule on its way gets the first one's answer, or the request would count as a replay of itself.
+ * Consumes a proof or a single-use token; refuses where it was consumed before. A second verifier or rule of the same
+ * request gets the first result from `consumed`, or the request would count as a replay of itself.
  */
 export type ConsumeOnce = (use: Use, consumed: Consumed[] | undefined) => MaybePromise<Refusal | undefined>
 
@@ -52,15 +52,15 @@ export function createConsumeOnce(store: ReplayStore): ConsumeOnce {
     const key = replayKey(kind, owner, id)
     const earlier = consumed?.find((use) => use.store === store && use.key === key)
     if (earlier !== undefined) return earlier.answer
-    // A second more than it could be used again: the store looks at the clock later than whoever reckoned this, and
-    // at the very end some stores would keep nothing at all. Always the same second, or the end would not be fixed.
+    // One second longer: the store reads the clock later, and some stores round a short ttl down to nothing.
+    // Always the same second, so that the end of an entry is fixed.
     const answer = remember(kind, key, ttl + 1, longestTtl + 1)
     consumed?.push({ store, key, answer })
     return answer
   }
 }
 
-/** An answer that is neither is no answer: a store that says "OK" for a known key would let replays in. */
+/** Only booleans count: a store that answers "OK" for a known key would let replays in. */
 function toRefusal(isNew: unknown, kind: ReplayKind): Refusal | undefined {
   if (typeof isNew !== 'boolean') return unavailable(new TypeError('remember answered with no boolean'))
   if (isNew) return undefined

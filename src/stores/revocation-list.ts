@@ -1,6 +1,6 @@
-/** What may stand on a revocation list: an id that names its kind, so that none can be taken for another. */
+/** A qualified id: it names its kind and, but for keys, its issuer. */
 const QUALIFIED = /^(?:(?:token|registration|agent):[!-~]+ [ -~]+|key:[\w-]+)$/
-/** The year 5138 in seconds; the same number of milliseconds was in 1973, so a mix-up shows. */
+/** The year 5138 in seconds. A time in milliseconds is larger, so a mix-up is detected. */
 const LATEST = 1e11
 
 /** An id that is revoked, until a time in seconds since the epoch. */
@@ -9,7 +9,7 @@ export interface Revocation {
   readonly until: number
 }
 
-/** Throws `TypeError` for what is a programmer's error in `revoke(id, until)`: it would revoke nothing. */
+/** Throws `TypeError` for arguments of `revoke(id, until)` that would revoke nothing. */
 export function checkRevocation(store: string, id: string, until: number): void {
   checkId(store, id)
   if (typeof until !== 'number' || !(until > 0 && until < LATEST)) {
@@ -26,7 +26,7 @@ export function checkId(store: string, id: string): void {
   }
 }
 
-/** Entries looked at per call for having expired. */
+/** Entries checked for expiry per call. */
 const SWEEP = 4
 
 /**
@@ -74,7 +74,7 @@ export function revocationList(now: () => number = () => Date.now()): Revocation
     else entries.delete(id)
   }
 
-  /** A hand that goes round over the entries, a few per call: no timer, and no call that pays for a long list. */
+  /** Checks a few entries per call for expiry: no timer, and no call scans the whole list. */
   function sweep(time: number): void {
     for (let step = 0; step < SWEEP; step++) {
       const next = hand.next()

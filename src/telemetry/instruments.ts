@@ -7,7 +7,7 @@ import {
 } from '@opentelemetry/api'
 import { watchReplayStore } from './replay-metrics.js'
 
-/** From a warm verification to a fetch of keys that times out. Seconds. */
+/** Histogram buckets in seconds, from a cached token to a key fetch that times out. */
 const durationBuckets = [
   0.00005, 0.0001, 0.00015, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
 ]
@@ -18,7 +18,7 @@ export interface Instruments {
   readonly refreshes: Counter
 }
 
-/** The instruments of whichever meter provider there is by now. */
+/** The instruments of the current meter provider. */
 export interface InstrumentSource {
   /** Undefined while no SDK is registered. */
   current(): Instruments | undefined
@@ -26,8 +26,8 @@ export interface InstrumentSource {
 }
 
 /**
- * Until an SDK is registered, the API has no meter to make lasting instruments from: which provider there is has to
- * be asked each time. That is one look at a global.
+ * Creates instruments when an SDK is registered, which can be after the verifier is made. The provider is read from a
+ * global on each call.
  */
 export function createInstrumentSource(
   given: MeterProvider | undefined,
@@ -48,7 +48,7 @@ export function createInstrumentSource(
     current() {
       const latest = given ?? metrics.getMeterProvider()
       if (latest === provider) return instruments
-      // First of all, so that a provider that throws is asked once, and not for each request.
+      // Set first: a provider that throws is asked once and not for each request.
       provider = latest
       instruments = undefined
       stopWatching()

@@ -4,10 +4,10 @@ import type { Policy } from '../policy/policy.js'
 
 const effect = 'what is refused is only reported, and reaches the handlers without a grant'
 
-/** Names of routes in one line; a policy may have thousands. */
+/** Most route names in one warning. */
 const maxNames = 10
 
-/** One warning for a policy that does not refuse everything it denies, when its verifier is made. */
+/** Warns once, when the verifier is made, that the policy or some routes only observe. */
 export function warnOfObserving({ mode, routes }: Policy): void {
   const named = (wanted: 'observe' | 'enforce') =>
     Object.entries(routes).flatMap(([key, rule]) =>
@@ -22,7 +22,7 @@ export function warnOfObserving({ mode, routes }: Policy): void {
   if (observed.length > 0) warn(`${list(observed)} ${observed.length === 1 ? 'has' : 'have'} mode "observe"`)
 }
 
-/** The same for a `requireIntent`, when it is made. */
+/** Warns that a `requireIntent` only observes, when it is made. */
 export function warnOfObservingRule({ mode }: { readonly mode?: string | undefined }): void {
   if (mode === 'observe') warn('a requireIntent has mode "observe"')
 }

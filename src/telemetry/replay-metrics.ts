@@ -1,18 +1,18 @@
 import type { Meter, MeterProvider } from '@opentelemetry/api'
 import { sharedByCopies } from '../lib/copies.js'
 
-/** How many verifiers use a store. */
+/** The number of verifiers that use a store. */
 type Users = Map<object, number>
 
-/** Every store that one provider is told about, and the refusals of those that are gone. */
+/** The stores reported to one provider, and the refusals of stores that are gone. */
 interface Watched {
   readonly users: Users
   refusedBefore: number
 }
 
 /**
- * One sum over all stores of a process: two verifiers may share one, or have one each, and neither way must the
- * stores overwrite each other's numbers. The provider holds no store that no verifier uses.
+ * Sums over all stores of a process, so that two stores do not overwrite each other's numbers. A store that no verifier
+ * uses is released.
  */
 const watchedBy = sharedByCopies('watched stores', () => new WeakMap<MeterProvider, Watched>())
 
@@ -56,7 +56,7 @@ function observe(provider: MeterProvider, meter: Meter): Watched {
   return watched
 }
 
-/** Undefined where no store tells. A store of somebody else's may have anything under this name. */
+/** Undefined where no store has the number. A custom store may have anything under this name. */
 function sum(stores: Iterable<object>, name: 'size' | 'refused'): number | undefined {
   let total: number | undefined
   for (const store of stores) {
@@ -64,7 +64,7 @@ function sum(stores: Iterable<object>, name: 'size' | 'refused'): number | undef
       const value = (store as Record<string, unknown>)[name]
       if (typeof value === 'number' && value >= 0) total = (total ?? 0) + value
     } catch {
-      // A store that cannot tell today must not silence the others.
+      // A store that throws must not hide the others.
     }
   }
   return total

@@ -37,7 +37,7 @@ export interface ReporterOptions {
   readonly meterProvider?: MeterProvider
 }
 
-/** A method as an attribute: never a caller's own word. */
+/** A method as an attribute value of a closed set. */
 function methodName(method: string): string {
   return methods.has(method) ? method : '_OTHER'
 }
@@ -46,13 +46,13 @@ function methodName(method: string): string {
 export interface Watch {
   /** Milliseconds on the monotonic clock. */
   readonly started: number
-  /** Taken at once: a store's client may lose it on the way. */
+  /** Taken at the start: a store's client may lose it. */
   readonly context: Context
 }
 
 export interface Reporter {
   start(): Watch
-  /** Tells everyone who listens. Whatever fails there, the verdict stands. */
+  /** Reports a decision to metrics, traces and `onDecision`. Failures there do not change it. */
   decided(
     decision: Decision,
     method: string,
@@ -91,25 +91,25 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
     if ('code' in decision) labels['ajwt.code'] = decision.code
     if (access?.route !== undefined) labels['http.route'] = printable(access.route)
     current.decisions.add(1, labels)
-    // What a later rule took is no time of a verification.
+    // A later rule is not part of the verification time.
     if (isFirst) current.duration.record(duration, { 'ajwt.outcome': decision.outcome })
   }
 
-  function draw(decision: Decision, facts: DecisionFacts, watch: Watch): Span {
+  function recordSpan(decision: Decision, facts: DecisionFacts, watch: Watch): Span {
     const end = Date.now()
     const startTime = end - facts.duration * 1000
     const span = (tracerProvider ?? trace)
       .getTracer('ajwt')
       .startSpan('ajwt.verify', { startTime, attributes: toAttributes(decision, facts) }, watch.context)
-    // A refusal is this library at work; that it could not decide is a failure of the server's side.
+    // A denial is no error of the server; 503 is.
     if ('code' in decision && decision.status === 503)
       span.setStatus({ code: SpanStatusCode.ERROR, message: decision.code })
     span.end(end)
     return span
   }
 
-  /** Not waited for; a rejection is taken up here, so that it ends no process. */
-  async function tell(decision: Decision, facts: DecisionFacts, active: Context): Promise<void> {
+  /** Not awaited. Catches rejections, so that a failing hook ends no process. */
+  async function notify(decision: Decision, facts: DecisionFacts, active: Context): Promise<void> {
     try {
       await context.with(active, () => onDecision?.(decision, facts))
     } catch {}
@@ -131,7 +131,7 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
       const span = isTraced ? attempt(() => draw(decision, facts, watch)) : undefined
       if (onDecision === undefined) return
       const active = span === undefined ? watch.context : trace.setSpan(watch.context, span)
-      void tell(decision, Object.freeze({ ...facts, traceId: traceIdOf(active) }), active)
+      void notify(decision, Object.freeze({ ...facts, traceId: traceIdOf(active) }), active)
     },
     refreshed(issuer, outcome) {
       instruments.current()?.refreshes.add(1, { 'ajwt.issuer': printable(issuer), 'ajwt.outcome': outcome })
@@ -191,7 +191,7 @@ function optional(text: string | undefined): string | undefined {
   return text === undefined ? undefined : printable(text)
 }
 
-/** A context manager is somebody else's code, and runs before anything was decided. */
+/** A context manager is third-party code and can throw. */
 function activeContext(): Context {
   try {
     return context.active()
