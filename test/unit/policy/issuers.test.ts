@@ -1,0 +1,256 @@
+import { describe, expect, test } from 'vitest'
+import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
+import { ISSUER, issuerJwks } from '../../../fixtures/kit.js'
+import { createVerifier, type IssuerPolicy, type Policy, PolicyError } from '../../../src/index.js'
+import { compileIssuer } from '../../../src/policy/issuer.js'
+import { parseIssuer } from '../../../src/policy/parse.js'
+
+const jwks = issuerJwks()
+const base = { url: ISSUER, jwks, profile: 'oauth' }
+
+/** Path and message of everything that is wrong with a policy with this issuer. */
+function issuesOf(issuer: object, policy: object = {}): string[] {
+  try {
+    const proof = { required: false }
+    createVerifier({ ...defaultPolicy(), proof, issuer, ...policy } as Policy).close()
+  } catch (error) {
+    if (error instanceof PolicyError) return error.issues.map(({ path, message }) => `${path}: ${message}`)
+    throw error
+  }
+  return []
+}
+
+const accepted: [what: string, entry: object, policy?: object][] = [
+  ['types of any kind', { ...base, token: { types: ['none', 'JWT', 'application/x+jwt'] } }],
+  ['thirty days', { ...base, token: { maxLifetime: 2_592_000 } }],
+  ['a name with keys', { name: 'project-7', jwks, profile: 'oauth' }],
+  [
+    'a name with the address of keys',
+    { name: 'project-7', jwksUri: 'https://keys.example.com', profile: 'oauth' },
+  ],
+  [
+    'JWT with an audience that is no URI, and claims',
+    { ...base, audience: 'client', token: { types: ['JWT'] }, claims: { '/use': { equals: 'access' } } },
+  ],
+  [
+    'JWT with audiences that are URIs',
+    { ...base, audience: ['urn:orders', 'api://orders'], token: { types: ['JWT'] } },
+  ],
+  ['claims of a known server', { ...base, like: 'keycloak', audience: 'client' }],
+  ['http where it is allowed', { ...base, url: 'http://as.internal' }, { allowInsecureHttp: true }],
+  [
+    'http on a host that is allowed it',
+    { ...base, url: 'http://as.internal:8080' },
+    { allowInsecureHttp: ['as.internal'] },
+  ],
+  [
+    'http on that host and port',
+    { ...base, url: 'http://as.internal:8080' },
+    { allowInsecureHttp: ['as.internal:8080'] },
+  ],
+  ...['http://localhost:1', 'http://as.localhost', 'http://127.9.9.9', 'http://[::1]:1'].map(
+    (url): [string, object] => [`http at ${url}`, { ...base, url }],
+  ),
+]
+
+const refused: [what: string, entry: object, says: string, policy?: object][] = [
+  [
+    'read under profile ajwt',
+    { url: ISSUER, jwks, read: { scope: '/scp' } },
+    'issuer.read: is for profile "oauth" only',
+    { proof: {} },
+  ],
+  ...[
+    'dpop+jwt',
+    'logout+jwt',
+    'secevent+jwt',
+    'oauth-id-jag+jwt',
+    'kb+jwt',
+    'AJWT-Delegation+jwt',
+    'application/dpop+jwt',
+  ].map((type): [string, object, string] => [
+    `the type ${type}`,
+    { ...base, token: { types: ['at+jwt', type] } },
+    `issuer.token.types: "${type}" is known to be no access token`,
+  ]),
+  [
+    'JWT with an audience that may be a client',
+    { ...base, audience: 'client', token: { types: ['JWT'] } },
+    'issuer.claims: is needed',
+  ],
+  [
+    'none with such an audience',
+    { ...base, audience: 'client', token: { types: ['none'] } },
+    'issuer.claims: is needed',
+  ],
+  [
+    "JWT of the policy with an audience of the policy's",
+    base,
+    'issuer.claims: is needed',
+    { token: { types: ['JWT'] }, audience: ['https://a.example', 'client'] },
+  ],
+  [
+    'a lifetime of more than thirty days',
+    { ...base, token: { maxLifetime: 2_592_001 } },
+    'issuer.token.maxLifetime',
+  ],
+  ['a name without keys', { name: 'project-7', profile: 'oauth' }, 'issuer.name: needs jwksUri or jwks'],
+  ['a name with a blank', { name: 'project 7', jwks, profile: 'oauth' }, 'issuer.name: must be 1 to 256'],
+  ['neither url nor name', { jwks, profile: 'oauth' }, 'issuer.url: is missing'],
+  [
+    'a field where proofs are required',
+    { ...base, header: 'X-Token' },
+    'issuer.header: is for unbound tokens only',
+    { proof: { required: true } },
+  ],
+  [
+    'a field under profile ajwt',
+    [base, { url: 'https://b.example', jwks, header: 'X-Token' }],
+    'issuer[1].header: is for unbound tokens only',
+  ],
+  [
+    'the field Authorization',
+    { ...base, header: 'authorization' },
+    'issuer.header: must be a field other than',
+  ],
+  ['the field DPoP', { ...base, header: 'DPoP' }, 'issuer.header: must be a field other than'],
+  [
+    'no name of a field',
+    { ...base, header: 'x token' },
+    'issuer.header: must be the name of a request field',
+  ],
+  [
+    'a param, which no token can meet',
+    { ...base, claims: { '/a': { param: 'id' } } },
+    'issuer.claims["/a"].param: is not a key here',
+  ],
+  [
+    'a claim that has to be absent and equal',
+    { ...base, claims: { '/a': { exists: false, equals: 1 } } },
+    'issuer.claims["/a"]: a claim that is absent has no value',
+  ],
+  [
+    'the same in an element',
+    { ...base, claims: { '/a': { some: { '/b': { exists: false, min: 1 } } } } },
+    'issuer.claims["/a"].some["/b"]: a claim that is absent',
+  ],
+  [
+    'no number between',
+    { ...base, claims: { '/a': { min: 2, max: 1 } } },
+    'issuer.claims["/a"]: min is more than max',
+  ],
+  [
+    'a constraint that is undefined',
+    { ...base, claims: { '/a': { in: undefined } } },
+    'issuer.claims["/a"].in: is undefined',
+  ],
+  ['an audience that is undefined', { ...base, audience: undefined }, 'issuer.audience: is undefined'],
+  ['a field that is undefined', { ...base, header: undefined }, 'issuer.header: is undefined'],
+  [
+    'a pointer that is none',
+    { ...base, read: { scope: 'scp' } },
+    'issuer.read.scope: must be a JSON pointer',
+  ],
+  ['two pointers to the agent', { ...base, read: { agent: ['/azp', '/client_id'] } }, 'issuer.read.agent'],
+  ['a server that is not known', { ...base, like: 'keyclaok' }, 'did you mean "keycloak"?'],
+  [
+    'one iss twice',
+    [base, { name: ISSUER, jwks, profile: 'oauth' }],
+    'issuer[1]: names an issuer a second time',
+  ],
+  ['http', { ...base, url: 'http://as.internal' }, 'issuer.url: must be an https URL'],
+  [
+    'http on another host',
+    { ...base, url: 'http://as.internal' },
+    'issuer.url: must be an https URL',
+    { allowInsecureHttp: ['b.internal'] },
+  ],
+  [
+    'http for keys',
+    { url: ISSUER, jwksUri: 'http://as.internal', profile: 'oauth' },
+    'issuer.jwksUri: must be an https URL',
+  ],
+  [
+    'a host that looks like loopback',
+    { ...base, url: 'http://localhost.example.com' },
+    'issuer.url: must be an https URL',
+  ],
+  [
+    'a parameter that the path has not, in an element',
+    base,
+    'routes["GET /x/:id"].claims["/a"].some["/b"].param: the path has no parameter ":no"',
+    { routes: { 'GET /x/:id': { claims: { '/a': { some: { '/b': { param: 'no' } } } } } } },
+  ],
+]
+
+describe("an issuer's entry", () => {
+  test.each(accepted)('accepts %s', (_, entry, policy) => {
+    expect(issuesOf(entry, policy)).toEqual([])
+  })
+
+  test.each(refused)('refuses %s', (_, entry, says, policy) => {
+    expect(issuesOf(entry, policy).join('\n')).toContain(says)
+  })
+})
+
+const defaults = {
+  token: {},
+  audiences: ['https://a.example'],
+  isProofRequired: false,
+  allowInsecureHttp: false,
+}
+
+function compiled(entry: IssuerPolicy) {
+  const { data, problems } = parseIssuer(entry)
+  const issuer = compileIssuer(data, defaults, (path, message) => problems.add(path, message))
+  problems.throwIfAny()
+  return issuer
+}
+
+describe('like', () => {
+  test('fills profile, token, read and claims', () => {
+    const { profile, token, sources, constraints } = compiled({ url: ISSUER, like: 'cognito' })
+    expect(profile).toBe('oauth')
+    expect([token.allowsNoType, token.maxLifetime]).toEqual([true, 3600])
+    expect(sources.audience).toEqual([['aud'], ['client_id']])
+    expect(constraints.map(({ name }) => name)).toEqual(['/token_use'])
+  })
+
+  test('each key that is written wins, and leaves the others', () => {
+    const { token, sources, constraints } = compiled({
+      url: ISSUER,
+      like: 'entra',
+      token: { maxLifetime: 4000 },
+      read: { scope: '/roles' },
+      claims: { '/tid': { equals: 'tenant' } },
+    })
+    expect([token.maxLifetime, [...token.types]]).toEqual([4000, ['jwt']])
+    expect([sources.scope, sources.id]).toEqual([[['roles']], [['uti']]])
+    expect(constraints.map(({ name }) => name)).toEqual(['/tid', '/azpacr'])
+    const [tid] = constraints
+    expect([tid?.check('tenant', {}), tid?.check('other', {})]).toEqual([true, false])
+  })
+
+  test('a profile that is written wins, and what is not its own is refused', () => {
+    expect(() => compiled({ url: ISSUER, like: 'entra', profile: 'ajwt' })).toThrow(/profile "oauth" only/)
+  })
+})
+
+test('allowInsecureHttp is told at the start, in one warning', async () => {
+  const warnings: string[] = []
+  const listen = (warning: Error & { code?: string }) => {
+    if (warning.code === 'AJWT_INSECURE_HTTP') warnings.push(warning.message)
+  }
+  const settled = () => new Promise((resolve) => setImmediate(resolve))
+  await settled()
+  process.on('warning', listen)
+  issuesOf(base, { allowInsecureHttp: true })
+  issuesOf(base, { allowInsecureHttp: ['as.internal'] })
+  issuesOf(base, { allowInsecureHttp: false })
+  issuesOf(base)
+  await settled()
+  process.off('warning', listen)
+  expect(warnings).toHaveLength(2)
+  expect(warnings[0]).toContain('any host')
+  expect(warnings[1]).toContain('as.internal')
+})
