@@ -65,9 +65,11 @@ type CheckedClaims<Claims, Parameter extends string> = {
   readonly [Pointer in keyof Claims]: {
     readonly [Key in keyof Claims[Pointer]]: Key extends 'param'
       ? Known<Claims[Pointer][Key], Parameter, 'is not a parameter of the path'>
-      : Key extends keyof ClaimConstraint
-        ? Claims[Pointer][Key]
-        : Mistake<`"${Key & string}" is not a constraint on a claim`>
+      : Key extends 'some'
+        ? CheckedClaims<Claims[Pointer][Key], Parameter>
+        : Key extends keyof ClaimConstraint
+          ? Claims[Pointer][Key]
+          : Mistake<`"${Key & string}" is not a constraint on a claim`>
   }
 }
 

@@ -16,7 +16,29 @@ const full = definePolicy({
       keys: { maxAge: 1, cooldown: 1, maxStale: 1, timeout: 1 },
     },
     { url: 'https://third.example.com', jwksUri: 'https://third.example.com/jwks' },
+    {
+      name: 'project-7',
+      like: 'keycloak',
+      jwksUri: 'https://third.example.com/jwks',
+      audience: ['urn:orders'],
+      header: 'X-Token',
+      token: {
+        types: ['JWT', 'none', 'x+jwt'],
+        algorithms: ['ES256'],
+        maxLifetime: 86_400,
+        clockTolerance: 0,
+      },
+      read: {
+        scope: ['/scp', '/scope'],
+        id: 'hash',
+        agent: '/act/sub',
+        audience: '/client_id',
+        subject: ['/sub', '/client_id'],
+      },
+      claims: { '/typ': { in: ['Bearer'] }, '/x': { some: { '/y': { equals: 1 } } } },
+    },
   ],
+  allowInsecureHttp: ['as.internal'],
   audience: ['https://orders.example.com'],
   publicUrl: 'https://orders.example.com',
   mode: 'enforce',
@@ -40,16 +62,18 @@ const full = definePolicy({
         chains: [['https://as.example.com a']],
         required: false,
       },
-      user: { acr: ['x'], amr: ['x'], maxAge: 1 },
+      user: { sub: ['https://as.example.com ada'], acr: ['x'], amr: ['x'], maxAge: 1 },
       claims: {
         '/order': { param: 'id' },
         '/item': { param: 'item', exists: true },
+        '/roles': { includes: ['a', 'b'], some: { '/id': { param: 'id' } } },
         '/any': { equals: { anything: [{ at: 'all' }] }, in: [1, { a: null }], min: 1, max: 2 },
       },
       once: true,
       anonymous: false,
       mode: 'observe',
     },
+    'GET /mine': { scope: { any: ['a', 'b'] }, anonymous: 'foreign' },
     'POST /refund': { scope: 'a', intent: { workflow: 'refund', step: 'issue' } },
   },
 })
@@ -76,6 +100,34 @@ definePolicy({ ...base, routes: {}, unmatchd: 'deny' })
 definePolicy({ issuer: 'https://as.example.com', routes: {} })
 // @ts-expect-error: a key of a part
 definePolicy({ ...base, routes: {}, proof: { maxage: 60 } })
+// @ts-expect-error: a key of the tokens of an issuer
+definePolicy({ ...base, routes: {}, issuer: { url: 'https://as.example.com', token: { type: ['JWT'] } } })
+// @ts-expect-error: a key of what is read
+definePolicy({ ...base, routes: {}, issuer: { url: 'https://as.example.com', read: { scopes: '/scp' } } })
+// @ts-expect-error: several pointers to the agent
+definePolicy({ ...base, routes: {}, issuer: { url: 'https://as.example.com', read: { agent: ['/azp'] } } })
+// @ts-expect-error: a server that is not known
+definePolicy({ ...base, routes: {}, issuer: { url: 'https://as.example.com', like: 'keyclaok' } })
+// @ts-expect-error: a constraint of an issuer
+definePolicy({
+  ...base,
+  routes: {},
+  issuer: { url: 'https://as.example.com', claims: { '/a': { equal: 1 } } },
+})
+// @ts-expect-error: a parameter, which no token of an issuer can meet
+definePolicy({
+  ...base,
+  routes: {},
+  issuer: { url: 'https://as.example.com', claims: { '/a': { param: 'id' } } },
+})
+// @ts-expect-error: a key of scope
+definePolicy({ ...base, routes: { 'GET /x': { scope: { all: ['a'] } } } })
+// @ts-expect-error: a word of anonymous
+definePolicy({ ...base, routes: { 'GET /x': { anonymous: 'strangers' } } })
+// @ts-expect-error: a constraint within some
+definePolicy({ ...base, routes: { 'GET /x': { claims: { '/a': { some: { '/b': { equal: 1 } } } } } } })
+// @ts-expect-error: a parameter within some that the path has not
+definePolicy({ ...base, routes: { 'GET /x/:id': { claims: { '/a': { some: { '/b': { param: 'no' } } } } } } })
 // @ts-expect-error: a key of an issuer
 definePolicy({ ...base, routes: {}, issuer: { url: 'https://as.example.com', jwksuri: 'x' } })
 // @ts-expect-error: a key of one issuer of several
