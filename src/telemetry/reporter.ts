@@ -128,7 +128,7 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
       if (current !== undefined)
         attempt(() => measure(current, decision, findings, duration, overrules === undefined))
       const facts = toFacts(method, findings, duration, overrules)
-      const span = isTraced ? attempt(() => draw(decision, facts, watch)) : undefined
+      const span = isTraced ? attempt(() => recordSpan(decision, facts, watch)) : undefined
       if (onDecision === undefined) return
       const active = span === undefined ? watch.context : trace.setSpan(watch.context, span)
       void notify(decision, Object.freeze({ ...facts, traceId: traceIdOf(active) }), active)
