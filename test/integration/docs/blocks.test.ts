@@ -10,7 +10,12 @@ import { hasRedisServer, WITHOUT_REDIS } from '../../support/redis/server.js'
 // Every code block of the documentation, run as it stands there.
 
 /** Documents whose TypeScript a test of their own runs, against servers that only they need. */
-const withTestsOfTheirOwn = ['docs/authorization-server.md', 'docs/issuers.md', 'docs/migration.md']
+const withTestsOfTheirOwn = [
+  'docs/authorization-server.md',
+  'docs/humans-and-agents.md',
+  'docs/issuers.md',
+  'docs/migration.md',
+]
 
 const blocks = documents.flatMap(blocksOf)
 const inLanguage = (...languages: string[]) => blocks.filter(({ language }) => languages.includes(language))

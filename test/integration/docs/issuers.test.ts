@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { shapes } from '../../../fixtures/issuers/index.js'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import { createVerifier, type Policy } from '../../../src/index.js'
 import { type KnownServerName, knownServers } from '../../../src/policy/known-servers.js'
@@ -48,6 +49,13 @@ describe('docs/issuers.md', () => {
       expect(outcomeOf(token)).toBe('allow')
     },
   )
+
+  it('counts the shapes that the tests have', () => {
+    const accepted = shapes.filter(({ expect: outcome }) => outcome === 'allow').length
+    expect(guide).toContain(`the tests had ${shapes.length} shapes`)
+    expect(guide).toContain(`${accepted} of the ${shapes.length} are accepted`)
+    expect(guide).toContain(`The other ${shapes.length - accepted} are refused`)
+  })
 
   it('has policies in the guide that a verifier takes', () => {
     const found = policies(guide)
