@@ -78,14 +78,15 @@ function membersOf(folder: string, name: string): string[] {
   const [body = ''] = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .flatMap((file) => textOf(`${folder}/${file}`).split(start).slice(1))
-  const lines = (body.split('\n}')[0] ?? '').matchAll(/^ {2}(?:readonly )?(\w+)\??:/gm)
-  return [...lines].map(([, member]) => member as string)
+  const lines = (body.split('\n}')[0] ?? '').matchAll(/^ {2}(?:readonly )?(\w+)\??[:(]/gm)
+  return [...new Set([...lines].map(([, member]) => member as string))]
 }
 
 describe('every member of an interface is in its table', () => {
   it.each<[string, string, string[]]>([
     ['docs/policy.md', 'Options of the verifier', membersOf('src', 'VerifierOptions')],
     ['docs/frameworks.md', 'The grant', membersOf('src', 'Grant')],
+    ['docs/frameworks.md', 'The verifier', membersOf('src', 'Verifier')],
     ['docs/observability.md', 'The cause of a denial', membersOf('src', 'Cause')],
     [
       'docs/agent-client.md',
@@ -222,6 +223,13 @@ test('queries and the table of metrics name metrics that there are', () => {
   const asked = queries.flatMap(({ code }) => code.match(/ajwt_[a-z_]+(?=\{|\[)/g) ?? [])
   expect(asked.length).toBeGreaterThan(1)
   for (const name of asked) expect(asPrometheus).toContain(name.replace(/_(total|bucket)$/, ''))
+})
+
+test('every fact of a decision is documented', () => {
+  const text = textOf('docs/observability.md')
+  const facts = membersOf('src/telemetry', 'DecisionFacts')
+  expect(facts.length).toBeGreaterThan(6)
+  expect(facts.filter((fact) => !text.includes(`\`${fact}\``))).toEqual([])
 })
 
 test('process warnings are documented', () => {
