@@ -108,16 +108,16 @@ definePolicy({ ...base, routes: {}, issuer: { url: 'https://as.example.com', rea
 definePolicy({ ...base, routes: {}, issuer: { url: 'https://as.example.com', read: { agent: ['/azp'] } } })
 // @ts-expect-error: a server that is not known
 definePolicy({ ...base, routes: {}, issuer: { url: 'https://as.example.com', like: 'keyclaok' } })
-// @ts-expect-error: a constraint of an issuer
 definePolicy({
   ...base,
   routes: {},
+  // @ts-expect-error: a constraint of an issuer
   issuer: { url: 'https://as.example.com', claims: { '/a': { equal: 1 } } },
 })
-// @ts-expect-error: a parameter, which no token of an issuer can meet
 definePolicy({
   ...base,
   routes: {},
+  // @ts-expect-error: a parameter, which no token of an issuer can meet
   issuer: { url: 'https://as.example.com', claims: { '/a': { param: 'id' } } },
 })
 // @ts-expect-error: a key of scope
