@@ -29,7 +29,7 @@ export default defineConfig({
       project('unit', ['test/unit/**/*.test.ts'], { exclude: [...ownProcess, properties], isolate: false }),
       project('unit-apart', ownProcess),
       project('core', ['test/conformance/core.test.ts']),
-      project('properties', [properties]),
+      project('properties', [properties], { testTimeout: 120_000 }),
       project('conformance', ['test/conformance/**/*.test.ts'], {
         exclude: ['test/conformance/core.test.ts'],
       }),
@@ -39,6 +39,10 @@ export default defineConfig({
   },
 })
 
-function project(name: string, include: string[], more: { exclude?: string[]; isolate?: boolean } = {}) {
+function project(
+  name: string,
+  include: string[],
+  more: { exclude?: string[]; isolate?: boolean; testTimeout?: number } = {},
+) {
   return { extends: true as const, test: { name, include, ...more } }
 }
