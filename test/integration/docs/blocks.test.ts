@@ -48,7 +48,7 @@ describe('code', () => {
   )
 
   test('compiles', () => {
-    const all = inLanguage('ts', 'js')
+    const all = inLanguage('ts')
     expect(workshop.typeCheck(all.map((block) => [block, exampleOf(block)]))).toEqual([])
   }, 120_000)
 

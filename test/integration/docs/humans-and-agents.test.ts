@@ -14,7 +14,7 @@ import { listen } from '../../support/listen.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const guide = readFileSync(join(root, 'docs/humans-and-agents.md'), 'utf8')
-const blocks = [...guide.matchAll(/^```ts\n(.*?)^```/gms)].map(([, block]) => block as string)
+const blocks = [...guide.matchAll(/^```js\n(.*?)^```/gms)].map(([, block]) => block as string)
 const written: Policy = JSON.parse(/^```json\n(.*?)^```/ms.exec(guide)?.[1] as string)
 const policy = { ...written, issuer: { url: ISSUER, jwks: issuerJwks() } }
 
