@@ -72,6 +72,8 @@ export class Engine {
   readonly #knownScopes = createKnownScopes()
   readonly #lateRules = new WeakMap<RuleData, Rule>()
   readonly #decided = new WeakMap<Decision, DecidedRequest>()
+  /** Anonymous decisions on requests with another party's credentials. */
+  readonly #foreign = new WeakSet<Decision>()
   #pending = 0
   #signatureThread: 'loop' | 'pool' | undefined
   #isClosed = false
@@ -205,13 +207,17 @@ export class Engine {
   /** Where the request has no grant, no rule holds that is enforced. */
   #refuseWithoutGrant(decision: Decision, { data, method }: LateRule): Decision | undefined {
     if (decision.outcome === 'deny') return decision
-    if (decision.outcome === 'anonymous' && data.anonymous) return undefined
+    if (decision.outcome === 'anonymous' && this.#isLetThrough(decision, data.anonymous)) return undefined
     // What was let through to be observed goes on, unless this very rule is to be enforced.
     const mode = data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
     if (mode === 'observe') return undefined
     const cause = { reason: 'the rule needs a grant, and the request has none' }
     const missing = new Refusal('credentials_missing', cause, { scope: this.#toRule(data).scope })
     return this.overrule(decision, 'request', missing, method, mode)
+  }
+
+  #isLetThrough(decision: Decision, anonymous: RuleData['anonymous']): boolean {
+    return anonymous === 'foreign' || (anonymous === true && !this.#foreign.has(decision))
   }
 
   #toRule(data: RuleData): Rule {
@@ -228,7 +234,9 @@ export class Engine {
       return this.#refuse(outcome.stage, refusal, this.#modeOf(access), route)
     }
     if (outcome.outcome !== 'allow') {
-      return Object.freeze({ outcome: outcome.outcome, ...(route === undefined ? {} : { route }) })
+      const decision = Object.freeze({ outcome: outcome.outcome, ...(route === undefined ? {} : { route }) })
+      if (outcome.outcome === 'anonymous' && outcome.hasForeignCredentials) this.#foreign.add(decision)
+      return decision
     }
     return Object.freeze({ outcome: 'allow', grant: outcome.grant, headers: this.#nonceHeaders() })
   }

@@ -51,7 +51,8 @@ export const emptyState: PipelineState = Object.freeze({
 })
 
 export type Outcome =
-  | (PipelineState & { readonly outcome: 'public' | 'anonymous' })
+  | (PipelineState & { readonly outcome: 'public' })
+  | (PipelineState & { readonly outcome: 'anonymous'; readonly hasForeignCredentials: boolean })
   | (PipelineState & { readonly outcome: 'refuse'; readonly stage: Stage; readonly refusal: Refusal })
   | {
       readonly outcome: 'allow'
@@ -75,7 +76,7 @@ export async function decide(
   if (access.kind === 'public') return { ...emptyState, outcome: 'public', access }
   const rule = access.kind === 'undeclared' ? undefined : access.kind
   if (rule?.anonymous && (await isAnonymous(request, rule.anonymous, checks.tokens)))
-    return { ...emptyState, outcome: 'anonymous', access }
+    return { ...emptyState, outcome: 'anonymous', access, hasForeignCredentials: !hasNoCredentials(request) }
 
   const credentials = readCredentials(request)
   if (isRefusal(credentials)) return refuse('request', withScope(credentials, rule?.scope), { access })

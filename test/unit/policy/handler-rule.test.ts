@@ -108,3 +108,23 @@ test('a rule of the handler is enforced where its route is, in a policy that obs
   expect(await call({ mode: 'observe', routes: routes('observe') })).toBe('continue')
   expect(await call({ mode: 'enforce', routes: routes('observe') })).toBe('scope_insufficient')
 })
+
+describe('a request without a grant at a rule of its handler', () => {
+  const foreign: Policy['routes'] = { 'GET /orders/:id': { anonymous: 'foreign' } }
+  const basic = { authorization: 'Basic YTpi' }
+
+  test.each<[what: string, headers: Record<string, string>, rule: RouteRule, expected: string]>([
+    ['none, where it lets none through', {}, { anonymous: true }, 'continue'],
+    ['none, where it lets foreign ones through', {}, { anonymous: 'foreign' }, 'continue'],
+    ['foreign ones, where it lets them through', basic, { anonymous: 'foreign' }, 'continue'],
+    ['foreign ones, where it lets only none through', basic, { anonymous: true }, 'credentials_missing'],
+    ['foreign ones, where it says nothing', basic, { scope: 'orders:read' }, 'credentials_missing'],
+    ['none, where it says nothing', {}, { scope: 'orders:read' }, 'credentials_missing'],
+  ])('credentials: %s', async (_, headers, rule, expected) => {
+    const gate = createMiddlewareCore(createVerifier({ ...defaultPolicy(), routes: foreign }))
+    const source = {}
+    const request = { method: 'GET', url: '/orders/42', headers: new Headers(headers) }
+    expect(outcomeOf(await gate.pass(source, request))).toBe('continue')
+    expect(outcomeOf(await createRuleMiddleware(rule)(source, { id: '42' }))).toBe(expected)
+  })
+})
