@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest'
 import '../../../fixtures/authorization-server/quiet.js'
-import { createVerifier, type Policy } from '../../../src/index.js'
+import { createVerifier, type DenialCode, denials, type Policy } from '../../../src/index.js'
 import { examples } from '../../support/docs/examples.js'
 import { closeAll, stubIssuer } from '../../support/docs/issuer.js'
 import { type Block, blocksOf, documents, textOf } from '../../support/docs/markdown.js'
@@ -57,15 +57,32 @@ describe('code', () => {
   })
 })
 
+/** What JSON that is no policy has to be, by the comment above it. */
+const dataChecks: Readonly<Record<string, (value: never) => void>> = {
+  'data: denial': (body: { code: DenialCode }) => {
+    const { error, description } = denials[body.code]
+    expect(body).toEqual({ error, error_description: description, code: body.code })
+  },
+  'data: span': ({ name, attributes }: { name: string; attributes: { key: string }[] }) => {
+    const reporter = textOf('src/telemetry/reporter.ts')
+    expect(
+      [name, ...attributes.map(({ key }) => key)].filter((key) => !reporter.includes(`'${key}'`)),
+    ).toEqual([])
+  },
+  // reference.test.ts has a verifier accept them.
+  'data: claims': ({ intent }: { intent: object }) => expect(intent).toBeTypeOf('object'),
+}
+
 describe('JSON', () => {
   const json = inLanguage('json')
 
   it.each(json.map((block) => [placeOf(block), block] as const))(
     '%s is what it is said to be',
     (_, block) => {
-      const value = JSON.parse(block.code) as unknown
-      if (block.directive === undefined) createVerifier(value as Policy).close()
-      else expect(block.directive).toMatch(/^data: \w+/)
+      const value = JSON.parse(block.code) as never
+      if (block.directive === undefined) return createVerifier(value as Policy).close()
+      expect(Object.keys(dataChecks)).toContain(block.directive)
+      dataChecks[block.directive]?.(value)
     },
   )
 })
