@@ -111,6 +111,17 @@ describe('resolveIssuer', () => {
     expect(causes[0]?.reason).toMatch(reason)
   })
 
+  test('an answer that does not come is 503, and asked for again by the next request', async () => {
+    let isDown = true
+    const { asked, causes, ask } = resolving((iss) => (isDown ? new Promise(() => {}) : entryOf(iss)))
+    const both = await Promise.all([ask(tenant('a')), ask(tenant('a'))])
+    expect([both, asked]).toEqual([['keys_unavailable', 'keys_unavailable'], [tenant('a')]])
+    expect(causes[0]?.reason).toMatch(/^resolveIssuer failed: /)
+    isDown = false
+    expect(await ask(tenant('a'))).toBe('allow')
+    expect(asked).toHaveLength(2)
+  })
+
   test('an issuer that is taken back is refused after five minutes, verified tokens included', async () => {
     let isThere = true
     const { kit, outcome } = resolving((iss) => (isThere ? entryOf(iss) : undefined))
