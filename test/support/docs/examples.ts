@@ -233,9 +233,17 @@ const { prompt, tools, config = {} } = definition
 const tokenEndpoint = world.as.issuer + '/token'
 export const told: unknown[] = []
 const console = { log: (...parts: unknown[]) => void told.push(...parts) }`,
-    after: 'await world.close()',
+    // The same again, for a request that the API denies.
+    after: `try {
+  await client.fetch(orders + '/orders/17', { method: 'DELETE', intent: { scope: 'orders:delete' } })
+} catch (error) {
+  if (!(error instanceof AjwtDeniedError)) throw error
+  console.log(error.code, error.challenge?.acrValues)
+}
+await world.close()`,
     replace: ["'https://orders.example.com", "orders + '"],
-    check: ({ told }) => expect(told).toEqual([{ order: '17', readBy: 'reader' }]),
+    check: ({ told }) =>
+      expect(told).toEqual([{ order: '17', readBy: 'reader' }, 'user_authentication_required', ['phr']]),
   },
   'agent-workflow': {
     before: `${world}\nconst { client } = world.shim.refunder`,

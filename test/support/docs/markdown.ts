@@ -73,9 +73,11 @@ export function tableUnder(file: string, heading: string): string[][] {
     .split(/^#+ /m)
     .find((text) => text.startsWith(`${heading}\n`))
   if (section === undefined) throw new Error(`${file} has no heading "${heading}"`)
-  return section
+  const [table = ''] = /(^\|.*\n)+/m.exec(`${section}\n`) ?? []
+  // Below the heading and the line under it.
+  return table
+    .trimEnd()
     .split('\n')
-    .filter((line) => line.startsWith('|') && !/^\|[ :-]+\|/.test(line))
-    .slice(1)
+    .slice(2)
     .map((line) => line.slice(2, -2).split(' | '))
 }
