@@ -1,6 +1,7 @@
 import { normalizePath } from '../dpop/htu.js'
 import type { Algorithm } from '../jws/algorithms.js'
 import { snapshot } from '../lib/plain-data.js'
+import { toArray } from '../lib/to-array.js'
 import { isHttpUrl, isSecureUrl } from '../lib/url.js'
 import {
   type CompiledIssuer,
@@ -73,7 +74,7 @@ export interface CompiledPolicy {
 export function compilePolicy(policy: Policy, hasResolver = false): CompiledPolicy {
   const { data, routeKeys, problems } = parsePolicy(policy)
   findCollisions(routeKeys, problems)
-  const audiences = list(data.audience ?? [])
+  const audiences = toArray(data.audience ?? [])
   const isProofRequired = data.proof?.required ?? true
   const issuerDefaults: IssuerDefaults = {
     token: data.token ?? snapshot<NonNullable<PolicyData['token']>>({}),
@@ -166,7 +167,7 @@ function compileIssuers(
   const issuers = new Map<string, CompiledIssuer>()
   if (value === undefined) return issuers
   const isList = Array.isArray(value)
-  for (const [index, item] of list(value).entries()) {
+  for (const [index, item] of toArray(value).entries()) {
     const place = isList ? ['issuer', index] : ['issuer']
     const issuer = compileIssuer(item, defaults, (path, message) =>
       problems.add([...place, ...path], message),
@@ -183,7 +184,7 @@ function compilePublicUrls(
   problems: Problems,
 ): { asWritten: readonly string[]; normalized: string[] } {
   const audience = audiences.find(isHttpUrl)
-  const asWritten = data.publicUrl === undefined ? [] : list(data.publicUrl)
+  const asWritten = data.publicUrl === undefined ? [] : toArray(data.publicUrl)
   if (asWritten.some((url) => !isSecureUrl(url, data.allowInsecureHttp)))
     problems.add(['publicUrl'], 'must be an https URL (http on loopback only, else see allowInsecureHttp)')
   if (asWritten.length > 0) return { asWritten, normalized: asWritten.map(normalizeBase) }
@@ -296,8 +297,4 @@ function isEnforced({ access }: Route): boolean {
 function scopesOf(route: Route): readonly string[] {
   if (typeof route.access === 'string') return []
   return route.access.scope?.split(' ') ?? []
-}
-
-function list<T>(value: T | readonly T[]): readonly T[] {
-  return Array.isArray(value) ? (value as readonly T[]) : [value as T]
 }

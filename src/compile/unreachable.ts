@@ -1,5 +1,6 @@
 import { hashIds } from '../jws/chain-hash.js'
 import { formatChoice } from '../lib/nearest.js'
+import { toArray } from '../lib/to-array.js'
 import { findConstraintProblems } from '../policy/constraint.js'
 import type { RouteKey } from '../policy/route-key.js'
 import type { RuleData } from '../policy/schema.js'
@@ -50,7 +51,7 @@ function findIntentProblems({ intent }: RuleData, context: RuleContext, report: 
   }
   const workflow = context.workflows.get(name)
   if (workflow === undefined) return
-  for (const step of list(intent.step ?? [])) {
+  for (const step of toArray(intent.step ?? [])) {
     if (workflow.has(step)) continue
     const choice = formatChoice(step, [...workflow.keys()], 'step')
     report(['intent', 'step'], `${JSON.stringify(step)} is not a step of ${JSON.stringify(name)}${choice}`)
@@ -143,8 +144,4 @@ function findClaimProblems(rule: RuleData, route: RouteKey, report: Report): voi
     }
     findConstraintProblems(constraint, (path, message) => report([...place, ...path], message))
   }
-}
-
-function list<T>(value: T | readonly T[]): readonly T[] {
-  return Array.isArray(value) ? (value as readonly T[]) : [value as T]
 }

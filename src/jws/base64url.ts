@@ -38,10 +38,10 @@ export function isExact(text: string): boolean {
 }
 
 /** Scratch buffer: 12 KiB hold the longest token. Only safe while decoding is synchronous. */
-const room = Buffer.allocUnsafeSlow(12 * 1024)
+const scratch = Buffer.allocUnsafeSlow(12 * 1024)
 
 /** Decodes to a Latin-1 string, one character per byte. Undefined for more bytes than a token can have. */
 export function decodeBase64urlText(text: string): string | undefined {
-  const length = room.write(text, 'base64url')
-  return room.toString('base64url', 0, length) === text ? room.toString('latin1', 0, length) : undefined
+  const length = scratch.write(text, 'base64url')
+  return scratch.toString('base64url', 0, length) === text ? scratch.toString('latin1', 0, length) : undefined
 }

@@ -121,15 +121,15 @@ export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, 
 
 /** Writes texts into one buffer. The bytes are valid until the next call. Views are cached by length. */
 function createScratchBuffer(size: number): (text: string, encoding: BufferEncoding) => Buffer {
-  const room = Buffer.allocUnsafeSlow(size)
+  const scratch = Buffer.allocUnsafeSlow(size)
   // No holes: a hole would be read from a polluted prototype.
-  const views = Array.from({ length: 31 }, () => room)
+  const views = Array.from({ length: 31 }, () => scratch)
   return (text, encoding) => {
-    const length = room.write(text, encoding)
+    const length = scratch.write(text, encoding)
     const slot = length % views.length
     const known = views[slot] as Buffer
     if (known.length === length) return known
-    const view = room.subarray(0, length)
+    const view = scratch.subarray(0, length)
     views[slot] = view
     return view
   }

@@ -9,11 +9,11 @@ export function trimBlanks(text: string): string {
   return text.slice(start, end)
 }
 
-const room = Buffer.allocUnsafeSlow(16 * 1024)
+const scratch = Buffer.allocUnsafeSlow(16 * 1024)
 
 /** Copies at most 16 KiB of ASCII: a slice would keep the text that it was cut from in memory. */
 export function copyAscii(text: string): string {
-  return room.toString('latin1', 0, room.write(text, 'latin1'))
+  return scratch.toString('latin1', 0, scratch.write(text, 'latin1'))
 }
 
 /** Control characters and lone surrogates: readers differ on names that hold them. */

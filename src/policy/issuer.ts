@@ -1,6 +1,7 @@
 import { type Algorithm, algorithms } from '../jws/algorithms.js'
 import { type KeySet, readKeySet } from '../keys/key-set.js'
 import { snapshot } from '../lib/plain-data.js'
+import { toArray } from '../lib/to-array.js'
 import { isSecureUrl } from '../lib/url.js'
 import { noType, otherTokenTypes } from '../protocol/token-types.js'
 import { type ConstraintCheck, compileConstraint, findConstraintProblems } from './constraint.js'
@@ -103,7 +104,7 @@ export function compileIssuer(
   if (entry.jwks !== undefined && jwks === undefined)
     report(['jwks'], 'holds no public key that this library verifies with')
   const token = compileTokenRules(withoutPrototype({ ...defaults.token, ...entry.token }))
-  const audiences = entry.audience === undefined ? defaults.audiences : list(entry.audience)
+  const audiences = entry.audience === undefined ? defaults.audiences : toArray(entry.audience)
   if (profile !== 'oauth') refuseOauthKeys(entry, report)
   refuseOtherTypes(entry.token?.types ?? [], report)
   const constraints = compileConstraints(entry.claims ?? withoutPrototype({}), report)
@@ -272,7 +273,7 @@ function compileSources(read: NonNullable<IssuerData['read']>): ClaimSources {
 }
 
 function pointers(written: string | readonly string[]): readonly Pointer[] {
-  return list(written).map(parsePointer)
+  return toArray(written).map(parsePointer)
 }
 
 function nameOf(pointers: readonly Pointer[]): string {
@@ -282,8 +283,4 @@ function nameOf(pointers: readonly Pointer[]): string {
 /** Members are read by name: none may come from a polluted Object.prototype. */
 function withoutPrototype<T extends object>(members: T): T {
   return snapshot(members)
-}
-
-function list<T>(value: T | readonly T[]): readonly T[] {
-  return Array.isArray(value) ? (value as readonly T[]) : [value as T]
 }

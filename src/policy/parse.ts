@@ -171,7 +171,7 @@ function explain(issue: Issue, path: readonly PropertyKey[], input: unknown): st
   const value = valueAt(input, path)
   if (value !== undefined || path.length === 0) {
     const meant = typeof value === 'string' && issue.code === 'invalid_value' ? didYouMean(value, issue) : ''
-    return `must be ${forms}, not ${describe(value)}${meant}`
+    return `must be ${forms}, not ${describeType(value)}${meant}`
   }
   if (!isObject(parent) || !Object.hasOwn(parent, path[path.length - 1] as PropertyKey)) {
     return `is missing: it must be ${forms}`
@@ -200,7 +200,7 @@ const typeNames: { readonly [expected: string]: string } = {
 }
 
 /** Never the value itself: it could be a secret that stands in the wrong place. */
-function describe(value: unknown): string {
+function describeType(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'number') return Number.isFinite(value) ? 'a number' : String(value)

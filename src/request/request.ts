@@ -115,7 +115,7 @@ export function fieldsOf({
     const name: unknown = rawHeaders[at]
     // A malformed list could hide a second field: reading it refuses the request.
     if (typeof name !== 'string' || typeof rawHeaders[at + 1] !== 'string') return rawHeaders
-    if (!mayMatter(name)) continue
+    if (!mayBeRead(name)) continue
     const place = fieldNames.indexOf(name.toLowerCase())
     if (place < 0) continue
     if ((seen >> place) & 1) repeated |= 1 << place
@@ -268,7 +268,7 @@ function addRawHeaders(fields: Fields, headers: readonly unknown[]): void {
   for (let at = 0; at < headers.length; at += 2) {
     const [name, value] = [headers[at], headers[at + 1]]
     if (typeof name !== 'string' || typeof value !== 'string') throw new TypeError('no list of fields')
-    if (mayMatter(name)) add(fields, name.toLowerCase(), value)
+    if (mayBeRead(name)) add(fields, name.toLowerCase(), value)
   }
 }
 
@@ -283,7 +283,7 @@ function addFetchHeaders(fields: Fields, headers: FetchHeaders, method: string):
  */
 function addNodeHeaders(fields: Fields, headers: Readonly<Record<string, unknown>>): void {
   for (const name of Object.keys(headers)) {
-    if (mayMatter(name)) add(fields, name.toLowerCase(), headers[name])
+    if (mayBeRead(name)) add(fields, name.toLowerCase(), headers[name])
   }
 }
 
@@ -303,7 +303,7 @@ function readTokenFields(headers: HeaderSource, names: readonly string[]): reado
   return Object.entries(headers).flatMap(([name, value]) => toFields(name, value))
 }
 
-function mayMatter(name: string): boolean {
+function mayBeRead(name: string): boolean {
   // Shifts work modulo 32.
   return name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
 }

@@ -41,8 +41,11 @@ export function createConsumeOnce(store: ReplayStore): ConsumeOnce {
       const isNew: unknown = isPrecise
         ? (store as TakesLongestTtl).remember(key, ttl, longestTtl)
         : store.remember(key, ttl)
-      if (!isPromiseLike(isNew)) return toRefusal(isNew, kind)
-      return withDeadline(isNew, STORE_TIMEOUT_SECONDS).then((answer) => toRefusal(answer, kind), unavailable)
+      if (!isPromiseLike(isNew)) return refusalOfReplay(isNew, kind)
+      return withDeadline(isNew, STORE_TIMEOUT_SECONDS).then(
+        (answer) => refusalOfReplay(answer, kind),
+        unavailable,
+      )
     } catch (error) {
       return unavailable(error)
     }
@@ -61,7 +64,7 @@ export function createConsumeOnce(store: ReplayStore): ConsumeOnce {
 }
 
 /** Only booleans count: a store that answers "OK" for a known key would let replays in. */
-function toRefusal(isNew: unknown, kind: ReplayKind): Refusal | undefined {
+function refusalOfReplay(isNew: unknown, kind: ReplayKind): Refusal | undefined {
   if (typeof isNew !== 'boolean') return unavailable(new TypeError('remember answered with no boolean'))
   if (isNew) return undefined
   return new Refusal(kind === 'proof' ? 'proof_replayed' : 'token_reused')

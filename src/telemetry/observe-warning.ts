@@ -15,11 +15,12 @@ export function warnOfObserving({ mode, routes }: Policy): void {
     )
   if (mode === 'observe') {
     const enforced = named('enforce')
-    warn(`the policy has mode "observe"${enforced.length === 0 ? '' : `, except on ${list(enforced)}`}`)
+    warn(`the policy has mode "observe"${enforced.length === 0 ? '' : `, except on ${firstNames(enforced)}`}`)
     return
   }
   const observed = named('observe')
-  if (observed.length > 0) warn(`${list(observed)} ${observed.length === 1 ? 'has' : 'have'} mode "observe"`)
+  if (observed.length > 0)
+    warn(`${firstNames(observed)} ${observed.length === 1 ? 'has' : 'have'} mode "observe"`)
 }
 
 /** Warns that a `requireIntent` only observes, when it is made. */
@@ -27,7 +28,7 @@ export function warnOfObservingRule({ mode }: { readonly mode?: string | undefin
   if (mode === 'observe') warn('a requireIntent has mode "observe"')
 }
 
-function list(names: readonly string[]): string {
+function firstNames(names: readonly string[]): string {
   const more = names.length - maxNames
   return names.slice(0, maxNames).join(', ') + (more > 0 ? ` and ${more} more` : '')
 }

@@ -11,17 +11,17 @@ export interface TestAgentOptions {
   readonly registrationId?: string
 }
 
-export interface AgentBook {
+export interface AgentRegistry {
   agent(id: string, options?: TestAgentOptions): TestAgent
   has(id: string): boolean
   keyOf(agent: TestAgent | string): TestKey
 }
 
 /** The agents of one issuer: an id is the same agent, with the same key, wherever it is named. */
-export function createAgents(audience: string, now: () => number): AgentBook {
+export function createAgents(audience: string, now: () => number): AgentRegistry {
   const agents = new Map<string, { readonly agent: TestAgent; readonly key: TestKey }>()
 
-  function enrol(id: string, { definition, registrationId }: TestAgentOptions = {}) {
+  function register(id: string, { definition, registrationId }: TestAgentOptions = {}) {
     const key = generateKey()
     // Throws a TypeError that names the member which has no checksum.
     const canonical = completeAgent({ prompt: '', tools: [], ...definition, id })
@@ -31,27 +31,27 @@ export function createAgents(audience: string, now: () => number): AgentBook {
       registrationId: registrationId ?? `reg-${randomUUID()}`,
       keyThumbprint: key.thumbprint,
       delegateTo: (to: TestAgent | string, grant: DelegationGrant) =>
-        delegate({ from: agent, key, to: book.agent(idOf(to)), audience, now: now() }, grant),
+        delegate({ from: agent, key, to: registry.agent(idOf(to)), audience, now: now() }, grant),
     })
     const entry = { agent, key }
     agents.set(id, entry)
     return entry
   }
 
-  const book: AgentBook = {
+  const registry: AgentRegistry = {
     agent(id, options) {
       const known = agents.get(id)
       // With another key it would be another agent: tokens and delegations made before would be void.
       if (known && options) throw new TypeError(`agent "${id}" is registered already: options come first`)
-      return (known ?? enrol(id, options)).agent
+      return (known ?? register(id, options)).agent
     },
     has: (id) => agents.has(id),
     keyOf(agent) {
       const id = idOf(agent)
-      return (agents.get(id) ?? enrol(id)).key
+      return (agents.get(id) ?? register(id)).key
     },
   }
-  return book
+  return registry
 }
 
 export function idOf(agent: TestAgent | string): string {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { sha256, signJws, type TestKey } from './key.js'
+import { base64urlHash, signJws, type TestKey } from './key.js'
 import type { DelegationGrant, TestAgent, TestDelegation } from './parties.js'
 
 interface Delegator {
@@ -34,7 +34,7 @@ export function delegate(
       jti: randomUUID(),
       workflow_id: workflow,
       intent_hash: hash,
-      prev: last && sha256(last),
+      prev: last && base64urlHash(last),
       ...grant.claims,
     },
     key,

@@ -67,8 +67,8 @@ export function createTestIssuer(options: TestIssuerOptions = {}): TestIssuer {
     },
     delegate([first, second, ...rest], grant) {
       if (first === undefined || second === undefined) throw new TypeError('a delegation needs two agents')
-      const book = (agent: TestAgent | string) => (typeof agent === 'string' ? agents.agent(agent) : agent)
-      const start = book(first).delegateTo(second, grant)
+      const toAgent = (agent: TestAgent | string) => (typeof agent === 'string' ? agents.agent(agent) : agent)
+      const start = toAgent(first).delegateTo(second, grant)
       // Each continues what it got, and nothing else: `after` was for the first.
       return rest.reduce<TestDelegation>((after, to) => after.to.delegateTo(to, { ...grant, after }), start)
     },

@@ -21,12 +21,12 @@ export function generateKey(): TestKey {
   return {
     privateKey,
     jwk: { kty, crv, x, y } as JsonWebKey,
-    thumbprint: sha256(JSON.stringify({ crv, kty, x, y })),
+    thumbprint: base64urlHash(JSON.stringify({ crv, kty, x, y })),
   }
 }
 
 /** Base64url SHA-256 of a text. */
-export function sha256(text: string): string {
+export function base64urlHash(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { type AgentBook, idOf } from './agent.js'
+import { type AgentRegistry, idOf } from './agent.js'
 import { scopeList } from './delegation.js'
-import { sequenceHash, sha256, signJws, type TestKey } from './key.js'
+import { base64urlHash, sequenceHash, signJws, type TestKey } from './key.js'
 import type { TestAgent, TestDelegation } from './parties.js'
 
 /** Claims of a token, merged into honest ones; undefined deletes one. `intent` is merged member by member. */
@@ -62,7 +62,7 @@ interface ProofOf {
 export interface Mint {
   readonly key: TestKey
   readonly kid: string
-  readonly agents: AgentBook
+  readonly agents: AgentRegistry
   seconds(): number
   executor(call: Partial<TestCall>): TestAgent
   claims(call: Partial<TestCall>): Record<string, unknown>
@@ -78,7 +78,7 @@ export interface MintOptions {
   readonly publicUrl: string
   readonly key: TestKey
   readonly kid: string
-  readonly agents: AgentBook
+  readonly agents: AgentRegistry
   readonly now: () => number
 }
 
@@ -130,7 +130,14 @@ export function createMint({ issuer, audience, publicUrl, key, kid, agents, now 
     sign: (claims, header = {}, by = key) => signJws({ typ: 'at+jwt', kid, ...header }, claims, by),
     proof({ method, url, token, key: by, nonce, header, claims }) {
       const htu = url.split(/[?#]/, 1)[0]
-      const payload = { jti: randomUUID(), htm: method, htu, iat: seconds(), ath: sha256(token), nonce }
+      const payload = {
+        jti: randomUUID(),
+        htm: method,
+        htu,
+        iat: seconds(),
+        ath: base64urlHash(token),
+        nonce,
+      }
       return signJws({ typ: 'dpop+jwt', jwk: by.jwk, ...header }, { ...payload, ...claims }, by)
     },
     urlOf(url) {
@@ -141,10 +148,10 @@ export function createMint({ issuer, audience, publicUrl, key, kid, agents, now 
   }
 }
 
-function intentOf(agent: TestAgent, { intent = {}, delegation }: Partial<TestCall>, book: AgentBook) {
+function intentOf(agent: TestAgent, { intent = {}, delegation }: Partial<TestCall>, registry: AgentRegistry) {
   const ids = delegation?.agents ?? intent.chain ?? [agent.id]
   const initiator = intent.initiatedBy ?? ids[0] ?? agent.id
-  const isAgent = ids.length > 1 || initiator === agent.id || book.has(initiator)
+  const isAgent = ids.length > 1 || initiator === agent.id || registry.has(initiator)
   const { workflow = delegation?.workflow, step, completedSteps = [], hash = delegation?.hash } = intent
   return {
     workflow_id: workflow,

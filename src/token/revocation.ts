@@ -20,8 +20,8 @@ export function createRevocationCheck(revocations: Revocations | undefined): Rev
         ...verified.revocationIds,
         ...(allowedChain === undefined ? [] : agentIdsOf(verified.token.issuer, allowedChain)),
       ])
-      if (!isPromiseLike(isRevoked)) return toRefusal(isRevoked)
-      return withDeadline(isRevoked, STORE_TIMEOUT_SECONDS).then(toRefusal, unavailable)
+      if (!isPromiseLike(isRevoked)) return refusalOfRevocation(isRevoked)
+      return withDeadline(isRevoked, STORE_TIMEOUT_SECONDS).then(refusalOfRevocation, unavailable)
     } catch (error) {
       return unavailable(error)
     }
@@ -29,7 +29,7 @@ export function createRevocationCheck(revocations: Revocations | undefined): Rev
 }
 
 /** An answer that is neither is no answer. */
-function toRefusal(isRevoked: unknown): Refusal | undefined {
+function refusalOfRevocation(isRevoked: unknown): Refusal | undefined {
   if (typeof isRevoked !== 'boolean') return unavailable(new TypeError('isRevoked answered with no boolean'))
   return isRevoked ? new Refusal('token_revoked') : undefined
 }

@@ -1,7 +1,7 @@
 import type { AjwtDenial } from '../errors.js'
 import { readJson } from '../http/body.js'
 import { readChallenge } from '../http/challenge.js'
-import { scrub } from '../http/redact.js'
+import { redact } from '../http/redact.js'
 
 const MAX_DENIAL = 16384
 
@@ -27,8 +27,8 @@ export async function readDenial(
   return {
     code: body.code,
     status,
-    error: scrub(body.error, sent),
-    description: scrub(body.error_description, sent) ?? '',
+    error: redact(body.error, sent),
+    description: redact(body.error_description, sent) ?? '',
     challenge: readChallenge(withoutSent(headers.get('www-authenticate'), sent)),
     retryAfter: /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) : undefined,
   }

@@ -5,7 +5,7 @@
  *
  * @param plain names that are no secret, such as a workflow's, and stay however long they are
  */
-export function scrub(
+export function redact(
   value: unknown,
   secrets: readonly string[],
   plain: readonly (string | undefined)[] = [],

@@ -1,6 +1,6 @@
 import { AgentTokenError } from '../errors.js'
 import { readJson } from '../http/body.js'
-import { scrub } from '../http/redact.js'
+import { redact } from '../http/redact.js'
 import type { AgentKey } from '../keys/keys.js'
 import { type NonceJar, signProof } from '../keys/proof.js'
 import { describeNeed, type TokenNeed } from '../workflow/intent.js'
@@ -45,7 +45,7 @@ export async function requestToken(
     answer = await post(at, need, checksum, answer.nonce)
   }
   const { status, body, secrets } = answer
-  const about = describe(at, need)
+  const about = describeRequest(at, need)
   if (status === 200) {
     const token = usableToken(body, need, { askedAt, about })
     need.run?.learn(body.run_id)
@@ -54,12 +54,12 @@ export async function requestToken(
   throw new AgentTokenError({
     about,
     status,
-    error: scrub(body.error, secrets) ?? 'invalid_response',
-    description: scrub(body.error_description, secrets, [at.agentId, need.workflow, need.step]),
+    error: redact(body.error, secrets) ?? 'invalid_response',
+    description: redact(body.error_description, secrets, [at.agentId, need.workflow, need.step]),
   })
 }
 
-function describe({ agentId }: TokenEndpoint, need: TokenNeed): string {
+function describeRequest({ agentId }: TokenEndpoint, need: TokenNeed): string {
   return `for agent ${agentId}, ${describeNeed(need)}`
 }
 
@@ -118,8 +118,8 @@ const unreachable =
   (cause: unknown): never => {
     const { name, cause: inner } = cause as { name?: string; cause?: { code?: unknown } }
     const code = typeof inner?.code === 'string' ? inner.code : name
-    const about = describe(at, need)
-    throw new AgentTokenError({ about, error: 'unreachable', description: scrub(code, []) })
+    const about = describeRequest(at, need)
+    throw new AgentTokenError({ about, error: 'unreachable', description: redact(code, []) })
   }
 
 function usableToken(

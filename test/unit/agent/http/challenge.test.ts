@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readChallenge } from '../../../../src/agent/http/challenge.js'
-import { scrub } from '../../../../src/agent/http/redact.js'
+import { redact } from '../../../../src/agent/http/redact.js'
 
 describe('readChallenge', () => {
   it.each([
@@ -43,19 +43,19 @@ describe('readChallenge', () => {
   })
 })
 
-describe('scrub', () => {
+describe('redact', () => {
   it('takes out what was sent, pieces that could be of it, and control characters', () => {
-    expect(scrub('no "s3cret" here\r\nnor s3cret', ['s3cret'])).toBe('no "[redacted]" here nor [redacted]')
-    expect(scrub(`x ${'aB-_.'.repeat(8)} y`, [])).toBe('x [redacted] y')
-    expect(scrub('orders:read is not enough', [])).toBe('orders:read is not enough')
-    expect(scrub('é'.repeat(5), [])).toBe(' ')
-    expect(scrub('ab '.repeat(500), [])).toHaveLength(300)
-    for (const nothing of ['', undefined, null, 7, {}]) expect(scrub(nothing, [])).toBeUndefined()
+    expect(redact('no "s3cret" here\r\nnor s3cret', ['s3cret'])).toBe('no "[redacted]" here nor [redacted]')
+    expect(redact(`x ${'aB-_.'.repeat(8)} y`, [])).toBe('x [redacted] y')
+    expect(redact('orders:read is not enough', [])).toBe('orders:read is not enough')
+    expect(redact('é'.repeat(5), [])).toBe(' ')
+    expect(redact('ab '.repeat(500), [])).toHaveLength(300)
+    for (const nothing of ['', undefined, null, 7, {}]) expect(redact(nothing, [])).toBeUndefined()
   })
 
   it('in time that grows with the length only', () => {
     const before = performance.now()
-    for (const text of ['a', 'a'.repeat(39).concat('!')]) scrub(text.repeat(65_000 / text.length), ['xy'])
+    for (const text of ['a', 'a'.repeat(39).concat('!')]) redact(text.repeat(65_000 / text.length), ['xy'])
     expect(performance.now() - before).toBeLessThan(200)
   })
 })
