@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
 import { createKit, type WireRequest } from '../../../fixtures/kit.js'
 import { createVerifier } from '../../../src/index.js'
 import { type RedisClient, redisReplayStore } from '../../../src/stores/redis/index.js'
-import { connectClient, packages, type TestClient } from '../../support/redis/clients.js'
+import { connectClient, type Package, packages } from '../../support/redis/clients.js'
 import { startProxy } from '../../support/redis/proxy.js'
 import { hasRedisServer, type RedisServer, startRedis, WITHOUT_REDIS } from '../../support/redis/server.js'
 import { outcomeOf } from '../../support/verify.js'
@@ -17,6 +17,7 @@ const policy = {
 } as const
 
 const now = () => createKit(Date.now())
+type Ask = (call: WireRequest) => Promise<string>
 const freshToken = () => now().token({ claims: { iat: now().seconds } })
 
 /** A client in the shape of ioredis whose server says this of itself, and takes every key for new. */
@@ -47,42 +48,53 @@ describe('what INFO says of the time since which a server remembers', () => {
   })
 })
 
-describe.skipIf(!hasRedisServer).each(packages)(
+/** Waits until a new proof passes; the seconds that it took. */
+async function untilPassing(ask: Ask): Promise<number> {
+  const began = performance.now()
+  for (;;) {
+    if ((await ask(now().call())) === 'allow') return (performance.now() - began) / 1000
+    if (performance.now() - began > 10_000) throw new Error('no new proof passed within 10 s')
+    await pause(100)
+  }
+}
+
+/** A server, and processes that use it; all end with the test. The tests mostly wait, so they run side by side. */
+const withServer = (name: Package) =>
+  it.extend<{ server: RedisServer; closing: (() => unknown)[]; open: (port?: number) => Promise<Ask> }>({
+    // biome-ignore lint/correctness/noEmptyPattern: Vitest reads the names of other fixtures from the pattern.
+    server: async ({}, use) => {
+      const server = await startRedis()
+      await use(server)
+      await server.stop()
+    },
+    // biome-ignore lint/correctness/noEmptyPattern: as above.
+    closing: async ({}, use) => {
+      const closing: (() => unknown)[] = []
+      await use(closing)
+      for (const close of closing) await close()
+    },
+    // A client, a store and a verifier of its own, as another process has them.
+    open: async ({ server, closing }, use) => {
+      await use(async (port = server.port) => {
+        const { client, close } = await connectClient(name, port)
+        closing.push(close)
+        const verifier = createVerifier(policy, { replayStore: redisReplayStore(client) })
+        return async ({ method, url, headers }) =>
+          outcomeOf(await verifier.verify({ method, url, headers: Object.fromEntries(headers) }))
+      })
+    },
+  })
+
+describe.skipIf(!hasRedisServer).concurrent.each(packages)(
   `a server that lost its memory, by %s${WITHOUT_REDIS}`,
   (name) => {
-    let server: RedisServer
-    const clients: TestClient[] = []
-    const closing: (() => unknown)[] = []
+    const test = withServer(name)
 
-    /** A process: a client, a store and a verifier of its own. */
-    async function open(port = server.port) {
-      const test = await connectClient(name, port)
-      clients.push(test)
-      const verifier = createVerifier(policy, { replayStore: redisReplayStore(test.client) })
-      return async ({ method, url, headers }: WireRequest) =>
-        outcomeOf(await verifier.verify({ method, url, headers: Object.fromEntries(headers) }))
-    }
-
-    /** Waits until a new proof passes; the seconds that it took. */
-    async function untilPassing(ask: (call: WireRequest) => Promise<string>): Promise<number> {
-      const began = performance.now()
-      for (;;) {
-        if ((await ask(now().call())) === 'allow') return (performance.now() - began) / 1000
-        if (performance.now() - began > 10_000) throw new Error('no new proof passed within 10 s')
-        await pause(100)
-      }
-    }
-
-    beforeEach(async () => {
-      server = await startRedis()
-    })
-    afterEach(async () => {
-      for (const close of closing.splice(0)) await close()
-      for (const each of clients.splice(0)) each.close()
-      await server.stop()
-    })
-
-    it('passes no proof that it knew, at a process that starts or is first used afterwards', async () => {
+    test('passes no proof that it knew, at a process that starts or is first used afterwards', async ({
+      server,
+      open,
+      expect,
+    }) => {
       const [one, unused] = [await open(), await open()]
       await untilPassing(one)
       const calls = [
@@ -103,7 +115,11 @@ describe.skipIf(!hasRedisServer).each(packages)(
       expect(await unused(now().call())).toBe('allow')
     })
 
-    it('holds no proofs up for as long as a token for one use lives, and passes no such token', async () => {
+    test('holds no proofs up for as long as a token for one use lives, and passes no such token', async ({
+      server,
+      open,
+      expect,
+    }) => {
       const ask = await open()
       await untilPassing(ask)
       const token = freshToken()
@@ -117,7 +133,12 @@ describe.skipIf(!hasRedisServer).each(packages)(
       expect(await started(now().call({ path: '/once', token: freshToken() }))).toBe('allow')
     })
 
-    it('is found out where it is a replica that was up before, and was promoted since', async () => {
+    test('is found out where it is a replica that was up before, and was promoted since', async ({
+      server,
+      closing,
+      open,
+      expect,
+    }) => {
       const link = await startProxy(server.port)
       const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(link.port)] })
       closing.push(link.stop, replica.stop)
@@ -143,7 +164,12 @@ describe.skipIf(!hasRedisServer).each(packages)(
       expect(await later(call)).toBe(LOST)
     })
 
-    it('is found out where an address moves to another server that has been up for longer', async () => {
+    test('is found out where an address moves to another server that has been up for longer', async ({
+      server,
+      closing,
+      open,
+      expect,
+    }) => {
       const other = await startRedis()
       const address = await startProxy(server.port)
       closing.push(address.stop, other.stop)
