@@ -141,7 +141,7 @@ async function applyRule(
   source: object,
   data: RuleData,
   params: unknown,
-  isLasting: boolean,
+  isPermanent: boolean,
   warnOnce: WarnOnce,
 ): Promise<MiddlewareResult> {
   const cached = latest.get(source)
@@ -160,7 +160,7 @@ async function applyRule(
     data,
     params: textsOf(params),
     method,
-    isLasting,
+    isPermanent,
   })
   return result === undefined ? passThrough : toResult(result)
 }

@@ -1,16 +1,16 @@
 import type { DenialCode, DenialError } from './protocol/denials.js'
 
-/** The check, in order, at which a request was refused. */
+/** The stage at which a request was denied. Stages run in this order. */
 export type Stage = 'request' | 'token' | 'revocation' | 'proof' | 'delegation' | 'rule'
 
-/** JSON as it came from a verified token: frozen. */
+/** A JSON value of a verified token, deeply frozen. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 
-/** One hop of a verified delegation, from the initiator on. */
+/** One hop of a verified delegation. */
 export interface Hop {
-  /** The agent that delegated. */
+  /** The delegating agent. */
   readonly from: string
-  /** The agent that it delegated to. */
+  /** The agent that received the delegation. */
   readonly to: string
   /** The `jti` of the assertion. */
   readonly tokenId: string
@@ -19,18 +19,18 @@ export interface Hop {
   readonly expiresAt: number
 }
 
-/** Who called, on whose behalf and with what right: what a handler gets once every check has passed. */
+/** The caller, the party it acts for, and its permissions. A handler gets it after every check has passed. */
 export interface Grant {
   /** `iss` of the token. */
   readonly issuer: string
-  /** The party that the token was issued for: `sub`, unless the issuer's entry reads another claim. */
+  /** The subject of the token: `sub`, unless the issuer's entry sets `read.subject`. */
   readonly subject: string
-  /** Earlier actors of `act` (RFC 8693), the latest first: information, never authority. */
+  /** Prior actors in `act` (RFC 8693 section 4.1), latest first. Informational: not for access control. */
   readonly actors: readonly string[]
   readonly agent: {
-    /** The agent that executes: `sub` of an intent token; of an ordinary one what the issuer's entry reads. */
+    /** The executing agent: `sub` of an intent token. For an OAuth token, see `read.agent` of its issuer. */
     readonly id: string
-    /** `agent_proof.agent_checksum`, opaque; absent from an ordinary OAuth token. */
+    /** `agent_proof.agent_checksum`, opaque. Undefined for an OAuth token. */
     readonly checksum: string | undefined
     /** `agent_proof.registration_id`. */
     readonly registrationId: string | undefined
@@ -42,14 +42,14 @@ export interface Grant {
     readonly workflowId: string | undefined
     readonly step: string | undefined
     readonly initiatedBy: string | undefined
-    /** As the issuer says; undefined where it does not. */
+    /** `intent.initiator_type`. Undefined if the token does not have it. */
     readonly initiatorType: 'agent' | 'user' | undefined
     readonly executedBy: string | undefined
     readonly hash: string | undefined
-    /** `intent.run_id`: the run that the token belongs to, named by the issuer. */
+    /** `intent.run_id`: the workflow run of the token, as the issuer named it. */
     readonly runId: string | undefined
   }
-  /** The verified hops, outermost first; empty for a direct call. */
+  /** The verified hops, from the initiator on. Empty for a direct call. */
   readonly delegation: readonly Hop[]
   readonly token: {
     /** `jti`. */
@@ -59,30 +59,30 @@ export interface Grant {
     /** Seconds since the epoch. */
     readonly expiresAt: number
   }
-  /** Every claim of the token. */
+  /** All claims of the token. */
   readonly claims: { readonly [name: string]: Json }
-  /** The path pattern of the policy that matched; absent where no route did. */
+  /** The matched path pattern of the policy. Undefined if no route matched. */
   readonly route: string | undefined
-  /** The path parameters of that pattern, decoded once. */
+  /** The path parameters of that pattern, percent-decoded once. */
   readonly params: { readonly [name: string]: string }
 }
 
-/** What is sent as JSON with a refusal. */
+/** The JSON body of a denial. */
 export interface DenialBody {
   readonly error?: DenialError
   readonly error_description: string
   readonly code: DenialCode
 }
 
-/** A response as an adapter sends it. */
+/** A response for an adapter to send. */
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  /** JSON text, or empty. */
+  /** JSON, or empty. */
   readonly body: string
 }
 
-/** A refusal, ready to be sent. */
+/** A denied request, with the response to send. */
 export interface Denial {
   readonly outcome: 'deny'
   readonly code: DenialCode
@@ -90,24 +90,24 @@ export interface Denial {
   readonly status: number
   readonly error?: DenialError
   readonly description: string
-  /** Response header fields, names in lower case. */
+  /** Response header fields. Names are in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: DenialBody
-  /** The path pattern of the policy, where one matched. */
+  /** The matched path pattern of the policy, if any. */
   readonly route?: string
 }
 
-/** A refusal that is only reported, because the policy or the route says `mode: 'observe'`. */
+/** A denial that is only reported, because the policy or the route has `mode: 'observe'`. */
 export type Observation = Omit<Denial, 'outcome'> & { readonly outcome: 'observe' }
 
-/** Every check passed. `headers` go on the response. */
+/** An allowed request. Every check passed. Set `headers` on the response. */
 export interface Allowance {
   readonly outcome: 'allow'
   readonly grant: Grant
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** What is to be done with a request. Whatever is not one of the others is a refusal. */
+/** The result for one request. Treat any `outcome` that your code does not know as `deny`. */
 export type Decision =
   | Allowance
   | { readonly outcome: 'public'; readonly route?: string }

@@ -28,40 +28,37 @@ import { checkTokenTime } from './token/token-time.js'
 import { createIssuers, type Issuers } from './token/trusted-issuers.js'
 import { createTokenVerifier, type VerifiedToken } from './token/verify-token.js'
 
-/** A request that was allowed, for rules that are applied to it later. */
+/** A request that was allowed with a grant. `requireIntent` and `check` apply further rules to it. */
 export interface AuthorizedRequest {
   readonly grant: Grant
   readonly access: Access
   readonly verified: VerifiedToken
   readonly delegation: Delegation
-  /** The proofs and single-use tokens that the request has used up so far. */
+  /** The proofs and single-use tokens that this request has consumed so far. */
   readonly consumed: Consumed[]
 }
 
-/** What later rules need to know of a decision. */
+/** The request of a decision, kept for later rules. */
 export interface DecidedRequest {
   readonly method: string
-  /** Undefined where the request was not allowed with a grant. */
+  /** Undefined if the request was not allowed with a grant. */
   readonly authorized: AuthorizedRequest | undefined
 }
 
-/** A later rule, and the request that it is applied to. */
+/** A rule that is applied after the route's own, and the request that it is applied to. */
 export interface LateRule {
   readonly data: RuleData
   /** The values that `param` in a claim constraint refers to. */
   readonly params: Grant['params']
-  /** As on the wire, for telemetry and known scopes. */
+  /** The method on the wire, for telemetry and for the scopes of challenges. */
   readonly method: string
-  /** Whether the rule stands behind the route for good, as `requireIntent` does: challenges then name its scopes. */
-  readonly isLasting: boolean
+  /** True for `requireIntent`: it applies to every request of the route, so challenges name its scopes. */
+  readonly isPermanent: boolean
 }
 
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
-/**
- * Decides requests by one compiled policy: the state behind a verifier, which also serves the adapters. Nothing in
- * it rejects on account of a request.
- */
+/** The state behind one verifier, shared with the adapters. No method rejects because of a request. */
 export class Engine {
   readonly compiled: CompiledPolicy
   readonly issuers: Issuers
@@ -71,9 +68,9 @@ export class Engine {
   readonly #now: () => number
   readonly #knownScopes = createKnownScopes()
   readonly #lateRules = new WeakMap<RuleData, Rule>()
-  readonly #decided = new WeakMap<Decision, DecidedRequest>()
-  /** Anonymous decisions on requests with another party's credentials. */
-  readonly #foreign = new WeakSet<Decision>()
+  readonly #decidedRequests = new WeakMap<Decision, DecidedRequest>()
+  /** Anonymous decisions on requests that had another party's credentials. */
+  readonly #withForeignCredentials = new WeakSet<Decision>()
   #pending = 0
   #signatureThread: 'loop' | 'pool' | undefined
   #isClosed = false
@@ -84,7 +81,7 @@ export class Engine {
     const replayStore =
       options.replayStore ?? (options.now ? memoryReplayStore({ now: options.now }) : sharedReplayStore())
     this.#reporter = createReporter(options, replayStore)
-    this.issuers = createIssuers(compiled, options, this.#reporter.refreshed)
+    this.issuers = createIssuers(compiled, options, this.#reporter.reportRefresh)
     this.#nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
     const consumeOnce = createConsumeOnce(replayStore)
     const cache = withDefaults(options.cache)
@@ -100,13 +97,13 @@ export class Engine {
     this.#pipeline = { checks, clock: () => this.#seconds() }
   }
 
-  /** Decides one request. `onAllow` hears of it where it is allowed with a grant. */
+  /** Decides one request. Calls `onAllow` if the request is allowed with a grant. */
   async decideRequest(
     request: VerifyRequest,
     consumed: Consumed[],
     onAllow?: (authorized: AuthorizedRequest) => void,
   ): Promise<Decision> {
-    const watch = this.#reporter.start()
+    const start = this.#reporter.start()
     let method = ''
     let routedMethod = ''
     let access: Access | undefined
@@ -126,20 +123,18 @@ export class Engine {
     }
     const decision = this.#toDecision(outcome, routedMethod)
     const authorized = outcome.outcome === 'allow' ? toAuthorized(outcome, consumed) : undefined
-    this.#decided.set(decision, { method, authorized })
+    this.#decidedRequests.set(decision, { method, authorized })
     if (authorized !== undefined) onAllow?.(authorized)
-    this.#reporter.decided(decision, method, outcome, watch)
+    this.#reporter.reportDecision(decision, method, outcome, start)
     return decision
   }
 
-  /** The request of a decision; undefined where the decision is none of this engine's own. */
+  /** The request of a decision. Undefined if another verifier made the decision. */
   requestOf(decision: Decision): DecidedRequest | undefined {
-    return this.#decided.get(decision)
+    return this.#decidedRequests.get(decision)
   }
 
-  /**
-   * Applies one more rule to a request that was decided on. Undefined where a request without a grant may go on.
-   */
+  /** Applies one more rule to a decided request. Undefined if a request without a grant may continue. */
   async applyRule(
     decision: Decision,
     authorized: AuthorizedRequest | undefined,
@@ -150,7 +145,7 @@ export class Engine {
       : this.#applyToGrant(authorized, rule)
   }
 
-  /** Refuses a request on which it had decided otherwise, and reports that. */
+  /** Refuses a request that an earlier decision let through, and reports the refusal. */
   overrule(
     overruled: Decision,
     stage: Stage,
@@ -158,13 +153,13 @@ export class Engine {
     method: string,
     mode?: Rule['mode'],
   ): Decision {
-    const watch = this.#reporter.start()
+    const start = this.#reporter.start()
     const decision = this.#refuse(stage, refusal, mode)
-    this.#reporter.decided(decision, method, { ...emptyState, refusal }, watch, overruled.outcome)
+    this.#reporter.reportDecision(decision, method, { ...emptyState, refusal }, start, overruled.outcome)
     return decision
   }
 
-  /** Where signatures are verified from now on, whatever else is pending: for measurements. */
+  /** For benchmarks: verifies all signatures on the event loop, or all in the thread pool. */
   setSignatureThread(thread: 'loop' | 'pool'): void {
     this.#signatureThread = thread
   }
@@ -177,19 +172,19 @@ export class Engine {
 
   async #applyToGrant(authorized: AuthorizedRequest, late: LateRule): Promise<Decision> {
     const { grant, access, verified, delegation, consumed } = authorized
-    const watch = this.#reporter.start()
+    const start = this.#reporter.start()
     const rule = this.#toRule(late.data)
     const routeRule = typeof access.kind === 'object' ? access.kind : undefined
-    // A route that is enforced in an observing policy is enforced down to its handler.
+    // If the route has mode "enforce", its handler's rules are enforced too, even in an observing policy.
     const mode = rule.mode ?? (routeRule?.mode === 'enforce' ? 'enforce' : undefined)
-    if (late.isLasting && (mode ?? this.compiled.mode) === 'enforce')
+    if (late.isPermanent && (mode ?? this.compiled.mode) === 'enforce')
       this.#knownScopes.remember(late.method, grant.route, rule.scope)
     let stage: Stage = 'rule'
     let refusal: Refusal | undefined
     try {
       const { checks, clock } = this.#pipeline
       const now = clock()
-      // A message on a socket may come long after the request that opened it.
+      // A WebSocket message may arrive long after the request that opened the socket.
       const expired = checkTokenTime(verified.token, now)
       if (expired !== undefined) stage = 'token'
       const subject = { token: verified.token, delegation, params: late.params, now, consumed }
@@ -198,17 +193,18 @@ export class Engine {
       refusal = new Refusal('internal_error', { reason: describeError(error) })
     }
     if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: noHeaders })
-    const told = this.#knownScopes.addTo(refusal, late.method, grant.route, routeRule?.scope)
-    const decision = this.#refuse(stage, told, mode, grant.route)
-    this.#reporter.decided(decision, late.method, { ...authorized, refusal }, watch, 'allow')
+    const withScopes = this.#knownScopes.addTo(refusal, late.method, grant.route, routeRule?.scope)
+    const decision = this.#refuse(stage, withScopes, mode, grant.route)
+    this.#reporter.reportDecision(decision, late.method, { ...authorized, refusal }, start, 'allow')
     return decision
   }
 
-  /** Where the request has no grant, no rule holds that is enforced. */
+  /** A request without a grant meets no enforced rule, unless the rule accepts anonymous requests. */
   #refuseWithoutGrant(decision: Decision, { data, method }: LateRule): Decision | undefined {
     if (decision.outcome === 'deny') return decision
-    if (decision.outcome === 'anonymous' && this.#isLetThrough(decision, data.anonymous)) return undefined
-    // What was let through to be observed goes on, unless this very rule is to be enforced.
+    if (decision.outcome === 'anonymous' && this.#isAnonymousAllowed(decision, data.anonymous))
+      return undefined
+    // A request that is only observed continues, unless this rule has mode "enforce".
     const mode = data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
     if (mode === 'observe') return undefined
     const cause = { reason: 'the rule needs a grant, and the request has none' }
@@ -216,8 +212,8 @@ export class Engine {
     return this.overrule(decision, 'request', missing, method, mode)
   }
 
-  #isLetThrough(decision: Decision, anonymous: RuleData['anonymous']): boolean {
-    return anonymous === 'foreign' || (anonymous === true && !this.#foreign.has(decision))
+  #isAnonymousAllowed(decision: Decision, anonymous: RuleData['anonymous']): boolean {
+    return anonymous === 'foreign' || (anonymous === true && !this.#withForeignCredentials.has(decision))
   }
 
   #toRule(data: RuleData): Rule {
@@ -235,13 +231,14 @@ export class Engine {
     }
     if (outcome.outcome !== 'allow') {
       const decision = Object.freeze({ outcome: outcome.outcome, ...(route === undefined ? {} : { route }) })
-      if (outcome.outcome === 'anonymous' && outcome.hasForeignCredentials) this.#foreign.add(decision)
+      const isForeign = outcome.outcome === 'anonymous' && outcome.hasForeignCredentials
+      if (isForeign) this.#withForeignCredentials.add(decision)
       return decision
     }
     return Object.freeze({ outcome: 'allow', grant: outcome.grant, headers: this.#nonceHeaders() })
   }
 
-  /** Where the route is unknown, the request is let through only if no route is enforced. */
+  /** If reading the request failed, its route is unknown: observed only if the policy enforces no route. */
   #modeOf(access: Access | undefined): Rule['mode'] {
     if (access === undefined) return this.compiled.isObservedThroughout ? undefined : 'enforce'
     return typeof access.kind === 'object' ? access.kind.mode : access.mode
@@ -253,22 +250,22 @@ export class Engine {
     return Object.freeze({ ...denial, outcome: 'observe' })
   }
 
-  /** Every answer carries a nonce for the next proof (RFC 9449 section 8.2), and no cache may keep it. */
+  /** Every response carries a nonce for the next proof (RFC 9449 section 8.2) and must not be cached. */
   #nonceHeaders(): Readonly<Record<string, string>> {
     if (this.#nonces === undefined) return noHeaders
     try {
       const nonce = this.#nonces.current(this.#seconds())
       return Object.freeze({ 'dpop-nonce': nonce, 'cache-control': 'no-store' })
     } catch {
-      // A denial for want of a clock is sent without a nonce.
+      // Without a working clock there is no nonce. The denial is still sent.
       return noHeaders
     }
   }
 
-  /** Seconds since the epoch. With a clock that gives no number, every time limit would count as kept. */
+  /** Seconds since the epoch. Throws for NaN, because NaN would pass every time check. */
   #seconds(): number {
     const time = this.#now() / 1000
-    if (!Number.isFinite(time)) throw new Error('the clock (option now) gives no number')
+    if (!Number.isFinite(time)) throw new Error('the option now must return a finite number of milliseconds')
     if (this.#isClosed) throw new Error('the verifier is closed')
     return time
   }

@@ -3,7 +3,7 @@ import type { Delegation } from './delegation/delegation.js'
 import type { Access } from './routing/match.js'
 import type { Identity } from './token/identity.js'
 
-/** What a handler is told of its caller. */
+/** The grant of an allowed request. */
 export function toGrant(identity: Identity, delegation: Delegation, { route, params }: Access): Grant {
   return Object.freeze({
     issuer: identity.issuer,

@@ -6,47 +6,50 @@ import type { IssuerPolicy } from './policy/policy.js'
 import type { ReplayStore, Revocations } from './stores/store.js'
 import type { DecisionFacts } from './telemetry/facts.js'
 
-/** What a verifier is made with, besides its policy. */
+/** Options of `createVerifier` and of the adapters. */
 export interface VerifierOptions {
   /**
-   * Default: one `memoryReplayStore()` that all verifiers of the process share. A verifier with a `now` of its own gets
-   * a store of its own.
+   * Default: one `memoryReplayStore()` that all verifiers of the process share. A verifier with the option
+   * `now` gets its own.
    */
   replayStore?: ReplayStore
-  /** Default: none, and nothing is ever revoked. `memoryRevocations()` is good for one process. */
+  /** Default: none, so no token is ever revoked. `memoryRevocations()` serves a single process. */
   revocations?: Revocations
-  /** At least 16 bytes, shared by every process that serves the API. Default: random. */
+  /**
+   * Key for DPoP nonces, at least 16 bytes. Use the same key in every process of the API. Default: random.
+   */
   nonceSecret?: string | Uint8Array
   /**
-   * Gives the entry of an issuer that the policy does not have, for multi-tenant issuers; undefined: not trusted. The
-   * entry's `url` or `name` has to be the `iss` asked for. Asked once at a time, and again after five minutes (30 s
-   * where it knew none). A throw, or no answer within 5 s, refuses the request with 503.
+   * Looks up an issuer that the policy does not list, for multi-tenant APIs. Return the issuer's entry, whose
+   * `url` or `name` must equal `iss`, or undefined if the issuer is not trusted. There is one call at a time
+   * for each `iss`. An entry is kept for 5 minutes, undefined for 30 s. If the call throws or takes more than
+   * 5 s, the request is denied with 503.
    */
   resolveIssuer?: (iss: string) => IssuerPolicy | undefined | Promise<IssuerPolicy | undefined>
-  /** Bounds of what is kept in memory so that it need not be verified again. */
+  /** Sizes of the caches for verified tokens, proof keys and assertions. */
   cache?: CacheOptions
-  /** Used for keys and metadata of issuers, nothing else. */
+  /** Fetches the keys and the metadata of issuers, nothing else. Default: the global `fetch`. */
   fetch?: typeof globalThis.fetch
   /** Milliseconds since the epoch. Default: `Date.now`. */
   now?: () => number
   /**
-   * Told of the verdict on each request, once; and once more, with `facts.overrules`, where `requireIntent` refuses
-   * what the policy had let through. Not waited for: whatever it throws, rejects or never settles changes nothing.
+   * Called once for each decision, and again with `facts.overrules` if `requireIntent` denies a request that
+   * the policy let through. Not awaited. A throw or a rejection changes nothing.
    */
   onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
-  /** The share of the requests let through that get a span, from 0 to 1; every refusal has one. Default: 0. */
+  /** The fraction of non-denied requests that get a span, from 0 to 1. Every denial gets one. Default: 0. */
   traceAllowed?: number
-  /** Default: the global one, whenever it is registered. */
+  /** Default: the global provider, even if it is registered later. */
   tracerProvider?: TracerProvider
-  /** Default: the global one, whenever it is registered. */
+  /** Default: the global provider, even if it is registered later. */
   meterProvider?: MeterProvider
 }
 
-/** Throws a PolicyError that names every option which cannot be what it should be. */
+/** Throws a `PolicyError` that lists every invalid option. */
 export function checkOptions(options: VerifierOptions): void {
   const issues: PolicyIssue[] = []
-  const check = (name: keyof VerifierOptions, isRight: boolean, message: string) => {
-    if (options[name] !== undefined && !isRight) issues.push({ path: `options.${name}`, message })
+  const check = (name: keyof VerifierOptions, isValid: boolean, message: string) => {
+    if (options[name] !== undefined && !isValid) issues.push({ path: `options.${name}`, message })
   }
   const known: Record<keyof VerifierOptions, true> = {
     replayStore: true,
@@ -62,11 +65,11 @@ export function checkOptions(options: VerifierOptions): void {
     meterProvider: true,
   }
   for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(known, name)) issues.push({ path: `options.${name}`, message: 'is not known' })
+    if (!Object.hasOwn(known, name)) issues.push({ path: `options.${name}`, message: notAnOption })
   }
   check('replayStore', typeof options.replayStore?.remember === 'function', 'must have a method remember')
   check('revocations', typeof options.revocations?.isRevoked === 'function', 'must have a method isRevoked')
-  check('nonceSecret', isSecret(options.nonceSecret), 'must be a string or bytes, 16 bytes at least')
+  check('nonceSecret', isSecret(options.nonceSecret), 'must be a string or a Uint8Array of at least 16 bytes')
   issues.push(...checkCache(options.cache))
   check('resolveIssuer', typeof options.resolveIssuer === 'function', 'must be a function')
   check('fetch', typeof options.fetch === 'function', 'must be a function')
@@ -82,15 +85,17 @@ export function checkOptions(options: VerifierOptions): void {
   if (issues.length > 0) throw new PolicyError(issues)
 }
 
+const notAnOption = 'is not an option: remove it, or correct its spelling'
+
 function checkCache(cache: CacheOptions | undefined): readonly PolicyIssue[] {
   if (cache === undefined) return []
   const path = 'options.cache'
   if (typeof cache !== 'object' || cache === null) return [{ path, message: 'must be an object' }]
   return Object.entries(cache).flatMap(([name, bytes]) => {
-    const place = `${path}.${name}`
-    if (!Object.hasOwn(cacheDefaults, name)) return [{ path: place, message: 'is not known' }]
-    const isRight = bytes === undefined || (Number.isSafeInteger(bytes) && bytes >= 0)
-    return isRight ? [] : [{ path: place, message: 'must be a whole number of bytes' }]
+    const member = `${path}.${name}`
+    if (!Object.hasOwn(cacheDefaults, name)) return [{ path: member, message: notAnOption }]
+    const isValid = bytes === undefined || (Number.isSafeInteger(bytes) && bytes >= 0)
+    return isValid ? [] : [{ path: member, message: 'must be a whole number of bytes, 0 or more' }]
   })
 }
 

@@ -3,7 +3,7 @@ import type { Delegation } from './delegation/delegation.js'
 import { type DelegationVerifier, findAllowedChain } from './delegation/verify-chain.js'
 import type { SenderConstraintCheck } from './dpop/sender-constraint.js'
 import { toGrant } from './grant.js'
-import type { MaybePromise } from './lib/promise.js'
+
 import { isRefusal, Refusal } from './refusal.js'
 import { type Credentials, hasNoCredentials, readCredentials, readForeign } from './request/credentials.js'
 import type { RequestFacts } from './request/request.js'
@@ -13,7 +13,7 @@ import type { RevocationCheck } from './token/revocation.js'
 import { checkTokenTime } from './token/token-time.js'
 import type { TokenVerifier, VerifiedToken } from './token/verify-token.js'
 
-/** The checks, each made for one policy. */
+/** The checks of one compiled policy. */
 export interface Checks {
   readonly tokens: TokenVerifier
   readonly checkRevocation: RevocationCheck
@@ -22,19 +22,18 @@ export interface Checks {
   readonly checkRule: RuleCheck
 }
 
-/** Hears what each stage came to: a refusal, or undefined where the stage passed. */
 export interface PipelineObserver {
+  /** Called after each stage, with the refusal or, if the stage passed, with undefined. */
   onStage(stage: Stage, refusal: Refusal | undefined): void
 }
 
-/** What requests of one policy go through. */
 export interface Pipeline {
   readonly checks: Checks
-  /** Seconds since the epoch. Read anew after each wait: stores and key fetches take time. */
+  /** Seconds since the epoch. Read again after each `await`, because stores and key fetches take time. */
   readonly clock: () => number
 }
 
-/** What is known of a request when its outcome is clear. */
+/** The results of the stages up to the outcome of a request. */
 export interface PipelineState {
   readonly access: Access | undefined
   readonly verified: VerifiedToken | undefined
@@ -42,7 +41,7 @@ export interface PipelineState {
   readonly refusal: Refusal | undefined
 }
 
-/** Every member is there, so that none is read from a polluted prototype. */
+/** Has every member, so that none is read from a polluted prototype. */
 export const emptyState: PipelineState = Object.freeze({
   access: undefined,
   verified: undefined,
@@ -64,8 +63,9 @@ export type Outcome =
     }
 
 /**
- * The stages of a request: request shape, token, revocation, proof, delegation, rule. One after the other and never
- * raced, so that the same request always gets the same denial: that of the first stage that fails.
+ * Runs the stages of a request: request shape, token, revocation, proof, delegation, rule. They run in
+ * sequence, never in parallel, so the same request always gets the same denial: that of the first failed
+ * stage.
  */
 export async function decide(
   request: RequestFacts,
@@ -80,13 +80,13 @@ export async function decide(
 
   const credentials = readCredentials(request)
   if (isRefusal(credentials)) return refuse('request', withScope(credentials, rule?.scope), { access })
-  if (!(await isAlone(credentials, checks.tokens))) return refuse('request', twoTokens, { access })
+  if (await hasSecondToken(credentials, checks.tokens)) return refuse('request', secondToken, { access })
   observer?.onStage('request', undefined)
 
   const verified = await checks.tokens.verify(credentials.unverifiedToken, clock(), clock)
   if (isRefusal(verified)) return refuse('token', verified, { access })
   if (verified.issuer.entry.header !== credentials.field)
-    return refuse('token', inOtherField(verified, credentials.field), { access })
+    return refuse('token', wrongField(verified, credentials.field), { access })
   observer?.onStage('token', undefined)
 
   const { token } = verified
@@ -99,7 +99,7 @@ export async function decide(
   if (constraint !== undefined) return refuse('proof', constraint, { access, verified })
   observer?.onStage('proof', undefined)
 
-  // The token may have expired while a store, the keys or the thread pool was waited for.
+  // The token may have expired during the awaits for stores, keys and the thread pool.
   const expired = checkTokenTime(token, clock())
   if (expired !== undefined) return refuse('token', expired, { access, verified })
   const delegation = await checks.verifyDelegation(verified, clock(), allowedChain)
@@ -125,7 +125,7 @@ export async function decide(
   }
 }
 
-/** Whether a request has no credentials or, where that is `foreign`, those of another party. */
+/** Whether a request has no credentials or, for `anonymous: 'foreign'`, only another party's. */
 async function isAnonymous(
   request: RequestFacts,
   kind: true | 'foreign',
@@ -137,24 +137,25 @@ async function isAnonymous(
   return typeof foreign === 'string' ? await tokens.isForeign(foreign) : foreign
 }
 
-/** Whether a token beside the credentials, where there is one, is another party's. */
-function isAlone({ besideToken }: Credentials, tokens: TokenVerifier): MaybePromise<boolean> {
-  return besideToken === undefined || tokens.isForeign(besideToken)
+/** Whether a second token, in another field than the credentials, may be one of a configured issuer. */
+async function hasSecondToken({ besideToken }: Credentials, tokens: TokenVerifier): Promise<boolean> {
+  return besideToken !== undefined && !(await tokens.isForeign(besideToken))
 }
 
-const twoTokens = new Refusal('credentials_ambiguous', {
-  reason: 'the request has a token in a field of its own and one in Authorization',
+const secondToken = new Refusal('credentials_ambiguous', {
+  reason:
+    'the request has one token in the Authorization field and another in the field of an issuer (key header)',
 })
 
-/** An issuer's tokens come in the field of its entry, and in no other. */
-function inOtherField({ issuer, token }: VerifiedToken, field = 'authorization'): Refusal {
+/** The tokens of an issuer are only accepted in the field that its entry names. */
+function wrongField({ issuer, token }: VerifiedToken, field = 'authorization'): Refusal {
   const { name, header = 'authorization' } = issuer.entry
-  const reason = 'tokens of this issuer come in another request field'
+  const reason = 'this issuer has tokens in another request field (key header of its entry)'
   const cause = { reason, issuer: name, expected: header, found: field }
   return new Refusal('issuer_not_trusted', cause, undefined, token.agent)
 }
 
-/** The challenge for missing credentials tells the scopes that a token needs (RFC 6750 section 3). */
+/** The challenge for missing credentials names the scopes that a token needs (RFC 6750 section 3). */
 function withScope(refusal: Refusal, scope: string | undefined): Refusal {
   const { code, cause } = refusal
   return code === 'credentials_missing' ? new Refusal(code, cause, { scope }) : refusal

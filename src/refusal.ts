@@ -1,33 +1,35 @@
 import { printable } from './lib/sanitize.js'
 import type { DenialCode } from './protocol/denials.js'
 
-/** Why a request was refused: for the operator, never sent to the caller. Every text is printable and cut. */
+/**
+ * Why a request was denied, for the operator. Never sent to the caller. Texts have at most 128 characters.
+ */
 export interface Cause {
   readonly reason: string
-  /** The claim or header member that decided, as in `intent.executed_by`. */
+  /** The claim or header parameter that failed the check, such as `intent.executed_by`. */
   readonly claim?: string
-  /** The issuer whose entry in the policy decided. */
+  /** The issuer whose entry in the policy was applied. */
   readonly issuer?: string
   readonly expected?: string
   /** The value that the request had. Never a token, a proof, a key or a secret. */
   readonly found?: string
-  /** Whether `found` is the caller's own word: no signature vouches for it. */
+  /** True if `found` is not covered by a verified signature. */
   readonly unverified?: true
 }
 
-/** What a challenge says beyond its error (RFC 6750 section 3, RFC 9470 section 3). */
+/** Parameters of a challenge besides `error` (RFC 6750 section 3, RFC 9470 section 3). */
 export interface ChallengeDetails {
   readonly scope?: string | undefined
   readonly acrValues?: string | undefined
   readonly maxAge?: number | undefined
 }
 
-/** The answer of a check that refuses a request. */
+/** The result of a failed check. */
 export class Refusal {
   readonly code: DenialCode
   readonly cause: Cause | undefined
   readonly details: ChallengeDetails | undefined
-  /** The agent of the token, where its signature has verified. */
+  /** The agent of the token, if the token's signature was verified. */
   readonly agent: string | undefined
 
   constructor(code: DenialCode, cause?: Cause, details?: ChallengeDetails, agent?: string) {
@@ -38,18 +40,17 @@ export class Refusal {
   }
 }
 
-/** Whether a check has refused: checks answer with their result, or with a Refusal. */
 export function isRefusal(result: unknown): result is Refusal {
   return result instanceof Refusal
 }
 
 /**
- * A token, a proof or an assertion, wherever a caller may have put one: base64url of a brace and what may follow it in
- * JSON. A pattern that went on to look for dots took time by the square of the length.
+ * A token, proof or assertion in a text: base64url of `{` and of the characters that JSON allows after it. It
+ * does not match the dots of a JWS, because that pattern took quadratic time.
  */
 const compactJws = /(?<![A-Za-z0-9])e(?:y[AJ]|w[0ko])[\w.%-]{16,}/g
 
-/** A value for `expected` or `found`: printable, at most 128 characters, of arrays and objects the type alone. */
+/** A value for `expected` or `found`: printable, at most 128 characters. Arrays and objects are not shown. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return printable(value.slice(0, 4096).replace(compactJws, '[JWS]'))
   if (value === undefined) return 'nothing'
@@ -57,7 +58,7 @@ export function describe(value: unknown): string {
   return printable(String(value))
 }
 
-/** The message of an error that somebody else's code has thrown. */
+/** The printable message of an error from third-party code, which may throw anything. */
 export function describeError(error: unknown): string {
   try {
     return printable(error instanceof Error ? error.message : String(error))

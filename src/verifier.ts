@@ -14,42 +14,42 @@ import { warnOfInsecureHttp } from './telemetry/insecure-http-warning.js'
 import { warnOfObserving } from './telemetry/observe-warning.js'
 import { type Readiness, readinessOf, refreshAll } from './token/trusted-issuers.js'
 
-/** Decides requests by one policy. */
+/** Decides which requests one policy allows. */
 export interface Verifier {
-  /** Never rejects: a request that cannot be decided is refused. A Fetch `Request` can be given as it is. */
+  /** Never rejects: an undecidable request is denied. Accepts a Fetch `Request` too. */
   verify(request: VerifyRequest): Promise<Decision>
-  /** The response to a refused request; undefined where the decision lets the request go on. */
+  /** The response to a denied request. Undefined for every other decision. */
   respond(decision: Denial): Response
   respond(decision: Decision): Response | undefined
   /** A deeply frozen copy of the policy. */
   readonly policy: Policy
   /** The metadata of this protected resource (RFC 9728). */
   metadata(): ResourceMetadata
-  /** Whether the keys of each issuer are at hand, and why not. Fetches them first where there are none. Never rejects. */
+  /** Reports which issuers have keys, and why others have none. Fetches missing keys first. Never rejects. */
   ready(): Promise<Readiness>
-  /** Fetches the keys of every issuer now; resolves to whether all fetches succeeded. */
+  /** Fetches the keys of every issuer now. Resolves to `true` if all fetches succeeded. */
   refreshKeys(): Promise<boolean>
   /**
-   * Applies one more rule to a request that this verifier has decided on: the denial, or undefined where the rule holds.
-   * A token that has expired meanwhile is refused; revocations are not asked for again. `params` are the values that
-   * `param` in a claim constraint refers to, by default those of the route. Rejects with a PolicyError where the rule is
-   * wrong, and with a TypeError where the decision is not one of this verifier's own.
+   * Applies one more rule to a request that this verifier has decided. Resolves to the denial, or to
+   * undefined if the rule is met. Checks again that the token has not expired, but not that it is not
+   * revoked. `params` are the values for `param` in a claim constraint. Default: the route's. Rejects with a
+   * `PolicyError` if the rule is invalid, and with a `TypeError` if another verifier made the decision.
    */
   check(decision: Decision, rule: RouteRule, params?: object): Promise<AjwtDenial | undefined>
-  /** Ends the verifier: key fetches are aborted, and later requests are refused with 503. */
+  /** Aborts key fetches. Later requests are denied with 503. */
   close(): void
 }
 
 const engines = sharedByCopies('verifiers', () => new WeakMap<object, Engine>())
 
-/** The engine behind a verifier; undefined for anything that `createVerifier` did not make. */
+/** The engine of a verifier. Undefined for an object that `createVerifier` did not make. */
 export function engineOf(verifier: object): Engine | undefined {
   return engines.get(verifier)
 }
 
 /**
- * Makes a verifier. Throws a PolicyError that names every wrong place of the policy or of the options. Nothing is
- * fetched before the first request that needs it, or `ready()`.
+ * Makes a verifier. Throws a `PolicyError` that lists every mistake in the policy or the options. Fetches
+ * nothing before the first request that needs keys, or `ready()`.
  */
 export function createVerifier(policy: Policy, options: VerifierOptions = {}): Verifier {
   checkOptions(options)
@@ -57,7 +57,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const ownPolicy = snapshot(policy)
   const verifier: Verifier = Object.freeze({
     verify: (request: VerifyRequest) => engine.decideRequest(request, []),
-    respond: respond as Verifier['respond'],
+    respond,
     policy: ownPolicy,
     metadata: () => toMetadata(engine.compiled),
     ready: () => readinessOf(engine.issuers),
@@ -66,13 +66,13 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       const known = engine.requestOf(decision)
       if (known === undefined) {
         throw new TypeError(
-          'check takes a decision of this verifier: the very object that its verify() has resolved to, not a copy',
+          'check: another verifier made this decision. Pass the object that verify() returned, not a copy',
         )
       }
       const data = readLateRule(rule)
       const { method, authorized } = known
-      const own = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
-      const late = { data, params: own, method, isLasting: false }
+      const paramTexts = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
+      const late = { data, params: paramTexts, method, isPermanent: false }
       const result = await engine.applyRule(decision, authorized, late)
       return result?.outcome === 'deny' ? new AjwtDenial(result) : undefined
     },
@@ -84,6 +84,8 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   return verifier
 }
 
+function respond(decision: Denial): Response
+function respond(decision: Decision): Response | undefined
 function respond(decision: Decision): Response | undefined {
   if (decision.outcome !== 'deny') return undefined
   const { status, headers, body } = decision

@@ -28,8 +28,8 @@ export interface DecisionFacts {
   readonly overrules: Decision['outcome'] | undefined
 }
 
-/** What the checks have found out about a request by the time of its decision. */
-export interface Findings {
+/** The results of the checks at the time of the decision. */
+export interface ReportedState {
   readonly access: { readonly route: string | undefined } | undefined
   readonly verified:
     | {

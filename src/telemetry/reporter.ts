@@ -13,7 +13,7 @@ import {
 import type { Decision } from '../decision.js'
 import { printable } from '../lib/sanitize.js'
 import type { Cause, Refusal } from '../refusal.js'
-import type { DecisionFacts, Findings } from './facts.js'
+import type { DecisionFacts, ReportedState } from './facts.js'
 import { createInstrumentSource, type Instruments } from './instruments.js'
 
 const methods = new Set([
@@ -43,7 +43,7 @@ function methodName(method: string): string {
 }
 
 /** When a request began, and under which span. */
-export interface Watch {
+export interface RequestStart {
   /** Milliseconds on the monotonic clock. */
   readonly started: number
   /** Taken at the start: a store's client may lose it. */
@@ -51,16 +51,16 @@ export interface Watch {
 }
 
 export interface Reporter {
-  start(): Watch
+  start(): RequestStart
   /** Reports a decision to metrics, traces and `onDecision`. Failures there do not change it. */
-  decided(
+  reportDecision(
     decision: Decision,
     method: string,
-    findings: Findings,
-    watch: Watch,
+    state: ReportedState,
+    start: RequestStart,
     overrules?: Decision['outcome'],
   ): void
-  refreshed(issuer: string, outcome: 'success' | 'failure'): void
+  reportRefresh(issuer: string, outcome: 'success' | 'failure'): void
   close(): void
 }
 
@@ -83,7 +83,7 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
   function measure(
     current: Instruments,
     decision: Decision,
-    { access }: Findings,
+    { access }: ReportedState,
     duration: number,
     isFirst: boolean,
   ): void {
@@ -95,12 +95,12 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
     if (isFirst) current.duration.record(duration, { 'ajwt.outcome': decision.outcome })
   }
 
-  function recordSpan(decision: Decision, facts: DecisionFacts, watch: Watch): Span {
+  function recordSpan(decision: Decision, facts: DecisionFacts, start: RequestStart): Span {
     const end = Date.now()
     const startTime = end - facts.duration * 1000
     const span = (tracerProvider ?? trace)
       .getTracer('ajwt')
-      .startSpan('ajwt.verify', { startTime, attributes: toAttributes(decision, facts) }, watch.context)
+      .startSpan('ajwt.verify', { startTime, attributes: toAttributes(decision, facts) }, start.context)
     // A denial is no error of the server; 503 is.
     if ('code' in decision && decision.status === 503)
       span.setStatus({ code: SpanStatusCode.ERROR, message: decision.code })
@@ -119,21 +119,21 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
     start() {
       return { started: performance.now(), context: activeContext() }
     },
-    decided(decision, method, findings, watch, overrules) {
+    reportDecision(decision, method, state, start, overrules) {
       const current = currentInstruments()
       const isTraced = 'code' in decision || (traceAllowed > 0 && Math.random() < traceAllowed)
       if (current === undefined && !isTraced && onDecision === undefined) return
 
-      const duration = (performance.now() - watch.started) / 1000
+      const duration = (performance.now() - start.started) / 1000
       if (current !== undefined)
-        attempt(() => measure(current, decision, findings, duration, overrules === undefined))
-      const facts = toFacts(method, findings, duration, overrules)
-      const span = isTraced ? attempt(() => recordSpan(decision, facts, watch)) : undefined
+        attempt(() => measure(current, decision, state, duration, overrules === undefined))
+      const facts = toFacts(method, state, duration, overrules)
+      const span = isTraced ? attempt(() => recordSpan(decision, facts, start)) : undefined
       if (onDecision === undefined) return
-      const active = span === undefined ? watch.context : trace.setSpan(watch.context, span)
+      const active = span === undefined ? start.context : trace.setSpan(start.context, span)
       void notify(decision, Object.freeze({ ...facts, traceId: traceIdOf(active) }), active)
     },
-    refreshed(issuer, outcome) {
+    reportRefresh(issuer, outcome) {
       instruments.current()?.refreshes.add(1, { 'ajwt.issuer': printable(issuer), 'ajwt.outcome': outcome })
     },
     close: instruments.close,
@@ -151,7 +151,7 @@ function attempt<T>(report: () => T): T | undefined {
 
 function toFacts(
   method: string,
-  { access, verified, delegation, refusal }: Findings,
+  { access, verified, delegation, refusal }: ReportedState,
   duration: number,
   overrules: DecisionFacts['overrules'],
 ): DecisionFacts {

@@ -301,7 +301,7 @@ export const denialHelp: Readonly<Record<DenialCode, DenialHelp>> = {
   },
   internal_error: {
     cause:
-      'The verifier is closed, its clock gives no number, the adapter runs in another framework, or there is a bug.',
+      'The verifier is closed, the option `now` returns no number, the adapter runs in another framework, or there is a bug.',
     mender: 'API',
     remedy: 'Read `facts.cause.reason` and the process warnings.',
   },
