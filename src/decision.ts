@@ -1,10 +1,8 @@
+import type { Json } from './lib/json.js'
 import type { DenialCode, DenialError } from './protocol/denials.js'
 
 /** The stage at which a request was denied. Stages run in this order. */
 export type Stage = 'request' | 'token' | 'revocation' | 'proof' | 'delegation' | 'rule'
-
-/** A JSON value of a verified token, deeply frozen. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 
 /** One hop of a verified delegation. */
 export interface Hop {

@@ -5,11 +5,11 @@ export type {
   DenialBody,
   Grant,
   Hop,
-  Json,
   Observation,
   Stage,
 } from './decision.js'
 export type { CacheOptions } from './lib/cache.js'
+export type { Json } from './lib/json.js'
 export type { VerifierOptions } from './options.js'
 export { definePolicy } from './policy/define.js'
 export { PolicyError, type PolicyIssue } from './policy/error.js'

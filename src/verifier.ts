@@ -12,7 +12,7 @@ import { AjwtDenial } from './response/ajwt-denial.js'
 import { type ResourceMetadata, toMetadata } from './response/resource-metadata.js'
 import { warnOfInsecureHttp } from './telemetry/insecure-http-warning.js'
 import { warnOfObserving } from './telemetry/observe-warning.js'
-import { type Readiness, readinessOf, refreshAll } from './token/trusted-issuers.js'
+import { type Readiness, getReadiness, refreshAllKeys } from './token/trusted-issuers.js'
 
 /** Decides which requests one policy allows. */
 export interface Verifier {
@@ -60,8 +60,8 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     respond,
     policy: ownPolicy,
     metadata: () => toMetadata(engine.compiled),
-    ready: () => readinessOf(engine.issuers),
-    refreshKeys: () => refreshAll(engine.issuers),
+    ready: () => getReadiness(engine.issuers),
+    refreshKeys: () => refreshAllKeys(engine.issuers),
     async check(decision: Decision, rule: RouteRule, params?: object) {
       const known = engine.requestOf(decision)
       if (known === undefined) {

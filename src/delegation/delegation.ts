@@ -1,4 +1,5 @@
-import type { Hop, Json } from '../decision.js'
+import type { Hop } from '../decision.js'
+import type { Json } from '../lib/json.js'
 import type { Refusal } from '../refusal.js'
 import type { Assertion } from './assertion.js'
 

@@ -1,4 +1,5 @@
 import { Buffer, isUtf8 } from 'node:buffer'
+import type { Json, JsonMembers } from '../lib/json.js'
 import { isObject, isPrototypePolluted } from '../lib/own.js'
 
 /** The deepest nesting of objects and arrays. */
@@ -11,7 +12,7 @@ const COLON = 0x3a
 const BACKSLASH = 0x5c
 
 export interface JsonObject {
-  readonly members: Record<string, unknown>
+  readonly members: JsonMembers
   /** All objects and arrays, to be frozen before they are shared. */
   readonly containers: readonly object[]
   /** The number of values in them, for the estimate of their memory. */
@@ -27,7 +28,7 @@ export interface JsonObject {
 export function parseJsonObject(bytes: string): JsonObject | undefined {
   const text = isAscii(bytes) ? bytes : decodeUtf8(bytes)
   if (text === undefined) return undefined
-  let value: unknown
+  let value: Json
   try {
     value = JSON.parse(text)
   } catch {

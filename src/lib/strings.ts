@@ -31,6 +31,10 @@ export function isSubject(value: unknown): value is string {
   )
 }
 
+export function isStringArray(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
+
 const SPACE = 0x20
 const TILDE = 0x7e
 

@@ -1,4 +1,4 @@
-import type { Json } from '../decision.js'
+import type { Json } from '../lib/json.js'
 
 /** A constraint on one claim; all of its keys have to hold. */
 export interface ClaimConstraint {

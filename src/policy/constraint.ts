@@ -1,4 +1,4 @@
-import type { Json } from '../decision.js'
+import type { Json } from '../lib/json.js'
 import { isSameJson, parsePointer, resolvePointer } from './json-pointer.js'
 import type { ConstraintData } from './schema.js'
 

@@ -1,4 +1,4 @@
-import type { Json } from '../decision.js'
+import type { Json } from '../lib/json.js'
 
 /** The reference tokens of a JSON pointer (RFC 6901 section 4). */
 export function parsePointer(pointer: string): readonly string[] {

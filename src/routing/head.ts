@@ -1,4 +1,4 @@
-import type { Json } from '../decision.js'
+import type { Json } from '../lib/json.js'
 import { isSameJson } from '../policy/json-pointer.js'
 import type { Segment } from '../policy/route-key.js'
 import type { PolicyData, RuleData } from '../policy/schema.js'

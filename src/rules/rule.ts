@@ -5,12 +5,12 @@ import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
 import { type Cause, describe, Refusal } from '../refusal.js'
 import type { Consumed } from '../stores/replay.js'
-import type { IntentToken } from '../token/claims.js'
+import type { TokenClaims } from '../token/claims.js'
 import type { Workflow } from './workflow.js'
 
 /** What a rule judges: all of it verified. */
 export interface RuleSubject {
-  readonly token: IntentToken
+  readonly token: TokenClaims
   readonly delegation: Delegation
   readonly params: { readonly [name: string]: string }
   /** Seconds since the epoch. */

@@ -1,12 +1,13 @@
 import { isBase64url } from '../jws/base64url.js'
 import { oneErrorForCopies } from '../lib/copies.js'
+import type { Json, JsonMembers } from '../lib/json.js'
 import { isObject } from '../lib/own.js'
-import { isIdentifier, isSubject } from '../lib/strings.js'
+import { isIdentifier, isStringArray, isSubject } from '../lib/strings.js'
 import { describe, Refusal } from '../refusal.js'
 
-// Readers of one claim each: they give the value with its type, or throw an InvalidClaim.
+// Each reader returns the value of one claim with its type, or throws InvalidClaim.
 
-/** Ends the reading of a token: a required claim is missing, or one that decides is not of its type. */
+/** A required claim is missing, or a claim is not valid. */
 export class InvalidClaim extends Error {
   static {
     oneErrorForCopies(InvalidClaim, 'InvalidClaim')
@@ -15,58 +16,65 @@ export class InvalidClaim extends Error {
 
   constructor(claim: string, expected: string, value: unknown) {
     super(claim)
-    const reason = `${claim} is ${value === undefined ? 'missing' : 'not of its type'}`
+    const reason = `${claim} is ${value === undefined ? 'missing' : 'not valid'}`
     this.refusal = new Refusal('claims_invalid', { reason, claim, expected, found: describe(value) })
   }
 }
 
-export function identifier(value: unknown, claim: string): string {
+export function readIdentifier(value: unknown, claim: string): string {
   assertClaim(isIdentifier(value), claim, '1 to 256 characters of printable ASCII', value)
   return value
 }
 
-/** RFC 7519 StringOrURI: names that are not ASCII occur. Compared as they are, never normalised. */
-export function subject(value: unknown, claim: string): string {
-  assertClaim(isSubject(value), claim, '1 to 256 characters without controls', value)
-  return value
-}
-
-export function withoutBar(id: string, claim: string): string {
-  assertClaim(!id.includes('|'), claim, 'an id without "|", which joins ids in a hash', id)
+/** An identifier that becomes part of a hash. */
+export function readHashableIdentifier(value: unknown, claim: string): string {
+  const id = readIdentifier(value, claim)
+  assertHashable(id, claim)
   return id
 }
 
-export function thumbprint(value: unknown, claim: string): string {
-  const isThumbprint = typeof value === 'string' && value.length === 43 && isBase64url(value)
-  assertClaim(isThumbprint, claim, 'a thumbprint of 43 base64url characters', typeof value)
-  return value as string
+/** The chain hash joins ids with "|". An id with a "|" could stand for two ids. */
+export function assertHashable(id: string, claim: string): void {
+  assertClaim(!id.includes('|'), claim, 'an id without "|", which joins ids in a hash', id)
 }
 
-export function text(value: unknown, claim: string): string {
+/** RFC 7519 StringOrURI. Not restricted to ASCII. Never normalised. */
+export function readSubject(value: unknown, claim: string): string {
+  assertClaim(isSubject(value), claim, '1 to 256 characters without control characters', value)
+  return value
+}
+
+export function readThumbprint(value: unknown, claim: string): string {
+  // Only the type of the value is reported, because the value could be key material.
+  assertClaim(isThumbprint(value), claim, 'a thumbprint of 43 base64url characters', typeof value)
+  return value
+}
+
+function isThumbprint(value: unknown): value is string {
+  return typeof value === 'string' && value.length === 43 && isBase64url(value)
+}
+
+export function readString(value: unknown, claim: string): string {
   assertClaim(typeof value === 'string' && value !== '', claim, 'a string that is not empty', value)
-  return value as string
+  return value
 }
 
-export function number(value: unknown, claim: string): number {
+export function readNumber(value: unknown, claim: string): number {
   assertClaim(typeof value === 'number', claim, 'a number', value)
   return value
 }
 
-export function isStrings(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string')
-}
-
-export function strings(value: unknown, claim: string): readonly string[] {
-  assertClaim(isStrings(value), claim, 'an array of strings', value)
+export function readStringArray(value: unknown, claim: string): readonly string[] {
+  assertClaim(isStringArray(value), claim, 'an array of strings', value)
   return value
 }
 
-export function object(value: unknown, claim: string): Record<string, unknown> {
+export function readObject(value: Json | undefined, claim: string): JsonMembers {
   assertClaim(isObject(value), claim, 'an object', value)
   return value
 }
 
-export function optional<T>(
+export function readOptional<T>(
   read: (value: unknown, claim: string) => T,
   value: unknown,
   claim: string,
@@ -74,8 +82,8 @@ export function optional<T>(
   return value === undefined ? undefined : read(value, claim)
 }
 
-/** Issuers send `null` for what they do not have. */
-export function absentIfNull(value: unknown): unknown {
+/** Some issuers send `null` for a claim that they have no value for. */
+export function absentIfNull<T>(value: T | null): T | undefined {
   return value === null ? undefined : value
 }
 

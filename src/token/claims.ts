@@ -1,8 +1,9 @@
-import type { Json } from '../decision.js'
 import { thumbprintOfJwk } from '../jws/jwk.js'
 import { sha256 } from '../jws/sha256.js'
 import type { JsonObject } from '../jws/strict-json.js'
+import type { Json, JsonMembers } from '../lib/json.js'
 import { isObject } from '../lib/own.js'
+import { isStringArray } from '../lib/strings.js'
 import type { ClaimNames, ClaimSources, CompiledIssuer, Pointer } from '../policy/issuer.js'
 import { resolvePointer } from '../policy/json-pointer.js'
 import type { Refusal } from '../refusal.js'
@@ -10,31 +11,30 @@ import {
   absentIfNull,
   assertClaim,
   InvalidClaim,
-  identifier,
-  isStrings,
-  number,
-  object,
-  optional,
-  strings,
-  subject,
-  thumbprint,
-  withoutBar,
+  readHashableIdentifier,
+  readIdentifier,
+  readNumber,
+  readObject,
+  readOptional,
+  readStringArray,
+  readSubject,
+  readThumbprint,
 } from './claim-readers.js'
-import { type Intent, noIntent, readAgentClaims, readOptionalAgentClaims } from './intent-claims.js'
+import { emptyIntent, type Intent, readAgentClaims, readOptionalAgentClaims } from './intent-claims.js'
 
-/** A token whose signature verified and whose claims are all of their types. */
-export interface IntentToken {
+/** The claims of an access token whose signature has verified. Every claim has its type. */
+export interface TokenClaims {
   /** `iss`. */
   readonly issuer: string
-  /** The party that the token was issued for: `sub`, unless the issuer's entry says otherwise. */
+  /** `sub`, or the claim that the issuer's entry names. */
   readonly subject: string
-  /** The agent that executes: the subject, unless the issuer's entry says otherwise. */
+  /** The agent that sends the request: the subject, or the claim that the issuer's entry names. */
   readonly agent: string
-  /** Earlier actors (RFC 8693 section 4.1), the latest first: history, and never authority. */
+  /** Earlier actors, the latest first. They are history and grant nothing (RFC 8693 section 4.1). */
   readonly actors: readonly string[]
-  /** `jti`, or what the issuer's entry reads in its place. */
+  /** `jti`, or the id that the issuer's entry names. */
   readonly jti: string
-  /** How long such a token may live, and by how much clocks may differ. Seconds. */
+  /** The longest allowed lifetime, and the tolerance for clock differences. Seconds. */
   readonly limits: { readonly maxLifetime: number; readonly clockTolerance: number }
   /** Seconds since the epoch. */
   readonly iat: number
@@ -42,7 +42,7 @@ export interface IntentToken {
   readonly nbf: number | undefined
   readonly audiences: readonly string[]
   readonly scopes: readonly string[]
-  /** The thumbprint of the key that the token is bound to; undefined where it is bound to none. */
+  /** The thumbprint of the key that the token is bound to. Undefined for an unbound token. */
   readonly keyThumbprint: string | undefined
   readonly intent: Intent
   readonly checksum: string | undefined
@@ -53,41 +53,40 @@ export interface IntentToken {
     /** Seconds since the epoch. */
     readonly authTime: number | undefined
   }
-  readonly claims: { readonly [name: string]: Json }
-  /** What the claims that decide are called in causes. */
+  readonly claims: JsonMembers
+  /** Names of claims for the causes of denials. */
   readonly names: ClaimNames
-  /** How many values the claims hold, those within others included: each takes memory of its own. */
+  /** The number of values in the claims, nested ones included. For the estimate of their memory. */
   readonly valueCount: number
 }
 
 /**
- * Reads the claims of a token whose signature has verified; a Refusal (`claims_invalid`) where a required one is
- * missing or one that decides is not of its type (RFC 9068 section 2.2, RFC 7800 section 3). `input` is what the
- * signature is over.
+ * Reads the claims of a token whose signature has verified. `input` is its signing input. Refuses with
+ * `claims_invalid` if a claim is missing or has the wrong type (RFC 9068 section 2.2, RFC 7800 section 3).
  */
-export function readIntentToken(
+export function readTokenClaims(
   payload: JsonObject,
   issuer: CompiledIssuer,
   input: string,
-): IntentToken | Refusal {
-  // Handlers get the claims themselves, and every request with this token the same object.
+): TokenClaims | Refusal {
+  // All requests with this token share this object, and handlers receive it.
   for (const container of payload.containers) Object.freeze(container)
   try {
     return issuer.profile === 'ajwt'
-      ? readAgenticToken(payload, issuer)
-      : readOrdinaryToken(payload, issuer, input)
+      ? readIntentToken(payload, issuer)
+      : readOAuthToken(payload, issuer, input)
   } catch (error) {
     if (error instanceof InvalidClaim) return error.refusal
     throw error
   }
 }
 
-/** An intent token (draft-goswami-agentic-jwt-01): every claim is where the profile has it. */
-function readAgenticToken({ members: claims, valueCount }: JsonObject, issuer: CompiledIssuer): IntentToken {
-  const sub = withoutBar(identifier(claims.sub, 'sub'), 'sub')
+/** Profile `ajwt`: an intent token (draft-goswami-agentic-jwt-01). */
+function readIntentToken({ members: claims, valueCount }: JsonObject, issuer: CompiledIssuer): TokenClaims {
+  const sub = readHashableIdentifier(claims.sub, 'sub')
   const { intent, checksum, registrationId } = readAgentClaims(
-    object(claims.intent, 'intent'),
-    object(claims.agent_proof, 'agent_proof'),
+    readObject(claims.intent, 'intent'),
+    readObject(claims.agent_proof, 'agent_proof'),
     sub,
   )
   assertClaim(claims.cnf !== undefined, 'cnf', 'an object', claims.cnf)
@@ -96,10 +95,10 @@ function readAgenticToken({ members: claims, valueCount }: JsonObject, issuer: C
     subject: sub,
     agent: sub,
     actors: readActors(claims.act),
-    jti: identifier(claims.jti, 'jti'),
-    iat: number(claims.iat, 'iat'),
-    exp: number(claims.exp, 'exp'),
-    nbf: optional(number, claims.nbf, 'nbf'),
+    jti: readIdentifier(claims.jti, 'jti'),
+    iat: readNumber(claims.iat, 'iat'),
+    exp: readNumber(claims.exp, 'exp'),
+    nbf: readOptional(readNumber, claims.nbf, 'nbf'),
     limits: issuer.token,
     audiences: readAudiences(claims.aud, 'aud'),
     scopes: readScopes(claims.scope, 'scope'),
@@ -108,36 +107,36 @@ function readAgenticToken({ members: claims, valueCount }: JsonObject, issuer: C
     checksum,
     registrationId,
     user: readUser(claims),
-    claims: claims as IntentToken['claims'],
+    claims,
     names: issuer.sources.names,
     valueCount,
   }
 }
 
-/** An ordinary access token (RFC 9068), whose claims are where the issuer's entry says. */
-function readOrdinaryToken(
+/** Profile `oauth`: an access token (RFC 9068) with its claims where the issuer's entry says. */
+function readOAuthToken(
   { members: claims, valueCount }: JsonObject,
   issuer: CompiledIssuer,
   input: string,
-): IntentToken {
+): TokenClaims {
   const { sources } = issuer
-  const find = (pointers: readonly Pointer[]) => findFirst(claims as Json, pointers)
+  const find = (pointers: readonly Pointer[]) => findFirst(claims, pointers)
   const { names } = sources
-  const principal = subject(find(sources.subject), names.subject)
+  const principal = readSubject(find(sources.subject), names.subject)
   const scope = find(sources.scope)
   const { intent, checksum, registrationId } =
     readOptionalAgentClaims(claims.intent, claims.agent_proof, principal) ?? noAgentClaims
-  // A `cnf` of null is no absent one: a binding must not be lost by a slip of the issuer.
+  // A `cnf` of null is an error, not an absent claim: a mistake of the issuer must not remove the binding.
   const { cnf } = claims
   return {
     issuer: issuer.name,
     subject: principal,
     agent: readAgent(claims, sources, issuer.name) ?? principal,
     actors: readActors(claims.act),
-    jti: sources.id === 'hash' ? sha256(input) : subject(find(sources.id), names.id),
-    iat: number(claims.iat, 'iat'),
-    exp: number(claims.exp, 'exp'),
-    nbf: optional(number, absentIfNull(claims.nbf), 'nbf'),
+    jti: sources.id === 'hash' ? sha256(input) : readSubject(find(sources.id), names.id),
+    iat: readNumber(claims.iat, 'iat'),
+    exp: readNumber(claims.exp, 'exp'),
+    nbf: readOptional(readNumber, absentIfNull(claims.nbf), 'nbf'),
     limits: issuer.token,
     audiences: readAudiences(find(sources.audience), names.audience),
     scopes: Array.isArray(scope) ? readScopeList(scope, names.scope) : readScopes(scope, names.scope),
@@ -146,16 +145,16 @@ function readOrdinaryToken(
     checksum,
     registrationId,
     user: readUser(claims),
-    claims: claims as IntentToken['claims'],
+    claims,
     names,
     valueCount,
   }
 }
 
-const noAgentClaims = { intent: noIntent, checksum: undefined, registrationId: undefined }
+const noAgentClaims = { intent: emptyIntent, checksum: undefined, registrationId: undefined }
 
-/** What the first pointer that finds something finds; null is nothing. */
-function findFirst(claims: Json, pointers: readonly Pointer[]): Json | undefined {
+/** The value of the first pointer that finds one. Null counts as absent. */
+function findFirst(claims: JsonMembers, pointers: readonly Pointer[]): Json | undefined {
   for (const pointer of pointers) {
     const value = resolvePointer(claims, pointer)
     if (value !== undefined && value !== null) return value
@@ -163,29 +162,24 @@ function findFirst(claims: Json, pointers: readonly Pointer[]): Json | undefined
   return undefined
 }
 
-/** The acting agent, where the issuer's entry says where it is: never another claim in its place. */
-function readAgent(
-  claims: JsonObject['members'],
-  { agent, names }: ClaimSources,
-  issuer: string,
-): string | undefined {
+/** The acting agent, if the issuer's entry names a claim for it. There is no fallback to another claim. */
+function readAgent(claims: JsonMembers, { agent, names }: ClaimSources, issuer: string): string | undefined {
   if (agent === undefined) return undefined
   if (agent[0] === 'act' && isObject(claims.act)) {
-    // An actor of another issuer is somebody else, whatever the name (RFC 8693 section 4.1).
+    // The same name at another issuer is another actor (RFC 8693 section 4.1).
     const { iss } = claims.act
     assertClaim(iss === undefined || iss === null || iss === issuer, 'act.iss', issuer, iss)
   }
-  return subject(resolvePointer(claims as Json, agent), names.agent)
+  return readSubject(resolvePointer(claims, agent), names.agent)
 }
 
-/** The agent of a token that is refused for its claims, where they name one: the issuer has vouched for them. */
-export function agentOf({ members }: JsonObject, { sources }: CompiledIssuer): string | undefined {
-  const claims = members as Json
+/** The agent of a token that is refused for its claims, for telemetry. The signature has verified. */
+export function findAgent({ members: claims }: JsonObject, { sources }: CompiledIssuer): string | undefined {
   const agent = sources.agent ? resolvePointer(claims, sources.agent) : findFirst(claims, sources.subject)
   return typeof agent === 'string' ? agent : undefined
 }
 
-/** The actors before the current one. Only what has the form of RFC 8693 is told. */
+/** The actors before the current one. Stops at the first that does not have the form of RFC 8693. */
 function readActors(act: unknown): readonly string[] {
   const actors: string[] = []
   let actor = isObject(act) ? act.act : undefined
@@ -198,61 +192,54 @@ function readActors(act: unknown): readonly string[] {
 
 const noActors: readonly string[] = Object.freeze([])
 
-/** How the person was authenticated: only a rule with `user` needs it, so that another type counts as absent. */
-function readUser({ acr, amr, auth_time }: Readonly<Record<string, unknown>>): IntentToken['user'] {
+/** Only rules with `user` need these claims, so a claim with the wrong type counts as absent. */
+function readUser({ acr, amr, auth_time }: Readonly<Record<string, unknown>>): TokenClaims['user'] {
   return {
     acr: typeof acr === 'string' && acr !== '' ? acr : undefined,
-    amr: isStrings(amr) ? amr : undefined,
+    amr: isStringArray(amr) ? amr : undefined,
     authTime: typeof auth_time === 'number' ? auth_time : undefined,
   }
 }
 
-/** Confirmation methods that are known and that nothing here checks: the token is bound to what nobody has shown. */
-const uncheckedConfirmations = ['x5t#S256', 'jwe', 'jku']
+/** Confirmation methods that are not checked. Ignoring one would accept a token without its binding. */
+const unsupportedConfirmations = ['x5t#S256', 'jwe', 'jku']
 
 /**
- * `cnf`: the thumbprint of the key, or the key itself (RFC 7800 section 3.2, RFC 9449 section 6.1). Members that are
- * not understood are ignored beside one that is (RFC 7800 section 3.1).
+ * Reads `cnf`: the thumbprint of a key, or the key (RFC 7800 section 3.2, RFC 9449 section 6.1). Beside one
+ * of them, unknown members are ignored (RFC 7800 section 3.1).
  */
-function readConfirmation(value: unknown): string {
-  const confirmation = object(value, 'cnf')
+function readConfirmation(value: Json): string {
+  const confirmation = readObject(value, 'cnf')
   const { jkt: stated, jwk } = confirmation
-  for (const name of uncheckedConfirmations) {
-    assertClaim(
-      !Object.hasOwn(confirmation, name),
-      `cnf.${name}`,
-      'a confirmation by jkt or jwk',
-      'another method',
-    )
+  for (const name of unsupportedConfirmations) {
+    const isAbsent = !Object.hasOwn(confirmation, name)
+    assertClaim(isAbsent, `cnf.${name}`, 'a confirmation by jkt or jwk', 'another method')
   }
-  const jkt = optional(thumbprint, stated, 'cnf.jkt')
+  const jkt = readOptional(readThumbprint, stated, 'cnf.jkt')
   if (jwk === undefined) {
     assertClaim(jkt !== undefined, 'cnf', 'jkt or jwk', 'neither')
     return jkt
   }
-  const computed = thumbprintOfJwk(object(jwk, 'cnf.jwk'))
+  const computed = thumbprintOfJwk(readObject(jwk, 'cnf.jwk'))
   assertClaim(computed !== undefined, 'cnf.jwk', 'a public key', 'no usable public key')
-  assertClaim(
-    jkt === undefined || jkt === computed,
-    'cnf.jkt',
-    'the thumbprint of cnf.jwk',
-    'another thumbprint',
-  )
+  const isSameKey = jkt === undefined || jkt === computed
+  assertClaim(isSameKey, 'cnf.jkt', 'the thumbprint of cnf.jwk', 'another thumbprint')
   return computed
 }
 
-/** Only a blank separates scopes (RFC 6749 section 3.3). An absent scope is the empty set. */
+/** Only spaces separate scopes (RFC 6749 section 3.3). An absent scope is the empty set. */
 function readScopes(value: unknown, claim: string): readonly string[] {
   if (value === undefined) return noScopes
-  assertClaim(typeof value === 'string', claim, 'a string of scopes separated by blanks', value)
+  assertClaim(typeof value === 'string', claim, 'a string of scopes separated by spaces', value)
   return Object.freeze([...new Set(value.split(' '))].filter((scope) => scope !== ''))
 }
 
 const noScopes: readonly string[] = Object.freeze([])
 
+/** RFC 6749 section 3.3. */
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
-/** Many authorization servers send an array of scope tokens in place of the string. */
+/** Many authorization servers send an array of scope tokens instead of the string. */
 function readScopeList(scopes: readonly unknown[], claim: string): readonly string[] {
   const names = new Set<string>()
   for (const scope of scopes) {
@@ -263,5 +250,5 @@ function readScopeList(scopes: readonly unknown[], claim: string): readonly stri
 }
 
 function readAudiences(value: unknown, claim: string): readonly string[] {
-  return typeof value === 'string' ? [value] : strings(value, claim)
+  return typeof value === 'string' ? [value] : readStringArray(value, claim)
 }

@@ -1,10 +1,10 @@
 import type { Grant } from '../decision.js'
-import type { IntentToken } from './claims.js'
+import type { TokenClaims } from './claims.js'
 
-/** What a grant says whatever the request: made once for a token. */
+/** The part of a grant that depends on the token alone. Made once for each token. */
 export type Identity = Omit<Grant, 'delegation' | 'route' | 'params'>
 
-export function toIdentity(token: IntentToken): Identity {
+export function toIdentity(token: TokenClaims): Identity {
   return {
     issuer: token.issuer,
     subject: token.subject,

@@ -1,41 +1,42 @@
-import type { Json } from '../decision.js'
 import { hashIds } from '../jws/chain-hash.js'
+import type { Json, JsonMembers } from '../lib/json.js'
 import { isObject } from '../lib/own.js'
 import { isIdentifier } from '../lib/strings.js'
 import {
   absentIfNull,
   assertClaim,
-  identifier,
-  object,
-  optional,
-  strings,
-  text,
-  thumbprint,
-  withoutBar,
+  assertHashable,
+  readHashableIdentifier,
+  readIdentifier,
+  readObject,
+  readOptional,
+  readString,
+  readStringArray,
+  readThumbprint,
 } from './claim-readers.js'
 
-/** `intent` of a token (draft-goswami-agentic-jwt-01), every member of its type. */
+/** The claim `intent` of a token (draft-goswami-agentic-jwt-01). */
 export interface Intent {
   readonly workflowId: string | undefined
   readonly step: string | undefined
   readonly executedBy: string | undefined
   readonly initiatedBy: string | undefined
-  /** Absent: an agent beside `delegation` or where `initiatedBy` is the executor, else unknown. */
+  /** Absent: an agent if there is `delegation` or if `initiatedBy` is the executor, else unknown. */
   readonly initiatorType: 'agent' | 'user' | undefined
   readonly initiatorThumbprint: string | undefined
-  /** The key of each delegator, as the issuer knows it: one for each assertion, in order. */
+  /** The key of each delegator, attested by the issuer. One for each assertion, in order. */
   readonly delegatorThumbprints: readonly string[] | undefined
-  /** The draft's hash over the agents of the chain. */
+  /** The draft's hash of the agents of the chain. */
   readonly chainHash: string | undefined
   readonly stepSequenceHash: string | undefined
   readonly hash: string | undefined
-  /** The run that the token belongs to, named by the issuer. */
+  /** The run that the token belongs to, as the issuer names it. */
   readonly runId: string | undefined
-  /** The delegation assertions, whatever they are: judged at a stage of their own. */
+  /** The delegation assertions, not checked yet: the delegation stage does that. */
   readonly delegation: Json | undefined
 }
 
-export const noIntent: Intent = Object.freeze({
+export const emptyIntent: Intent = Object.freeze({
   workflowId: undefined,
   step: undefined,
   executedBy: undefined,
@@ -56,23 +57,19 @@ export interface AgentClaims {
   readonly registrationId: string
 }
 
-export function readAgentClaims(
-  intent: Record<string, unknown>,
-  agentProof: Record<string, unknown>,
-  sub: string,
-): AgentClaims {
+export function readAgentClaims(intent: JsonMembers, agentProof: JsonMembers, sub: string): AgentClaims {
   const { agent_checksum, registration_id } = agentProof
   return {
     intent: readIntent(intent, sub),
-    checksum: text(agent_checksum, 'agent_proof.agent_checksum'),
-    registrationId: identifier(registration_id, 'agent_proof.registration_id'),
+    checksum: readString(agent_checksum, 'agent_proof.agent_checksum'),
+    registrationId: readIdentifier(registration_id, 'agent_proof.registration_id'),
   }
 }
 
-/** Under profile `oauth` both claims are read where both have their required members, else they mean something else. */
+/** Profile `oauth`: claims of these names without the required members mean something else. Ignored. */
 export function readOptionalAgentClaims(
-  intent: unknown,
-  agentProof: unknown,
+  intent: Json | undefined,
+  agentProof: Json | undefined,
   sub: string,
 ): AgentClaims | undefined {
   if (!isObject(intent) || !isObject(agentProof)) return undefined
@@ -86,22 +83,25 @@ export function readOptionalAgentClaims(
   return isComplete ? readAgentClaims(intent, agentProof, sub) : undefined
 }
 
-function readIntent(value: Record<string, unknown>, sub: string): Intent {
-  const intent = value
-  const executedBy = identifier(intent.executed_by, 'intent.executed_by')
+function readIntent(intent: JsonMembers, sub: string): Intent {
+  const executedBy = readIdentifier(intent.executed_by, 'intent.executed_by')
   assertClaim(executedBy === sub, 'intent.executed_by', 'the sub of the token', executedBy)
-  const initiatedBy = optional(identifier, absentIfNull(intent.initiated_by), 'intent.initiated_by')
+  const initiatedBy = readOptional(readIdentifier, absentIfNull(intent.initiated_by), 'intent.initiated_by')
   const step = absentIfNull(intent.workflow_step)
   const chain = absentIfNull(intent.delegation_chain)
   return {
-    workflowId: optional(identifier, absentIfNull(intent.workflow_id), 'intent.workflow_id'),
+    workflowId: readOptional(readIdentifier, absentIfNull(intent.workflow_id), 'intent.workflow_id'),
     step: step === undefined ? undefined : readStep(step, sub),
     executedBy,
     initiatedBy,
-    chainHash: chain === undefined ? undefined : readChain(chain, sub, initiatedBy),
-    stepSequenceHash: optional(text, absentIfNull(intent.step_sequence_hash), 'intent.step_sequence_hash'),
-    hash: optional(text, absentIfNull(intent.intent_hash), 'intent.intent_hash'),
-    runId: optional(identifier, absentIfNull(intent.run_id), 'intent.run_id'),
+    chainHash: chain === undefined ? undefined : readChainHash(chain, sub, initiatedBy),
+    stepSequenceHash: readOptional(
+      readString,
+      absentIfNull(intent.step_sequence_hash),
+      'intent.step_sequence_hash',
+    ),
+    hash: readOptional(readString, absentIfNull(intent.intent_hash), 'intent.intent_hash'),
+    runId: readOptional(readIdentifier, absentIfNull(intent.run_id), 'intent.run_id'),
     ...readDelegators(intent, initiatedBy),
   }
 }
@@ -111,65 +111,56 @@ type Delegators = Pick<
   'initiatorType' | 'initiatorThumbprint' | 'delegatorThumbprints' | 'delegation'
 >
 
-/** The issuer's word on who has delegated: needed where `delegation` is there. */
-function readDelegators(
-  intent: Readonly<Record<string, unknown>>,
-  initiatedBy: string | undefined,
-): Delegators {
+/** The members by which the issuer attests the delegators. Required if the token has `delegation`. */
+function readDelegators(intent: JsonMembers, initiatedBy: string | undefined): Delegators {
   const delegation = absentIfNull(intent.delegation)
-  const initiatorType = optional(agentOrUser, absentIfNull(intent.initiator_type), 'intent.initiator_type')
+  const type = 'intent.initiator_type'
   const jkt = 'intent.initiator_jkt'
-  const initiatorThumbprint = optional(thumbprint, absentIfNull(intent.initiator_jkt), jkt)
   const jkts = 'intent.delegator_jkts'
-  const delegatorThumbprints = optional(strings, absentIfNull(intent.delegator_jkts), jkts)
+  const initiatorType = readOptional(readInitiatorType, absentIfNull(intent.initiator_type), type)
+  const initiatorThumbprint = readOptional(readThumbprint, absentIfNull(intent.initiator_jkt), jkt)
+  const delegatorThumbprints = readOptional(readStringArray, absentIfNull(intent.delegator_jkts), jkts)
   if (delegation !== undefined) {
-    assertClaim(initiatedBy !== undefined, 'intent.initiated_by', 'an id beside delegation', initiatedBy)
-    assertClaim(initiatorType !== 'user', 'intent.initiator_type', '"agent" beside delegation', initiatorType)
-    assertClaim(initiatorThumbprint !== undefined, jkt, 'a thumbprint beside delegation', undefined)
-    const isChain = Array.isArray(delegation) && delegation.length > 1
-    assertClaim(
-      !isChain || delegatorThumbprints !== undefined,
-      jkts,
-      'a thumbprint for each assertion',
-      undefined,
-    )
+    const why = 'because the token has delegation'
+    assertClaim(initiatedBy !== undefined, 'intent.initiated_by', `an id, ${why}`, initiatedBy)
+    assertClaim(initiatorType !== 'user', type, `"agent", ${why}`, initiatorType)
+    assertClaim(initiatorThumbprint !== undefined, jkt, `a thumbprint, ${why}`, undefined)
+    const needsAll = Array.isArray(delegation) && delegation.length > 1
+    const isComplete = !needsAll || delegatorThumbprints !== undefined
+    assertClaim(isComplete, jkts, 'a thumbprint for each assertion', undefined)
   }
   return {
     initiatorType,
     initiatorThumbprint,
     delegatorThumbprints,
-    delegation: delegation as Json | undefined,
+    delegation,
   }
 }
 
-function readStep(step: unknown, sub: string): string {
+function readStep(step: Json, sub: string): string {
   const name = 'intent.workflow_step'
-  if (typeof step === 'string') return withoutBar(identifier(step, name), name)
-  const { agent_id, tool_name, step_id } = object(step, name)
+  if (typeof step === 'string') return readHashableIdentifier(step, name)
+  const { agent_id, tool_name, step_id } = readObject(step, name)
   const agentId = absentIfNull(agent_id)
   assertClaim(agentId === undefined || agentId === sub, `${name}.agent_id`, 'the sub of the token', agentId)
-  optional(text, absentIfNull(tool_name), `${name}.tool_name`)
-  return withoutBar(identifier(step_id, `${name}.step_id`), `${name}.step_id`)
+  readOptional(readString, absentIfNull(tool_name), `${name}.tool_name`)
+  return readHashableIdentifier(step_id, `${name}.step_id`)
 }
 
-/** Some issuers send the ids of the chain in place of their hash; they count as the chain they hash to. */
-function readChain(chain: unknown, sub: string, initiatedBy: string | undefined): string {
+/** Some issuers send the ids of the chain instead of their hash. Returns the hash in both cases. */
+function readChainHash(chain: unknown, sub: string, initiatedBy: string | undefined): string {
   const name = 'intent.delegation_chain'
-  withoutBar(sub, 'sub')
+  assertHashable(sub, 'sub')
   if (typeof chain === 'string') return chain
-  const ids = strings(chain, name).map((id) => withoutBar(identifier(id, name), name))
-  assertClaim(
-    ids.length > 0 && ids[ids.length - 1] === sub,
-    name,
-    'a chain that ends in sub',
-    ids[ids.length - 1],
-  )
+  const ids = readStringArray(chain, name).map((id) => readHashableIdentifier(id, name))
+  const executor = ids[ids.length - 1]
+  assertClaim(executor === sub, name, 'a chain that ends with sub', executor)
   const isFromInitiator = initiatedBy === undefined || ids[0] === initiatedBy
   assertClaim(isFromInitiator, name, 'a chain that begins with initiated_by', ids[0])
   return hashIds(ids)
 }
 
-function agentOrUser(value: unknown, claim: string): 'agent' | 'user' {
+function readInitiatorType(value: unknown, claim: string): 'agent' | 'user' {
   assertClaim(value === 'agent' || value === 'user', claim, '"agent" or "user"', value)
   return value
 }

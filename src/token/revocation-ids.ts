@@ -2,8 +2,8 @@ import { isRefusal } from '../refusal.js'
 import type { VerifiedToken } from './verify-token.js'
 
 /**
- * Every id under which a token, or the delegation behind it, can be revoked. Ids are qualified, so that none
- * can be taken for another: no issuer holds a blank, so that what follows the first one is the id.
+ * All ids under which a token or its delegation can be revoked. No issuer contains a space, so
+ * qualified ids are unambiguous.
  */
 export function revocationIdsOf({ token, assertions }: VerifiedToken): readonly string[] {
   const { issuer } = token
@@ -15,7 +15,7 @@ export function revocationIdsOf({ token, assertions }: VerifiedToken): readonly 
   ]
   if (token.registrationId !== undefined) ids.push(`registration:${issuer} ${token.registrationId}`)
   if (token.keyThumbprint !== undefined) ids.push(`key:${token.keyThumbprint}`)
-  // A person is no agent, and may bear the name of one.
+  // A person can have the same name as an agent.
   if (initiatedBy !== undefined && initiatorType !== 'user') ids.push(`agent:${issuer} ${initiatedBy}`)
   if (isRefusal(assertions)) return [...new Set(ids)]
   for (const assertion of assertions) {
@@ -26,7 +26,7 @@ export function revocationIdsOf({ token, assertions }: VerifiedToken): readonly 
   return [...new Set(ids)]
 }
 
-/** Under which the agents of a chain can be revoked. */
-export function agentIdsOf(issuer: string, agents: readonly string[]): readonly string[] {
+/** The ids under which the agents of a chain can be revoked. */
+export function agentRevocationIdsOf(issuer: string, agents: readonly string[]): readonly string[] {
   return agents.map((agent) => `agent:${issuer} ${agent}`)
 }

@@ -1,4 +1,4 @@
-import type { Json } from '../decision.js'
+import type { JsonMembers } from '../lib/json.js'
 import type { CompiledIssuer } from '../policy/issuer.js'
 import { resolvePointer } from '../policy/json-pointer.js'
 import { idTokenClaims } from '../protocol/token-types.js'
@@ -6,35 +6,33 @@ import { describe, Refusal } from '../refusal.js'
 
 const noParams = Object.freeze({})
 
-/** Values of the claim `typ` by which some servers mark what is no access token. */
-const otherTyps: ReadonlySet<unknown> = new Set(['ID', 'Logout', 'Refresh'])
+/** Values of the claim `typ` by which some servers mark other tokens than access tokens. */
+const otherTokenTyps: ReadonlySet<unknown> = new Set(['ID', 'Logout', 'Refresh'])
 
 /**
- * Whether a verified token is of another kind than an access token: an ID token or a logout token by its claims, where
- * its `typ` does not tell, or one that does not meet the `claims` of the issuer's entry. Refuses with
- * `token_type_not_allowed`.
+ * Refuses other tokens than access tokens with `token_type_not_allowed`: ID tokens and logout tokens that
+ * their `typ` does not exclude, and tokens that do not meet the `claims` of the issuer's entry.
  */
-export function findOtherKind(
-  claims: Readonly<Record<string, unknown>>,
+export function checkTokenKind(
+  claims: JsonMembers,
   { token, constraints }: CompiledIssuer,
 ): Refusal | undefined {
-  const mark = token.mayBeIdToken ? findMark(claims) : undefined
-  if (mark !== undefined) {
-    const reason = `${mark} is a claim of ID tokens, logout tokens and security events`
-    return new Refusal('token_type_not_allowed', { reason, claim: mark, found: describe(claims[mark]) })
+  const claim = token.mayBeIdToken ? findIdTokenClaim(claims) : undefined
+  if (claim !== undefined) {
+    const reason = `${claim} is a claim of ID tokens, logout tokens and security events`
+    return new Refusal('token_type_not_allowed', { reason, claim, found: describe(claims[claim]) })
   }
   for (const { name, pointer, check } of constraints) {
-    const value = resolvePointer(claims as Json, pointer)
+    const value = resolvePointer(claims, pointer)
     if (check(value, noParams)) continue
-    const reason =
-      "the token does not meet claims of the issuer's entry, which tell access tokens from others"
+    const reason = "the token does not meet a constraint in claims of the issuer's entry"
     return new Refusal('token_type_not_allowed', { reason, claim: describe(name), found: describe(value) })
   }
   return undefined
 }
 
-function findMark(claims: Readonly<Record<string, unknown>>): string | undefined {
+function findIdTokenClaim(claims: JsonMembers): string | undefined {
   if (claims.token_use === 'id') return 'token_use'
-  if (otherTyps.has(claims.typ)) return 'typ'
+  if (otherTokenTyps.has(claims.typ)) return 'typ'
   return idTokenClaims.find((name) => claims[name] !== undefined && claims[name] !== null)
 }

@@ -1,41 +1,35 @@
 import type { DenialCode } from '../protocol/denials.js'
 import { Refusal } from '../refusal.js'
-import type { IntentToken } from './claims.js'
+import type { TokenClaims } from './claims.js'
 
-/** What the clock says of a token, with the tolerance on the side of neither (RFC 7519 sections 4.1.4 to 4.1.6). */
-export function checkTokenTime(token: IntentToken, now: number): Refusal | undefined {
+/** Checks the times of a token, within the clock tolerance (RFC 7519 sections 4.1.4 to 4.1.6). */
+export function checkTokenTime(token: TokenClaims, now: number): Refusal | undefined {
   const { iat, exp, nbf, limits } = token
   if (exp - iat > limits.maxLifetime) {
-    const reason = `the token lives for ${Math.round(exp - iat)} s`
-    return timeRefusal(
-      token,
-      'token_lifetime_exceeded',
-      reason,
-      'exp',
-      `at most ${limits.maxLifetime} s`,
-      exp,
-    )
+    const reason = `the token is valid for ${Math.round(exp - iat)} s`
+    const expected = `at most ${limits.maxLifetime} s`
+    return timeRefusal(token, 'token_lifetime_exceeded', reason, 'exp', expected, exp)
   }
   const latestStart = now + limits.clockTolerance
   if (iat > latestStart) {
-    const reason = `iat lies ${Math.round(iat - now)} s ahead of this clock`
+    const reason = `iat is ${Math.round(iat - now)} s ahead of this clock`
     return timeRefusal(token, 'token_not_yet_valid', reason, 'iat', `at most ${Math.floor(latestStart)}`, iat)
   }
   if (nbf !== undefined && nbf > latestStart) {
-    const reason = `nbf lies ${Math.round(nbf - now)} s ahead of this clock`
+    const reason = `nbf is ${Math.round(nbf - now)} s ahead of this clock`
     return timeRefusal(token, 'token_not_yet_valid', reason, 'nbf', `at most ${Math.floor(latestStart)}`, nbf)
   }
   if (now - limits.clockTolerance >= exp) {
     const reason = `the token expired ${Math.round(now - exp)} s ago`
     return timeRefusal(token, 'token_expired', reason, 'exp', `after ${Math.floor(now)}`, exp)
   }
-  // Left over: a token that ends before it begins, both within the tolerance.
+  // Both times are within the tolerance, and the token still ends before it begins.
   if (exp >= iat) return undefined
-  return timeRefusal(token, 'claims_invalid', 'exp lies before iat', 'exp', `at least ${iat}`, exp)
+  return timeRefusal(token, 'claims_invalid', 'exp is before iat', 'exp', `at least ${iat}`, exp)
 }
 
 function timeRefusal(
-  token: IntentToken,
+  token: TokenClaims,
   code: DenialCode,
   reason: string,
   claim: string,

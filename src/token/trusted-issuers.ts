@@ -8,14 +8,14 @@ import { type CompiledIssuer, compileIssuer, type IssuerDefaults } from '../poli
 import { parseIssuer } from '../policy/parse.js'
 import { type Cause, describe, describeError, Refusal } from '../refusal.js'
 
-/** The parts of a policy that say whose tokens are accepted. */
+/** The part of a policy that names the accepted issuers. */
 export interface IssuersPolicy {
   readonly issuers: ReadonlyMap<string, CompiledIssuer>
-  /** For entries that `resolveIssuer` gives. */
+  /** For entries that `resolveIssuer` returns. */
   readonly issuerDefaults: IssuerDefaults
 }
 
-/** The options of a verifier that keys and issuers are found by. */
+/** The options of a verifier that find issuers and keys. */
 export interface IssuersOptions {
   readonly resolveIssuer?: (iss: string) => unknown
   readonly fetch?: typeof globalThis.fetch
@@ -26,43 +26,43 @@ export interface IssuersOptions {
 export interface TrustedIssuer {
   readonly entry: CompiledIssuer
   readonly keys: IssuerKeys
-  /** Whether the entry still counts: one that `resolveIssuer` gave has to be asked for again after a while. */
+  /** False for an entry of `resolveIssuer` that is outdated: it must be resolved again. */
   isCurrent(): boolean
 }
 
-/** The issuers of a policy, and those that `resolveIssuer` gives. */
+/** The issuers of a policy, and those that `resolveIssuer` returns. */
 export interface Issuers {
-  /** Undefined where nobody trusts this `iss`; `keys_unavailable` where `resolveIssuer` fails. */
+  /** Undefined if `iss` is not trusted. Refuses with `keys_unavailable` if `resolveIssuer` fails. */
   find(iss: unknown): MaybePromise<TrustedIssuer | Refusal | undefined>
-  /** The issuers of the policy itself. */
+  /** The issuers of the policy. */
   readonly declared: readonly TrustedIssuer[]
   close(): void
 }
 
-/** Issuers that are kept. */
+/** The number of resolved issuers that are cached. */
 const maxResolved = 1000
-/** Names of nobody that are remembered apart, so that made-up ones push out no issuer. */
+/** The number of untrusted names that are cached. They have their own cache and evict no issuer. */
 const maxUnknown = 1000
-/** Questions to `resolveIssuer` at a time about names that are not known yet. */
+/** Concurrent calls of `resolveIssuer` for names that are not cached. */
 const maxPending = 64
-/** Milliseconds after which `resolveIssuer` is asked again. */
-const resolvedLife = 300_000
-const unknownLife = 30_000
+/** Milliseconds until `resolveIssuer` is called again. */
+const resolvedLifetime = 300_000
+const unknownLifetime = 30_000
 
 export function createIssuers(
   policy: IssuersPolicy,
   options: IssuersOptions,
   onRefresh: (issuer: string, outcome: 'success' | 'failure') => void,
 ): Issuers {
-  const trust = (entry: CompiledIssuer, isCurrent: () => boolean): TrustedIssuer => ({
+  const createIssuer = (entry: CompiledIssuer, isCurrent: () => boolean): TrustedIssuer => ({
     entry,
     keys: createKeys(entry, options, onRefresh),
     isCurrent,
   })
   const declared = new Map(
-    [...policy.issuers.values()].map((entry) => [entry.name, trust(entry, () => true)] as const),
+    [...policy.issuers.values()].map((entry) => [entry.name, createIssuer(entry, () => true)] as const),
   )
-  const resolver = options.resolveIssuer && createResolver(policy, options, trust)
+  const resolver = options.resolveIssuer && createResolver(policy, options, createIssuer)
   return {
     find(iss) {
       if (typeof iss !== 'string') return undefined
@@ -76,21 +76,21 @@ export function createIssuers(
   }
 }
 
-interface Resolved {
+interface ResolvedIssuer {
   readonly issuer: TrustedIssuer
-  /** The entry as it was given: the keys stay where it is the same again. */
+  /** The entry as JSON. The keys are kept if `resolveIssuer` returns the same entry again. */
   readonly text: string
   readonly age: Stopwatch
 }
 
-/** Asks `resolveIssuer` once for an `iss` at a time, and remembers a bounded number of answers, negative ones too. */
+/** Calls `resolveIssuer` once at a time for each `iss`, and caches the results, negative ones too. */
 function createResolver(
   policy: IssuersPolicy,
   options: IssuersOptions,
-  trust: (entry: CompiledIssuer, isCurrent: () => boolean) => TrustedIssuer,
+  createIssuer: (entry: CompiledIssuer, isCurrent: () => boolean) => TrustedIssuer,
 ): { find(iss: string): MaybePromise<TrustedIssuer | Refusal | undefined>; close(): void } {
   const startStopwatch = createStopwatches(options.now ?? Date.now)
-  const known = new LRUCache<string, Resolved>({
+  const known = new LRUCache<string, ResolvedIssuer>({
     max: maxResolved,
     dispose: ({ issuer }, _, reason) => {
       if (reason === 'evict') issuer.keys.close()
@@ -99,62 +99,56 @@ function createResolver(
   const unknown = new LRUCache<string, Stopwatch>({ max: maxUnknown })
   const pending = new Map<string, Promise<TrustedIssuer | Refusal | undefined>>()
 
-  async function ask(iss: string): Promise<TrustedIssuer | Refusal | undefined> {
+  async function resolve(iss: string): Promise<TrustedIssuer | Refusal | undefined> {
     const age = startStopwatch()
     let text: string
     let entry: CompiledIssuer | undefined
     try {
-      const answer = await withDeadline(Promise.resolve(options.resolveIssuer?.(iss)), STORE_TIMEOUT_SECONDS)
-      const given = answer === undefined || answer === null ? undefined : snapshot(answer)
-      text = JSON.stringify(given) ?? ''
-      entry = given === undefined ? undefined : readEntry(given, policy)
+      const result = await withDeadline(Promise.resolve(options.resolveIssuer?.(iss)), STORE_TIMEOUT_SECONDS)
+      const input = result === undefined || result === null ? undefined : snapshot(result)
+      text = JSON.stringify(input) ?? ''
+      entry = input === undefined ? undefined : compileEntry(input, policy)
     } catch (error) {
-      const reason = `resolveIssuer failed: ${describeError(error)}`
-      return new Refusal('keys_unavailable', { reason, claim: 'iss', found: describe(iss), unverified: true })
+      return unavailable(`resolveIssuer failed: ${describeError(error)}`, iss)
     }
-    // An entry of another issuer must not vouch for this one.
+    // An entry of another issuer must not make this one trusted.
     if (entry?.name !== iss) {
       known.get(iss)?.issuer.keys.close()
       known.delete(iss)
       unknown.set(iss, age)
       return undefined
     }
-    const issuer = keep(iss, entry, text)
+    const issuer = reuseOrCreate(iss, entry, text)
     unknown.delete(iss)
     known.set(iss, { issuer, text, age })
     return issuer
   }
 
-  /** The issuer of an entry: the one that is known, where the entry is the same as before. */
-  function keep(iss: string, entry: CompiledIssuer, text: string): TrustedIssuer {
+  /** The cached issuer, with its keys, if the entry is the same as before. */
+  function reuseOrCreate(iss: string, entry: CompiledIssuer, text: string): TrustedIssuer {
     const before = known.get(iss)
     if (before?.text === text) return before.issuer
     before?.issuer.keys.close()
-    const isCurrent = () => known.peek(iss)?.issuer === issuer && (known.peek(iss)?.age() ?? 0) < resolvedLife
-    const issuer = trust(entry, () => isCurrent())
+    const issuer: TrustedIssuer = createIssuer(entry, () => {
+      const cached = known.peek(iss)
+      return cached?.issuer === issuer && cached.age() < resolvedLifetime
+    })
     return issuer
   }
 
   return {
     find(iss) {
       const found = known.get(iss)
-      if (found !== undefined && found.age() < resolvedLife) return found.issuer
-      if (!isIssuerName(iss) || (unknown.get(iss)?.() ?? unknownLife) < unknownLife) return undefined
-      const asked = pending.get(iss)
-      if (asked !== undefined) return asked
-      // Made-up names must not keep the tokens of an issuer waiting that is known.
-      if (found === undefined && pending.size >= maxPending) {
-        const reason = 'resolveIssuer has too many questions to answer'
-        return new Refusal('keys_unavailable', {
-          reason,
-          claim: 'iss',
-          found: describe(iss),
-          unverified: true,
-        })
-      }
-      const asking = ask(iss).finally(() => pending.delete(iss))
-      pending.set(iss, asking)
-      return asking
+      if (found !== undefined && found.age() < resolvedLifetime) return found.issuer
+      if (!isIssuerName(iss) || (unknown.get(iss)?.() ?? unknownLifetime) < unknownLifetime) return undefined
+      const inFlight = pending.get(iss)
+      if (inFlight !== undefined) return inFlight
+      // The limit is for unknown names only: a flood of them must not delay tokens of a known issuer.
+      if (found === undefined && pending.size >= maxPending)
+        return unavailable('too many calls of resolveIssuer are pending', iss)
+      const resolution = resolve(iss).finally(() => pending.delete(iss))
+      pending.set(iss, resolution)
+      return resolution
     },
     close() {
       for (const { issuer } of known.values()) issuer.keys.close()
@@ -162,14 +156,18 @@ function createResolver(
   }
 }
 
-/** Whether an entry can have this `url` or `name` at all: nothing else is asked for or remembered. */
+function unavailable(reason: string, iss: string): Refusal {
+  return new Refusal('keys_unavailable', { reason, claim: 'iss', found: describe(iss), unverified: true })
+}
+
+/** Whether an entry can have this `url` or `name`. Other names are neither resolved nor cached. */
 function isIssuerName(iss: string): boolean {
   return /^[\x21-\x7e]{1,2048}$/.test(iss)
 }
 
-/** Throws a PolicyError where the entry is wrong. */
-function readEntry(given: unknown, policy: IssuersPolicy): CompiledIssuer {
-  const { data, problems } = parseIssuer(given)
+/** Throws PolicyError if the entry is wrong. */
+function compileEntry(input: unknown, policy: IssuersPolicy): CompiledIssuer {
+  const { data, problems } = parseIssuer(input)
   const entry = compileIssuer(data, policy.issuerDefaults, (path, message) => problems.add(path, message))
   problems.throwIfAny()
   return entry
@@ -186,36 +184,36 @@ function createKeys(
     issuer: entry.url ?? entry.name,
     allowInsecureHttp: entry.allowInsecureHttp,
     jwksUri: entry.jwksUri,
-    // Looked up anew, so that instrumentation which replaces the global one is used.
+    // Read for each fetch, because instrumentation may replace the global.
     fetch: options.fetch ?? ((...args) => globalThis.fetch(...args)),
     now: options.now ?? Date.now,
     onRefresh: (outcome) => onRefresh(entry.name, outcome),
   })
 }
 
-/** Whether the keys of every issuer are at hand. */
+/** Whether the verifier has the keys of every issuer. */
 export interface Readiness {
   readonly ready: boolean
   readonly issuers: readonly IssuerReadiness[]
 }
 
 export interface IssuerReadiness {
-  /** As in the policy. */
+  /** `url` of the issuer as in the policy, else its `name`. */
   readonly url: string
   readonly ready: boolean
-  /** Why there are no keys; beside `ready: true`, why the keys of an earlier fetch could not be refreshed. */
+  /** Why there are no keys. With `ready: true`: why the last refresh failed. Older keys are in use. */
   readonly cause?: Cause
 }
 
-export async function readinessOf({ declared }: Issuers): Promise<Readiness> {
+export async function getReadiness({ declared }: Issuers): Promise<Readiness> {
   const issuers = await Promise.all(
     declared.map(async ({ entry, keys }) => ({ url: entry.url ?? entry.name, ...(await keys.ready()) })),
   )
   return { ready: issuers.every(({ ready }) => ready), issuers }
 }
 
-/** Fetches the keys of every issuer; whether all of them could be had. */
-export async function refreshAll({ declared }: Issuers): Promise<boolean> {
-  const answers = await Promise.all(declared.map(({ keys }) => keys.refresh()))
-  return answers.every((answer) => answer)
+/** Fetches the keys of every issuer. False if a fetch failed. */
+export async function refreshAllKeys({ declared }: Issuers): Promise<boolean> {
+  const results = await Promise.all(declared.map(({ keys }) => keys.refresh()))
+  return results.every(Boolean)
 }

@@ -15,75 +15,79 @@ import { copyAscii } from '../lib/strings.js'
 import type { CompiledIssuer, TokenRules } from '../policy/issuer.js'
 import type { DenialCode } from '../protocol/denials.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
-import { agentOf, type IntentToken, readIntentToken } from './claims.js'
+import { findAgent, readTokenClaims, type TokenClaims } from './claims.js'
 import { type Identity, toIdentity } from './identity.js'
-import { findOtherKind } from './token-kind.js'
+import { checkTokenKind } from './token-kind.js'
 import { checkTokenTime } from './token-time.js'
 import type { Issuers, TrustedIssuer } from './trusted-issuers.js'
 
 /** In characters, all of them ASCII. */
 const maxTokenLength = 16 * 1024
 
-/** The parts of a policy that tokens are judged by. */
+/** The part of a policy that applies to tokens. */
 export interface TokenPolicy {
   readonly issuers: ReadonlyMap<string, CompiledIssuer>
-  /** What tokens of some issuer may be: for tokens of no known issuer. */
+  /** All that is allowed for the tokens of any issuer. Applies to tokens of unknown issuers. */
   readonly anyToken: TokenRules
   readonly proof: { readonly algorithms: ReadonlyMap<string, Algorithm> }
   readonly delegation: { readonly maxDepth: number }
 }
 
-/** A token that an issuer of the policy signed for this API, with all that is derived from it once. */
+/** A verified token of a trusted issuer for this API, with the values that are derived from it once. */
 export interface VerifiedToken extends BoundToken, DelegatedToken {
   /** The compact JWS. */
   readonly text: string
-  readonly token: IntentToken
-  /** What a grant says of it. */
+  readonly token: TokenClaims
+  /** The part of the grant that depends on the token alone. */
   readonly identity: Identity
-  /** SHA-256 of the token, base64url: what a proof's `ath` has to be (RFC 9449 section 4.2). */
+  /** SHA-256 of the token, base64url. `ath` of a proof must equal it (RFC 9449 section 4.2). */
   readonly hash: string
-  /** What a revocation of this token could be listed under, once that was asked for. */
+  /** The ids under which this token can be revoked. Set by the first revocation check. */
   revocationIds: readonly string[] | undefined
-  /** Bytes of memory that it takes, about. */
+  /** Estimated memory, in bytes. */
   readonly size: number
   readonly issuer: TrustedIssuer
-  /** The key that has signed the token. */
+  /** The key that signed the token. */
   readonly key: IssuerKey
 }
 
-/** Verifies access tokens up to their lifetime. */
+/** Verifies access tokens: from their shape to their lifetime. */
 export interface TokenVerifier {
-  /** The token, or what is wrong with it. The clock, in seconds, is read again after waiting. */
+  /** Times are in seconds. `clock` is read again after waiting for keys or the thread pool. */
   verify(text: string, now: number, clock: () => number): MaybePromise<VerifiedToken | Refusal>
   /**
-   * Whether a text is not for this API: it has not three parts, or it is a JWT that names no trusted issuer. What strict
-   * reading refuses is no foreign token.
+   * Whether a credential is not for this API: it does not have three segments, or it is a JWT of an issuer
+   * that is not trusted. A malformed token with three segments is not foreign.
    */
   isForeign(text: string): MaybePromise<boolean>
 }
 
-/** Keeps verified tokens within `cacheSize` bytes, by an estimate that none exceeds. */
+/** Caches verified tokens within `cacheSize` bytes. The size of a token is estimated, and never too low. */
 export function createTokenVerifier(
   policy: TokenPolicy,
   issuers: Issuers,
   cacheSize: number,
   isSignedBy: SignatureCheck,
 ): TokenVerifier {
-  // Only tokens that passed every check are cached: junk evicts nothing.
+  // Only tokens that passed every check are cached, so that junk evicts nothing.
   const cache = new Cache<VerifiedToken>(cacheSize, ({ size }) => size)
-  // The header of the last token that verified. Nearly all tokens of an issuer have the same one.
+  // The header of the last verified token. Nearly all tokens of an issuer have the same header.
   let lastHeader: TokenHeader | undefined
 
-  function verifyAnew(text: string, now: number, clock: () => number): MaybePromise<VerifiedToken | Refusal> {
+  function verifyUncached(
+    text: string,
+    now: number,
+    clock: () => number,
+  ): MaybePromise<VerifiedToken | Refusal> {
     const unverified = readUnverified(text, lastHeader)
     if (isRefusal(unverified)) return unverified
     const issuer = issuers.find(unverified.iss)
     return isPromiseLike(issuer)
-      ? issuer.then((found) => verifyWith(found, unverified, clock(), clock))
-      : verifyWith(issuer, unverified, now, clock)
+      ? issuer.then((found) => verifyWithIssuer(found, unverified, clock(), clock))
+      : verifyWithIssuer(issuer, unverified, now, clock)
   }
 
-  function verifyWith(
+  function verifyWithIssuer(
     issuer: TrustedIssuer | Refusal | undefined,
     unverified: UnverifiedToken,
     now: number,
@@ -93,25 +97,25 @@ export function createTokenVerifier(
     const { header, input, signature } = unverified
     const algorithm = checkHeader(header, issuer?.entry, policy)
     if (isRefusal(algorithm)) return algorithm
-    if (issuer === undefined) return untrusted(unverified.iss, policy)
+    if (issuer === undefined) return issuerNotTrusted(unverified.iss, policy)
     const signer = findSigner(issuer.keys, { kid: header.kid, algorithm, input, signature }, isSignedBy)
     return isPromiseLike(signer)
-      ? signer.then((key) => admit(unverified, issuer, key, clock()))
-      : admit(unverified, issuer, signer, now)
+      ? signer.then((key) => verifyClaims(unverified, issuer, key, clock()))
+      : verifyClaims(unverified, issuer, signer, now)
   }
 
-  /** What is left once the key that has signed is known. */
-  function admit(
+  /** The checks after the signature. `key` is the key that signed, or the refusal of the signature. */
+  function verifyClaims(
     unverified: UnverifiedToken,
     issuer: TrustedIssuer,
     key: IssuerKey | Refusal,
     now: number,
   ): VerifiedToken | Refusal {
-    if (isRefusal(key)) return ofIssuer(key, issuer.entry)
-    const verified = readVerified(unverified, issuer, key, policy)
-    if (isRefusal(verified)) return ofIssuer(verified, issuer.entry)
+    if (isRefusal(key)) return withIssuer(key, issuer.entry)
+    const verified = toVerifiedToken(unverified, issuer, key, policy)
+    if (isRefusal(verified)) return withIssuer(verified, issuer.entry)
     const denial = checkTokenTime(verified.token, now)
-    if (denial !== undefined) return ofIssuer(denial, issuer.entry)
+    if (denial !== undefined) return withIssuer(denial, issuer.entry)
     cache.set(cacheKeyOf(verified.text), verified)
     lastHeader = unverified.header
     return verified
@@ -121,14 +125,14 @@ export function createTokenVerifier(
     verify(text, now, clock) {
       if (text.length > maxTokenLength) return malformed('the token is longer than 16 KiB')
       const cached = cache.get(cacheKeyOf(text))
-      // The issuer may have withdrawn the key since, or may no longer be trusted itself.
+      // Meanwhile the issuer may have removed the key, or may not be trusted any more.
       const isCurrent =
         cached?.text === text && cached.issuer.keys.holds(cached.key) && cached.issuer.isCurrent()
-      if (!isCurrent) return verifyAnew(text, now, clock)
+      if (!isCurrent) return verifyUncached(text, now, clock)
       const denial = checkTokenTime(cached.token, now)
       if (denial === undefined) return cached
       cache.delete(cacheKeyOf(text))
-      return ofIssuer(denial, cached.issuer.entry)
+      return withIssuer(denial, cached.issuer.entry)
     },
     isForeign(text) {
       if (text === '' || text.split('.', 4).length !== 3) return text !== ''
@@ -140,58 +144,62 @@ export function createTokenVerifier(
   }
 }
 
-/** Cache key: the last 12 characters. A collision evicts one of two tokens; the full text is compared on a hit. */
+/**
+ * Cache key: the last 12 characters. A collision evicts one of two tokens; the full text is compared on a
+ * hit.
+ */
 function cacheKeyOf(text: string): string {
   return text.slice(-12)
 }
 
-/** The header of a token, read and not yet judged: what is allowed depends on the issuer. */
+/** The header of a token, not checked yet: the allowed values depend on the issuer. */
 interface TokenHeader {
-  /** The segment of the token. */
+  /** The encoded header. */
   readonly text: string
   readonly typ: string | undefined
   readonly alg: string
   readonly kid: string | undefined
 }
 
-/** A token of the right shape that nobody has vouched for yet. */
+/** A well-formed token. Its signature is not verified yet. */
 interface UnverifiedToken {
   readonly text: string
   readonly header: TokenHeader
   readonly payload: JsonObject
-  /** Decides one thing only: with whose keys, of those that are trusted, the token is verified. */
+  /** Used only to select one of the trusted issuers, whose keys then verify the token. */
   readonly iss: unknown
-  /** What the signature is over. */
+  /** The signing input (RFC 7515 section 5.2). */
   readonly input: string
-  /** Base64url, and exact. */
+  /** Canonical base64url. */
   readonly signature: string
 }
 
-/** `known` is a header that need not be read again. */
-function readUnverified(text: string, known: TokenHeader | undefined): UnverifiedToken | Refusal {
+/** `lastHeader` is reused if the token has the same header. */
+function readUnverified(text: string, lastHeader: TokenHeader | undefined): UnverifiedToken | Refusal {
   const segments = splitCompact(text, maxTokenLength)
-  if (segments === undefined) return malformed('the token has not three segments')
-  const header = known?.text === segments.header ? known : readTokenHeader(segments.header)
+  if (segments === undefined) return malformed('the token does not have three segments')
+  const header = lastHeader?.text === segments.header ? lastHeader : readTokenHeader(segments.header)
   if (isRefusal(header)) return header
   const payload = decodeObject(segments.payload)
   const { signature } = segments
-  if (payload === undefined) return malformed('the payload is not one JSON object in base64url')
-  if (!isExact(signature)) return malformed('the signature is not base64url')
+  if (payload === undefined) return malformed('the payload is not one JSON object in canonical base64url')
+  if (!isExact(signature)) return malformed('the signature is not canonical base64url')
   const { iss } = payload.members
   return { text, header, payload, iss, input: inputOf(text, segments), signature }
 }
 
 function readTokenHeader(text: string): TokenHeader | Refusal {
   const header = readHeader(text)
-  if (header === undefined) return malformed('the header is no JOSE header in base64url, or has crit or b64')
+  if (header === undefined)
+    return malformed('the header is not a JOSE header in canonical base64url, or has crit or b64')
   const { kid } = header.members
-  if (!isKeyId(kid)) return malformed('kid is no string of at most 256 characters')
+  if (!isKeyId(kid)) return malformed('kid is not a string of at most 256 characters')
   const { typ, alg } = header
-  // An empty kid names no key (RFC 7515 section 4.1.4).
+  // An empty kid counts as absent (RFC 7515 section 4.1.4).
   return { text: copyAscii(text), typ, alg, kid: kid === '' ? undefined : kid }
 }
 
-/** `typ` and `alg`, by the entry of the issuer that the token names, else by what some issuer's tokens may be. */
+/** Checks `typ` and `alg` against the issuer's entry. For an unknown issuer, against all entries together. */
 function checkHeader(
   { typ, alg }: TokenHeader,
   entry: CompiledIssuer | undefined,
@@ -219,22 +227,22 @@ function headerRefusal(
   const expected = describe([...allowed].join(' or '))
   const reason = `${claim} of the token is not allowed`
   const refusal = new Refusal(code, { reason, claim, expected, found: describe(found), unverified: true })
-  return entry === undefined ? refusal : ofIssuer(refusal, entry)
+  return entry === undefined ? refusal : withIssuer(refusal, entry)
 }
 
-/** The cause names the entry of the policy that decided. */
-function ofIssuer({ code, cause, details, agent }: Refusal, { name }: CompiledIssuer): Refusal {
+/** Adds the issuer's entry to the cause. */
+function withIssuer({ code, cause, details, agent }: Refusal, { name }: CompiledIssuer): Refusal {
   return new Refusal(code, cause && { ...cause, issuer: describe(name) }, details, agent)
 }
 
-/** Compared as strings (RFC 9068 section 4). A last slash is the most frequent slip, so that it is named. */
-function untrusted(found: unknown, policy: TokenPolicy): Refusal {
+/** Issuers are compared as strings (RFC 9068 section 4). A trailing slash is the most frequent mistake. */
+function issuerNotTrusted(found: unknown, policy: TokenPolicy): Refusal {
   const names = [...policy.issuers.keys()]
   const differsBySlash =
     typeof found === 'string' && names.some((name) => name === `${found}/` || `${name}/` === found)
   const reason = differsBySlash
-    ? 'iss differs from an issuer of the policy by a last slash'
-    : 'iss is no issuer of the policy'
+    ? 'iss differs from an issuer of the policy by a trailing slash'
+    : 'iss is not an issuer of the policy'
   const expected = describe(names.join(' or '))
   return new Refusal('issuer_not_trusted', {
     reason,
@@ -245,28 +253,24 @@ function untrusted(found: unknown, policy: TokenPolicy): Refusal {
   })
 }
 
-/** Everything that a token says, once its signature has verified. */
-function readVerified(
+/** Checks kind, claims and audience of a token whose signature has verified. */
+function toVerifiedToken(
   { text, payload, input }: UnverifiedToken,
   issuer: TrustedIssuer,
   key: IssuerKey,
   policy: TokenPolicy,
 ): VerifiedToken | Refusal {
   const { entry } = issuer
-  const otherKind = findOtherKind(payload.members, entry)
-  if (otherKind !== undefined) return withAgent(otherKind, payload, entry)
-  const token = readIntentToken(payload, entry, input)
+  const wrongKind = checkTokenKind(payload.members, entry)
+  if (wrongKind !== undefined) return withAgent(wrongKind, payload, entry)
+  const token = readTokenClaims(payload, entry, input)
   if (isRefusal(token)) return withAgent(token, payload, entry)
   const accepted = token.audiences.filter((name) => entry.audiences.has(name))
   if (accepted.length === 0) {
     const expected = describe([...entry.audiences].join(' or '))
     const found = describe(token.audiences.join(' '))
-    const cause = {
-      reason: 'the token names no audience of this API',
-      claim: token.names.audience,
-      expected,
-      found,
-    }
+    const reason = 'the token is not for an audience of this API'
+    const cause = { reason, claim: token.names.audience, expected, found }
     return new Refusal('audience_mismatch', cause, undefined, token.agent)
   }
   const { maxDepth } = policy.delegation
@@ -281,14 +285,14 @@ function readVerified(
     revocationIds: undefined,
     delegation: undefined,
     proofSigner: undefined,
-    size: sizeOf(text, token, assertions),
+    size: estimateSize(text, token, assertions),
     issuer,
     key,
   }
 }
 
-/** An estimate, by what each part was seen to take. */
-function sizeOf(text: string, token: IntentToken, assertions: readonly Assertion[] | Refusal): number {
+/** In bytes. The factors were measured. */
+function estimateSize(text: string, token: TokenClaims, assertions: readonly Assertion[] | Refusal): number {
   let size = 2000 + 2 * text.length + 125 * token.valueCount + 40 * token.scopes.length
   if (isRefusal(assertions)) return size
   for (const { scopes, valueCount } of assertions) size += 3500 + 120 * scopes.size + 125 * valueCount
@@ -299,7 +303,7 @@ function isKeyId(kid: unknown): kid is string | undefined {
   return kid === undefined || (typeof kid === 'string' && kid.length <= 256)
 }
 
-/** The issuer has vouched for the claims, so that the operator may know whose token is wrong. */
+/** Adds the agent for telemetry. The signature has verified, so the issuer attests the claim. */
 function withAgent({ code, cause, details }: Refusal, payload: JsonObject, entry: CompiledIssuer): Refusal {
-  return new Refusal(code, cause, details, agentOf(payload, entry))
+  return new Refusal(code, cause, details, findAgent(payload, entry))
 }

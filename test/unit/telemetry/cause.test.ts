@@ -53,7 +53,7 @@ describe('facts.cause', () => {
     expect((await factsOf(claims))?.cause).toMatchObject(expected)
   })
 
-  it('says that an issuer differs by a last slash, and that nobody vouches for the value', async () => {
+  it('says that an issuer differs by a trailing slash, and that the value is unverified', async () => {
     const facts = await factsOf({ iss: `${ISSUER}/` })
     expect(facts?.cause).toMatchObject({
       claim: 'iss',
@@ -61,7 +61,7 @@ describe('facts.cause', () => {
       found: `${ISSUER}/`,
       unverified: true,
     })
-    expect(facts?.cause?.reason).toMatch(/last slash/)
+    expect(facts?.cause?.reason).toMatch(/trailing slash/)
     expect(facts?.agent).toBeUndefined()
   })
 

@@ -16,7 +16,10 @@ const entryOf = (url: string): IssuerPolicy => ({ url, jwks: issuerJwks(), profi
 
 type Resolve = NonNullable<VerifierOptions['resolveIssuer']>
 
-/** A verifier that asks this, what it asked for, and what a token of an issuer gets. */
+/**
+ * A verifier with this `resolveIssuer`. `asked` are its calls, `ask` decides a request with a token of an
+ * issuer.
+ */
 function resolving(resolve: Resolve, rule: RouteRule = {}, policy: Partial<Policy> = {}) {
   const kit = createKit()
   const asked: string[] = []
@@ -37,27 +40,27 @@ function resolving(resolve: Resolve, rule: RouteRule = {}, policy: Partial<Polic
 }
 
 describe('resolveIssuer', () => {
-  test('gives the entry of an issuer that the policy does not have, and is asked once', async () => {
+  test('returns the entry of an issuer that is not in the policy, and is called once', async () => {
     const { asked, ask } = resolving((iss) => entryOf(iss))
     expect(await ask(tenant('a'))).toBe('allow')
     expect(await ask(tenant('a'))).toBe('allow')
     expect(asked).toEqual([tenant('a')])
   })
 
-  test('is not asked for an issuer of the policy', async () => {
+  test('is not called for an issuer of the policy', async () => {
     const { asked, ask } = resolving(() => undefined)
     expect(await ask('https://as.example.com')).toBe('allow')
     expect(asked).toEqual([])
   })
 
-  test('is asked once for requests that come at once', async () => {
+  test('is called once for concurrent requests', async () => {
     const { asked, ask } = resolving(async (iss) => entryOf(iss))
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => ask(tenant('a'))))
     expect(new Set(outcomes)).toEqual(new Set(['allow']))
     expect(asked).toHaveLength(1)
   })
 
-  test('nothing: the issuer is not trusted, and asked for again after 30 seconds', async () => {
+  test('returns undefined: the issuer is not trusted, and is resolved again after 30 seconds', async () => {
     const { kit, asked, ask } = resolving(() => undefined)
     expect([await ask(tenant('a')), await ask(tenant('a'))]).toEqual([
       'issuer_not_trusted',
@@ -73,11 +76,11 @@ describe('resolveIssuer', () => {
     ['of another url', entryOf(tenant('b'))],
     ['of a url that differs by a slash', entryOf(`${tenant('a')}/`)],
     ['whose name is another', { ...entryOf(tenant('a')), name: 'somebody' }],
-  ])('an entry %s vouches for nobody', async (_, entry) => {
+  ])('an entry %s does not make the issuer trusted', async (_, entry) => {
     expect(await resolving(() => entry).ask(tenant('a'))).toBe('issuer_not_trusted')
   })
 
-  test('an entry may have the name as its iss', async () => {
+  test('an entry can have a name in place of a url', async () => {
     const { ask } = resolving(() => ({ name: 'project-7', jwks: issuerJwks(), profile: 'oauth' }))
     expect(await ask('project-7')).toBe('allow')
   })
@@ -102,7 +105,7 @@ describe('resolveIssuer', () => {
       (iss) => Object.assign(entryOf(iss), { audience: undefined }),
       /wrong in one place/,
     ],
-  ])('%s is 503, and nobody is remembered as trusted or not', async (_, resolve, reason) => {
+  ])('%s is 503, and is not cached', async (_, resolve, reason) => {
     const { asked, causes, ask } = resolving(resolve)
     expect([await ask(tenant('a')), await ask(tenant('a'))]).toEqual(['keys_unavailable', 'keys_unavailable'])
     expect(asked).toHaveLength(2)
@@ -111,7 +114,7 @@ describe('resolveIssuer', () => {
     expect(causes[0]?.reason).toMatch(reason)
   })
 
-  test('an answer that does not come is 503, and asked for again by the next request', async () => {
+  test('a promise that never settles is 503, and the next request calls again', async () => {
     let isDown = true
     const { asked, causes, ask } = resolving((iss) => (isDown ? new Promise(() => {}) : entryOf(iss)))
     const both = await Promise.all([ask(tenant('a')), ask(tenant('a'))])
@@ -122,7 +125,7 @@ describe('resolveIssuer', () => {
     expect(asked).toHaveLength(2)
   })
 
-  test('an issuer that is taken back is refused after five minutes, verified tokens included', async () => {
+  test('a removed issuer is refused after five minutes, cached tokens included', async () => {
     let isThere = true
     const { kit, outcome } = resolving((iss) => (isThere ? entryOf(iss) : undefined))
     const long = { iss: tenant('a'), exp: kit.seconds + 280 }
@@ -135,14 +138,14 @@ describe('resolveIssuer', () => {
     expect(await outcome(bearer(token))).toBe('issuer_not_trusted')
   })
 
-  test('what the entry says holds for its issuer alone', async () => {
+  test('an entry applies to its own issuer only', async () => {
     const { ask } = resolving((iss) => ({ ...entryOf(iss), token: { maxLifetime: 86_400 } }))
     const exp = createKit().seconds + 80_000
     expect(await ask(tenant('a'), { exp })).toBe('allow')
     expect(await ask('https://as.example.com', { exp })).toBe('token_lifetime_exceeded')
   })
 
-  test('made-up names push out no issuer', async () => {
+  test('made-up names do not evict an issuer', async () => {
     const { asked, ask } = resolving((iss) => (iss === tenant('a') ? entryOf(iss) : undefined))
     expect(await ask(tenant('a'))).toBe('allow')
     for (let at = 0; at < 1100; at += 1) await ask(tenant(`made-up-${at}`))
@@ -150,7 +153,7 @@ describe('resolveIssuer', () => {
     expect(asked.filter((iss) => iss === tenant('a'))).toHaveLength(1)
   })
 
-  test('names that wait for an answer do not stand in the way of an issuer that is known', async () => {
+  test('pending calls for unknown names do not block a known issuer', async () => {
     let answer = (_: undefined) => {}
     const slow = new Promise<undefined>((resolve) => {
       answer = resolve
@@ -165,7 +168,7 @@ describe('resolveIssuer', () => {
     expect(new Set(await Promise.all(waiting))).toEqual(new Set(['issuer_not_trusted']))
   })
 
-  test('no name is asked for that no entry can have', async () => {
+  test('is not called for a name that no entry can have', async () => {
     const { asked, ask } = resolving((iss) => entryOf(iss))
     for (const iss of [
       '',
@@ -178,7 +181,7 @@ describe('resolveIssuer', () => {
     expect(asked).toEqual([])
   })
 
-  test('a token of nobody known is no foreign credential where the answer cannot be had', async () => {
+  test('a token of an unknown issuer does not count as foreign while resolveIssuer fails', async () => {
     const failing = resolving(() => Promise.reject(new Error('down')), { anonymous: 'foreign' })
     expect(await failing.ask(tenant('a'))).toBe('keys_unavailable')
     const knowing = resolving((iss) => (iss === tenant('a') ? entryOf(iss) : undefined), {
@@ -188,14 +191,14 @@ describe('resolveIssuer', () => {
     expect(await knowing.ask(tenant('b'))).toBe('anonymous')
   })
 
-  test('ids are qualified, for issuers too that are unknown at the start', async () => {
+  test('ids are qualified, also for issuers that are resolved later', async () => {
     const { ask } = resolving((iss) => entryOf(iss), { agents: [`${tenant('a')} agent-7`] })
     expect(await ask(tenant('a'))).toBe('allow')
     expect(await ask(tenant('b'))).toBe('agent_not_allowed')
     expect(() => resolving((iss) => entryOf(iss), { agents: ['agent-7'] })).toThrow(PolicyError)
   })
 
-  test('proofs may be left out where only resolved issuers have profile "oauth"', async () => {
+  test('proof.required can be false if only resolved issuers have profile "oauth"', async () => {
     const issuer = { url: 'https://as.example.com', jwks: issuerJwks() }
     expect(await resolving((iss) => entryOf(iss), {}, { issuer }).ask(tenant('a'))).toBe('allow')
   })

@@ -23,7 +23,7 @@ function malleate(token: string): string {
 
 const signingInput = (token: string) => token.split('.', 2).join('.')
 
-/** What the verifier decides of a token, and what it tells of it. */
+/** Decides requests with a token of this issuer entry. `told` are the facts of each decision. */
 function judging(entry: Partial<IssuerPolicy>, rule: RouteRule = {}, policy: Partial<Policy> = {}) {
   const kit = createKit()
   const told: DecisionFacts[] = []
@@ -46,7 +46,7 @@ describe('read.id "hash"', () => {
     expect(await verify(bearer(token))).toMatchObject({ outcome: 'allow', grant: { token: { id } } })
   })
 
-  test('is no other id where the signature is spelled in another way', async () => {
+  test('is the same id for another encoding of the signature', async () => {
     const { kit, outcome } = judging(hash, { once: true })
     const token = ordinaryToken(kit, { jti: undefined })
     expect(malleate(token)).not.toBe(token)
@@ -54,7 +54,7 @@ describe('read.id "hash"', () => {
     expect(await outcome(bearer(malleate(token)))).toBe('token_reused')
   })
 
-  test('revokes a token in both spellings', async () => {
+  test('revokes a token in both encodings', async () => {
     const { kit, revocations, outcome } = judging(hash)
     const token = ordinaryToken(kit, { jti: undefined })
     expect(await outcome(bearer(malleate(token)))).toBe('allow')
@@ -63,7 +63,7 @@ describe('read.id "hash"', () => {
     expect(await outcome(bearer(malleate(token)))).toBe('token_revoked')
   })
 
-  test('counts and not a jti beside it', async () => {
+  test('takes precedence over a jti', async () => {
     const { kit, outcome } = judging(hash, { once: true })
     expect(await outcome(bearer(ordinaryToken(kit, { jti: 'same' })))).toBe('allow')
     expect(await outcome(bearer(ordinaryToken(kit, { jti: 'same', n: 1 })))).toBe('allow')
@@ -114,12 +114,12 @@ describe('facts', () => {
     expect(facts?.agent).toBe('app')
   })
 
-  test('name the agent that is not the subject, where the claims are refused', async () => {
+  test('name the agent, not the subject, if the claims are refused', async () => {
     expect((await factsOf({ jti: undefined }))?.agent).toBe('app')
     expect((await factsOf({ azp: undefined }))?.agent).toBeUndefined()
   })
 
-  test('name no issuer that nobody trusts', async () => {
+  test('do not name an issuer that is not trusted', async () => {
     const facts = await factsOf({ iss: 'https://nobody.example.com' })
     expect(facts?.cause).toMatchObject({ claim: 'iss', unverified: true })
     expect(facts?.cause?.issuer).toBeUndefined()
