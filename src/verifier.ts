@@ -12,7 +12,7 @@ import { AjwtDenial } from './response/ajwt-denial.js'
 import { type ResourceMetadata, toMetadata } from './response/resource-metadata.js'
 import { warnOfInsecureHttp } from './telemetry/insecure-http-warning.js'
 import { warnOfObserving } from './telemetry/observe-warning.js'
-import { type Readiness, getReadiness, refreshAllKeys } from './token/trusted-issuers.js'
+import { getReadiness, type Readiness, refreshAllKeys } from './token/trusted-issuers.js'
 
 /** Decides which requests one policy allows. */
 export interface Verifier {

@@ -20,7 +20,7 @@ type Resolve = NonNullable<VerifierOptions['resolveIssuer']>
  * A verifier with this `resolveIssuer`. `asked` are its calls, `ask` decides a request with a token of an
  * issuer.
  */
-function resolving(resolve: Resolve, rule: RouteRule = {}, policy: Partial<Policy> = {}) {
+function verifierWith(resolve: Resolve, rule: RouteRule = {}, policy: Partial<Policy> = {}) {
   const kit = createKit()
   const asked: string[] = []
   const causes: (Cause | undefined)[] = []
@@ -41,27 +41,27 @@ function resolving(resolve: Resolve, rule: RouteRule = {}, policy: Partial<Polic
 
 describe('resolveIssuer', () => {
   test('returns the entry of an issuer that is not in the policy, and is called once', async () => {
-    const { asked, ask } = resolving((iss) => entryOf(iss))
+    const { asked, ask } = verifierWith((iss) => entryOf(iss))
     expect(await ask(tenant('a'))).toBe('allow')
     expect(await ask(tenant('a'))).toBe('allow')
     expect(asked).toEqual([tenant('a')])
   })
 
   test('is not called for an issuer of the policy', async () => {
-    const { asked, ask } = resolving(() => undefined)
+    const { asked, ask } = verifierWith(() => undefined)
     expect(await ask('https://as.example.com')).toBe('allow')
     expect(asked).toEqual([])
   })
 
   test('is called once for concurrent requests', async () => {
-    const { asked, ask } = resolving(async (iss) => entryOf(iss))
+    const { asked, ask } = verifierWith(async (iss) => entryOf(iss))
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => ask(tenant('a'))))
     expect(new Set(outcomes)).toEqual(new Set(['allow']))
     expect(asked).toHaveLength(1)
   })
 
   test('returns undefined: the issuer is not trusted, and is resolved again after 30 seconds', async () => {
-    const { kit, asked, ask } = resolving(() => undefined)
+    const { kit, asked, ask } = verifierWith(() => undefined)
     expect([await ask(tenant('a')), await ask(tenant('a'))]).toEqual([
       'issuer_not_trusted',
       'issuer_not_trusted',
@@ -77,11 +77,11 @@ describe('resolveIssuer', () => {
     ['of a url that differs by a slash', entryOf(`${tenant('a')}/`)],
     ['whose name is another', { ...entryOf(tenant('a')), name: 'somebody' }],
   ])('an entry %s does not make the issuer trusted', async (_, entry) => {
-    expect(await resolving(() => entry).ask(tenant('a'))).toBe('issuer_not_trusted')
+    expect(await verifierWith(() => entry).ask(tenant('a'))).toBe('issuer_not_trusted')
   })
 
   test('an entry can have a name in place of a url', async () => {
-    const { ask } = resolving(() => ({ name: 'project-7', jwks: issuerJwks(), profile: 'oauth' }))
+    const { ask } = verifierWith(() => ({ name: 'project-7', jwks: issuerJwks(), profile: 'oauth' }))
     expect(await ask('project-7')).toBe('allow')
   })
 
@@ -106,7 +106,7 @@ describe('resolveIssuer', () => {
       /wrong in one place/,
     ],
   ])('%s is 503, and is not cached', async (_, resolve, reason) => {
-    const { asked, causes, ask } = resolving(resolve)
+    const { asked, causes, ask } = verifierWith(resolve)
     expect([await ask(tenant('a')), await ask(tenant('a'))]).toEqual(['keys_unavailable', 'keys_unavailable'])
     expect(asked).toHaveLength(2)
     expect(causes[0]).toMatchObject({ claim: 'iss', found: tenant('a'), unverified: true })
@@ -116,7 +116,7 @@ describe('resolveIssuer', () => {
 
   test('a promise that never settles is 503, and the next request calls again', async () => {
     let isDown = true
-    const { asked, causes, ask } = resolving((iss) => (isDown ? new Promise(() => {}) : entryOf(iss)))
+    const { asked, causes, ask } = verifierWith((iss) => (isDown ? new Promise(() => {}) : entryOf(iss)))
     const both = await Promise.all([ask(tenant('a')), ask(tenant('a'))])
     expect([both, asked]).toEqual([['keys_unavailable', 'keys_unavailable'], [tenant('a')]])
     expect(causes[0]?.reason).toMatch(/^resolveIssuer failed: /)
@@ -127,7 +127,7 @@ describe('resolveIssuer', () => {
 
   test('a removed issuer is refused after five minutes, cached tokens included', async () => {
     let isThere = true
-    const { kit, outcome } = resolving((iss) => (isThere ? entryOf(iss) : undefined))
+    const { kit, outcome } = verifierWith((iss) => (isThere ? entryOf(iss) : undefined))
     const long = { iss: tenant('a'), exp: kit.seconds + 280 }
     expect(await outcome(bearer(ordinaryToken(kit, long)))).toBe('allow')
     isThere = false
@@ -139,14 +139,14 @@ describe('resolveIssuer', () => {
   })
 
   test('an entry applies to its own issuer only', async () => {
-    const { ask } = resolving((iss) => ({ ...entryOf(iss), token: { maxLifetime: 86_400 } }))
+    const { ask } = verifierWith((iss) => ({ ...entryOf(iss), token: { maxLifetime: 86_400 } }))
     const exp = createKit().seconds + 80_000
     expect(await ask(tenant('a'), { exp })).toBe('allow')
     expect(await ask('https://as.example.com', { exp })).toBe('token_lifetime_exceeded')
   })
 
   test('made-up names do not evict an issuer', async () => {
-    const { asked, ask } = resolving((iss) => (iss === tenant('a') ? entryOf(iss) : undefined))
+    const { asked, ask } = verifierWith((iss) => (iss === tenant('a') ? entryOf(iss) : undefined))
     expect(await ask(tenant('a'))).toBe('allow')
     for (let at = 0; at < 1100; at += 1) await ask(tenant(`made-up-${at}`))
     expect(await ask(tenant('a'))).toBe('allow')
@@ -158,7 +158,7 @@ describe('resolveIssuer', () => {
     const slow = new Promise<undefined>((resolve) => {
       answer = resolve
     })
-    const { kit, ask } = resolving((iss) => (iss === tenant('a') ? entryOf(iss) : slow))
+    const { kit, ask } = verifierWith((iss) => (iss === tenant('a') ? entryOf(iss) : slow))
     expect(await ask(tenant('a'))).toBe('allow')
     kit.advance(301)
     const waiting = Array.from({ length: 64 }, (_, at) => ask(tenant(`made-up-${at}`)))
@@ -169,7 +169,7 @@ describe('resolveIssuer', () => {
   })
 
   test('is not called for a name that no entry can have', async () => {
-    const { asked, ask } = resolving((iss) => entryOf(iss))
+    const { asked, ask } = verifierWith((iss) => entryOf(iss))
     for (const iss of [
       '',
       'a b',
@@ -182,9 +182,9 @@ describe('resolveIssuer', () => {
   })
 
   test('a token of an unknown issuer does not count as foreign while resolveIssuer fails', async () => {
-    const failing = resolving(() => Promise.reject(new Error('down')), { anonymous: 'foreign' })
+    const failing = verifierWith(() => Promise.reject(new Error('down')), { anonymous: 'foreign' })
     expect(await failing.ask(tenant('a'))).toBe('keys_unavailable')
-    const knowing = resolving((iss) => (iss === tenant('a') ? entryOf(iss) : undefined), {
+    const knowing = verifierWith((iss) => (iss === tenant('a') ? entryOf(iss) : undefined), {
       anonymous: 'foreign',
     })
     expect(await knowing.ask(tenant('a'))).toBe('allow')
@@ -192,14 +192,14 @@ describe('resolveIssuer', () => {
   })
 
   test('ids are qualified, also for issuers that are resolved later', async () => {
-    const { ask } = resolving((iss) => entryOf(iss), { agents: [`${tenant('a')} agent-7`] })
+    const { ask } = verifierWith((iss) => entryOf(iss), { agents: [`${tenant('a')} agent-7`] })
     expect(await ask(tenant('a'))).toBe('allow')
     expect(await ask(tenant('b'))).toBe('agent_not_allowed')
-    expect(() => resolving((iss) => entryOf(iss), { agents: ['agent-7'] })).toThrow(PolicyError)
+    expect(() => verifierWith((iss) => entryOf(iss), { agents: ['agent-7'] })).toThrow(PolicyError)
   })
 
   test('proof.required can be false if only resolved issuers have profile "oauth"', async () => {
     const issuer = { url: 'https://as.example.com', jwks: issuerJwks() }
-    expect(await resolving((iss) => entryOf(iss), {}, { issuer }).ask(tenant('a'))).toBe('allow')
+    expect(await verifierWith((iss) => entryOf(iss), {}, { issuer }).ask(tenant('a'))).toBe('allow')
   })
 })

@@ -24,7 +24,7 @@ function malleate(token: string): string {
 const signingInput = (token: string) => token.split('.', 2).join('.')
 
 /** Decides requests with a token of this issuer entry. `told` are the facts of each decision. */
-function judging(entry: Partial<IssuerPolicy>, rule: RouteRule = {}, policy: Partial<Policy> = {}) {
+function verifierFrom(entry: Partial<IssuerPolicy>, rule: RouteRule = {}, policy: Partial<Policy> = {}) {
   const kit = createKit()
   const told: DecisionFacts[] = []
   const revocations = memoryRevocations({ now: () => kit.now })
@@ -40,14 +40,14 @@ describe('read.id "hash"', () => {
   const hash = { read: { id: 'hash' } }
 
   test('is SHA-256 of the signing input', async () => {
-    const { kit, verify } = judging(hash)
+    const { kit, verify } = verifierFrom(hash)
     const token = ordinaryToken(kit, { jti: undefined })
     const id = sha256(signingInput(token))
     expect(await verify(bearer(token))).toMatchObject({ outcome: 'allow', grant: { token: { id } } })
   })
 
   test('is the same id for another encoding of the signature', async () => {
-    const { kit, outcome } = judging(hash, { once: true })
+    const { kit, outcome } = verifierFrom(hash, { once: true })
     const token = ordinaryToken(kit, { jti: undefined })
     expect(malleate(token)).not.toBe(token)
     expect(await outcome(bearer(token))).toBe('allow')
@@ -55,7 +55,7 @@ describe('read.id "hash"', () => {
   })
 
   test('revokes a token in both encodings', async () => {
-    const { kit, revocations, outcome } = judging(hash)
+    const { kit, revocations, outcome } = verifierFrom(hash)
     const token = ordinaryToken(kit, { jti: undefined })
     expect(await outcome(bearer(malleate(token)))).toBe('allow')
     revocations.revoke(`token:${ISSUER} ${sha256(signingInput(token))}`, kit.seconds + 600)
@@ -64,7 +64,7 @@ describe('read.id "hash"', () => {
   })
 
   test('takes precedence over a jti', async () => {
-    const { kit, outcome } = judging(hash, { once: true })
+    const { kit, outcome } = verifierFrom(hash, { once: true })
     expect(await outcome(bearer(ordinaryToken(kit, { jti: 'same' })))).toBe('allow')
     expect(await outcome(bearer(ordinaryToken(kit, { jti: 'same', n: 1 })))).toBe('allow')
   })
@@ -80,7 +80,7 @@ describe('revocations of agents', () => {
     // An earlier actor is history.
     ['bot-0', 'allow'],
   ])('of %s: %s', async (id, expected) => {
-    const { kit, revocations, outcome } = judging(behalf)
+    const { kit, revocations, outcome } = verifierFrom(behalf)
     revocations.revoke(`agent:${ISSUER} ${id}`, kit.seconds + 600)
     expect(await outcome(bearer(ordinaryToken(kit, claims)))).toBe(expected)
   })
@@ -94,7 +94,7 @@ describe('facts', () => {
   const claims = { azp: 'app', roles: ['a'], client_id: 'https://orders.example.com', oid: 'ada', tid: 't' }
 
   async function factsOf(over: object, rule: RouteRule = {}) {
-    const { kit, told, outcome } = judging(entry, rule)
+    const { kit, told, outcome } = verifierFrom(entry, rule)
     await outcome(bearer(ordinaryToken(kit, { ...claims, ...over })))
     return told[0]
   }
@@ -126,7 +126,7 @@ describe('facts', () => {
   })
 
   test('name the entry of a request field', async () => {
-    const { kit, told, outcome } = judging(
+    const { kit, told, outcome } = verifierFrom(
       {},
       {},
       { issuer: [{ url: ISSUER, jwks: issuerJwks(), profile: 'oauth', header: 'X-Token' }] },
