@@ -2,16 +2,11 @@ import { EventEmitter } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type RedisClient, type RedisReplayStore, redisReplayStore } from '../../../src/stores/redis/index.js'
+import { freePort } from '../../support/program.js'
 import { connectClient, packages, startClient, type TestClient } from '../../support/redis/clients.js'
 import { proofKey } from '../../support/redis/keys.js'
 import { startProxy } from '../../support/redis/proxy.js'
-import {
-  freePort,
-  hasRedisServer,
-  type RedisServer,
-  startRedis,
-  WITHOUT_REDIS,
-} from '../../support/redis/server.js'
+import { hasRedisServer, type RedisServer, startRedis, WITHOUT_REDIS } from '../../support/redis/server.js'
 
 /** Milliseconds after which a server is known to have been up before a proof was made. */
 const SETTLED = 2100

@@ -1,15 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type RedisClient, type RedisRevocations, redisRevocations } from '../../../src/stores/redis/index.js'
+import { freePort } from '../../support/program.js'
 import { connectClient, packages, startClient, type TestClient } from '../../support/redis/clients.js'
 import { startProxy } from '../../support/redis/proxy.js'
-import {
-  freePort,
-  hasRedisServer,
-  type RedisServer,
-  startRedis,
-  WITHOUT_REDIS,
-} from '../../support/redis/server.js'
+import { hasRedisServer, type RedisServer, startRedis, WITHOUT_REDIS } from '../../support/redis/server.js'
 
 const agent = (id: string | number) => `agent:https://as.example.com ${id}`
 const LOG = '{ajwt:revoked:}log'
