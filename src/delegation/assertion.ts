@@ -4,21 +4,21 @@ import { headerJwk, readCompact } from '../jws/jws.js'
 import { sha256 } from '../jws/sha256.js'
 import type { Json } from '../lib/json.js'
 import { isObject } from '../lib/own.js'
-import { isIdentifier } from '../lib/strings.js'
+import { isIdentifier, isStringArray } from '../lib/strings.js'
 import { Refusal } from '../refusal.js'
 
 const maxAssertionLength = 8 * 1024
 
-/** A delegation assertion: well-formed, not yet verified. */
+/** A well-formed delegation assertion. Its signature is not verified yet. */
 export interface Assertion {
   /** SHA-256 of the compact JWS, base64url. */
   readonly hash: string
   readonly algorithm: Algorithm
-  /** The delegator's key, out of the header. */
+  /** The `jwk` of the header: the delegator's key. */
   readonly key: PublicKey
-  /** What the signature is over. */
+  /** The signing input (RFC 7515 section 5.2). */
   readonly input: string
-  /** Base64url, and exact. */
+  /** Canonical base64url. */
   readonly signature: string
   /** The delegator. */
   readonly iss: string
@@ -35,15 +35,15 @@ export interface Assertion {
   readonly jti: string
   readonly workflowId: string | undefined
   readonly intentHash: string | undefined
-  /** The hash of the assertion before it. */
+  /** The hash of the previous assertion. */
   readonly prev: string | undefined
-  /** How many values the claims hold: each takes memory of its own. */
+  /** The number of values in the claims, for the estimate of their memory. */
   readonly valueCount: number
 }
 
 /**
- * Reads `intent.delegation`, outermost assertion first: no assertion where the token has none, and the code of
- * what is wrong where it cannot be read. The depth comes first, before any assertion costs a thing.
+ * Reads `intent.delegation`, outermost assertion first. Empty for a token without it. The depth is checked
+ * before any assertion is read, so that a long list costs nothing.
  */
 export function readAssertions(
   delegation: Json | undefined,
@@ -51,26 +51,23 @@ export function readAssertions(
   algorithms: ReadonlyMap<string, Algorithm>,
 ): readonly Assertion[] | Refusal {
   if (delegation === undefined) return []
-  if (!Array.isArray(delegation) || delegation.length === 0 || !delegation.every(isString))
-    return new Refusal('delegation_malformed', {
-      reason: 'delegation is no array of strings',
-      claim: 'intent.delegation',
-    })
+  if (!isStringArray(delegation) || delegation.length === 0)
+    return malformed('delegation is not an array of strings, or is empty')
   if (delegation.length > maxDepth) return tooDeep(delegation.length, maxDepth)
   const assertions: Assertion[] = []
-  for (const [hop, text] of (delegation as string[]).entries()) {
+  for (const [hop, text] of delegation.entries()) {
     const assertion = readAssertion(text, algorithms)
-    if (assertion === undefined) {
-      const reason = `assertion ${hop + 1} is no well-formed ajwt-delegation+jwt with an allowed alg and a fit jwk`
-      return new Refusal('delegation_malformed', { reason, claim: 'intent.delegation' })
-    }
+    if (assertion === undefined)
+      return malformed(
+        `assertion ${hop + 1} is not an ajwt-delegation+jwt with an allowed alg and a matching jwk`,
+      )
     assertions.push(assertion)
   }
   return assertions
 }
 
-function isString(value: unknown): value is string {
-  return typeof value === 'string'
+function malformed(reason: string): Refusal {
+  return new Refusal('delegation_malformed', { reason, claim: 'intent.delegation' })
 }
 
 function tooDeep(hops: number, maxDepth: number): Refusal {
@@ -90,8 +87,7 @@ function readAssertion(text: string, algorithms: ReadonlyMap<string, Algorithm>)
   const key = jwk && importPublicKey(jwk)
   if (algorithm === undefined || key === undefined || !fits(key, algorithm)) return undefined
   const claims = readClaims(unverified.payload)
-  const { input, signature } = unverified
-  const { valueCount } = unverified
+  const { input, signature, valueCount } = unverified
   return claims && { hash: sha256(text), algorithm, key, input, signature, valueCount, ...claims }
 }
 
@@ -126,11 +122,11 @@ function readClaims(payload: Record<string, unknown>): Claims | undefined {
 }
 
 function readAudiences(aud: unknown): readonly string[] | undefined {
-  const audiences: unknown = typeof aud === 'string' ? [aud] : aud
-  return Array.isArray(audiences) && audiences.every(isString) ? audiences : undefined
+  if (typeof aud === 'string') return [aud]
+  return isStringArray(aud) ? aud : undefined
 }
 
-/** Enters a hash, whose parts "|" separates. */
+/** The chain hash joins agent ids with "|". */
 function isAgentId(value: unknown): value is string {
   return isIdentifier(value) && !value.includes('|')
 }

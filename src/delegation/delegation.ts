@@ -3,21 +3,21 @@ import type { Json } from '../lib/json.js'
 import type { Refusal } from '../refusal.js'
 import type { Assertion } from './assertion.js'
 
-/** How the right to act came to the agent that holds the token: verified, or listed by the policy. */
+/** The agents between the initiator and the agent of the token: verified hops, or a chain of the policy. */
 export interface Delegation {
-  /** Signed hops, outermost first; empty for a direct call and for a chain that is only listed. */
+  /** Verified hops, outermost first. Empty for a direct call and for a chain without assertions. */
   readonly hops: readonly Hop[]
-  /** Every agent on the way, from the initiator to the executor. */
+  /** All agents, from the initiator to the executor. */
   readonly agents: readonly string[]
-  /** Who set the run going: the first agent, or for a direct call the user or agent that the token names. */
+  /** The agent or user that started the run. */
   readonly initiator: string
-  /** Whether the token shows that the initiator is an agent: a person may bear the same name. */
+  /** False if the token does not show it: a person can have the same name as an agent. */
   readonly isInitiatedByAgent: boolean
-  /** 0 for a direct call. */
+  /** The number of hops. 0 for a direct call. */
   readonly depth: number
 }
 
-/** A verified token as far as its delegation is concerned. */
+/** The part of a verified token that the delegation stage needs. */
 export interface DelegatedToken {
   readonly token: {
     readonly subject: string
@@ -37,10 +37,10 @@ export interface DelegatedToken {
       readonly delegation: Json | undefined
     }
   }
-  /** The audiences of the policy that it names, one at least. */
+  /** The audiences of the token that the policy accepts, at least one. */
   readonly audiences: readonly string[]
-  /** The delegation assertions, read but not yet verified; a refusal where they cannot be read. */
+  /** The delegation assertions, not verified yet, or the refusal of malformed ones. */
   readonly assertions: readonly Assertion[] | Refusal
-  /** The delegation, once it was verified for this token: nothing in that can change but the time. */
+  /** Set after the first verification. Later requests check only the times again. */
   delegation: Delegation | undefined
 }

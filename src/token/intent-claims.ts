@@ -153,7 +153,7 @@ function readChainHash(chain: unknown, sub: string, initiatedBy: string | undefi
   assertHashable(sub, 'sub')
   if (typeof chain === 'string') return chain
   const ids = readStringArray(chain, name).map((id) => readHashableIdentifier(id, name))
-  const executor = ids[ids.length - 1]
+  const executor = ids.at(-1)
   assertClaim(executor === sub, name, 'a chain that ends with sub', executor)
   const isFromInitiator = initiatedBy === undefined || ids[0] === initiatedBy
   assertClaim(isFromInitiator, name, 'a chain that begins with initiated_by', ids[0])

@@ -12,14 +12,13 @@ import {
 import { base64url, createKit, mapSegment, type WireRequest } from '../../../fixtures/kit.js'
 import { verifierFor } from '../../support/verify.js'
 
-// Every signature that the library verifies goes through this one function: it is counted, not replaced. The
-// fixtures sign, and never verify.
+// Counts the signatures that the library verifies. The function itself runs. The fixtures only sign.
 vi.mock('node:crypto', async (original) => {
   const actual = await original<typeof import('node:crypto')>()
   return { ...actual, verify: vi.fn(actual.verify) }
 })
 
-/** How many signatures one request costs, and what became of it. */
+/** The outcome of a request, and the number of signatures that were verified for it. */
 async function costOf(request: WireRequest, outcome: (request: WireRequest) => Promise<string>) {
   vi.mocked(verifySignature).mockClear()
   const result = await outcome(request)
@@ -28,8 +27,8 @@ async function costOf(request: WireRequest, outcome: (request: WireRequest) => P
 
 afterEach(() => vi.mocked(verifySignature).mockClear())
 
-describe('what a chain costs', () => {
-  test('cold: a signature for the token, the proof and each hop; warm: the one of the proof', async () => {
+describe('the signature checks of a chain', () => {
+  test('one each for the token, the proof and each hop; with caches, one for the proof', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit)
     const token = delegatedToken(kit, await mintChain(kit))
@@ -37,7 +36,7 @@ describe('what a chain costs', () => {
     expect(await costOf(kit.call({ token }), outcome)).toEqual({ result: 'allow', signatures: 1 })
   })
 
-  test('a new token with a chain that is known: no hop is verified again', async () => {
+  test('a new token with a cached chain: no hop is verified again', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit)
     const chain = await mintChain(kit)
@@ -46,7 +45,7 @@ describe('what a chain costs', () => {
     expect(await costOf(again, outcome)).toEqual({ result: 'allow', signatures: 2 })
   })
 
-  test('a chain that goes on from known hops: only the new one is verified', async () => {
+  test('a chain that extends cached hops: only the new hop is verified', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit)
     const [first = '', second = '', third = ''] = await mintChain(kit)
@@ -56,7 +55,7 @@ describe('what a chain costs', () => {
     expect(await costOf(kit.call({ token }), outcome)).toEqual({ result: 'allow', signatures: 3 })
   })
 
-  test('another verifier takes nothing on trust', async () => {
+  test('another verifier does not use the cache of the first', async () => {
     const kit = createKit()
     const token = delegatedToken(kit, await mintChain(kit))
     await verifierFor(kit).outcome(kit.call({ token }))
@@ -64,7 +63,7 @@ describe('what a chain costs', () => {
     expect(await costOf(kit.call({ token }), outcome)).toEqual({ result: 'allow', signatures: 5 })
   })
 
-  test('a signature that is wrong is never remembered as right', async () => {
+  test('an invalid signature is never cached as valid', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit)
     const wrong = { 2: { signer: parties.stranger.key } }
@@ -80,7 +79,7 @@ describe('what a chain costs', () => {
     ['unreadable at the end', ([a, b]) => [a, b, 'x'], 'delegation_malformed'],
     ['out of order', ([a, b, c]) => [b, a, c], 'delegation_link_broken'],
     ['cut short', ([a, b]) => [a, b], 'delegation_link_broken'],
-  ])('%s: no hop is verified', async (_, arrange, code) => {
+  ])('%s: refused before any hop is verified', async (_, arrange, code) => {
     const kit = createKit()
     const { outcome } = verifierFor(kit)
     const token = delegatedToken(kit, arrange(await mintChain(kit)))
@@ -92,7 +91,7 @@ describe('what a chain costs', () => {
     ['time', { 2: { claims: { exp: 1 } } }, 'delegation_expired'],
     ['audience', { 2: { claims: { aud: 'x' } } }, 'delegation_context_mismatch'],
     ['jti', { 0: { claims: { jti: 'x' } }, 2: { claims: { jti: 'x' } } }, 'delegation_loop'],
-  ])('wrong by its %s: no hop is verified', async (_, hops, code) => {
+  ])('wrong %s: refused before any hop is verified', async (_, hops, code) => {
     const kit = createKit()
     const { outcome } = verifierFor(kit)
     const token = delegatedToken(kit, await mintChain(kit, threeHops, hops))
@@ -100,18 +99,18 @@ describe('what a chain costs', () => {
   })
 })
 
-describe('a chain of three hops with one change', () => {
+describe('a chain of three hops', () => {
   const kit = createKit()
   const { outcome } = verifierFor(kit)
   const honest = mintChain(kit)
   const refused = async (delegation: unknown) =>
     expect(await outcome(kit.call({ token: delegatedToken(kit, delegation) }))).toMatch(/^delegation_/)
 
-  test('is let in without it', async () => {
+  test('is allowed unchanged', async () => {
     expect(await outcome(kit.call({ token: delegatedToken(kit, await honest) }))).toBe('allow')
   })
 
-  test('of any one bit of what a segment says', async () => {
+  test('is refused after a change of any bit of a segment', async () => {
     const chain = await honest
     await fc.assert(
       fc.asyncProperty(fc.nat(2), fc.constantFrom(0, 1, 2), fc.nat(), async (index, segment, position) => {
@@ -124,8 +123,8 @@ describe('a chain of three hops with one change', () => {
     )
   })
 
-  test('of any one bit of a signature, with the hops after it made to fit', async () => {
-    // They are honestly signed for it: nothing but the one signature speaks against the chain.
+  test('is refused after a change of any bit of a signature, with later hops signed for the changed one', async () => {
+    // All later hops have valid signatures: only the changed signature is wrong.
     await fc.assert(
       fc.asyncProperty(fc.nat(1), fc.nat(), async (index, position) => {
         const [first = '', second = ''] = await honest
@@ -148,7 +147,7 @@ describe('a chain of three hops with one change', () => {
     )
   })
 
-  test('of any one character as it stands in the text', async () => {
+  test('is refused after a change of any character of the text', async () => {
     const chain = await honest
     const character = fc.constantFrom(...'AZaz09-_.=+/ \n')
     await fc.assert(
@@ -162,7 +161,7 @@ describe('a chain of three hops with one change', () => {
     )
   })
 
-  test('dropped, swapped, doubled, or put elsewhere: any hop', async () => {
+  test('is refused with a hop removed, swapped, repeated or moved', async () => {
     const chain = await honest
     const places = [0, 1, 2]
     for (const index of places) {
@@ -175,7 +174,7 @@ describe('a chain of three hops with one change', () => {
     }
   })
 
-  test("any hop of another run's in the place of its own", async () => {
+  test('is refused with a hop of another run', async () => {
     const chain = await honest
     const other = await mintChain(kit)
     for (let taken = 1; taken < 7; taken++) {
@@ -184,7 +183,7 @@ describe('a chain of three hops with one change', () => {
     expect(await outcome(kit.call({ token: delegatedToken(kit, other) }))).toBe('allow')
   })
 
-  test('of the claims of any hop, signed again by an agent that is not its delegator', async () => {
+  test('is refused with a hop that another agent than its delegator signed', async () => {
     const chain = await honest
     for (const [index, text] of chain.entries()) {
       const [header = '', payload = ''] = text.split('.')
@@ -223,7 +222,7 @@ test('the grant lists the hops in order, and cannot be changed by a handler', as
   expect(second.grant.delegation).toEqual(delegation)
 })
 
-/** One bit of the bytes that a segment encodes is another; the encoding stays exact. */
+/** Changes one bit of the decoded segment. The encoding stays canonical. */
 function flipBit(text: string, segment: 0 | 1 | 2, position: number): string {
   return mapSegment(text, segment, (encoded) => {
     const bytes = Buffer.from(encoded, 'base64url')
