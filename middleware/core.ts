@@ -13,7 +13,7 @@ import { describe, Refusal } from '../src/refusal.js'
 import { textsOf } from '../src/request/params.js'
 import type { VerifyRequest } from '../src/request/request.js'
 import { AjwtDenial } from '../src/response/ajwt-denial.js'
-import { answerMetadata } from '../src/response/resource-metadata.js'
+import { metadataResponse } from '../src/response/resource-metadata.js'
 import { type ChallengeContext, toDenial } from '../src/response/www-authenticate.js'
 import { consumedBy } from '../src/stores/memory/shared-replay.js'
 import { warnOfObservingRule } from '../src/telemetry/observe-warning.js'
@@ -100,7 +100,7 @@ export function createMiddlewareCore(
       const { routing } = request
       const path = (routing !== undefined && 'path' in routing ? routing.path : undefined) ?? request.url
       const method = request.routing?.method ?? request.method
-      const metadata = answerMetadata(engine.compiled, request.method, path)
+      const metadata = metadataResponse(engine.compiled, request.method, path)
       if (metadata !== undefined) return { kind: 'answer', answer: metadata, denial: undefined }
       const earlier = decisions.get(source)
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {

@@ -178,7 +178,7 @@ export class Engine {
     // If the route has mode "enforce", its handler's rules are enforced too, even in an observing policy.
     const mode = rule.mode ?? (routeRule?.mode === 'enforce' ? 'enforce' : undefined)
     if (late.isPermanent && (mode ?? this.compiled.mode) === 'enforce')
-      this.#knownScopes.remember(late.method, grant.route, rule.scope)
+      this.#knownScopes.record(late.method, grant.route, rule.scope)
     let stage: Stage = 'rule'
     let refusal: Refusal | undefined
     try {

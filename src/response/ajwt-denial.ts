@@ -2,8 +2,8 @@ import type { Denial } from '../decision.js'
 import { oneErrorForCopies } from '../lib/copies.js'
 
 /**
- * A denial as an `Error`. Thrown, or passed to `next`, it reaches the error handling of Express, Koa and Hono with its
- * status and headers, as an error of `http-errors` does.
+ * A denial as an `Error`, for `throw` or `next(error)`. The error handlers of Express, Koa and Hono use its
+ * status and headers, like those of an `http-errors` error.
  */
 export class AjwtDenial extends Error implements Denial {
   static {
@@ -15,13 +15,13 @@ export class AjwtDenial extends Error implements Denial {
   readonly code: Denial['code']
   readonly stage: Denial['stage']
   readonly status: number
-  /** The same as `status`: some frameworks read this name. */
+  /** Equal to `status`. Some frameworks read this name. */
   readonly statusCode: number
   readonly description: string
-  /** Response headers, names in lower case, with the `WWW-Authenticate` challenge. */
+  /** Response header fields, with the `WWW-Authenticate` challenge. Names are in lower case. */
   readonly headers: Denial['headers']
   readonly body: Denial['body']
-  /** The message is fixed text and can be sent to the caller. */
+  /** `http-errors` convention: the message may be sent to the client. It is fixed text. */
   readonly expose = true
 
   constructor(denial: Denial) {
@@ -37,7 +37,7 @@ export class AjwtDenial extends Error implements Denial {
     if (denial.route !== undefined) this.route = denial.route
   }
 
-  /** The response of the middleware. Hono's default error handler sends it. */
+  /** The response that the middleware sends. Hono's default error handler calls this method. */
   getResponse(): Response {
     return new Response(JSON.stringify(this.body), { status: this.status, headers: this.headers })
   }

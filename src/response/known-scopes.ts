@@ -1,28 +1,28 @@
 import { Refusal } from '../refusal.js'
 
-/** Scopes that the rules behind a route need. */
+/** The scopes that each route needs, as far as its rules are known. */
 export interface KnownScopes {
-  /** Remembers that a rule behind this route needs these scopes, separated by blanks. */
-  remember(method: string, route: string | undefined, scope: string | undefined): void
-  /** Adds the known scopes of the route, and these, to a challenge that names scopes. */
+  /** Records that a `requireIntent` of this route needs these scopes, separated by blanks. */
+  record(method: string, route: string | undefined, scope: string | undefined): void
+  /** Adds `scope` and the known scopes of the route to a denial whose challenge names scopes. */
   addTo(refusal: Refusal, method: string, route: string | undefined, scope?: string): Refusal
 }
 
-/** Bounds the memory: an app could create rules for each request. */
+/** Memory limits, because an app may create rules for each request. */
 const maxRoutes = 10_000
 const maxScopes = 100
 
 /**
- * Collects the scopes of the rules behind each route, so that a challenge names all scopes and the client asks for one
- * token. The scopes of a `requireIntent` are known after its first request.
+ * Collects the scopes of each route, so that a challenge names all of them and the client requests one token.
+ * The scopes of a `requireIntent` are known after its first request.
  */
 export function createKnownScopes(): KnownScopes {
   const scopesByRoute = new Map<string, Set<string>>()
   const keyOf = (method: string, route: string) => `${method === 'HEAD' ? 'GET' : method} ${route}`
 
   return {
-    remember(method, route, scope) {
-      // A final `*` covers many handlers, which need different scopes.
+    record(method, route, scope) {
+      // A route with a final `*` has many handlers, which need different scopes.
       if (route === undefined || scope === undefined || route.endsWith('*')) return
       const key = keyOf(method, route)
       const known = scopesByRoute.get(key)

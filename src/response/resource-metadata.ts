@@ -1,6 +1,6 @@
 import type { Answer } from '../decision.js'
 
-/** Protected resource metadata (RFC 9728 section 2). Empty lists are left out (section 3.2). */
+/** Protected resource metadata (RFC 9728 section 2). Empty arrays are omitted (section 3.2). */
 export interface ResourceMetadata {
   readonly resource: string
   readonly authorization_servers?: readonly string[]
@@ -12,7 +12,7 @@ export interface ResourceMetadata {
 
 const wellKnown = '/.well-known/oauth-protected-resource'
 
-/** The parts of a policy that its metadata tells. */
+/** The parts of a compiled policy that its metadata contains. */
 export interface MetadataSource {
   readonly issuers: ReadonlyMap<string, { readonly url: string | undefined }>
   readonly resource: string
@@ -20,7 +20,9 @@ export interface MetadataSource {
   readonly proof: { readonly required: boolean; readonly algorithms: ReadonlyMap<string, unknown> }
 }
 
-/** Where RFC 9728 section 3.1 puts the metadata of a resource: between its origin and its path. */
+/**
+ * The metadata URL of a resource: the well-known path stands between origin and path (RFC 9728 section 3.1).
+ */
 export function metadataUrl(resource: string): string {
   const { origin, pathname } = new URL(resource)
   return `${origin}/.well-known/oauth-protected-resource${pathname === '/' ? '' : pathname}`
@@ -40,10 +42,10 @@ export function toMetadata(policy: MetadataSource): ResourceMetadata {
 }
 
 /**
- * The response to a metadata request, with and without the resource's path; undefined for other requests. The metadata
- * is public: pages of any origin can read it, with a CORS preflight.
+ * The response to a metadata request, with or without the resource's path. Undefined for any other request.
+ * CORS is open to every origin, because the metadata is public.
  */
-export function answerMetadata(policy: MetadataSource, method: string, path: string): Answer | undefined {
+export function metadataResponse(policy: MetadataSource, method: string, path: string): Answer | undefined {
   if (!path.startsWith(wellKnown)) return undefined
   if (path !== wellKnown && path !== new URL(metadataUrl(policy.resource)).pathname) return undefined
   if (method === 'OPTIONS') return { status: 204, headers: preflightFields, body: '' }

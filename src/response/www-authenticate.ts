@@ -2,9 +2,9 @@ import type { Denial, DenialBody, Stage } from '../decision.js'
 import { type DenialCode, denials } from '../protocol/denials.js'
 import type { ChallengeDetails, Refusal } from '../refusal.js'
 
-/** The parts that all challenges of a verifier share. */
+/** The parameters that all challenges of a verifier share. */
 export interface ChallengeContext {
-  /** Blank-separated `alg` names that a proof may use. */
+  /** The `alg` values allowed in proofs, separated by blanks. */
   readonly proofAlgorithms: string
   readonly resourceMetadata: string | undefined
   /** Whether unbound tokens are accepted as Bearer. */
@@ -14,7 +14,7 @@ export interface ChallengeContext {
 /** `Retry-After` of a 503 response, in seconds. */
 const retryAfter = 1
 
-/** Builds the denial of a refusal: status, headers and body, from fixed text and the policy only. */
+/** Builds the denial. Every text in it is fixed or from the policy, never from the request. */
 export function toDenial(
   { code, details }: Refusal,
   stage: Stage,
@@ -48,7 +48,10 @@ export function toDenial(
   })
 }
 
-/** One challenge per scheme (RFC 9110 section 11.6.1, RFC 9449 section 7.1, RFC 6750 section 3, RFC 9728 section 5.1). */
+/**
+ * One challenge for each scheme (RFC 6750 section 3, RFC 9110 section 11.6.1, RFC 9449 section 7.1, RFC 9728
+ * section 5.1).
+ */
 function challenge(
   code: DenialCode,
   details: ChallengeDetails | undefined,
@@ -65,14 +68,14 @@ function challenge(
     context.resourceMetadata === undefined ? [] : [parameter('resource_metadata', context.resourceMetadata)]
   const dpop = `DPoP ${[...common, parameter('algs', context.proofAlgorithms), ...metadata].join(', ')}`
   if (!context.isBearerAllowed) return dpop
-  // An error about the proof means nothing to a Bearer client.
-  const isAboutProofs = error === 'invalid_dpop_proof' || error === 'use_dpop_nonce'
-  const bearer = `Bearer ${[...(isAboutProofs ? [] : common), ...metadata].join(', ')}`.trimEnd()
-  // Existing MCP clients read the first challenge only, and only the Bearer scheme.
+  // A Bearer client cannot act on an error about the proof.
+  const isProofError = error === 'invalid_dpop_proof' || error === 'use_dpop_nonce'
+  const bearer = `Bearer ${[...(isProofError ? [] : common), ...metadata].join(', ')}`.trimEnd()
+  // Bearer first: existing MCP clients read only the first challenge, and only if its scheme is Bearer.
   return `${bearer}, ${dpop}`
 }
 
-/** Values are fixed text or from the policy, whose schema allows no quote and no backslash. */
+/** Needs no escaping: values are fixed or from the policy, whose schema refuses quotes and backslashes. */
 function parameter(name: string, value: string): string {
   return `${name}="${value}"`
 }
