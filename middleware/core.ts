@@ -16,7 +16,7 @@ import { AjwtDenial } from '../src/response/ajwt-denial.js'
 import { metadataResponse } from '../src/response/resource-metadata.js'
 import { type ChallengeContext, toDenial } from '../src/response/www-authenticate.js'
 import { consumedBy } from '../src/stores/memory/shared-replay.js'
-import { warnOfObservingRule } from '../src/telemetry/observe-warning.js'
+import { warnAboutObservedRule } from '../src/telemetry/observe-warning.js'
 import { createVerifier, engineOf, type Verifier } from '../src/verifier.js'
 
 export type { Answer } from '../src/decision.js'
@@ -122,7 +122,7 @@ export function createRuleMiddleware(
 ): (source: object, params: unknown) => Promise<MiddlewareResult> {
   if (isRequest(rule)) refuseUncalled('rule', 'requireIntent', 'requireIntent(rule)')
   const data = checkRule(rule)
-  warnOfObservingRule(data)
+  warnAboutObservedRule(data)
   const warnOnce = createWarning()
   return (source, params) => applyRule(source, data, params, true, warnOnce)
 }

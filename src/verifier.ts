@@ -10,8 +10,8 @@ import { textsOf } from './request/params.js'
 import type { VerifyRequest } from './request/request.js'
 import { AjwtDenial } from './response/ajwt-denial.js'
 import { type ResourceMetadata, toMetadata } from './response/resource-metadata.js'
-import { warnOfInsecureHttp } from './telemetry/insecure-http-warning.js'
-import { warnOfObserving } from './telemetry/observe-warning.js'
+import { warnAboutInsecureHttp } from './telemetry/insecure-http-warning.js'
+import { warnAboutObserveMode } from './telemetry/observe-warning.js'
 import { getReadiness, type Readiness, refreshAllKeys } from './token/trusted-issuers.js'
 
 /** Decides which requests one policy allows. */
@@ -79,8 +79,8 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     close: () => engine.close(),
   })
   engines.set(verifier, engine)
-  warnOfObserving(ownPolicy)
-  warnOfInsecureHttp(ownPolicy)
+  warnAboutObserveMode(ownPolicy)
+  warnAboutInsecureHttp(ownPolicy)
   return verifier
 }
 

@@ -2,33 +2,33 @@ import type { Decision } from '../decision.js'
 import type { Cause, Refusal } from '../refusal.js'
 
 /**
- * What is known of a request when its verdict falls: closed sets, the policy's words, verified claims. Fit for a log:
- * no text is longer than 128 characters or holds a control character.
+ * Facts about a decision, safe to log: texts have at most 128 characters and no control characters. Values
+ * come from closed sets, the policy or verified claims, except for `cause.found`.
  */
 export interface DecisionFacts {
   /** An HTTP method, or `_OTHER`. */
   readonly method: string
-  /** The path pattern of the policy, where one matched. */
+  /** The matched path pattern of the policy, if any. */
   readonly route: string | undefined
-  /** The agent that executes, once the signature of the token has verified. */
+  /** The executing agent, if the signature of the token was verified. */
   readonly agent: string | undefined
-  /** Why the request was refused: for the operator, never sent. */
+  /** Why the request was denied. For the operator, never sent to the caller. */
   readonly cause: Cause | undefined
   readonly workflow: string | undefined
-  /** Hops from the initiator to the agent, once the delegation was verified. */
+  /** The number of hops from the initiator to the agent, if the delegation was verified. */
   readonly delegationDepth: number | undefined
   /** Seconds. */
   readonly duration: number
-  /** Of the span of this decision, or of the one that was active; undefined where nothing is traced. */
+  /** The trace of the decision's span, or of the active span. Undefined without tracing. */
   readonly traceId: string | undefined
   /**
-   * The outcome of the policy, where this decision takes it back: set only where `requireIntent`, or a path rewritten
-   * between two mounts of the middleware, refuses a request after `onDecision` was told of it.
+   * The earlier outcome of the same request, if this denial replaces it. Set when `requireIntent` denies a
+   * request that the policy let through, or when the path was rewritten between two mounts of the middleware.
    */
   readonly overrules: Decision['outcome'] | undefined
 }
 
-/** The results of the checks at the time of the decision. */
+/** The parts of the pipeline's state that are reported. */
 export interface ReportedState {
   readonly access: { readonly route: string | undefined } | undefined
   readonly verified:

@@ -5,9 +5,9 @@ import {
   type MeterProvider,
   metrics,
 } from '@opentelemetry/api'
-import { watchReplayStore } from './replay-metrics.js'
+import { reportReplayStore } from './replay-metrics.js'
 
-/** Histogram buckets in seconds, from a cached token to a key fetch that times out. */
+/** Histogram buckets in seconds. The range is from a cached token to a key fetch that times out. */
 const durationBuckets = [
   0.00005, 0.0001, 0.00015, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
 ]
@@ -26,41 +26,37 @@ export interface InstrumentSource {
 }
 
 /**
- * Creates instruments when an SDK is registered, which can be after the verifier is made. The provider is read from a
- * global on each call.
+ * Creates the instruments once an SDK is registered, which may be after the verifier is made. Without
+ * `configuredProvider`, `current()` reads the global provider on each call.
  */
 export function createInstrumentSource(
-  given: MeterProvider | undefined,
+  configuredProvider: MeterProvider | undefined,
   replayStore: object,
 ): InstrumentSource {
   const noopMeter = createNoopMeter()
   let provider: MeterProvider | undefined
   let instruments: Instruments | undefined
-  let unwatch: (() => void) | undefined
+  let stopStoreMetrics: (() => void) | undefined
   let isClosed = false
-
-  function stopWatching(): void {
-    unwatch?.()
-    unwatch = undefined
-  }
 
   return {
     current() {
-      const latest = given ?? metrics.getMeterProvider()
+      const latest = configuredProvider ?? metrics.getMeterProvider()
       if (latest === provider) return instruments
-      // Set first: a provider that throws is asked once and not for each request.
+      // Set before the calls below, so that a provider that throws is tried once, not for each request.
       provider = latest
       instruments = undefined
-      stopWatching()
+      stopStoreMetrics?.()
+      stopStoreMetrics = undefined
       const meter = latest.getMeter('ajwt')
       if (meter === noopMeter) return undefined
       instruments = {
         decisions: meter.createCounter('ajwt.decisions', {
-          description: 'Verdicts on requests',
+          description: 'Decisions on requests',
           unit: '{request}',
         }),
         duration: meter.createHistogram('ajwt.verify.duration', {
-          description: 'Time from a request to its verdict',
+          description: 'Duration of the verification of a request',
           unit: 's',
           advice: { explicitBucketBoundaries: durationBuckets },
         }),
@@ -69,12 +65,13 @@ export function createInstrumentSource(
           unit: '{fetch}',
         }),
       }
-      if (!isClosed) unwatch = watchReplayStore(latest, meter, replayStore)
+      if (!isClosed) stopStoreMetrics = reportReplayStore(latest, meter, replayStore)
       return instruments
     },
     close() {
       isClosed = true
-      stopWatching()
+      stopStoreMetrics?.()
+      stopStoreMetrics = undefined
     },
   }
 }

@@ -2,29 +2,29 @@ import { processWarning } from '../lib/process-warning.js'
 import { printable } from '../lib/sanitize.js'
 import type { Policy } from '../policy/policy.js'
 
-const effect = 'what is refused is only reported, and reaches the handlers without a grant'
+const effect = 'denials are only reported, and the denied requests reach the handlers without a grant'
 
-/** Most route names in one warning. */
+/** The maximum number of routes in one warning. */
 const maxNames = 10
 
-/** Warns once, when the verifier is made, that the policy or some routes only observe. */
-export function warnOfObserving({ mode, routes }: Policy): void {
-  const named = (wanted: 'observe' | 'enforce') =>
+/** Warns, when a verifier is made, that its policy or some of its routes have mode "observe". */
+export function warnAboutObserveMode({ mode, routes }: Policy): void {
+  const routesWith = (wanted: 'observe' | 'enforce') =>
     Object.entries(routes).flatMap(([key, rule]) =>
       typeof rule === 'object' && rule.mode === wanted ? [printable(key)] : [],
     )
   if (mode === 'observe') {
-    const enforced = named('enforce')
+    const enforced = routesWith('enforce')
     warn(`the policy has mode "observe"${enforced.length === 0 ? '' : `, except on ${firstNames(enforced)}`}`)
     return
   }
-  const observed = named('observe')
+  const observed = routesWith('observe')
   if (observed.length > 0)
     warn(`${firstNames(observed)} ${observed.length === 1 ? 'has' : 'have'} mode "observe"`)
 }
 
-/** Warns that a `requireIntent` only observes, when it is made. */
-export function warnOfObservingRule({ mode }: { readonly mode?: string | undefined }): void {
+/** Warns, when a `requireIntent` is made, that its rule has mode "observe". */
+export function warnAboutObservedRule({ mode }: { readonly mode?: string | undefined }): void {
   if (mode === 'observe') warn('a requireIntent has mode "observe"')
 }
 

@@ -1,70 +1,69 @@
 import type { Meter, MeterProvider } from '@opentelemetry/api'
 import { sharedByCopies } from '../lib/copies.js'
 
-/** The number of verifiers that use a store. */
-type Users = Map<object, number>
-
-/** The stores reported to one provider, and the refusals of stores that are gone. */
-interface Watched {
-  readonly users: Users
+/** The replay stores that are reported to one meter provider. */
+interface ReportedStores {
+  /** The number of verifiers that use each store. */
+  readonly users: Map<object, number>
+  /** The sum of `refused` over the stores that are no longer in use. */
   refusedBefore: number
 }
 
 /**
- * Sums over all stores of a process, so that two stores do not overwrite each other's numbers. A store that no verifier
- * uses is released.
+ * One set of instruments for all stores of a process, so that two stores do not overwrite each other's
+ * values.
  */
-const watchedBy = sharedByCopies('watched stores', () => new WeakMap<MeterProvider, Watched>())
+const storesByProvider = sharedByCopies('reported stores', () => new WeakMap<MeterProvider, ReportedStores>())
 
-/** Reports `size` and `refused` of a store that has them, until the function it returns is called. */
-export function watchReplayStore(provider: MeterProvider, meter: Meter, store: object): () => void {
-  const watched = watchedBy.get(provider) ?? observe(provider, meter)
-  watched.users.set(store, (watched.users.get(store) ?? 0) + 1)
+/** Reports `size` and `refused` of a store that has them, until the returned function is called. */
+export function reportReplayStore(provider: MeterProvider, meter: Meter, store: object): () => void {
+  const reported = storesByProvider.get(provider) ?? createInstruments(provider, meter)
+  reported.users.set(store, (reported.users.get(store) ?? 0) + 1)
   return () => {
-    const others = (watched.users.get(store) ?? 0) - 1
+    const others = (reported.users.get(store) ?? 0) - 1
     if (others > 0) {
-      watched.users.set(store, others)
+      reported.users.set(store, others)
       return
     }
-    // A counter never goes back.
-    watched.refusedBefore += sum([store], 'refused') ?? 0
-    watched.users.delete(store)
+    // Keeps the refusals of a released store, because a counter must never decrease.
+    reported.refusedBefore += sum([store], 'refused') ?? 0
+    reported.users.delete(store)
   }
 }
 
-function observe(provider: MeterProvider, meter: Meter): Watched {
-  const watched: Watched = { users: new Map(), refusedBefore: 0 }
-  watchedBy.set(provider, watched)
+function createInstruments(provider: MeterProvider, meter: Meter): ReportedStores {
+  const reported: ReportedStores = { users: new Map(), refusedBefore: 0 }
+  storesByProvider.set(provider, reported)
   meter
     .createObservableGauge('ajwt.replay_store.size', {
-      description: 'Proofs and tokens remembered',
+      description: 'Entries of the replay store: proofs and single-use tokens',
       unit: '{entry}',
     })
     .addCallback((result) => {
-      const size = sum(watched.users.keys(), 'size')
+      const size = sum(reported.users.keys(), 'size')
       if (size !== undefined) result.observe(size)
     })
   meter
     .createObservableCounter('ajwt.replay_store.refusals', {
-      description: 'Proofs refused because the store could not tell that they are new',
+      description: 'Proofs refused because the store could not prove that they are new',
       unit: '{proof}',
     })
     .addCallback((result) => {
-      const refused = sum(watched.users.keys(), 'refused')
-      if (refused !== undefined) result.observe(refused + watched.refusedBefore)
+      const refused = sum(reported.users.keys(), 'refused')
+      if (refused !== undefined) result.observe(refused + reported.refusedBefore)
     })
-  return watched
+  return reported
 }
 
-/** Undefined where no store has the number. A custom store may have anything under this name. */
+/** Undefined if no store has the number. A custom store may have any value under this name. */
 function sum(stores: Iterable<object>, name: 'size' | 'refused'): number | undefined {
   let total: number | undefined
   for (const store of stores) {
     try {
-      const value = (store as Record<string, unknown>)[name]
+      const value: unknown = Reflect.get(store, name)
       if (typeof value === 'number' && value >= 0) total = (total ?? 0) + value
     } catch {
-      // A store that throws must not hide the others.
+      // A getter of a custom store may throw. The other stores are still reported.
     }
   }
   return total

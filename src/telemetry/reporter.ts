@@ -29,7 +29,7 @@ const methods = new Set([
   'TRACE',
 ])
 
-/** The options of a verifier that decide what is reported, and to whom. */
+/** The verifier's options for telemetry. */
 export interface ReporterOptions {
   readonly onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
   readonly traceAllowed?: number
@@ -37,22 +37,22 @@ export interface ReporterOptions {
   readonly meterProvider?: MeterProvider
 }
 
-/** A method as an attribute value of a closed set. */
+/** The method as an attribute value from a closed set (OpenTelemetry `http.request.method`). */
 function methodName(method: string): string {
   return methods.has(method) ? method : '_OTHER'
 }
 
-/** When a request began, and under which span. */
+/** The start of a verification. */
 export interface RequestStart {
   /** Milliseconds on the monotonic clock. */
-  readonly started: number
-  /** Taken at the start: a store's client may lose it. */
+  readonly time: number
+  /** The active context. Read at the start, because the client of a store may lose it. */
   readonly context: Context
 }
 
 export interface Reporter {
   start(): RequestStart
-  /** Reports a decision to metrics, traces and `onDecision`. Failures there do not change it. */
+  /** Reports a decision to metrics, traces and `onDecision`. Their failures do not change the decision. */
   reportDecision(
     decision: Decision,
     method: string,
@@ -64,10 +64,7 @@ export interface Reporter {
   close(): void
 }
 
-/**
- * Reports through the OpenTelemetry API, which does nothing until an SDK is registered: before the verifier is
- * made, or after.
- */
+/** Reports through the OpenTelemetry API, which does nothing until an SDK is registered. */
 export function createReporter(options: ReporterOptions, replayStore: object): Reporter {
   const { tracerProvider, meterProvider, traceAllowed = 0, onDecision } = options
   const instruments = createInstrumentSource(meterProvider, replayStore)
@@ -91,7 +88,7 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
     if ('code' in decision) labels['ajwt.code'] = decision.code
     if (access?.route !== undefined) labels['http.route'] = printable(access.route)
     current.decisions.add(1, labels)
-    // A later rule is not part of the verification time.
+    // The time of `requireIntent` is not part of the verification time.
     if (isFirst) current.duration.record(duration, { 'ajwt.outcome': decision.outcome })
   }
 
@@ -101,14 +98,14 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
     const span = (tracerProvider ?? trace)
       .getTracer('ajwt')
       .startSpan('ajwt.verify', { startTime, attributes: toAttributes(decision, facts) }, start.context)
-    // A denial is no error of the server; 503 is.
+    // A 503 is an error of the server. Other denials are not.
     if ('code' in decision && decision.status === 503)
       span.setStatus({ code: SpanStatusCode.ERROR, message: decision.code })
     span.end(end)
     return span
   }
 
-  /** Not awaited. Catches rejections, so that a failing hook ends no process. */
+  /** Catches rejections: the caller does not await, and an unhandled rejection would end the process. */
   async function notify(decision: Decision, facts: DecisionFacts, active: Context): Promise<void> {
     try {
       await context.with(active, () => onDecision?.(decision, facts))
@@ -117,14 +114,14 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
 
   return {
     start() {
-      return { started: performance.now(), context: activeContext() }
+      return { time: performance.now(), context: activeContext() }
     },
     reportDecision(decision, method, state, start, overrules) {
       const current = currentInstruments()
       const isTraced = 'code' in decision || (traceAllowed > 0 && Math.random() < traceAllowed)
       if (current === undefined && !isTraced && onDecision === undefined) return
 
-      const duration = (performance.now() - start.started) / 1000
+      const duration = (performance.now() - start.time) / 1000
       if (current !== undefined)
         attempt(() => measure(current, decision, state, duration, overrules === undefined))
       const facts = toFacts(method, state, duration, overrules)
@@ -140,7 +137,7 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
   }
 }
 
-/** A reporter of somebody else's may throw: that decides nothing. */
+/** Ignores errors of third-party exporters, so that they change no decision. */
 function attempt<T>(report: () => T): T | undefined {
   try {
     return report()
@@ -168,7 +165,7 @@ function toFacts(
   }
 }
 
-/** The cause, with the issuer whose entry was applied: a policy may have several. */
+/** Adds the issuer whose entry was applied, because a policy may have several. */
 function causeOf(refusal: Refusal | undefined, issuer: string | undefined): Cause | undefined {
   const cause = refusal?.cause
   if (cause === undefined || issuer === undefined || cause.issuer !== undefined) return cause
@@ -191,7 +188,7 @@ function optional(text: string | undefined): string | undefined {
   return text === undefined ? undefined : printable(text)
 }
 
-/** A context manager is third-party code and can throw. */
+/** Catches errors of the context manager, which is third-party code. */
 function activeContext(): Context {
   try {
     return context.active()

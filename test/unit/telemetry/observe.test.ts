@@ -115,7 +115,7 @@ describe.each(Object.entries(frameworks))('observe mode on %s', (_, start) => {
 
 describe('observe mode', () => {
   it('is told at the start in one warning, and never again', async () => {
-    const effect = 'what is refused is only reported, and reaches the handlers without a grant'
+    const effect = 'denials are only reported, and the denied requests reach the handlers without a grant'
     const { 'GET /trial/:id': _, ...enforced } = policy.routes
     const quiet = await warningsOf(() => createVerifier({ ...policy, routes: enforced }))
     expect(quiet).toEqual([])
