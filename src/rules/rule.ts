@@ -1,4 +1,5 @@
 import type { Delegation } from '../delegation/delegation.js'
+import { toArray } from '../lib/to-array.js'
 import { compileConstraint } from '../policy/constraint.js'
 import { parsePointer, resolvePointer } from '../policy/json-pointer.js'
 import { createIdSet, type ReadId } from '../policy/qualified-id.js'
@@ -8,61 +9,62 @@ import type { Consumed } from '../stores/replay.js'
 import type { TokenClaims } from '../token/claims.js'
 import type { Workflow } from './workflow.js'
 
-/** What a rule judges: all of it verified. */
-export interface RuleSubject {
+/** The verified facts of a request that a rule checks. */
+export interface RuleInput {
   readonly token: TokenClaims
   readonly delegation: Delegation
   readonly params: { readonly [name: string]: string }
   /** Seconds since the epoch. */
   readonly now: number
-  /** What the request has used up so far. */
+  /** The ids that this request has consumed: it may consume them again. */
   readonly consumed: Consumed[] | undefined
 }
 
-type Check = (subject: RuleSubject) => Refusal | undefined
+type Check = (input: RuleInput) => Refusal | undefined
 
-/** Versions and registrations that an agent is held to on every route. */
+/** The allowed checksums and registrations of an agent, for every route. */
 export interface AgentConstraint {
   readonly checksums: ReadonlySet<string> | undefined
   readonly registrationIds: ReadonlySet<string> | undefined
 }
 
-/** By issuer, then by the agent's id. */
+/** By issuer, then by agent id. */
 export type AgentConstraints = ReadonlyMap<string, ReadonlyMap<string, AgentConstraint>>
 
-/** What rules refer to: the parts of a policy that are the same for all routes. */
+/** The parts of a policy that rules refer to. */
 export interface RuleContext {
   readonly workflows: ReadonlyMap<string, Workflow>
-  /** The keys of `workflows`; undefined where the policy has none, and a rule may name any. */
+  /** The keys of `workflows`. Undefined if the policy has none: then a rule may name any workflow. */
   readonly workflowNames: readonly string[] | undefined
   readonly agents: AgentConstraints
   /** Reads the ids in `agents`, `initiators`, `chains`. */
   readonly readId: ReadId
-  /** Seconds by which clocks may differ. */
+  /** Tolerance for clock differences, in seconds. */
   readonly clockTolerance: number
 }
 
 export type ChainsByIssuer = ReadonlyMap<string, readonly (readonly string[])[]>
 
-/** A rule whose conditions were turned into checks. */
+/** A compiled route rule. */
 export interface Rule {
+  /** The refusal of the first condition that does not hold. */
   readonly check: Check
-  /** The scopes it needs, as a challenge writes them; undefined where it needs none. */
+  /** The required scopes, separated by spaces. Undefined if there are none. */
   readonly scope: string | undefined
-  /** The chains it lists, by issuer; ids from initiator to executor. */
+  /** The listed chains by issuer. Ids from initiator to executor. */
   readonly chains: ChainsByIssuer | undefined
   readonly once: boolean
   readonly anonymous: boolean | 'foreign'
   readonly mode: 'observe' | 'enforce' | undefined
 }
 
-/** Turns a rule's data into one check that names the first condition that does not hold. */
+/** Compiles a rule into checks that run in the order of the documentation. */
 export function compileRule(rule: RuleData, context: RuleContext): Rule {
   const scopes = readScopes(rule.scope)
   const chains = rule.delegation?.chains && readChains(rule.delegation.chains, context.readId)
   const checks: Check[] = [
     checkAgentVersion(context.agents),
-    ...(scopes ? [checkScope(scopes.names, scopes.isAnyEnough)] : []),
+    ...(scopes ? [checkScope(scopes)] : []),
     ...(rule.intent ? [checkIntent(rule.intent, context.workflows)] : []),
     ...(rule.agents ? [checkAgent(rule.agents, context.readId)] : []),
     ...(rule.delegation ? [checkDelegation(rule.delegation, chains, context.readId)] : []),
@@ -71,9 +73,9 @@ export function compileRule(rule: RuleData, context: RuleContext): Rule {
     ...Object.entries(rule.claims ?? {}).map(([pointer, constraint]) => checkClaim(pointer, constraint)),
   ]
   return Object.freeze({
-    check: (subject: RuleSubject) => {
+    check: (input: RuleInput) => {
       for (const check of checks) {
-        const denial = check(subject)
+        const denial = check(input)
         if (denial !== undefined) return denial
       }
       return undefined
@@ -93,7 +95,7 @@ function checkAgentVersion(agents: AgentConstraints): Check {
     const { checksums, registrationIds } = agent
     if (checksums !== undefined && !(token.checksum !== undefined && checksums.has(token.checksum))) {
       return new Refusal('agent_checksum_not_allowed', {
-        reason: "the agent's checksum is not one that the policy's agents list",
+        reason: "the agent's checksum is not in agents of the policy",
         claim: 'agent_proof.agent_checksum',
         expected: describe([...checksums].join(' or ')),
         found: describe(token.checksum),
@@ -102,7 +104,7 @@ function checkAgentVersion(agents: AgentConstraints): Check {
     if (registrationIds === undefined) return undefined
     if (token.registrationId !== undefined && registrationIds.has(token.registrationId)) return undefined
     return new Refusal('agent_not_allowed', {
-      reason: "the agent's registration is not one that the policy's agents list",
+      reason: "the agent's registration is not in agents of the policy",
       claim: 'agent_proof.registration_id',
       expected: describe([...registrationIds].join(' or ')),
       found: describe(token.registrationId),
@@ -112,24 +114,24 @@ function checkAgentVersion(agents: AgentConstraints): Check {
 
 interface RequiredScopes {
   readonly names: readonly string[]
-  /** Whether one of them is enough. */
+  /** Whether one of the scopes is enough. */
   readonly isAnyEnough: boolean
 }
 
 function readScopes(scope: RuleData['scope']): RequiredScopes | undefined {
   if (scope === undefined) return undefined
   if (typeof scope === 'object' && 'any' in scope) return { names: scope.any, isAnyEnough: true }
-  return { names: list(scope) ?? [], isAnyEnough: false }
+  return { names: toArray(scope), isAnyEnough: false }
 }
 
-function checkScope(scopes: readonly string[], isAnyEnough: boolean): Check {
+function checkScope({ names: scopes, isAnyEnough }: RequiredScopes): Check {
   const expected = describe(scopes.join(isAnyEnough ? ' or ' : ' '))
   return ({ token }) => {
     const has = (scope: string) => token.scopes.includes(scope)
     if (isAnyEnough ? scopes.some(has) : scopes.every(has)) return undefined
-    const lacking = scopes.filter((scope) => !has(scope)).join(isAnyEnough ? ' or ' : ' ')
+    const missing = scopes.filter((scope) => !has(scope)).join(isAnyEnough ? ' or ' : ' ')
     const cause: Cause = {
-      reason: `the token lacks the scope ${describe(lacking)}`,
+      reason: `the token does not have the scope ${describe(missing)}`,
       claim: token.names.scope,
       expected,
       found: describe(token.scopes.join(' ')),
@@ -142,25 +144,25 @@ function checkIntent(
   intent: NonNullable<RuleData['intent']>,
   workflows: ReadonlyMap<string, Workflow>,
 ): Check {
-  const steps = list(intent.step)
+  const steps = intent.step === undefined ? undefined : toArray(intent.step)
   const workflow = workflows.get(intent.workflow)
   return ({ token: { intent: claimed } }) => {
     const { workflowId, step, stepSequenceHash } = claimed
     if (workflowId !== intent.workflow) {
       return new Refusal('workflow_not_allowed', {
-        reason: 'the token is for another workflow than the rule',
+        reason: 'the rule is for another workflow than the token',
         claim: 'intent.workflow_id',
         expected: intent.workflow,
         found: describe(workflowId),
       })
     }
     if (steps !== undefined && !(step !== undefined && steps.includes(step)))
-      return wrongStep('the token is for another step than the rule', steps, step)
+      return wrongStep('the rule does not list the step of the token', steps, step)
     return workflow && checkOrder(workflow, step, stepSequenceHash)
   }
 }
 
-/** Whether a step is one of the workflow, and the completed steps are some that may come before it. */
+/** Checks that the workflow has the step, and that the completed steps can come before it. */
 function checkOrder(
   workflow: Workflow,
   step: string | undefined,
@@ -168,13 +170,13 @@ function checkOrder(
 ): Refusal | undefined {
   const hashes = step === undefined ? undefined : workflow.get(step)
   if (hashes === undefined)
-    return wrongStep("the step is none of the policy's workflow", [...workflow.keys()], step)
+    return wrongStep('the workflow in the policy does not have this step', [...workflow.keys()], step)
   if (stepSequenceHash !== undefined && hashes.has(stepSequenceHash)) return undefined
   return new Refusal('step_out_of_order', {
     reason:
       stepSequenceHash === undefined
-        ? 'the token does not say which steps are completed'
-        : 'the completed steps are not the ones that come before this step',
+        ? 'the token has no hash of the completed steps'
+        : 'the completed steps are not the steps before this one',
     claim: 'intent.step_sequence_hash',
     expected: describe(`the hash of the steps before ${step}`),
     found: describe(stepSequenceHash),
@@ -200,7 +202,7 @@ function checkAgent(entries: readonly string[], readId: ReadId): Check {
   }
 }
 
-/** A chain that cannot be read is not listed: where it stands is reported by `findNameProblems`. */
+/** Leaves out chains with invalid ids. `findNameProblems` reports them. */
 function readChains(chains: readonly (readonly string[])[], readId: ReadId): ChainsByIssuer {
   const byIssuer = new Map<string, (readonly string[])[]>()
   for (const chain of chains) {
@@ -226,7 +228,7 @@ function checkDelegation(
       return new Refusal('delegation_required', { reason: 'the call is direct: the token has no chain' })
     if (depth > maxDepth)
       return notAllowed('the chain is too deep', `at most ${maxDepth} hops`, `${depth} hops`)
-    // A person may bear the name of an agent: only an agent meets a rule about agents.
+    // A person can have the same name as an agent.
     if ((initiators !== undefined || chains !== undefined) && !isInitiatedByAgent)
       return notAllowed('the initiator is not known to be an agent', 'an agent', initiator)
     if (initiators !== undefined && !initiators.has(issuer, initiator))
@@ -253,11 +255,11 @@ function notAllowed(reason: string, expected: string | undefined, found: string)
   return new Refusal('delegation_not_allowed', cause)
 }
 
-/** A person is named as one by the issuer: an agent of the same name is somebody else. */
+/** The issuer must say that the name is a person's: an agent can have the same name. */
 function checkPerson(entries: readonly string[], readId: ReadId): Check {
   const people = createIdSet(entries, readId)
   return ({ token: { issuer, intent, agent, subject, names } }) => {
-    // An agent that acts for somebody else: the subject of an ordinary token, where the agent is another.
+    // Profile `oauth`: an agent acts for the subject if the two are different.
     const principal = intent.executedBy === undefined && subject !== agent ? subject : undefined
     const person = intent.initiatorType === 'user' ? intent.initiatedBy : principal
     if (person !== undefined && people.has(issuer, person)) return undefined
@@ -273,7 +275,7 @@ function checkPerson(entries: readonly string[], readId: ReadId): Check {
 function checkUser(rule: NonNullable<RuleData['user']>, clockTolerance: number): Check {
   const details = { acrValues: rule.acr?.join(' '), maxAge: rule.maxAge }
   const stepUp = (claim: string, expected: string, found: string) => {
-    const reason = `${claim} does not show the authentication that the rule asks for`
+    const reason = `${claim} does not show the authentication that the rule requires`
     const cause = { reason, claim, expected: describe(expected), found: describe(found) }
     return new Refusal('user_authentication_required', cause, details)
   }
@@ -304,9 +306,4 @@ function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>
       found: describe(value),
     })
   }
-}
-
-function list<T>(value: T | readonly T[] | undefined): readonly T[] | undefined {
-  if (value === undefined) return undefined
-  return Array.isArray(value) ? value : [value as T]
 }

@@ -1,6 +1,6 @@
 import { hashIds } from '../jws/chain-hash.js'
 
-/** More optional steps before one step make more hashes than are worth keeping. */
+/** Limits memory: each optional step doubles the number of hashes. */
 export const maxOptionalSteps = 12
 
 export interface WorkflowStep {
@@ -8,13 +8,12 @@ export interface WorkflowStep {
   readonly optional: boolean
 }
 
-/** For each step of a workflow, every `step_sequence_hash` that is right for it. */
+/** All valid values of `step_sequence_hash` by step id. */
 export type Workflow = ReadonlyMap<string, ReadonlySet<string>>
 
 /**
- * Computes the hashes of all orders in which the steps before each step may have been completed: every required one,
- * and any of the optional ones. Two forms are in use: the current step left out, and the current step as the last one.
- * Neither passes a sequence that leaves out a required step.
+ * Computes the valid hashes for each step: all required steps before it, with any of the optional ones.
+ * Issuers hash the completed steps with or without the current step as the last one. Both forms are valid.
  */
 export function compileWorkflow(steps: readonly WorkflowStep[]): Workflow {
   const workflow = new Map<string, ReadonlySet<string>>()
