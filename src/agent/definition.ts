@@ -1,5 +1,5 @@
 import canonicalize from 'canonicalize'
-import { agentId, text } from './http/grammar.js'
+import { parseAgentId, parseText } from './http/grammar.js'
 
 /** A tool as the model sees it. */
 export interface AgentTool {
@@ -7,18 +7,18 @@ export interface AgentTool {
   description: string
   /** The JSON Schema of its parameters. */
   parameters: Readonly<Record<string, unknown>>
-  /** The function that does the tool's work. It is the one member that the checksum does not cover. */
+  /** The tool's function. The checksum covers every member but this one. */
   execute?: ((...args: never[]) => unknown) | undefined
 }
 
-/** What an agent is: all of it is in its checksum, `execute` of a tool apart. */
+/** The definition of an agent. Its checksum covers all of it except `execute` of a tool. */
 export interface AgentDefinition {
   /** 1 to 256 characters of printable ASCII, without `|`. */
   id: string
   /**
-   * The checksum covers it without the white space at both ends of each line and without empty lines, so that an
-   * editor does not make another agent of it. Two prompts that differ in indentation alone have one checksum: give
-   * the model `canonicalPrompt(prompt)` where that difference matters.
+   * The checksum ignores empty lines and the white space at both ends of each line, so that an editor's
+   * changes do not change it. Two prompts that differ only in indentation have the same checksum. If that
+   * difference matters, give the model `canonicalPrompt(prompt)`.
    */
   prompt: string
   tools: readonly AgentTool[]
@@ -27,29 +27,28 @@ export interface AgentDefinition {
 }
 
 /**
- * Checks a definition and returns the very same object, not a copy: the checksum is computed from what the
- * agent is when it asks for a token, so a prompt or tool that is changed at run time has to stay visible.
- * (A prompt that lives elsewhere can be a getter.)
+ * Checks a definition and returns the same object, not a copy: the checksum is computed again before each
+ * request, so that a change at run time is detected. A prompt that is stored elsewhere can be a getter.
  *
  * @throws TypeError naming the member that is wrong, or that the checksum would not cover
  */
 export function defineAgent<D extends AgentDefinition>(definition: D): D {
-  completeAgent(definition)
+  strictCanonicalAgent(definition)
   return definition
 }
 
 /**
- * As `canonicalAgent`, and refuses a member that the checksum would not cover: it could change the agent while the
- * checksum stays the same.
+ * Like `canonicalAgent`, but refuses any member that the checksum does not cover: such a member could change
+ * the agent without changing the checksum.
  *
  * @throws TypeError naming the member
  */
-export function completeAgent(definition: AgentDefinition): string {
+export function strictCanonicalAgent(definition: AgentDefinition): string {
   const canonical = canonicalAgent(definition)
-  refuseOthers(definition, AGENT_MEMBERS, 'agent', 'config')
+  refuseUnknown(definition, AGENT_MEMBERS, 'agent', 'config')
   definition.tools.forEach((tool, i) => {
     const path = `agent.tools[${i}]`
-    refuseOthers(tool, TOOL_MEMBERS, path, 'parameters')
+    refuseUnknown(tool, TOOL_MEMBERS, path, 'parameters')
     if (tool.execute !== undefined && typeof tool.execute !== 'function') {
       throw new TypeError(`${path}.execute must be a function`)
     }
@@ -60,21 +59,22 @@ export function completeAgent(definition: AgentDefinition): string {
 const AGENT_MEMBERS = ['id', 'prompt', 'tools', 'config']
 const TOOL_MEMBERS = ['name', 'description', 'parameters', 'execute']
 
-function refuseOthers(value: object, known: readonly string[], path: string, place: string): void {
+function refuseUnknown(value: object, known: readonly string[], path: string, coveredMember: string): void {
   const names: (string | symbol)[] = Reflect.ownKeys(value)
-  // Inherited members as well: `{ ...tool }` drops them, but `tool.strict` finds them.
+  // Inherited members too: `{ ...tool }` drops them, but `tool.strict` finds them.
   for (const name in value) names.push(name)
   for (const name of names) {
-    if (known.includes(name as string) || Reflect.get(value, name) === undefined) continue
+    if (known.some((member) => member === name) || Reflect.get(value, name) === undefined) continue
     throw new TypeError(
-      `${path}.${String(name)} is not covered by the agent checksum: put plain data into ${path}.${place}, or leave it out (known members: ${known.join(', ')})`,
+      `${path}.${String(name)} is not covered by the agent checksum: put plain data into ` +
+        `${path}.${coveredMember}, or leave it out (known members: ${known.join(', ')})`,
     )
   }
 }
 
 /**
- * The RFC 8785 text that is hashed, of the members that the checksum covers. Every member is read once, into a copy,
- * so that what was checked is what is hashed, even behind a getter.
+ * The RFC 8785 text that the checksum is computed from. Each member is read once, into a copy, so that a
+ * getter cannot return one value for the check and another for the hash.
  *
  * @throws TypeError naming the member that is wrong
  */
@@ -83,38 +83,38 @@ export function canonicalAgent(definition: AgentDefinition): string {
   const { id, prompt, tools, config } = definition
   if (!Array.isArray(tools)) throw new TypeError('agent.tools must be an array')
   const form = {
-    id: agentId(id, 'agent.id'),
-    prompt: canonicalPrompt(text(prompt, 'agent.prompt')),
+    id: parseAgentId(id, 'agent.id'),
+    prompt: canonicalPrompt(parseText(prompt, 'agent.prompt')),
     tools: tools.map(toolForm).sort((a, b) => (a.name < b.name ? -1 : 1)),
     config: config === undefined ? {} : jsonObject(config, 'agent.config'),
   }
-  // Two tools of one name would have no defined order, and so no one checksum.
-  const twin = form.tools.find((tool, i) => tool.name === form.tools[i + 1]?.name)
-  if (twin) throw new TypeError(`agent.tools has two tools named "${twin.name}"`)
+  // Two tools of one name have no defined order, so the checksum would not be unique.
+  const duplicate = form.tools.find((tool, i) => tool.name === form.tools[i + 1]?.name)
+  if (duplicate) throw new TypeError(`agent.tools has two tools named "${duplicate.name}"`)
   return canonicalize(form) as string
 }
 
 function toolForm(tool: unknown, index: number) {
   const path = `agent.tools[${index}]`
   if (typeof tool !== 'object' || tool === null) throw new TypeError(`${path} must be an object`)
-  const { name, description, parameters } = tool as Partial<AgentTool>
+  const { name, description, parameters }: Partial<Record<keyof AgentTool, unknown>> = tool
   if (name === '') throw new TypeError(`${path}.name must not be empty`)
   return {
-    name: text(name, `${path}.name`),
-    description: text(description, `${path}.description`),
+    name: parseText(name, `${path}.name`),
+    description: parseText(description, `${path}.description`),
     parameters: jsonObject(parameters, `${path}.parameters`),
   }
 }
 
 /**
- * The prompt as the checksum covers it: NFC, line ends as LF, each line trimmed, no empty lines. A model that is given
- * this text sees nothing that the checksum does not cover.
+ * The prompt in the form that the checksum covers: NFC, LF line ends, each line trimmed, no empty lines. A
+ * model that gets this text sees nothing that the checksum does not cover.
  */
 export function canonicalPrompt(prompt: string): string {
   return linesOf(prompt, (line) => line.trim())
 }
 
-/** As `canonicalPrompt`, but lines keep their indentation. */
+/** Like `canonicalPrompt`, but keeps the indentation. */
 export function indentedPrompt(prompt: string): string {
   return linesOf(prompt.trim(), (line) => line.trimEnd())
 }
@@ -132,15 +132,14 @@ function jsonObject(value: unknown, path: string): unknown {
 }
 
 /**
- * A copy of plain JSON data. A function, a class instance or a number that JSON has no form for would leave
- * the hash unchanged while the agent changes, so each is refused; an `undefined` member counts as absent, as
- * in JSON.stringify.
+ * Copies plain JSON data. Refuses functions, class instances and non-finite numbers: they could change the
+ * agent without changing the hash. An `undefined` member counts as absent, as in JSON.stringify.
  */
 function json(value: unknown, path: string, depth: number): unknown {
   if (value === null || typeof value === 'boolean') return value
-  if (typeof value === 'string') return text(value, path)
+  if (typeof value === 'string') return parseText(value, path)
   if (typeof value === 'number' && Number.isFinite(value)) return value
-  // The limit also ends a cycle.
+  // The limit also stops a cycle.
   if (depth === 64) throw new TypeError(`${path} is nested deeper than 64 levels`)
   if (Array.isArray(value)) {
     return Array.from(value, (item, i) => json(item, `${path}[${i}]`, depth + 1))
@@ -148,7 +147,7 @@ function json(value: unknown, path: string, depth: number): unknown {
   if (typeof value === 'object' && isPlain(value)) {
     const members = Object.entries(value).filter(([, member]) => member !== undefined)
     return Object.fromEntries(
-      members.map(([key, member]) => [text(key, path), json(member, `${path}.${key}`, depth + 1)]),
+      members.map(([key, member]) => [parseText(key, path), json(member, `${path}.${key}`, depth + 1)]),
     )
   }
   throw new TypeError(`${path} is not plain JSON data`)
@@ -156,6 +155,6 @@ function json(value: unknown, path: string, depth: number): unknown {
 
 function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value)
-  // By shape rather than identity: an object of another realm (a vm context, an iframe) is plain too.
+  // Not compared by identity: a plain object may come from another realm (a vm context, an iframe).
   return prototype === null || Object.hasOwn(prototype, 'isPrototypeOf')
 }

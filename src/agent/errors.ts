@@ -2,7 +2,7 @@ import { oneErrorForCopies } from '../lib/copies.js'
 import type { DenialCode } from '../protocol/denials.js'
 import type { AjwtChallenge } from './http/challenge.js'
 
-/** The agent is no longer what was registered. Nothing was sent, nothing signed. */
+/** The agent differs from its registration. Nothing was sent and nothing was signed. */
 export class AgentIntegrityError extends Error {
   static {
     oneErrorForCopies(AgentIntegrityError, 'AgentIntegrityError')
@@ -11,8 +11,8 @@ export class AgentIntegrityError extends Error {
   readonly agentId: string
   readonly expected: string
   /**
-   * Absent where the definition has become something that has no checksum; equal to `expected` where only the
-   * indentation of the prompt has changed.
+   * Absent if the definition can no longer be hashed. Equal to `expected` if only the indentation of the
+   * prompt has changed.
    */
   readonly actual: string | undefined
 
@@ -25,7 +25,7 @@ export class AgentIntegrityError extends Error {
 }
 
 export interface AgentTokenFailure {
-  /** Agent, workflow, step, scope and resource that were asked for, in words. */
+  /** Agent, workflow, step, scope and resource of the token request, as text. */
   about: string
   error: string
   description?: string | undefined
@@ -33,8 +33,8 @@ export interface AgentTokenFailure {
 }
 
 /**
- * The authorization server gave no usable token. `error` is its OAuth error (RFC 6749 section 5.2), or
- * `unreachable` (no answer; `status` is absent) or `invalid_response` (an answer that must not be used).
+ * The authorization server returned no usable token. `error` is its OAuth error (RFC 6749 section 5.2), or
+ * `unreachable` (no response; `status` is absent) or `invalid_response` (a response that must not be used).
  */
 export class AgentTokenError extends Error {
   static {
@@ -53,7 +53,7 @@ export class AgentTokenError extends Error {
   }
 }
 
-/** One of ajwt's denial codes, such as `step_out_of_order`, or one that a later version has added. */
+/** A denial code of ajwt, such as `step_out_of_order`, or one that a later version adds. */
 export type AjwtCode = DenialCode | (string & {})
 
 export interface AjwtDenial {
@@ -66,15 +66,15 @@ export interface AjwtDenial {
 }
 
 interface DeniedCall extends AjwtDenial {
-  /** Agent, workflow, step, scope and resource of the token that was sent, in words. */
+  /** Agent, workflow, step, scope and resource of the token, as text. */
   about: string
-  /** The resource that the API says it is. */
+  /** The resource identifier in the API's metadata. */
   resource?: string | undefined
-  /** The resource that the token was asked for. */
-  askedFor?: string
+  /** The resource that the token was requested for. */
+  requestedResource?: string
 }
 
-/** A denial by an API that ajwt protects: no handler ran. */
+/** A denial by an API that ajwt protects. No handler ran. */
 export class AjwtDeniedError extends Error {
   static {
     oneErrorForCopies(AjwtDeniedError, 'AjwtDeniedError')
@@ -82,18 +82,18 @@ export class AjwtDeniedError extends Error {
   override readonly name = 'AjwtDeniedError'
   readonly code: AjwtCode
   readonly status: number
-  /** The OAuth error; absent where the denial has none. */
+  /** The OAuth error, if the denial has one. */
   readonly error: string | undefined
   readonly description: string
-  /** What the API asks for: scopes, a stronger user authentication, where its metadata is. */
+  /** The API's challenge: required scopes, a stronger user authentication, the URL of its metadata. */
   readonly challenge: AjwtChallenge | undefined
-  /** Seconds, where the API named them (status 503). */
+  /** `Retry-After` in seconds, if the API sent it (status 503). */
   readonly retryAfter: number | undefined
-  /** At `audience_mismatch`: the resource that the API's metadata names (RFC 9728), where it could be read. */
+  /** For `audience_mismatch`: the resource in the API's metadata (RFC 9728), if it could be read. */
   readonly resource: string | undefined
 
   constructor(denial: DeniedCall) {
-    super(`${denial.status} ${denial.code}: ${denial.description} (${denial.about})${rightResource(denial)}`)
+    super(`${denial.status} ${denial.code}: ${denial.description} (${denial.about})${resourceHint(denial)}`)
     this.resource = denial.resource
     this.code = denial.code
     this.status = denial.status
@@ -104,12 +104,18 @@ export class AjwtDeniedError extends Error {
   }
 }
 
-function rightResource({ resource, askedFor }: DeniedCall): string {
+function resourceHint({ resource, requestedResource }: DeniedCall): string {
   if (resource === undefined) return ''
-  if (resource === askedFor) {
-    return '. The API says that it is that resource: look which audience the authorization server puts into its tokens'
+  if (resource === requestedResource) {
+    return (
+      '. The API says that it is that resource: check which audience the authorization server puts into ' +
+      'its tokens'
+    )
   }
-  return `. The API says that it is the resource ${resource}: name that in intent.resource, or in the client's option resource`
+  return (
+    `. The API says that it is the resource ${resource}: set intent.resource, or the client's option ` +
+    'resource, to that value'
+  )
 }
 
 export type DelegationFault = Extract<
@@ -125,8 +131,8 @@ export type DelegationFault = Extract<
 >
 
 /**
- * A delegation that must not be made, accepted or used. `code` is the code with which an API would deny a
- * token that carried it.
+ * A delegation that must not be made, accepted or used. An API would deny a token that carries it with the
+ * same `code`.
  */
 export class AgentDelegationError extends Error {
   static {

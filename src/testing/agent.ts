@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { type AgentDefinition, completeAgent } from '../agent/definition.js'
+import { type AgentDefinition, strictCanonicalAgent } from '../agent/definition.js'
 import { delegate } from './delegation.js'
 import { generateKey, type TestKey } from './key.js'
 import type { DelegationGrant, TestAgent } from './parties.js'
@@ -24,7 +24,7 @@ export function createAgents(audience: string, now: () => number): AgentRegistry
   function register(id: string, { definition, registrationId }: TestAgentOptions = {}) {
     const key = generateKey()
     // Throws a TypeError that names the member which has no checksum.
-    const canonical = completeAgent({ prompt: '', tools: [], ...definition, id })
+    const canonical = strictCanonicalAgent({ prompt: '', tools: [], ...definition, id })
     const agent: TestAgent = Object.freeze({
       id,
       checksum: `sha256:${createHash('sha256').update(canonical).digest('hex')}`,

@@ -1,15 +1,15 @@
 import { AjwtDeniedError } from '../errors.js'
-import { safeUrl } from '../http/grammar.js'
+import { parseSafeUrl } from '../http/grammar.js'
 import type { AgentKey } from '../keys/keys.js'
-import { type NonceJar, signProof } from '../keys/proof.js'
+import { type NonceCache, signProof } from '../keys/proof.js'
 import type { FetchLike } from '../tokens/token-request.js'
 import type { TokenSource } from '../tokens/token-source.js'
 import {
   type AgentIntent,
   type CallContext,
-  describeNeed,
-  settleIntent,
-  type TokenNeed,
+  describeIntent,
+  type ResolvedIntent,
+  resolveIntent,
 } from '../workflow/intent.js'
 import { asksForNonce, readDenial } from './denied.js'
 import { type OriginCheck, readResource } from './resource.js'
@@ -21,7 +21,7 @@ export interface CallerParts {
   key: Promise<AgentKey>
   integrity: () => Promise<string>
   tokens: TokenSource
-  nonces: NonceJar
+  nonces: NonceCache
   fetch: FetchLike
   now: () => number
   resource: string | undefined
@@ -34,36 +34,36 @@ export interface CallerParts {
 /** One request to an API, in the context of a run. */
 export type Call = (url: string | URL, init: AgentRequestInit, context: CallContext) => Promise<Response>
 
-/** A token refused for one of these is dead, and a fresh one may live. */
-const WORN_OUT = ['token_expired', 'token_reused']
+/** The API may accept a new token after these denials. */
+const RETRY_WITH_NEW_TOKEN = ['token_expired', 'token_reused']
 
 export function createCall(parts: CallerParts): Call {
   const { integrity, tokens, nonces, now } = parts
 
   return async function call(input, init, context) {
-    const url = safeUrl(input, 'url', parts.allowInsecureHttp)
-    const request = checkedInit(init)
-    const need = settleIntent(init.intent, context, parts.resource ?? url.origin, now())
-    parts.checkOrigin(need.resource, url)
-    // Before every request, not only before a token request: a changed agent has no use of cached tokens.
+    const url = parseSafeUrl(input, 'url', parts.allowInsecureHttp)
+    const request = fetchInit(init)
+    const intent = resolveIntent(init.intent, context, parts.resource ?? url.origin, now())
+    parts.checkOrigin(intent.resource, url)
+    // Before each request, so that a changed agent cannot use cached tokens either.
     const checksum = await integrity()
     const fresh = init.intent.once === true
 
-    const token = await waitFor(() => tokens.get(need, checksum, fresh), request.signal)
-    const answer = await present(url, request, token.value, need)
-    if (!(answer instanceof AjwtDeniedError)) return answer
-    if (answer.error === 'invalid_token') token.drop()
-    if (fresh || !WORN_OUT.includes(answer.code) || !isReplayable(request.body)) throw answer
+    const token = await waitFor(() => tokens.get(intent, checksum, fresh), request.signal)
+    const result = await sendWithToken(url, request, token.value, intent)
+    if (!(result instanceof AjwtDeniedError)) return result
+    if (result.error === 'invalid_token') token.drop()
+    if (fresh || !RETRY_WITH_NEW_TOKEN.includes(result.code) || !isReplayable(request.body)) throw result
 
-    // No handler ran, and the token was shared with other calls: once more, with one of its own.
-    const own = await waitFor(() => tokens.get(need, checksum, true), request.signal)
-    const second = await present(url, request, own.value, need)
-    if (!(second instanceof AjwtDeniedError)) return second
-    throw second
+    // A denied request reached no handler, so it is safe to repeat with a token that no other call uses.
+    const unshared = await waitFor(() => tokens.get(intent, checksum, true), request.signal)
+    const retried = await sendWithToken(url, request, unshared.value, intent)
+    if (!(retried instanceof AjwtDeniedError)) return retried
+    throw retried
   }
 
-  /** The API's answer, or its denial. A nonce challenge is followed once, with another proof. */
-  async function present(url: URL, request: RequestInit, token: string, need: TokenNeed) {
+  /** Returns the API's response or its denial. Answers one nonce challenge with a second proof. */
+  async function sendWithToken(url: URL, request: RequestInit, token: string, intent: ResolvedIntent) {
     const sent = [token]
     const method = request.method ?? 'GET'
     const attempt = async (nonce: string | undefined) => {
@@ -74,45 +74,46 @@ export function createCall(parts: CallerParts): Call {
       headers.set('dpop', proof)
       return parts.fetch(url.href, { ...request, headers })
     }
-    const nonce = nonces.of(url)
+    const nonce = nonces.get(url)
     let response = await attempt(nonce)
-    const learned = nonces.learn(url, response)
-    // Compared with the nonce that this request sent: a parallel request may have learned the new one already.
-    const isNew = learned !== undefined && learned !== nonce
+    const newNonce = nonces.remember(url, response)
+    // Compare with the nonce of this request: a parallel request may have cached the new one already.
+    const isNew = newNonce !== undefined && newNonce !== nonce
     if (isNew && asksForNonce(response) && isReplayable(request.body)) {
       await response.body?.cancel()
-      response = await attempt(learned)
-      nonces.learn(url, response)
+      response = await attempt(newNonce)
+      nonces.remember(url, response)
     }
     const denial = await readDenial(response, sent)
     if (!denial) return response
-    const about = `for agent ${parts.agentId}, ${describeNeed(need)}`
+    const about = `for agent ${parts.agentId}, ${describeIntent(intent)}`
     if (denial.code !== 'audience_mismatch') return new AjwtDeniedError({ ...denial, about })
     const resource = await readResource(denial.challenge?.resourceMetadata, { ...parts, url })
-    return new AjwtDeniedError({ ...denial, about, resource, askedFor: need.resource })
+    return new AjwtDeniedError({ ...denial, about, resource, requestedResource: intent.resource })
   }
 }
 
-/** The caller's init for fetch, without what is ours, and with redirects given back instead of followed. */
-function checkedInit(given: AgentRequestInit): RequestInit {
-  if (typeof given?.intent !== 'object' || given.intent === null) {
+/** The init for fetch: without `intent`, and with redirects returned instead of followed. */
+function fetchInit(agentInit: AgentRequestInit): RequestInit {
+  if (typeof agentInit?.intent !== 'object' || agentInit.intent === null) {
     throw new TypeError(
-      "init.intent must be an object that says what the request is for, as in fetch(url, { intent: { scope: 'orders:read' } }): the token is asked for exactly that",
+      'init.intent must be an object that says what the request is for, as in ' +
+        "fetch(url, { intent: { scope: 'orders:read' } }): the token is requested for exactly that",
     )
   }
-  const { intent: _, ...init } = given
+  const { intent: _, ...init } = agentInit
   const headers = new Headers(init.headers)
   if (headers.has('authorization') || headers.has('dpop')) {
-    throw new TypeError('init.headers must not hold Authorization or DPoP')
+    throw new TypeError('init.headers must not contain Authorization or DPoP: the client sets both')
   }
-  // fetch itself would carry the proof, and to the same origin the token, to wherever a redirect points.
+  // fetch would send the proof to the target of a redirect, and within the same origin the token, too.
   if (init.redirect === 'follow') throw new TypeError('init.redirect must not be "follow"')
-  // As fetch will send it: the proof names the method on the wire.
+  // Request normalizes the method as fetch does. The proof must name the method on the wire.
   const { method } = new Request('http://localhost', { method: init.method ?? 'GET' })
   return { ...init, method, headers, redirect: init.redirect ?? 'manual' }
 }
 
-/** A stream can be sent once: after a challenge its request is the caller's to repeat. */
+/** A stream can be sent only once, so the caller has to repeat such a request. */
 function isReplayable(body: unknown): boolean {
   return !(
     typeof body === 'object' &&
@@ -121,7 +122,7 @@ function isReplayable(body: unknown): boolean {
   )
 }
 
-/** A token request serves several calls, so one call's signal ends its own waiting only. */
+/** Several calls share a token request, so the signal of one call must not abort it. */
 async function waitFor<T>(work: () => Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
   if (!signal) return work()
   signal.throwIfAborted()

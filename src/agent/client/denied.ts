@@ -3,13 +3,13 @@ import { readJson } from '../http/body.js'
 import { readChallenge } from '../http/challenge.js'
 import { redact } from '../http/redact.js'
 
-const MAX_DENIAL = 16384
+const MAX_DENIAL_BYTES = 16384
 
 /**
- * The denial that a response is, if it is one of ajwt's: status, `Cache-Control: no-store` and a JSON body
- * `{ error?, error_description, code }`. Any other answer, an API's own error too, is left as it is and unread.
+ * Reads a denial by ajwt: status, `Cache-Control: no-store` and a JSON body `{ error?, error_description,
+ * code }`. The body of any other response, including the API's own errors, stays unread for the caller.
  *
- * @param sent the token and proofs that went out, none of which an error may repeat
+ * @param sent token and proofs of the request, which no error message may repeat
  */
 export async function readDenial(
   response: Response,
@@ -19,7 +19,7 @@ export async function readDenial(
   if (![400, 401, 403, 503].includes(status) || !/\bno-store\b/i.test(headers.get('cache-control') ?? ''))
     return
   if (!/^application\/json\b/i.test(headers.get('content-type') ?? '')) return
-  const body = await readJson(response.clone(), MAX_DENIAL)
+  const body = await readJson(response.clone(), MAX_DENIAL_BYTES)
   if (typeof body?.code !== 'string' || !/^[a-z][a-z_]{2,63}$/.test(body.code)) return
   if (typeof body.error_description !== 'string') return
   response.body?.cancel().catch(() => {})
@@ -34,7 +34,7 @@ export async function readDenial(
   }
 }
 
-/** RFC 9449 section 9: a nonce is asked for, by any resource server, whether ajwt or not. */
+/** Whether any resource server, ajwt or not, requires a DPoP nonce (RFC 9449 section 9). */
 export function asksForNonce(response: Response): boolean {
   if (response.status !== 401) return false
   return readChallenge(response.headers.get('www-authenticate'))?.error === 'use_dpop_nonce'

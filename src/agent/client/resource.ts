@@ -1,12 +1,12 @@
 import { readJson } from '../http/body.js'
-import { audience, safeUrl } from '../http/grammar.js'
+import { parseAudience, parseSafeUrl } from '../http/grammar.js'
 import type { FetchLike } from '../tokens/token-request.js'
 
-/** The origins that may be sent a token for a resource; throws a TypeError for any other. */
+/** Throws a TypeError if a token for the resource must not be sent to the URL. */
 export type OriginCheck = (resource: string, url: URL) => void
 
 /**
- * A resource is served at the origin of its own URL, and at no other unless `origins` names them.
+ * Allows the origin of the resource's own URL, or instead those that `origins` lists for the resource.
  *
  * @throws TypeError naming the option that is wrong
  */
@@ -14,47 +14,49 @@ export function createOriginCheck(
   origins: Readonly<Record<string, readonly string[]>> = {},
   allowInsecureHttp = false,
 ): OriginCheck {
-  const named = new Map(
+  const configured = new Map(
     Object.entries(origins).map(([resource, list]) => {
       const path = `origins[${JSON.stringify(resource)}]`
       if (!Array.isArray(list)) throw new TypeError(`${path} must be an array of origins`)
       return [
-        audience(resource, path),
-        list.map((item, i) => origin(item, `${path}[${i}]`, allowInsecureHttp)),
+        parseAudience(resource, path),
+        list.map((item, i) => parseOrigin(item, `${path}[${i}]`, allowInsecureHttp)),
       ]
     }),
   )
   return (resource, url) => {
-    const allowed = named.get(resource) ?? [originOf(resource)]
+    const allowed = configured.get(resource) ?? [originOf(resource)]
     if (allowed.includes(url.origin)) return
-    // A token in the hands of another server could be forwarded to its resource by that server.
+    // Another server could forward the token to the resource.
     throw new TypeError(
-      `a token for the resource ${resource} must not be sent to ${url.origin}: name the right resource in intent.resource, or add the origin to the client's option origins (${JSON.stringify({ [resource]: [url.origin] })})`,
+      `a token for the resource ${resource} must not be sent to ${url.origin}: name the right resource in ` +
+        "intent.resource, or add the origin to the client's option origins " +
+        `(${JSON.stringify({ [resource]: [url.origin] })})`,
     )
   }
 }
 
-function origin(value: unknown, path: string, allowInsecureHttp: boolean): string {
-  const url = safeUrl(value, path, allowInsecureHttp)
+function parseOrigin(value: unknown, path: string, allowInsecureHttp: boolean): string {
+  const url = parseSafeUrl(value, path, allowInsecureHttp)
   if (url.href === `${url.origin}/`) return url.origin
-  throw new TypeError(`${path} must be an origin: scheme, host and port alone`)
+  throw new TypeError(`${path} must be an origin: only scheme, host and port`)
 }
 
 function originOf(resource: string): string | undefined {
   return URL.canParse(resource) ? new URL(resource).origin : undefined
 }
 
-const MAX_METADATA = 65536
+const MAX_METADATA_BYTES = 65536
 
 /**
- * The resource that an API says it is, from the metadata that its challenge points to (RFC 9728 section 5.1).
- * Undefined where there is none to be had. It serves an error message and decides nothing.
+ * The resource identifier in the API's metadata, which the challenge points to (RFC 9728 section 5.1);
+ * undefined if it cannot be read. It is used only in an error message.
  */
 export async function readResource(
   metadata: string | undefined,
   { url, fetch, timeout }: { url: URL; fetch: FetchLike; timeout: number },
 ): Promise<string | undefined> {
-  // At the API's own origin only: an API must not make the agent call other servers (RFC 9728 section 7.7).
+  // Only at the API's own origin: an API must not make the agent call other servers (RFC 9728 section 7.7).
   if (!metadata || !URL.canParse(metadata) || new URL(metadata).origin !== url.origin) return undefined
   try {
     const headers = { accept: 'application/json' }
@@ -64,8 +66,8 @@ export async function readResource(
       await response.body?.cancel()
       return undefined
     }
-    const document = await readJson(response, MAX_METADATA)
-    return audience(document?.resource, 'resource').slice(0, 300)
+    const document = await readJson(response, MAX_METADATA_BYTES)
+    return parseAudience(document?.resource, 'resource').slice(0, 300)
   } catch {
     return undefined
   }

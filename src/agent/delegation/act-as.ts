@@ -5,7 +5,7 @@ import type { CallContext } from '../workflow/intent.js'
 import { type Hop, readChain } from './chain.js'
 import type { AgentIdentity } from './delegate.js'
 
-/** What `actAs` reads of the grant that ajwt's middleware puts on a request. */
+/** The part of the middleware's grant that `actAs` reads. */
 export interface InboundGrant {
   readonly agent: { readonly id: string; readonly keyThumbprint?: string | undefined }
   readonly intent?:
@@ -15,11 +15,11 @@ export interface InboundGrant {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
-/** By whose word a service acts on: the calling agent's, or the authorization server's. */
+/** The source of a service's right to act: a delegation by the caller, or an exchanged token. */
 export type Authority =
-  /** What the caller signed for this service with `delegate`, as it came with the call. */
+  /** The delegation to this service, which the caller signed with `delegate` and sent along. */
   | { delegation: string; subjectToken?: never }
-  /** The token that came with the call, to be exchanged at the authorization server (RFC 8693). */
+  /** The received token, to be exchanged at the authorization server (RFC 8693). */
   | { subjectToken: string; delegation?: never }
 
 export interface Delegatee {
@@ -29,12 +29,12 @@ export interface Delegatee {
 }
 
 /**
- * Reads a delegation that was made for this agent.
+ * Reads and verifies a delegation to this agent.
  *
- * @throws AgentDelegationError naming the rule that it breaks; `delegation_link_broken` where it was made for
- * another agent, another key, or not by `from`
+ * @throws AgentDelegationError with the code of the broken rule; `delegation_link_broken` if the delegation
+ * is to another agent or key, or not by `from`
  */
-export async function acceptedChain(
+export async function acceptChain(
   { self, maxDepth, now }: Delegatee,
   delegation: string,
   from: AgentIdentity,
@@ -56,17 +56,17 @@ export async function acceptedChain(
   return chain
 }
 
-/** The run of the caller, which the service's own steps are part of. */
+/** The run of the caller. The service's own steps belong to it. */
 export function inboundRunId({ claims }: InboundGrant): string | undefined {
   const { run_id: runId }: { run_id?: unknown } = Object(claims.intent)
   return isRunId(runId) ? runId : undefined
 }
 
 /**
- * The context in which a service calls on for the agent that called it.
+ * The context in which a service acts for the agent that called it.
  *
- * @throws AgentDelegationError where the delegation is not the caller's own continuation of the call
- * @throws TypeError where the token is not the one that the grant was read from
+ * @throws AgentDelegationError if the delegation does not continue the chain of the call
+ * @throws TypeError if `subjectToken` is not the token of the grant
  */
 export async function contextForGrant(
   to: Delegatee,
@@ -75,15 +75,16 @@ export async function contextForGrant(
 ): Promise<CallContext> {
   const { agent, intent, token, claims } = grant
   if (authority.subjectToken !== undefined) {
-    // Another caller's token, exchanged by mistake, would be the confused deputy that this is to prevent.
-    if (decodeJwt(authority.subjectToken).jti !== token.id)
-      throw new TypeError("subjectToken is not the grant's")
+    // Exchanging another caller's token by mistake would make this service a confused deputy.
+    if (decodeJwt(authority.subjectToken).jti !== token.id) {
+      throw new TypeError('subjectToken must be the token that the grant was read from (its jti differs)')
+    }
     return { workflow: intent?.workflowId, hash: intent?.hash, subjectToken: authority.subjectToken }
   }
-  // A caller whose token is bound to no key can have signed nothing.
+  // Without a bound key the caller cannot have signed a delegation: an empty thumbprint matches none.
   const { id, keyThumbprint: jkt = '' } = agent
-  const chain = await acceptedChain(to, authority.delegation, { id, jkt })
-  // Exactly the call's chain and one more: a delegation from another run of the same agent is not this call's.
+  const chain = await acceptChain(to, authority.delegation, { id, jkt })
+  // The chain of the call plus one hop. Otherwise a delegation from another run of the same agent would pass.
   const { delegation }: { delegation?: unknown } = Object(claims.intent)
   const inbound = delegation ?? []
   if (JSON.stringify(chain.slice(0, -1).map((hop) => hop.assertion)) !== JSON.stringify(inbound)) {

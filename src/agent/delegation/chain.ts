@@ -1,10 +1,10 @@
-import { calculateJwkThumbprint, compactVerify, EmbeddedJWK, type JWK } from 'jose'
+import { calculateJwkThumbprint, compactVerify, EmbeddedJWK } from 'jose'
 import { algorithmNames } from '../../protocol/algorithms.js'
 import { AgentDelegationError, type DelegationFault } from '../errors.js'
-import { agentId, audiences, digest, scopeSet, workflowId } from '../http/grammar.js'
+import { parseAgentId, parseAudiences, parseScope, parseSha256, parseWorkflowId } from '../http/grammar.js'
 import { sha256base64url } from '../keys/bytes.js'
 
-/** One delegation assertion, read. Times are seconds since the epoch. */
+/** A parsed delegation assertion. Times are seconds since the epoch. */
 export interface Hop {
   readonly from: string
   readonly to: string
@@ -19,24 +19,23 @@ export interface Hop {
   readonly workflow: string | undefined
   readonly hash: string | undefined
   readonly prev: string | undefined
-  /** The assertion as it was signed; empty for one that is still to be signed. */
+  /** The compact JWS; empty before it is signed. */
   readonly assertion: string
 }
 
 const MAX_ASSERTION = 8192
 
-/** Milliseconds by which another machine's clock may be ahead. */
-const CLOCK_TOLERANCE = 5000
+const CLOCK_TOLERANCE_MS = 5000
 
 /**
- * Reads and verifies a chain of assertions, outermost first, separated by blanks: the form of the token
- * request's `delegation` parameter.
+ * Reads and verifies a chain of assertions, outermost first, separated by spaces, as in the `delegation`
+ * parameter of a token request.
  *
- * @throws AgentDelegationError naming the rule that it breaks
+ * @throws AgentDelegationError with the code of the broken rule
  */
 export async function readChain(delegation: string, maxDepth: number, now: number): Promise<Hop[]> {
   const assertions = typeof delegation === 'string' ? delegation.split(' ') : []
-  // Counted before anything is read: the work stays bounded, whatever was handed over.
+  // Counted before any is read, to bound the work.
   if (assertions.length > maxDepth) fail('delegation_too_deep', `more than ${maxDepth} delegations`)
   const hops: Hop[] = []
   for (const assertion of assertions) hops.push(await readHop(assertion))
@@ -44,7 +43,7 @@ export async function readChain(delegation: string, maxDepth: number, now: numbe
   return hops
 }
 
-/** The rules that make hops a chain; the one still to be signed is checked by the same ones. */
+/** Checks everything but the signatures, so that it also works for a hop that is not yet signed. */
 export async function checkChain(hops: readonly Hop[], maxDepth: number, now: number): Promise<void> {
   if (hops.length > maxDepth) fail('delegation_too_deep', `more than ${maxDepth} delegations`)
   for (const [i, hop] of hops.entries()) {
@@ -53,13 +52,13 @@ export async function checkChain(hops: readonly Hop[], maxDepth: number, now: nu
     if (hop.prev !== prev) fail('delegation_link_broken', 'an assertion does not continue the one before it')
     if (before) checkLink(before, hop)
     if (hop.expiresAt * 1000 <= now) fail('delegation_expired', 'an assertion has expired')
-    if (hop.issuedAt * 1000 > now + CLOCK_TOLERANCE)
-      fail('delegation_expired', 'an assertion lies in the future')
+    if (hop.issuedAt * 1000 > now + CLOCK_TOLERANCE_MS)
+      fail('delegation_expired', 'an assertion was issued in the future')
   }
   const agents = hops.flatMap((hop, i) => (i === 0 ? [hop.from, hop.to] : [hop.to]))
-  if (new Set(agents).size < agents.length) fail('delegation_loop', 'an agent stands twice in the chain')
+  if (new Set(agents).size < agents.length) fail('delegation_loop', 'an agent occurs twice in the chain')
   if (new Set(hops.map((hop) => hop.id)).size < hops.length)
-    fail('delegation_loop', 'an assertion stands twice')
+    fail('delegation_loop', 'an assertion occurs twice in the chain')
 }
 
 function checkLink(before: Hop, hop: Hop): void {
@@ -67,10 +66,10 @@ function checkLink(before: Hop, hop: Hop): void {
     fail('delegation_link_broken', 'an assertion was not made by the delegatee before it')
   }
   if (!hop.scope.every((item) => before.scope.includes(item))) {
-    fail('delegation_scope_widened', 'an assertion grants scope beyond the one before it')
+    fail('delegation_scope_widened', 'an assertion grants more scope than the one before it')
   }
   if (hop.expiresAt > before.expiresAt || hop.issuedAt < before.issuedAt) {
-    fail('delegation_expired', 'an assertion reaches beyond the time of the one before it')
+    fail('delegation_expired', 'an assertion is valid for longer than the one before it')
   }
   if (hop.workflow !== before.workflow || hop.hash !== before.hash) {
     fail('delegation_context_mismatch', 'an assertion is for another workflow or intent')
@@ -88,7 +87,8 @@ async function readHop(assertion: string): Promise<Hop> {
   try {
     const { protectedHeader: header, payload } = verified
     if (header.typ !== 'ajwt-delegation+jwt') throw new TypeError('typ')
-    const fromKey = await calculateJwkThumbprint(header.jwk as JWK)
+    if (header.jwk === undefined) throw new TypeError('jwk')
+    const fromKey = await calculateJwkThumbprint(header.jwk)
     return hopOf(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)), fromKey, assertion)
   } catch {
     fail('delegation_malformed', 'an assertion cannot be read')
@@ -96,24 +96,29 @@ async function readHop(assertion: string): Promise<Hop> {
 }
 
 function hopOf(claims: Record<string, unknown>, fromKey: string, assertion: string): Hop {
-  const { iss, sub, aud, scope, iat, exp, jti, workflow_id, intent_hash, prev } = claims
+  const { iss, sub, aud, scope, iat, exp, jti, cnf, workflow_id, intent_hash, prev } = claims
+  const { jkt }: { jkt?: unknown } = Object(cnf)
   if (typeof scope !== 'string' || typeof jti !== 'string' || jti === '') throw new TypeError('scope, jti')
-  if (!Number.isFinite(iat) || !Number.isFinite(exp)) throw new TypeError('iat, exp')
+  if (!isFiniteNumber(iat) || !isFiniteNumber(exp)) throw new TypeError('iat, exp')
   return {
-    from: agentId(iss, 'iss'),
-    to: agentId(sub, 'sub'),
+    from: parseAgentId(iss, 'iss'),
+    to: parseAgentId(sub, 'sub'),
     fromKey,
-    toKey: digest((claims.cnf as { jkt?: unknown } | undefined)?.jkt, 'cnf.jkt'),
-    audience: audiences(aud, 'aud'),
-    scope: scopeSet(scope, 'scope'),
-    issuedAt: iat as number,
-    expiresAt: exp as number,
+    toKey: parseSha256(jkt, 'cnf.jkt'),
+    audience: parseAudiences(aud, 'aud'),
+    scope: parseScope(scope, 'scope'),
+    issuedAt: iat,
+    expiresAt: exp,
     id: jti,
-    workflow: workflow_id === undefined ? undefined : workflowId(workflow_id, 'workflow_id'),
-    hash: intent_hash === undefined ? undefined : digest(intent_hash, 'intent_hash'),
-    prev: prev === undefined ? undefined : digest(prev, 'prev'),
+    workflow: workflow_id === undefined ? undefined : parseWorkflowId(workflow_id, 'workflow_id'),
+    hash: intent_hash === undefined ? undefined : parseSha256(intent_hash, 'intent_hash'),
+    prev: prev === undefined ? undefined : parseSha256(prev, 'prev'),
     assertion,
   }
+}
+
+function isFiniteNumber(value: unknown): value is number {
+  return Number.isFinite(value)
 }
 
 function fail(code: DelegationFault, message: string): never {

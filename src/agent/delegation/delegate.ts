@@ -1,24 +1,24 @@
 import { SignJWT } from 'jose'
 import { AgentDelegationError } from '../errors.js'
-import { agentId, audiences, digest, scopeSet } from '../http/grammar.js'
+import { parseAgentId, parseAudiences, parseScope, parseSha256 } from '../http/grammar.js'
 import { sha256base64url } from '../keys/bytes.js'
 import type { AgentKey } from '../keys/keys.js'
 import type { CallContext } from '../workflow/intent.js'
 import { checkChain, type Hop } from './chain.js'
 
-/** An agent as its delegator has to know it: which key it will hold is part of what is signed. */
+/** Identifies the delegatee. Its key thumbprint is part of the signed assertion. */
 export interface AgentIdentity {
   id: string
   /** RFC 7638 thumbprint of its key, base64url SHA-256. */
   jkt: string
 }
 
-/** What one agent lets another do in its place. */
+/** The rights that one agent delegates to another. */
 export interface DelegationGrant {
   scope: string | readonly string[]
-  /** The APIs that it may be used at. */
+  /** The APIs that accept it. */
   audience: string | readonly string[]
-  /** Seconds. Default: what is left of this agent's own delegation, or 300 where it acts for itself. */
+  /** Seconds. Default: the time left of this agent's own delegation, or 300 if it has none. */
   ttl?: number
 }
 
@@ -30,13 +30,13 @@ export interface Delegator {
 }
 
 /**
- * Signs a delegation assertion (draft-goswami-agentic-jwt-01, with the key of the delegator's DPoP proofs) to
- * another agent, one hop longer than what this agent acts under.
+ * Signs a delegation assertion (draft-goswami-agentic-jwt-01) to another agent with the delegator's DPoP key.
+ * It extends the delegator's own chain by one hop.
  *
- * @returns all assertions of the chain, outermost first, separated by blanks: the form of the token request's
- * `delegation` parameter, which also fits a header field
- * @throws AgentDelegationError where it would grant more than this agent has: scope, time, audience, depth
- * @throws TypeError where the grant is ill-formed
+ * @returns all assertions of the chain, outermost first, separated by spaces, as in the `delegation`
+ * parameter of a token request; the value also fits a header field
+ * @throws AgentDelegationError if it would exceed the delegator's scope, time, audience or depth
+ * @throws TypeError if the grant is malformed
  */
 export async function delegate(
   { id, key, maxDepth, now }: Delegator,
@@ -45,7 +45,7 @@ export async function delegate(
   grant: DelegationGrant,
 ): Promise<string> {
   if (context.subjectToken !== undefined) {
-    // A first assertion here would make this agent the initiator, and its caller disappear.
+    // A first assertion here would name this agent as the initiator and hide its caller.
     throw new AgentDelegationError(
       'delegation_link_broken',
       'an exchanged token has no assertion to continue',
@@ -53,15 +53,15 @@ export async function delegate(
   }
   const chain = context.chain ?? []
   const last = chain.at(-1)
-  // Clocks differ: no assertion may be older than the one it rests on.
+  // Clocks differ, and no assertion may be older than its predecessor.
   const issuedAt = Math.max(Math.floor(now / 1000), last?.issuedAt ?? 0)
   const hop: Hop = {
     from: id,
-    to: agentId(to?.id, 'to.id'),
+    to: parseAgentId(to?.id, 'to.id'),
     fromKey: key.thumbprint,
-    toKey: digest(to.jkt, 'to.jkt'),
-    audience: audiences(grant?.audience, 'grant.audience'),
-    scope: scopeSet(grant.scope, 'grant.scope'),
+    toKey: parseSha256(to.jkt, 'to.jkt'),
+    audience: parseAudiences(grant?.audience, 'grant.audience'),
+    scope: parseScope(grant.scope, 'grant.scope'),
     issuedAt,
     expiresAt: grant.ttl === undefined ? (last?.expiresAt ?? issuedAt + 300) : issuedAt + seconds(grant.ttl),
     id: crypto.randomUUID(),
@@ -71,7 +71,10 @@ export async function delegate(
     assertion: '',
   }
   if (last && !hop.audience.every((item) => last.audience.includes(item))) {
-    throw new AgentDelegationError('delegation_context_mismatch', 'this agent was not given that audience')
+    throw new AgentDelegationError(
+      'delegation_context_mismatch',
+      'the grant names an audience that was not delegated to this agent',
+    )
   }
   await checkChain([...chain, hop], maxDepth, now)
   return [...chain.map((earlier) => earlier.assertion), await sign(hop, key)].join(' ')

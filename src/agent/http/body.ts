@@ -1,6 +1,6 @@
 /**
- * A response's JSON object; undefined where it is none, or longer than `limit` bytes: a server must not be
- * able to fill the client's memory with an error message.
+ * The JSON object in a response; undefined if the body is no object. It is also undefined beyond `limit`
+ * bytes, so that a server cannot exhaust the client's memory.
  */
 export async function readJson(
   response: Response,
@@ -25,7 +25,7 @@ async function readText(response: Response, limit: number): Promise<string | und
     if (done) return new Blob(chunks).text()
     length += value.length
     if (length > limit) {
-      // Not awaited: of a cloned body, it ends only when the other half has been read.
+      // Not awaited: on a cloned body, cancel waits until the other branch has been read.
       reader.cancel().catch(() => {})
       return undefined
     }

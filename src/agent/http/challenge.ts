@@ -1,18 +1,18 @@
-/** What an API's `WWW-Authenticate` asks for, read from its DPoP challenge, or else its first. */
+/** The DPoP challenge of `WWW-Authenticate`, or else the first challenge. */
 export interface AjwtChallenge {
   scheme: string
   error?: string
   scope?: string[]
-  /** RFC 9470: how the user behind the run must have authenticated. */
+  /** RFC 9470: required authentication contexts of the user. */
   acrValues?: string[]
-  /** RFC 9470: seconds since that authentication, at most. */
+  /** RFC 9470: maximum seconds since the user authenticated. */
   maxAge?: number
   algs?: string[]
-  /** RFC 9728: where the API describes itself. */
+  /** RFC 9728: URL of the API's metadata. */
   resourceMetadata?: string
 }
 
-/** The challenge in a header field's value; undefined where there is none that can be read. */
+/** Undefined if the header field contains no readable challenge. */
 export function readChallenge(header: string | null): AjwtChallenge | undefined {
   const challenges = parseChallenges(header ?? '')
   const found = challenges.find(({ scheme }) => scheme.toLowerCase() === 'dpop') ?? challenges[0]
@@ -39,8 +39,8 @@ interface Challenge {
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
 /**
- * One item of RFC 9110 section 11.6.1 at a time: a parameter, or the name of a scheme. Each alternative is
- * tried at one place only (sticky) and none can give back what it took, so the time is linear.
+ * Matches one parameter or one scheme name (RFC 9110 section 11.6.1). It is sticky and cannot backtrack into
+ * an earlier item, so the time is linear.
  */
 const ITEM = new RegExp(
   `[\\s,]*(?:(${TOKEN})[ \\t]*=[ \\t]*(?:(${TOKEN})|"((?:[^"\\\\]|\\\\.)*)")|(${TOKEN})(?=[\\s,]|$))`,

@@ -1,9 +1,9 @@
 /**
- * A server's text, fit for an error message: a server that echoes a request must not make the client write
- * its own token, proof or secret into a log. Whatever was sent is taken out, and with it any unbroken run that
- * could be a piece of it; control characters, too, and all beyond 300 characters.
+ * Makes text from a server fit for an error message. A server may echo the request, and the client must not
+ * log its own token, proof or secret. Removes `secrets`, any unbroken run of 40 characters that could be part
+ * of one, control characters, and everything beyond 300 characters.
  *
- * @param plain names that are no secret, such as a workflow's, and stay however long they are
+ * @param plain names that are not secret, such as a workflow id; they stay, whatever their length
  */
 export function redact(
   value: unknown,

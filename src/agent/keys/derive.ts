@@ -1,17 +1,18 @@
-import { type CryptoKey, importJWK, type JWK } from 'jose'
+import { type CryptoKey, exportJWK, importJWK } from 'jose'
 import { utf8 } from './bytes.js'
 
 export type AgentKeyAlgorithm = 'ES256' | 'Ed25519'
 
 /**
- * The key pair of one agent, the same for the same seed, id and algorithm, and telling nothing of another's:
- * HKDF (RFC 5869) with SHA-256, salt `ajwt/agent`, and `v1`, algorithm, agent id and a counter byte
- * separated by NUL, as info. An Ed25519 seed is the first output; a P-256 scalar the first that is in range.
+ * Derives the key pair of one agent from seed, id and algorithm. The keys of two agents are independent.
+ *
+ * HKDF (RFC 5869) with SHA-256, salt `ajwt/agent`, info `v1`, algorithm, agent id and a counter byte,
+ * separated by NUL. The first output is the Ed25519 seed. The first output in range is the P-256 scalar.
  */
 export async function deriveKeyPair(seed: Uint8Array | CryptoKey, id: string, algorithm: AgentKeyAlgorithm) {
   const base = await seedKey(seed)
   const expand = async (counter: number) => {
-    // No id or algorithm holds a NUL, so no two of these can spell the same info.
+    // No id or algorithm contains NUL, so the info is unambiguous.
     const info = new Uint8Array([...utf8(`v1\0${algorithm}\0${id}\0`), counter])
     const parameters = { name: 'HKDF', hash: 'SHA-256', salt: utf8('ajwt/agent'), info }
     return new Uint8Array(await crypto.subtle.deriveBits(parameters, base, 256))
@@ -21,8 +22,8 @@ export async function deriveKeyPair(seed: Uint8Array | CryptoKey, id: string, al
 }
 
 /**
- * Candidate testing (FIPS 186-5, A.2.2): an output that is not in [1, n-1] is thrown away rather than reduced
- * modulo n, which would favour small scalars. One in 2^32 is, so a counter byte never runs out.
+ * Candidate testing (FIPS 186-5, A.2.2): an output outside [1, n-1] is discarded, because reducing it modulo
+ * n would favour small scalars. Only one in 2^32 is discarded, so one counter byte is enough.
  */
 export async function scalarInRange(expand: (counter: number) => Promise<Uint8Array>): Promise<Uint8Array> {
   for (let counter = 0; counter < 256; counter++) {
@@ -37,27 +38,27 @@ const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc6
 
 async function seedKey(seed: Uint8Array | CryptoKey): Promise<CryptoKey> {
   if (!ArrayBuffer.isView(seed)) return seed
-  // importKey copies the bytes before it returns: the caller may wipe them.
+  // importKey copies the bytes before it returns, so the caller may wipe them.
   return crypto.subtle.importKey('raw', seed as Uint8Array<ArrayBuffer>, 'HKDF', false, ['deriveBits'])
 }
 
 /**
- * Web Crypto has no call from a secret to its public key: the secret goes in as PKCS #8 without one, and the
- * public members come out of the JWK export. Only the second, non-extractable import leaves this function.
+ * Web Crypto cannot compute a public key from a secret. So the secret is imported as PKCS #8 without the
+ * public key, and the JWK export contains it. Only the second, non-extractable import leaves this function.
  */
 async function keyPair(secret: Uint8Array, algorithm: AgentKeyAlgorithm) {
   const { prefix, parameters } = PKCS8[algorithm]
   const pkcs8 = new Uint8Array([...prefix, ...secret])
   const exportable = await crypto.subtle.importKey('pkcs8', pkcs8, parameters, true, ['sign'])
-  const { kty, crv, x, y, d } = (await crypto.subtle.exportKey('jwk', exportable)) as JWK
-  const jwk = { kty, crv, x, ...(y ? { y } : {}) } as JWK
+  const privateJwk = await exportJWK(exportable)
+  const { d: _, ...jwk } = privateJwk
   return {
-    privateKey: (await importJWK({ ...jwk, d } as JWK, algorithm, { extractable: false })) as CryptoKey,
+    privateKey: (await importJWK(privateJwk, algorithm, { extractable: false })) as CryptoKey,
     publicKey: (await importJWK(jwk, algorithm)) as CryptoKey,
   }
 }
 
-/** What stands before the 32 secret bytes in PKCS #8 (RFC 5958, with RFC 5915 and RFC 8410). */
+/** The PKCS #8 bytes before the 32 secret bytes (RFC 5958, with RFC 5915 and RFC 8410). */
 const PKCS8 = {
   ES256: {
     prefix: bytes('3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420'),

@@ -6,33 +6,34 @@ export interface KeyPair {
   publicKey: CryptoKey
 }
 
-/** An agent's proof-of-possession key. It stays in closures: nothing public hands it out. */
+/** An agent's proof-of-possession key. It stays in closures, and no public API returns it. */
 export interface AgentKey {
   alg: string
   privateKey: CryptoKey
-  /** The public key's required members only, as a proof's header carries it. */
+  /** The required public members, for the `jwk` header of a proof. */
   jwk: JWK
   /** RFC 7638 thumbprint, base64url SHA-256. */
   thumbprint: string
 }
 
 export interface KeyOptions {
-  /** At least 32 random bytes, or a Web Crypto HKDF key of them; one seed serves any number of agents. */
+  /** At least 32 random bytes, or a Web Crypto HKDF key. Any number of agents can use the same seed. */
   seed?: Uint8Array | CryptoKey | undefined
-  /** A pair of the caller's own; its private key must be non-extractable. */
+  /** A key pair of the caller. The private key must be non-extractable. */
   keys?: KeyPair | undefined
-  /** Of a derived or random key. Default ES256, the one algorithm that every DPoP server takes. */
+  /** Algorithm of a derived or random key. Default ES256, which every DPoP server accepts. */
   algorithm?: AgentKeyAlgorithm | undefined
 }
 
 /**
- * The key of one agent: the caller's own, or derived from a seed, or else random and gone with the client.
+ * The key of one agent: the caller's, or derived from a seed, or else random and lost with the client.
  *
- * @throws TypeError at once where the options contradict each other or a key is not fit
+ * @throws TypeError synchronously, if the options contradict each other or a key is not usable
  */
-export function agentKey(id: string, options: KeyOptions): Promise<AgentKey> {
+export function createAgentKey(id: string, options: KeyOptions): Promise<AgentKey> {
   const { seed, keys, algorithm = 'ES256' } = options
-  if (seed !== undefined && keys !== undefined) throw new TypeError('seed and keys exclude each other')
+  if (seed !== undefined && keys !== undefined)
+    throw new TypeError('seed and keys exclude each other: set only one of them')
   if (!(algorithm === 'ES256' || algorithm === 'Ed25519'))
     throw new TypeError('algorithm must be ES256 or Ed25519')
   if (seed !== undefined && !isSeed(seed)) {
@@ -42,7 +43,7 @@ export function agentKey(id: string, options: KeyOptions): Promise<AgentKey> {
     signingAlgorithm(keys.privateKey, 'keys.privateKey')
     if (keys.publicKey?.type !== 'public') throw new TypeError('keys.publicKey must be a public CryptoKey')
   }
-  return load(id, { seed, keys, algorithm })
+  return loadKey(id, { seed, keys, algorithm })
 }
 
 function isSeed(seed: Uint8Array | CryptoKey): boolean {
@@ -50,7 +51,7 @@ function isSeed(seed: Uint8Array | CryptoKey): boolean {
   return seed?.algorithm?.name === 'HKDF' && seed.usages.includes('deriveBits')
 }
 
-async function load(id: string, { seed, keys, algorithm = 'ES256' }: KeyOptions): Promise<AgentKey> {
+async function loadKey(id: string, { seed, keys, algorithm = 'ES256' }: KeyOptions): Promise<AgentKey> {
   const pair = keys ?? (seed ? await deriveKeyPair(seed, id, algorithm) : await generateKeyPair(algorithm))
   const jwk = await exportJWK(pair.publicKey)
   return {
@@ -62,7 +63,7 @@ async function load(id: string, { seed, keys, algorithm = 'ES256' }: KeyOptions)
 }
 
 /**
- * The JWS algorithm of a private key that can sign and cannot be read out.
+ * The JWS algorithm of a non-extractable private signing key.
  *
  * @throws TypeError for any other key
  */
@@ -78,7 +79,7 @@ export function signingAlgorithm(key: CryptoKey, path: string): string {
       `${path} must be a private signing CryptoKey of ${Object.values(ALGORITHMS).join(', ')}`,
     )
   }
-  // What can be exported can be logged, or handed to another agent of the process.
+  // An extractable key could be logged, or passed to another agent of the process.
   if (key.extractable) throw new TypeError(`${path} must not be extractable`)
   return alg
 }

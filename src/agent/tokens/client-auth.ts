@@ -1,26 +1,26 @@
 import { type CryptoKey, SignJWT } from 'jose'
-import { text } from '../http/grammar.js'
+import { parseText } from '../http/grammar.js'
 import { signingAlgorithm } from '../keys/keys.js'
 
-/** How the OAuth client that runs the agent authenticates at the token endpoint. */
+/** How the OAuth client of the agent authenticates at the token endpoint. */
 export type ClientAuth =
   | { method: 'none'; clientId: string }
   | { method: 'client_secret_basic' | 'client_secret_post'; clientId: string; clientSecret: string }
   | {
       method: 'private_key_jwt'
       clientId: string
-      /** Non-extractable; a key of its own, not an agent's. */
+      /** A non-extractable key. It must not be the key of an agent. */
       key: CryptoKey
       kid?: string
-      /** Default: the token endpoint's URL. Some servers want their issuer identifier. */
+      /** Default: the URL of the token endpoint. Some servers require their issuer identifier. */
       audience?: string
     }
 
-/** Adds the client's authentication to one token request, and tells what of it no error may repeat. */
+/** Adds client authentication to one token request. Returns the secrets that no error message may contain. */
 export type Authenticate = (headers: Headers, body: URLSearchParams, now: number) => Promise<string[]>
 
 /**
- * @returns a function to be called anew for each request, since a client assertion is good for one
+ * @returns a function to call for each request, since a client assertion is valid for one request
  * @throws TypeError naming the member that is wrong
  */
 export function clientAuthentication(auth: ClientAuth, tokenEndpoint: URL): Authenticate {
@@ -41,7 +41,7 @@ export function clientAuthentication(auth: ClientAuth, tokenEndpoint: URL): Auth
     }
     case 'client_secret_basic': {
       const secret = required(auth.clientSecret, 'clientAuth.clientSecret')
-      // RFC 6749 section 2.3.1: form-encoded first, so that a colon in the id cannot end it.
+      // RFC 6749 section 2.3.1: form-encode first, so that a colon in the id is not taken for the separator.
       const credentials = btoa(`${formEncode(clientId)}:${formEncode(secret)}`)
       return async (headers) => {
         headers.set('authorization', `Basic ${credentials}`)
@@ -53,7 +53,7 @@ export function clientAuthentication(auth: ClientAuth, tokenEndpoint: URL): Auth
       const alg = signingAlgorithm(key, 'clientAuth.key')
       return async (_, body, now) => {
         const issuedAt = Math.floor(now / 1000)
-        // RFC 7523 section 3; a minute, since it is used at once.
+        // RFC 7523 section 3. It is used at once, so one minute is enough.
         const assertion = await new SignJWT({ jti: crypto.randomUUID() })
           .setProtectedHeader({ alg, ...(kid ? { kid } : {}) })
           .setIssuer(clientId)
@@ -69,13 +69,16 @@ export function clientAuthentication(auth: ClientAuth, tokenEndpoint: URL): Auth
       }
     }
     default:
-      throw new TypeError('clientAuth.method is not supported')
+      throw new TypeError(
+        'clientAuth.method must be none, client_secret_basic, client_secret_post or private_key_jwt',
+      )
   }
 }
 
 function required(value: unknown, path: string): string {
-  if (text(value, path) === '') throw new TypeError(`${path} must not be empty`)
-  return value as string
+  const parsed = parseText(value, path)
+  if (parsed === '') throw new TypeError(`${path} must not be empty`)
+  return parsed
 }
 
 function formEncode(value: string): string {

@@ -1,28 +1,28 @@
 /**
- * A run as the authorization server knows it: `run_id`, which the first answer of the run brings, and what the
- * next token request has to report. PROFILE section 6.
+ * A run at the authorization server: its `run_id`, and the failed steps to report with the next token
+ * request.
  */
 export interface ServerRun {
-  /** Undefined until the server has named it, or where it names none. */
+  /** Undefined before the first token response, or if the server returns no `run_id`. */
   readonly id: string | undefined
-  /** A token belongs to one run, and to one attempt at a step: it must not be taken from the cache for another. */
+  /** Part of the token cache key: a token belongs to one run and one attempt at a step. */
   readonly cacheKey: string
-  /** Separated by blanks: the steps that failed and did not complete since. */
+  /** Space-separated ids of steps that failed and have not completed since. */
   readonly failedSteps: string
-  /** The server's `run_id`, from an answer that brought a token. */
-  learn(id: unknown): void
+  /** Stores the `run_id` of a token response. */
+  rememberId(id: unknown): void
   failed(step: string): void
   completed(step: string): void
-  /** One request at a time until the server has named the run: two that begin at once would be two runs. */
-  inTurn<T>(ask: () => Promise<T>): Promise<T>
+  /** Serializes token requests until the first token response: two parallel ones would start two runs. */
+  serialize<T>(request: () => Promise<T>): Promise<T>
 }
 
-export function createServerRun(known: string | undefined): ServerRun {
+export function createServerRun(knownId: string | undefined): ServerRun {
   const key = crypto.randomUUID()
   const failures = new Set<string>()
-  let id = known
+  let id = knownId
   let attempt = 0
-  let settled = known !== undefined
+  let started = knownId !== undefined
   let first: Promise<void> | undefined
 
   return {
@@ -35,24 +35,24 @@ export function createServerRun(known: string | undefined): ServerRun {
     get failedSteps() {
       return [...failures].join(' ')
     },
-    learn(named) {
-      settled = true
-      id ??= isRunId(named) ? named : undefined
+    rememberId(received) {
+      started = true
+      id ??= isRunId(received) ? received : undefined
     },
     failed(step) {
       attempt += 1
       failures.add(step)
     },
     completed: (step) => void failures.delete(step),
-    async inTurn(ask) {
-      while (!settled && first !== undefined) await first
-      if (settled) return ask()
+    async serialize(request) {
+      while (!started && first !== undefined) await first
+      if (started) return request()
       let done = () => {}
       first = new Promise((resolve) => {
         done = resolve
       })
       try {
-        return await ask()
+        return await request()
       } finally {
         first = undefined
         done()
@@ -61,7 +61,7 @@ export function createServerRun(known: string | undefined): ServerRun {
   }
 }
 
-/** Printable ASCII without blanks, at most 256 characters. */
+/** Printable ASCII without spaces, at most 256 characters. */
 export function isRunId(value: unknown): value is string {
   return typeof value === 'string' && /^[\x21-\x7e]{1,256}$/.test(value)
 }

@@ -1,50 +1,54 @@
 import { LRUCache } from 'lru-cache'
 import { sha256base64url } from '../keys/bytes.js'
-import type { TokenNeed } from '../workflow/intent.js'
+import type { ResolvedIntent } from '../workflow/intent.js'
 import { type AccessToken, requestToken, type TokenEndpoint, tokenParameters } from './token-request.js'
 
-interface HeldToken {
+interface SourcedToken {
   value: string
-  /** Forgets it: the API refused it. */
+  /** Removes the token from the cache, for one that an API has refused. */
   drop(): void
 }
 
-/** Tokens by exact intent, each kept no longer than it lives; one request at a time for one intent. */
+/** Tokens cached by intent until they expire. Calls with the same intent share one token request. */
 export interface TokenSource {
-  /** `fresh`: asked for this call alone, neither taken from the others nor left to them. */
-  get(need: TokenNeed, checksum: string, fresh: boolean): Promise<HeldToken>
+  /** `fresh`: requests a token for this call alone, neither from the cache nor stored there. */
+  get(intent: ResolvedIntent, checksum: string, fresh: boolean): Promise<SourcedToken>
 }
 
 export function createTokenSource(endpoint: TokenEndpoint, max: number, now: () => number): TokenSource {
   const tokens = new LRUCache<string, AccessToken>({ max })
   const pending = new Map<string, Promise<AccessToken>>()
 
-  function request(need: TokenNeed, checksum: string): Promise<AccessToken> {
-    const ask = () => requestToken(endpoint, need, checksum)
-    return need.run === undefined ? ask() : need.run.inTurn(ask)
+  function request(intent: ResolvedIntent, checksum: string): Promise<AccessToken> {
+    const send = () => requestToken(endpoint, intent, checksum)
+    return intent.run === undefined ? send() : intent.run.serialize(send)
   }
 
-  async function ask(key: string, need: TokenNeed, checksum: string): Promise<AccessToken> {
-    const token = await request(need, checksum)
+  async function requestAndCache(
+    key: string,
+    intent: ResolvedIntent,
+    checksum: string,
+  ): Promise<AccessToken> {
+    const token = await request(intent, checksum)
     tokens.set(key, token)
     return token
   }
 
-  function shared(key: string, need: TokenNeed, checksum: string): Promise<AccessToken> {
-    const request = ask(key, need, checksum).finally(() => pending.delete(key))
-    pending.set(key, request)
-    return request
+  function requestShared(key: string, intent: ResolvedIntent, checksum: string): Promise<AccessToken> {
+    const token = requestAndCache(key, intent, checksum).finally(() => pending.delete(key))
+    pending.set(key, token)
+    return token
   }
 
   return {
-    async get(need, checksum, fresh) {
-      if (fresh) return { value: (await request(need, checksum)).value, drop: () => {} }
-      // Hashed: keys stay short, and a token that is exchanged is not kept in them.
-      const parameters = tokenParameters(endpoint.agentId, need, checksum)
-      const key = await sha256base64url(`${parameters} ${need.run?.cacheKey}`)
-      const kept = tokens.get(key)
-      const live = kept && isLive(kept, now()) ? kept : undefined
-      const token = live ?? (await (pending.get(key) ?? shared(key, need, checksum)))
+    async get(intent, checksum, fresh) {
+      if (fresh) return { value: (await request(intent, checksum)).value, drop: () => {} }
+      // Hashed, so that keys stay short and contain no subject token.
+      const parameters = tokenParameters(endpoint.agentId, intent, checksum)
+      const key = await sha256base64url(`${parameters} ${intent.run?.cacheKey}`)
+      const cached = tokens.get(key)
+      const live = cached && isLive(cached, now()) ? cached : undefined
+      const token = live ?? (await (pending.get(key) ?? requestShared(key, intent, checksum)))
       const drop = () => {
         if (tokens.get(key) === token) tokens.delete(key)
       }
@@ -53,7 +57,7 @@ export function createTokenSource(endpoint: TokenEndpoint, max: number, now: () 
   }
 }
 
-/** Two seconds short of its end, so that it does not die on the way; of unknown length, it may be over. */
+/** Ends two seconds early, for the time in transit. A token without known expiry may have expired. */
 function isLive({ expiresAt }: AccessToken, now: number): boolean {
   return expiresAt !== undefined && now < expiresAt - 2000
 }

@@ -1,47 +1,47 @@
 import type { Hop } from '../delegation/chain.js'
 import { AgentDelegationError } from '../errors.js'
-import { audience, digest, scopeSet, stepId, workflowId } from '../http/grammar.js'
+import { parseAudience, parseScope, parseSha256, parseStepId, parseWorkflowId } from '../http/grammar.js'
 import type { ServerRun } from '../tokens/server-run.js'
 
-/** What one request is for. The token that goes with it is asked for exactly this. */
+/** The purpose of one request. The client requests a token for exactly this. */
 export interface AgentIntent {
-  /** The scopes that this request needs, and no more. */
+  /** The scopes that this request needs. */
   scope: string | readonly string[]
   /**
-   * The API's audience (RFC 8707). Default: the client's `resource`, else the URL's origin. The URL has to be at the
-   * origin of the resource, or at one that the client's option `origins` names for it.
+   * The API's audience (RFC 8707). Default: the client's `resource`, else the URL's origin. The URL must be
+   * at the origin of the resource, or at an origin that the client's option `origins` lists for it.
    */
   resource?: string
-  /** Workflow, step and completed steps: left out inside `run.step`, which knows them. */
+  /** Workflow, step and completed steps. Inside `run.step` they are known and can be left out. */
   workflow?: string
   step?: string
   completedSteps?: readonly string[]
-  /** Base64url SHA-256 of the user's approved request; see `intentHash`. */
+  /** Base64url SHA-256 of the request that the user approved; see `intentHash`. */
   hash?: string
-  /** A token for this one request alone, for a route that takes each token only once. */
+  /** Requests a token for this request alone, for a route that accepts each token only once. */
   once?: boolean
 }
 
-/** Where in a run a request is made: what the run, its step and its delegation say. */
+/** The part of an intent that comes from the run, its step and its delegation. */
 export interface CallContext {
   readonly workflow?: string | undefined
   readonly step?: string | undefined
   readonly completedSteps?: readonly string[]
   readonly hash?: string | undefined
-  /** The assertions that this agent acts under, checked; none: it acts for itself. */
+  /** Verified delegations to this agent. Without any, it acts for itself. */
   readonly chain?: readonly Hop[]
-  /** The received token that is to be exchanged (RFC 8693). */
+  /** The received token to exchange (RFC 8693). */
   readonly subjectToken?: string
   readonly run?: ServerRun
 }
 
-/** One intent, settled: the same intent gives an equal value, however it was written. */
-export interface TokenNeed {
+/** An intent combined with its run, in canonical form: equal intents have equal values. */
+export interface ResolvedIntent {
   readonly scope: readonly string[]
   readonly resource: string
   readonly workflow: string | undefined
   readonly step: string | undefined
-  /** Separated by blanks. */
+  /** Separated by spaces. */
   readonly completedSteps: string | undefined
   readonly hash: string | undefined
   readonly chain: readonly Hop[]
@@ -49,8 +49,8 @@ export interface TokenNeed {
   readonly run: ServerRun | undefined
 }
 
-/** For error messages: nothing in it is secret. */
-export function describeNeed({ scope, resource, workflow, step }: TokenNeed): string {
+/** For error messages. Contains no secret. */
+export function describeIntent({ scope, resource, workflow, step }: ResolvedIntent): string {
   const parts = [
     workflow !== undefined && `workflow ${workflow}`,
     step !== undefined && `step ${step}`,
@@ -61,55 +61,64 @@ export function describeNeed({ scope, resource, workflow, step }: TokenNeed): st
 }
 
 /**
- * What the caller wrote, joined with the run it is in.
+ * Combines the caller's intent with the run.
  *
- * @throws TypeError where the intent is ill-formed or contradicts its run
- * @throws AgentDelegationError where it reaches beyond what was delegated to this agent
+ * @throws TypeError if the intent is malformed or contradicts its run
+ * @throws AgentDelegationError if the intent exceeds what was delegated to this agent
  */
-export function settleIntent(
+export function resolveIntent(
   intent: AgentIntent,
   context: CallContext,
   resource: string,
   now: number,
-): TokenNeed {
-  const step = agreed('step', intent.step, context.step)
-  const need = {
-    scope: scopeSet(intent.scope, 'intent.scope'),
-    resource: audience(intent.resource ?? resource, 'intent.resource'),
-    workflow: agreed('workflow', intent.workflow, context.workflow),
+): ResolvedIntent {
+  const step = withoutConflict('step', intent.step, context.step)
+  const resolved = {
+    scope: parseScope(intent.scope, 'intent.scope'),
+    resource: parseAudience(intent.resource ?? resource, 'intent.resource'),
+    workflow: withoutConflict('workflow', intent.workflow, context.workflow),
     step,
-    completedSteps: agreed(
+    completedSteps: withoutConflict(
       'completedSteps',
       stepList(intent.completedSteps),
       stepList(context.completedSteps),
     ),
-    hash: agreed('hash', intent.hash, context.hash),
+    hash: withoutConflict('hash', intent.hash, context.hash),
     chain: context.chain ?? [],
     subjectToken: context.subjectToken,
     run: context.run,
   }
-  if (need.workflow !== undefined) workflowId(need.workflow, 'intent.workflow')
-  if (need.hash !== undefined) digest(need.hash, 'intent.hash')
-  if (step !== undefined) stepId(step, 'intent.step')
-  if (step !== undefined && need.workflow === undefined) throw new TypeError('intent.step needs a workflow')
-  withinDelegation(need, now)
-  return need
+  if (resolved.workflow !== undefined) parseWorkflowId(resolved.workflow, 'intent.workflow')
+  if (resolved.hash !== undefined) parseSha256(resolved.hash, 'intent.hash')
+  if (step !== undefined) parseStepId(step, 'intent.step')
+  if (step !== undefined && resolved.workflow === undefined) {
+    throw new TypeError('intent.step needs a workflow: set intent.workflow, or use a run of startWorkflow')
+  }
+  checkDelegationLimits(resolved, now)
+  return resolved
 }
 
 function stepList(ids: readonly string[] | undefined): string | undefined {
-  return ids?.map((id) => stepId(id, 'intent.completedSteps')).join(' ')
+  return ids?.map((id) => parseStepId(id, 'intent.completedSteps')).join(' ')
 }
 
-/** A request that names another step than the one it is made in is a mistake, or an attempt. */
-function agreed(member: string, own: string | undefined, context: string | undefined): string | undefined {
-  if (own !== undefined && context !== undefined && own !== context) {
-    throw new TypeError(`intent.${member} is not that of the run it is in`)
+/** A request of one step must not claim to be another step. */
+function withoutConflict(
+  member: string,
+  fromIntent: string | undefined,
+  fromRun: string | undefined,
+): string | undefined {
+  if (fromIntent !== undefined && fromRun !== undefined && fromIntent !== fromRun) {
+    throw new TypeError(`intent.${member} contradicts the run that the request is part of: leave it out`)
   }
-  return own ?? context
+  return fromIntent ?? fromRun
 }
 
-/** Refused here rather than there: an authorization server need not learn of an intent that cannot be met. */
-function withinDelegation({ scope, resource, workflow, hash, chain }: TokenNeed, now: number): void {
+/** Checked before the token request, because the authorization server would refuse it anyway. */
+function checkDelegationLimits(
+  { scope, resource, workflow, hash, chain }: ResolvedIntent,
+  now: number,
+): void {
   const last = chain.at(-1)
   if (!last) return
   if (last.expiresAt * 1000 <= now)
@@ -117,7 +126,7 @@ function withinDelegation({ scope, resource, workflow, hash, chain }: TokenNeed,
   if (!scope.every((item) => last.scope.includes(item))) {
     throw new AgentDelegationError(
       'delegation_scope_widened',
-      'the intent asks for scope beyond the delegation',
+      'the intent requests more scope than was delegated',
     )
   }
   if (!chain.every((hop) => hop.audience.includes(resource))) {

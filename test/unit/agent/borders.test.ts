@@ -31,6 +31,6 @@ describe('the client', () => {
   it('needs Node for the surroundings of a step only', () => {
     const code = (source: string) => source.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
     const needy = files.filter(([, source]) => /\b(process|Buffer|require)\b|node:/.test(code(source)))
-    expect(needy.map(([name]) => name)).toEqual(['workflow/ambient.ts'])
+    expect(needy.map(([name]) => name)).toEqual(['workflow/active-step.ts'])
   })
 })

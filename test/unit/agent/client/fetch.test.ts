@@ -89,8 +89,8 @@ describe('a request', () => {
     const { api, client, orders } = await world()
     const planner = client()
     const wrong: [object, RegExp][] = [
-      [{ intent, headers: { Authorization: 'Bearer x' } }, /must not hold/],
-      [{ intent, headers: { dpop: 'x' } }, /must not hold/],
+      [{ intent, headers: { Authorization: 'Bearer x' } }, /must not contain/],
+      [{ intent, headers: { dpop: 'x' } }, /must not contain/],
       [{ intent, redirect: 'follow' }, /redirect/],
       [{}, /intent must be an object/],
       [undefined as never, /init\.intent must be an object .*fetch\(url, \{ intent: /],

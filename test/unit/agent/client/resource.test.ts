@@ -90,9 +90,7 @@ describe('a token for another audience', () => {
     const error = await failure(client().fetch(`${api.origin}/orders/7`, { intent }), AjwtDeniedError)
     expect([error.code, error.resource]).toEqual(['audience_mismatch', `${api.origin}/orders-api`])
     expect(error.message).toContain(`resource ${api.origin})`)
-    expect(error.message).toContain(
-      `it is the resource ${api.origin}/orders-api: name that in intent.resource`,
-    )
+    expect(error.message).toContain(`it is the resource ${api.origin}/orders-api: set intent.resource`)
     // The metadata is public: no credential goes with the question.
     expect(seen).toEqual([
       '/orders/7 authorization,dpop',
@@ -115,7 +113,7 @@ describe('a token for another audience', () => {
     }
     const error = await failure(client().fetch(orders, { intent }), AjwtDeniedError)
     expect(error.resource).toBe(api.origin)
-    expect(error.message).toMatch(/it is that resource: look which audience the authorization server/)
+    expect(error.message).toMatch(/it is that resource: check which audience the authorization server/)
   })
 
   it('is told as it is where the metadata is elsewhere, missing, or says nothing', async () => {
