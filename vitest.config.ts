@@ -29,6 +29,12 @@ export default defineConfig({
       project('unit', ['test/unit/**/*.test.ts'], { exclude: [...ownProcess, properties], isolate: false }),
       project('unit-apart', ownProcess),
       project('core', ['test/conformance/core.test.ts']),
+      // The core as Workers have it: Web Crypto, and none of Node's modules.
+      {
+        resolve: { conditions: ['workerd'] },
+        ssr: { resolve: { conditions: ['workerd'] } },
+        ...project('core-web', ['test/conformance/core.test.ts', 'test/conformance/vectors.test.ts']),
+      },
       project('properties', [properties], { testTimeout: 120_000 }),
       project('conformance', ['test/conformance/**/*.test.ts'], {
         exclude: ['test/conformance/core.test.ts'],

@@ -13,9 +13,10 @@ const dist = join(root, 'dist')
 const folder = join(dist, 'cjs')
 
 /** Dependencies without a `require` condition, and the files of their licenses. */
-const bundled = { jose: 'LICENSE.md', canonicalize: 'LICENSE' }
+const bundled = { jose: 'LICENSE.md', canonicalize: 'LICENSE', '@noble/hashes': 'LICENSE' }
 
 interface Manifest {
+  readonly imports: Readonly<Record<string, Readonly<Record<string, string>>>>
   readonly exports: Readonly<Record<string, string | { readonly import: { readonly default: string } }>>
 }
 
@@ -24,11 +25,17 @@ const entries = Object.values(manifest.exports).flatMap((entry) =>
   typeof entry === 'string' ? [] : [entry.import.default.replace(/^\.\/dist\/|\.js$/g, '')],
 )
 
+/** The files behind `imports`: which of them is loaded depends on the runtime. */
+const backends = Object.values(manifest.imports).flatMap((conditions) =>
+  Object.values(conditions).map((file) => file.replace(/^\.\/|\.ts$/g, '')),
+)
+
 const bundle = await rolldown({
   cwd: root,
   platform: 'node',
-  input: Object.fromEntries(entries.map((name) => [name, `./dist/${name}.js`])),
-  external: (id) => /^[^./]/.test(id) && !(id in bundled),
+  input: Object.fromEntries([...entries, ...backends].map((name) => [name, `./dist/${name}.js`])),
+  external: (id) =>
+    /^[^./]/.test(id) && !Object.keys(bundled).some((name) => `${id}/`.startsWith(`${name}/`)),
   onLog(level, { message }) {
     if (level !== 'debug') throw new Error(`dist/cjs: ${message}`)
   },
@@ -40,18 +47,22 @@ await bundle.write({
   chunkFileNames: 'shared/[name].js',
   comments: { legal: true, annotation: false, jsdoc: false },
   codeSplitting: {
-    groups: Object.keys(bundled).map((name) => ({ name, test: new RegExp(`/node_modules/${name}/`) })),
+    groups: Object.keys(bundled).map((name) => ({
+      name: fileNameOf(name),
+      test: new RegExp(`/node_modules/${name}/`),
+    })),
   },
 })
 
 for (const [name, license] of Object.entries(bundled)) {
-  const file = join(folder, `shared/${name}.js`)
+  const file = join(folder, `shared/${fileNameOf(name)}.js`)
   const text = readFileSync(join(root, 'node_modules', name, license), 'utf8').replaceAll('*/', '* /')
   writeFileSync(file, `/*!\n${name}\n\n${text.trim()}\n*/\n${readFileSync(file, 'utf8')}`)
 }
 
-// Node takes what is in the folder for CommonJS by this file, and TypeScript does.
-writeFileSync(join(folder, 'package.json'), '{ "type": "commonjs" }\n')
+function fileNameOf(name: string): string {
+  return name.replace('@', '').replace('/', '-')
+}
 
 /** An import of types from an ES module, which TypeScript lets CommonJS have in one form only. */
 const importOfEsm = /^import (?:type )?(.+) from '((?:jose|oidc-provider)(?:\/[^']+)?)';$/gm

@@ -1,7 +1,7 @@
+import { sha256 } from '#runtime'
 import type { Algorithm } from '../jws/algorithms.js'
 import { fits, importPublicKey, type PublicKey } from '../jws/jwk.js'
 import { headerJwk, readCompact } from '../jws/jws.js'
-import { sha256 } from '../jws/sha256.js'
 import type { Json } from '../lib/json.js'
 import { isObject } from '../lib/own.js'
 import { isIdentifier, isStringArray } from '../lib/strings.js'

@@ -1,6 +1,6 @@
 import type { Hop } from '../decision.js'
 import { hashIds } from '../jws/chain-hash.js'
-import type { SignatureCheck } from '../jws/signature-check.js'
+import type { SignatureCheck } from '../jws/public-key.js'
 import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'

@@ -1,4 +1,3 @@
-import { constants } from 'node:crypto'
 import { type AlgorithmName, algorithmNames } from '../protocol/algorithms.js'
 
 /** The JWK that an algorithm needs, and the options of `node:crypto` to verify with it. */
@@ -20,18 +19,20 @@ export interface Algorithm {
 
 type Parameters = Omit<Algorithm, 'name'>
 
+/** RSA_PKCS1_PADDING and RSA_PKCS1_PSS_PADDING of `node:crypto`, which not every runtime has. */
+const paddings = { pkcs1: 1, pss: 6 } as const
+
 function ec(crv: 'P-256' | 'P-384' | 'P-521', size: number, digest: Algorithm['digest']): Parameters {
   return { kty: 'EC', crv, size, digest, options: { dsaEncoding: 'ieee-p1363' } }
 }
 
 function pkcs1(digest: Algorithm['digest']): Parameters {
-  const options = { padding: constants.RSA_PKCS1_PADDING }
-  return { kty: 'RSA', crv: undefined, size: undefined, digest, options }
+  return { kty: 'RSA', crv: undefined, size: undefined, digest, options: { padding: paddings.pkcs1 } }
 }
 
 function pss(digest: Algorithm['digest'], saltLength: number): Parameters {
-  // The salt is as long as the digest, never "whatever the signature has" (RFC 7518 section 3.5).
-  const options = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }
+  // The salt is as long as the digest, never as long as the signature says (RFC 7518 section 3.5).
+  const options = { padding: paddings.pss, saltLength }
   return { kty: 'RSA', crv: undefined, size: undefined, digest, options }
 }
 
@@ -52,10 +53,7 @@ const parameters: { readonly [Name in AlgorithmName]: Parameters } = {
   RS512: pkcs1('sha512'),
 }
 
-/**
- * All algorithms that a policy can allow: asymmetric signatures only. A Map, so that a name from a token such as
- * "constructor" finds nothing.
- */
+/** Every algorithm that a policy can allow. A Map, so that `alg: "constructor"` finds nothing. */
 export const algorithms: ReadonlyMap<string, Algorithm> = new Map(
   algorithmNames.map((name) => [name, { name, ...parameters[name] }]),
 )

@@ -1,11 +1,11 @@
-import { Buffer } from 'node:buffer'
+import { fromBase64url } from '#runtime'
 
 /**
  * Decodes base64url strictly (RFC 7515 section 2, RFC 4648 section 3.5): undefined for blanks, padding, another
  * alphabet or stray bits, which other decoders accept. A token has one spelling only.
  */
-export function decodeBase64url(text: string): Buffer | undefined {
-  return isExact(text) ? Buffer.from(text, 'base64url') : undefined
+export function decodeBase64url(text: string): Uint8Array | undefined {
+  return isExact(text) ? fromBase64url(text) : undefined
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -37,11 +37,7 @@ export function isExact(text: string): boolean {
   }
 }
 
-/** Scratch buffer: 12 KiB hold the longest token. Only safe while decoding is synchronous. */
-const scratch = Buffer.allocUnsafeSlow(12 * 1024)
-
-/** Decodes to a Latin-1 string, one character per byte. Undefined for more bytes than a token can have. */
-export function decodeBase64urlText(text: string): string | undefined {
-  const length = scratch.write(text, 'base64url')
-  return scratch.toString('base64url', 0, length) === text ? scratch.toString('latin1', 0, length) : undefined
+/** The bytes that canonical base64url of this length decodes to. */
+export function decodedLength(text: string): number {
+  return Math.floor((text.length * 3) / 4)
 }

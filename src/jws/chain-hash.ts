@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
+import { fromBase64url, sha256 } from '#runtime'
 
 /**
- * The hash that draft-goswami-agentic-jwt-01 takes over agent ids and over step ids: the first 16 hex digits
- * of SHA-256 over the ids joined by "|". Ids hold no "|", so that a list has one hash input of its own; 64 bits
- * are no evidence by themselves, which is why a chain is also signed, or listed by the policy.
+ * The hash over agent ids and over step ids (draft-goswami-agentic-jwt-01): the first 16 hex digits of SHA-256 over the
+ * ids joined by "|". 64 bits are no evidence by themselves, so a chain is also signed, or listed by the policy.
  */
 export function hashIds(ids: readonly string[]): string {
-  return createHash('sha256').update(ids.join('|')).digest('hex').slice(0, 16)
+  const bytes = fromBase64url(sha256(ids.join('|'))).subarray(0, 8)
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -1,21 +1,11 @@
-import { Buffer } from 'node:buffer'
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import { fromBase64url, sha256 } from '#runtime'
+import { importJwk } from '#signature'
 import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
-import { decodeBase64url, isExact } from './base64url.js'
-import { sha256 } from './sha256.js'
+import { decodeBase64url, decodedLength, isExact } from './base64url.js'
+import { toBigInt } from './big-endian.js'
+import type { KeyHandle, PublicJwk, PublicKey } from './public-key.js'
 
-/** A public key that can verify signatures. */
-export interface PublicKey {
-  readonly object: KeyObject
-  readonly kty: Algorithm['kty']
-  readonly crv: string | undefined
-  /** Bytes of an RSA modulus; undefined for other keys. */
-  readonly modulusLength: number | undefined
-  /** The algorithm that the key's own `alg` pins it to, if any. */
-  readonly alg: string | undefined
-  /** RFC 7638, SHA-256, base64url. */
-  readonly thumbprint: string
-}
+export type { PublicJwk, PublicKey } from './public-key.js'
 
 /** Members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4; RFC 8037). */
 const secretMembers: ReadonlySet<string> = new Set(['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'])
@@ -30,17 +20,11 @@ const coordinateSizes = new Map([
   ['Ed25519', 32],
 ])
 
-/** A public JWK of the right shape, not imported yet: a point may not be on its curve. */
-export interface PublicJwk extends Pick<PublicKey, 'kty' | 'crv' | 'alg' | 'thumbprint'> {
-  /** The members that make up the key, in the order of RFC 7638 section 3.2. */
-  readonly members: Readonly<Record<string, string>>
-}
-
 /**
- * Reads a public JWK without importing it, which can cost milliseconds. Returns undefined for a JWK that this library
- * does not verify with: another `kty` or `crv`, a private member, a member that is not the exact encoding of its value,
- * an RSA key outside 2048 to 4096 bits or with another exponent than 65537, or a `use`, `key_ops` or `alg` that
- * contradicts verification (RFC 7517 section 4, RFC 7518 section 6).
+ * Reads a public JWK without importing it, which can cost milliseconds. Returns undefined for another `kty` or `crv`, a
+ * private member, a member that is not canonical base64url, an RSA key outside 2048 to 4096 bits or with another
+ * exponent than 65537, or a `use`, `key_ops` or `alg` that contradicts verification (RFC 7517 section 4, RFC 7518
+ * section 6).
  */
 export function readPublicJwk(jwk: Members): PublicJwk | undefined {
   if (Object.keys(jwk).some((name) => secretMembers.has(name))) return undefined
@@ -63,22 +47,13 @@ export function readPublicJwk(jwk: Members): PublicJwk | undefined {
   return read
 }
 
-/** Imports a key whose shape was checked; undefined where OpenSSL refuses it, as a point that is not on its curve. */
-export function importKey({ members, kty, crv, alg, thumbprint }: PublicJwk): PublicKey | undefined {
-  let object: KeyObject
-  try {
-    object = createPublicKey({ key: members, format: 'jwk' })
-  } catch {
-    return undefined
-  }
-  return {
-    object,
-    kty,
-    crv,
-    modulusLength: kty === 'RSA' ? modulusBytes(object) : undefined,
-    alg,
-    thumbprint,
-  }
+/** Imports a key whose shape was checked. Undefined where the point is not on its curve. */
+export function importKey(jwk: PublicJwk): PublicKey | undefined {
+  const handle: KeyHandle | undefined = importJwk(jwk)
+  if (handle === undefined) return undefined
+  const { kty, crv, alg, thumbprint, members } = jwk
+  const modulusLength = members.n === undefined ? undefined : decodedLength(members.n)
+  return { handle, kty, crv, modulusLength, alg, thumbprint }
 }
 
 /** `readPublicJwk` and `importKey` in one. */
@@ -96,10 +71,7 @@ export function fits(key: Pick<PublicKey, 'kty' | 'crv' | 'alg'>, algorithm: Alg
   )
 }
 
-/**
- * The RFC 7638 thumbprint of a JWK, or undefined where the JWK is none that this library would verify with.
- * Used for `cnf.jwk`, where only the thumbprint counts.
- */
+/** The RFC 7638 thumbprint of a JWK, for `cnf.jwk`. Undefined where `readPublicJwk` refuses it. */
 export function thumbprintOfJwk(jwk: Members): string | undefined {
   return readPublicJwk(jwk)?.thumbprint
 }
@@ -115,7 +87,7 @@ function isOperations(value: unknown): value is string[] {
   return new Set(value).size === value.length
 }
 
-/** The members that make up the key, in the order of RFC 7638 section 3.2, each exact. */
+/** The members that make up the key, in the order of RFC 7638 section 3.2, each in canonical base64url. */
 function requiredMembers({ kty, crv, x, y, e, n }: Members): Record<string, string> | undefined {
   if (kty === 'RSA') return e === 'AQAB' && isModulus(n) ? { e, kty, n } : undefined
   if (typeof crv !== 'string') return undefined
@@ -148,16 +120,11 @@ const smallOrder = new Set([
 
 /** Refuses non-canonical encodings and points of small order (RFC 8032 section 5.1.3, RFC 8037 section 2). */
 function isSoundEd25519(x: string): boolean {
-  const bytes = Buffer.from(x, 'base64url').reverse()
+  const bytes = fromBase64url(x).reverse()
   // The highest bit is the sign of the other coordinate.
   bytes[0] = (bytes[0] as number) & 0x7f
-  const y = BigInt(`0x${bytes.toString('hex')}`)
+  const y = toBigInt(bytes)
   return y < ed25519Prime && !smallOrder.has(y)
-}
-
-function modulusBytes(object: KeyObject): number | undefined {
-  const bits = object.asymmetricKeyDetails?.modulusLength
-  return bits === undefined ? undefined : Math.ceil(bits / 8)
 }
 
 function isModulus(value: unknown): value is string {

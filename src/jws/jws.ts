@@ -1,9 +1,6 @@
-import { Buffer } from 'node:buffer'
-import { verify as verifySignature } from 'node:crypto'
+import { decodeBase64urlText } from '#runtime'
 import { isObject } from '../lib/own.js'
-import type { Algorithm } from './algorithms.js'
-import { decodeBase64urlText, isExact } from './base64url.js'
-import type { PublicKey } from './jwk.js'
+import { isExact } from './base64url.js'
 import { type JsonObject, parseJsonObject } from './strict-json.js'
 
 /** A well-formed compact JWS. Its signature is not verified yet. */
@@ -14,7 +11,7 @@ export interface UnverifiedJws {
   readonly valueCount: number
   /** Canonical base64url. */
   readonly signature: string
-  /** What the signature is over. */
+  /** The signing input: header, dot and payload. */
   readonly input: string
 }
 
@@ -75,7 +72,7 @@ export function decodeObject(segment: string): JsonObject | undefined {
 }
 
 /**
- * Reads a JOSE header. Undefined where it is malformed, or has `crit` or `b64`: no extension is supported, and a JWT has
+ * Reads a JOSE header. Undefined where it is malformed or has `crit` or `b64`: ajwt supports no extension, and a JWT has
  * no unencoded payload (RFC 7515 section 4.1.11, RFC 7797 section 7).
  */
 export function readHeader(segment: string): JoseHeader | undefined {
@@ -92,47 +89,6 @@ export function readHeader(segment: string): JoseHeader | undefined {
 export function headerJwk(header: JoseHeader): Record<string, unknown> | undefined {
   const { jwk } = header.members
   return isObject(jwk) ? jwk : undefined
-}
-
-/** The longest token, in characters. */
-const maxInputLength = 16 * 1024
-
-/** Scratch buffers. Only safe while verification is synchronous: do not `await` between writing and reading. */
-const inputBytes = createScratchBuffer(maxInputLength)
-const signatureBytesOf = createScratchBuffer(1024)
-
-/** Whether the key made this signature (canonical base64url) over this input. Never throws. */
-export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: string): boolean {
-  const { dsaEncoding, padding, saltLength } = algorithm.options
-  const size = algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
-  const signatureBytes = signatureBytesOf(signature, 'base64url')
-  if (signatureBytes.length !== size || input.length > maxInputLength) return false
-  try {
-    return verifySignature(
-      algorithm.digest,
-      inputBytes(input, 'latin1'),
-      { key: key.object, dsaEncoding, padding, saltLength },
-      signatureBytes,
-    )
-  } catch {
-    return false
-  }
-}
-
-/** Writes texts into one buffer. The bytes are valid until the next call. Views are cached by length. */
-function createScratchBuffer(size: number): (text: string, encoding: BufferEncoding) => Buffer {
-  const scratch = Buffer.allocUnsafeSlow(size)
-  // No holes: a hole would be read from a polluted prototype.
-  const views = Array.from({ length: 31 }, () => scratch)
-  return (text, encoding) => {
-    const length = scratch.write(text, encoding)
-    const slot = length % views.length
-    const known = views[slot] as Buffer
-    if (known.length === length) return known
-    const view = scratch.subarray(0, length)
-    views[slot] = view
-    return view
-  }
 }
 
 function mediaType(typ: string): string {

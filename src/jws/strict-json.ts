@@ -1,4 +1,4 @@
-import { Buffer, isUtf8 } from 'node:buffer'
+import { decodeUtf8 } from '#runtime'
 import type { Json, JsonMembers } from '../lib/json.js'
 import { isObject, isPrototypePolluted } from '../lib/own.js'
 
@@ -20,13 +20,13 @@ export interface JsonObject {
 }
 
 /**
- * The JSON object in these bytes, one character a byte; undefined where it is anything that two readers could take
- * differently: not UTF-8, a byte order mark, text around it, a member name twice in one object (RFC 7515 section 4),
- * a number beyond a double, half of a surrogate pair, or nesting beyond 32 levels. Where
- * `Object.prototype` is polluted, the objects have no prototype.
+ * Parses a JSON object, given one character per byte. Undefined for anything that two parsers could read differently:
+ * invalid UTF-8, a byte order mark, text around the object, a member name twice in one object (RFC 7515 section 4), a
+ * number beyond a double, half of a surrogate pair, nesting beyond 32 levels. The objects have no prototype where
+ * `Object.prototype` is polluted.
  */
 export function parseJsonObject(bytes: string): JsonObject | undefined {
-  const text = isAscii(bytes) ? bytes : decodeUtf8(bytes)
+  const text = decodeUtf8(bytes)
   if (text === undefined) return undefined
   let value: Json
   try {
@@ -107,17 +107,6 @@ function countNames(text: string): number {
 /** JSON whitespace. */
 function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d
-}
-
-/** Text with a character beyond ASCII is longer in UTF-8. */
-function isAscii(bytes: string): boolean {
-  return Buffer.byteLength(bytes) === bytes.length
-}
-
-/** Undefined for invalid UTF-8, which would otherwise be read as U+FFFD. */
-function decodeUtf8(bytes: string): string | undefined {
-  const buffer = Buffer.from(bytes, 'latin1')
-  return isUtf8(buffer) ? buffer.toString('utf8') : undefined
 }
 
 /** In UTF-8 only an escape can write a lone surrogate. */

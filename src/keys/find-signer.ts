@@ -1,5 +1,5 @@
 import type { Algorithm } from '../jws/algorithms.js'
-import type { SignatureCheck } from '../jws/signature-check.js'
+import type { SignatureCheck } from '../jws/public-key.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { describe, isRefusal, Refusal } from '../refusal.js'
 import type { IssuerKey } from './issuer-key.js'

@@ -1,3 +1,4 @@
+import { toBase64url } from '#runtime'
 import { decodeBase64url } from '../jws/base64url.js'
 import { importKey, type PublicJwk, type PublicKey, readPublicJwk } from '../jws/jwk.js'
 import { isObject } from '../lib/own.js'
@@ -54,5 +55,5 @@ function withoutLeadingZeros(value: unknown): unknown {
   if (typeof value !== 'string' || !value.startsWith('A') || value.length > maxNumberLength) return value
   const bytes = decodeBase64url(value)
   const first = bytes?.findIndex((byte) => byte !== 0) ?? 0
-  return first > 0 ? bytes?.subarray(first).toString('base64url') : value
+  return bytes !== undefined && first > 0 ? toBase64url(bytes.subarray(first)) : value
 }

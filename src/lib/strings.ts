@@ -1,5 +1,3 @@
-import { Buffer } from 'node:buffer'
-
 /** Trims blanks (U+0020). A loop, because the pattern `/ +$/` is quadratic on a long run of blanks. */
 export function trimBlanks(text: string): string {
   let start = 0
@@ -7,13 +5,6 @@ export function trimBlanks(text: string): string {
   while (start < end && text.charCodeAt(start) === 0x20) start++
   while (end > start && text.charCodeAt(end - 1) === 0x20) end--
   return text.slice(start, end)
-}
-
-const scratch = Buffer.allocUnsafeSlow(16 * 1024)
-
-/** Copies at most 16 KiB of ASCII: a slice would keep the text that it was cut from in memory. */
-export function copyAscii(text: string): string {
-  return scratch.toString('latin1', 0, scratch.write(text, 'latin1'))
 }
 
 /** Control characters and lone surrogates: readers differ on names that hold them. */

@@ -1,18 +1,22 @@
-import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { isObject } from '../lib/own.js'
 import { PolicyError } from './error.js'
 import { readJson } from './json-file.js'
 import type { Policy } from './policy.js'
 
 /**
- * Reads a policy from a JSON file (UTF-8). Throws the file system's own error where the file cannot be read, and a
- * PolicyError with line and column where it is not JSON or a member stands twice. What the policy says is checked when
- * the verifier is made; that PolicyError names line and column, too.
+ * Reads a policy from a JSON file (UTF-8). Throws the error of the file system where the file cannot be read, and a
+ * PolicyError with line and column where it is not JSON or has a member twice in one object. `createVerifier` checks the
+ * content. Its PolicyError names line and column, too.
  */
 export function loadPolicy(file: string | URL): Policy {
-  const bytes = readFileSync(file)
-  const name = typeof file === 'string' ? file : fileURLToPath(file)
+  const name = typeof file === 'string' ? file : decodeURIComponent(file.pathname)
+  // Not imported: this module also loads where there are no files.
+  const fs = globalThis.process?.getBuiltinModule?.('node:fs')
+  if (fs === undefined) {
+    const message = 'this runtime has no files: import the JSON and pass it to createVerifier'
+    throw new PolicyError([{ path: '', message, file: name, line: 1, column: 1 }])
+  }
+  const bytes = fs.readFileSync(file)
   const policy = readJson(decodeUtf8(bytes, name), name)
   if (!isObject(policy)) {
     throw new PolicyError([{ path: '', message: 'must be a JSON object', file: name, line: 1, column: 1 }])

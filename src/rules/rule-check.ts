@@ -1,4 +1,4 @@
-import { sha256 } from '../jws/sha256.js'
+import { sha256 } from '#runtime'
 import type { MaybePromise } from '../lib/promise.js'
 import type { Refusal } from '../refusal.js'
 import type { ConsumeOnce } from '../stores/replay.js'

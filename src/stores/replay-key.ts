@@ -1,4 +1,4 @@
-import { sha256 } from '../jws/sha256.js'
+import { sha256 } from '#runtime'
 
 /** What can be used once: a DPoP proof, or an access token under a rule with `once`. */
 export type ReplayKind = 'proof' | 'token'

@@ -1,5 +1,5 @@
+import { sha256 } from '#runtime'
 import { thumbprintOfJwk } from '../jws/jwk.js'
-import { sha256 } from '../jws/sha256.js'
 import type { JsonObject } from '../jws/strict-json.js'
 import type { Json, JsonMembers } from '../lib/json.js'
 import { isObject } from '../lib/own.js'

@@ -12,7 +12,7 @@ import { createVerifier } from '../../src/index.js'
 import { type Algorithm, algorithms } from '../../src/jws/algorithms.js'
 import { importPublicKey, type PublicKey } from '../../src/jws/jwk.js'
 import { readCompact, type UnverifiedJws } from '../../src/jws/jws.js'
-import { createSignatureCheck } from '../../src/jws/signature-check.js'
+import { createSignatureCheck } from '../../src/jws/signature-node.js'
 import { countRequestInTick, isTickCrowded } from '../../src/lib/event-loop-tick.js'
 import { verifierFor } from '../support/verify.js'
 

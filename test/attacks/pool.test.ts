@@ -9,12 +9,13 @@ import { agentKeys, createKit, issuerKeys, jws, type TestKey } from '../../fixtu
 import { memoryReplayStore } from '../../src/index.js'
 import { algorithms } from '../../src/jws/algorithms.js'
 import { importPublicKey } from '../../src/jws/jwk.js'
-import * as loop from '../../src/jws/jws.js'
-import { createSignatureCheck } from '../../src/jws/signature-check.js'
+import { readCompact } from '../../src/jws/jws.js'
+import * as loop from '../../src/jws/node-key.js'
+import { createSignatureCheck } from '../../src/jws/signature-node.js'
 import { verifierFor } from '../support/verify.js'
 
 // So that what it exports can be watched.
-vi.mock('../../src/jws/jws.js', async (importOriginal) => ({ ...(await importOriginal<typeof loop>()) }))
+vi.mock('../../src/jws/node-key.js', async (importOriginal) => ({ ...(await importOriginal<typeof loop>()) }))
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -22,8 +23,8 @@ afterEach(() => {
 
 /** A signature by a key, and what it takes to check it. */
 function signed(key: TestKey) {
-  const { input, signature } = loop.readCompact(jws({ alg: key.alg }, { n: 1 }, key), 10_000) as NonNullable<
-    ReturnType<typeof loop.readCompact>
+  const { input, signature } = readCompact(jws({ alg: key.alg }, { n: 1 }, key), 10_000) as NonNullable<
+    ReturnType<typeof readCompact>
   >
   const publicKey = importPublicKey(key.jwk) as NonNullable<ReturnType<typeof importPublicKey>>
   const algorithm = algorithms.get(key.alg) as NonNullable<ReturnType<typeof algorithms.get>>

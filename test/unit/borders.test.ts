@@ -25,10 +25,37 @@ describe('borders', () => {
     // The other ends of the wire: a test of its own holds the borders of the agents' side, and the next one theirs.
     const foreign = importsOf('src').filter(
       ({ file, from }) =>
-        !/^(agent|testing|oidc-provider)\//.test(file) && !from.startsWith('.') && !from.startsWith('node:'),
+        !/^(agent|testing|oidc-provider)\//.test(file) && !/^[.#]/.test(from) && !from.startsWith('node:'),
     )
-    const names = new Set(foreign.map(({ from }) => from))
-    expect([...names].sort()).toEqual(['@opentelemetry/api', 'lru-cache', 'zod'])
+    const namesIn = (isForWeb: boolean) =>
+      [
+        ...new Set(
+          foreign.filter(({ file }) => file.endsWith('-web.ts') === isForWeb).map(({ from }) => from),
+        ),
+      ].sort()
+    expect(namesIn(false)).toEqual(['@opentelemetry/api', 'lru-cache', 'zod'])
+    expect(namesIn(true)).toEqual(['@noble/hashes/hmac.js', '@noble/hashes/sha2.js', 'jose'])
+  })
+
+  it("keeps Node's modules behind #runtime and #signature, for runtimes that have none", () => {
+    const core = importsOf('src').filter(
+      ({ file }) => !/^(agent|testing|oidc-provider|stores\/redis)\//.test(file),
+    )
+    const files = core.filter(({ from }) => from.startsWith('node:')).map(({ file }) => file)
+    expect([...new Set(files)].sort()).toEqual([
+      'jws/node-key.ts',
+      // Types alone.
+      'jws/public-key.ts',
+      'jws/signature-node.ts',
+      'lib/runtime-node.ts',
+    ])
+    expect(readFileSync(join(root, 'src/jws/public-key.ts'), 'utf8')).toMatch(
+      /^import type [^\n]* from 'node:crypto'$/m,
+    )
+    for (const { file } of core) {
+      if (!files.includes(file))
+        expect(readFileSync(join(root, 'src', file), 'utf8'), file).not.toMatch(/\bBuffer\b/)
+    }
   })
 
   it('keeps what mints apart from what verifies: a mistake in one is not also in the other', () => {

@@ -41,10 +41,18 @@ const root = fileURLToPath(new URL('../../src/', import.meta.url))
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
 const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]))
 
-/** The files of `src` that a file imports, for types or to run, at once or later. */
+const manifest = JSON.parse(readFileSync(join(root, '../package.json'), 'utf8'))
+
+/** The files of `src` that a file imports, for types or to run, at once or later: of `#names`, all that may be meant. */
 function importsOf(file: string): string[] {
-  const found = texts.get(file)?.matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^']*)'/g) ?? []
-  return [...found].map(([, from = '']) => normalize(join(dirname(file), from)).replace(/\.js$/, '.ts'))
+  const found = texts.get(file)?.matchAll(/\b(?:from|import)\s*\(?\s*'([.#][^']*)'/g) ?? []
+  return [...found].flatMap(([, from = '']) =>
+    from.startsWith('#')
+      ? Object.values<string>(manifest.imports[from] ?? { missing: from }).map((place) =>
+          place.replace('./src/', ''),
+        )
+      : normalize(join(dirname(file), from)).replace(/\.js$/, '.ts'),
+  )
 }
 
 const partOf = (file: string) => file.replace(/\/.*|\.ts$/, '')

@@ -1,5 +1,3 @@
-import { randomFillSync } from 'node:crypto'
-
 /** 128 bits that stand for a key, or for the owner that it belongs to. */
 export type Fingerprint = Int32Array
 
@@ -20,12 +18,14 @@ export interface Fingerprinter {
  * as if it were a replay, and never give a pass.
  */
 export function createFingerprinter(): Fingerprinter {
-  const seed = randomFillSync(new Int32Array(4))
+  // Not before the first request: Workers have no randomness while a module loads.
+  let seed: Fingerprint | undefined
   const ownerPrint: Fingerprint = new Int32Array(4)
   const idPrint: Fingerprint = new Int32Array(4)
   let lastOwner: string | undefined
   return {
     take(owner, id) {
+      seed ??= crypto.getRandomValues(new Int32Array(4))
       // Who sends one proof mostly sends the next one, too.
       if (owner !== lastOwner) mix(owner, seed, ownerPrint)
       lastOwner = owner

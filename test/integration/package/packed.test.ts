@@ -63,6 +63,7 @@ describe('the packed package', () => {
       'README.md',
       'SECURITY.md',
       'dist/cjs/package.json',
+      'dist/package.json',
       'package.json',
     ])
   })

@@ -1,0 +1,78 @@
+import { Buffer } from 'node:buffer'
+import { createPublicKey, type KeyObject, verify as verifySignature } from 'node:crypto'
+import type { Algorithm } from './algorithms.js'
+import { type KeyHandle, type PublicJwk, type PublicKey, signatureLength } from './public-key.js'
+
+/** The longest token, in characters. */
+const maxInputLength = 16 * 1024
+
+/** Scratch buffers. Only safe while verification is synchronous: do not `await` between writing and reading. */
+const inputBytes = createScratchBuffer(maxInputLength)
+const signatureBytesOf = createScratchBuffer(1024)
+
+/** Undefined where OpenSSL refuses the key, as a point that is not on its curve. */
+export function importJwk({ members }: PublicJwk): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: members, format: 'jwk' })
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the key made this signature (canonical base64url) over this input. Never throws. */
+export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: string): boolean {
+  const { dsaEncoding, padding, saltLength } = algorithm.options
+  const signatureBytes = signatureBytesOf(signature, 'base64url')
+  if (signatureBytes.length !== signatureLength(key, algorithm) || input.length > maxInputLength) return false
+  try {
+    return verifySignature(
+      algorithm.digest,
+      inputBytes(input, 'latin1'),
+      { key: keyObject(key.handle), dsaEncoding, padding, saltLength },
+      signatureBytes,
+    )
+  } catch {
+    return false
+  }
+}
+
+/** The same as `isSignedBy`, in the thread pool. RSA is not meant for it. */
+export function verifyInPool(
+  key: PublicKey,
+  algorithm: Algorithm,
+  input: string,
+  signature: string,
+  answer: (error: Error | null, isValid: boolean) => void,
+): void {
+  const { dsaEncoding } = algorithm.options
+  // Copies: the scratch buffers are written to again before the pool has read them.
+  const [bytes, signatureBytes] = [Buffer.from(input, 'latin1'), Buffer.from(signature, 'base64url')]
+  verifySignature(
+    algorithm.digest,
+    bytes,
+    { key: keyObject(key.handle), dsaEncoding },
+    signatureBytes,
+    answer,
+  )
+}
+
+function keyObject(handle: KeyHandle): KeyObject {
+  if ('imported' in handle) throw new TypeError('a key for Web Crypto')
+  return handle
+}
+
+/** Writes texts into one buffer. The bytes are valid until the next call. Views are cached by length. */
+function createScratchBuffer(size: number): (text: string, encoding: BufferEncoding) => Buffer {
+  const scratch = Buffer.allocUnsafeSlow(size)
+  // No holes: a hole would be read from a polluted prototype.
+  const views = Array.from({ length: 31 }, () => scratch)
+  return (text, encoding) => {
+    const length = scratch.write(text, encoding)
+    const slot = length % views.length
+    const known = views[slot] as Buffer
+    if (known.length === length) return known
+    const view = scratch.subarray(0, length)
+    views[slot] = view
+    return view
+  }
+}

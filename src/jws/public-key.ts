@@ -1,0 +1,45 @@
+import type { KeyObject, webcrypto } from 'node:crypto'
+import type { MaybePromise } from '../lib/promise.js'
+import type { Algorithm } from './algorithms.js'
+
+/** A public JWK of the right shape. It is not imported yet: a point may not be on its curve. */
+export interface PublicJwk {
+  readonly kty: Algorithm['kty']
+  readonly crv: string | undefined
+  /** The algorithm that the key's own `alg` pins it to, if any. */
+  readonly alg: string | undefined
+  /** RFC 7638, SHA-256, base64url. */
+  readonly thumbprint: string
+  /** The members that make up the key, in the order of RFC 7638 section 3.2. */
+  readonly members: Readonly<Record<string, string>>
+}
+
+/** A public key that can verify signatures. */
+export interface PublicKey extends Omit<PublicJwk, 'members'> {
+  readonly handle: KeyHandle
+  /** Bytes of an RSA modulus; undefined for other keys. */
+  readonly modulusLength: number | undefined
+}
+
+/** A key as the signature backend of the runtime holds it. */
+export type KeyHandle = KeyObject | WebKey
+
+/** A key for Web Crypto, which imports a key for one algorithm. */
+export interface WebKey {
+  readonly members: Readonly<Record<string, string>>
+  /** By the name of the algorithm: only keys whose import is over. */
+  readonly imported: Map<string, webcrypto.CryptoKey>
+}
+
+/** Whether the key made this signature over this input. Never throws or rejects. */
+export type SignatureCheck = (
+  key: PublicKey,
+  algorithm: Algorithm,
+  input: string,
+  signature: string,
+) => MaybePromise<boolean>
+
+/** Bytes of a signature under this key. */
+export function signatureLength(key: PublicKey, algorithm: Algorithm): number | undefined {
+  return algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
+}
