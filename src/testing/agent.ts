@@ -2,9 +2,9 @@ import { createHash, randomUUID } from 'node:crypto'
 import { type AgentDefinition, strictCanonicalAgent } from '../agent/definition.js'
 import { delegate } from './delegation.js'
 import { generateKey, type TestKey } from './key.js'
-import type { DelegationGrant, TestAgent } from './parties.js'
+import type { DelegationGrant, TestAgent } from './types.js'
 
-/** What an agent is made of, where a policy names its checksum or registration. */
+/** For policies that name the checksum or the registration of an agent. */
 export interface TestAgentOptions {
   /** Default: no prompt, no tools. */
   readonly definition?: Omit<AgentDefinition, 'id'>
@@ -17,13 +17,13 @@ export interface AgentRegistry {
   keyOf(agent: TestAgent | string): TestKey
 }
 
-/** The agents of one issuer: an id is the same agent, with the same key, wherever it is named. */
+/** The agents of one issuer. An id always means the same agent with the same key. */
 export function createAgents(audience: string, now: () => number): AgentRegistry {
   const agents = new Map<string, { readonly agent: TestAgent; readonly key: TestKey }>()
 
   function register(id: string, { definition, registrationId }: TestAgentOptions = {}) {
     const key = generateKey()
-    // Throws a TypeError that names the member which has no checksum.
+    // Throws a TypeError that names a member that cannot be hashed.
     const canonical = strictCanonicalAgent({ prompt: '', tools: [], ...definition, id })
     const agent: TestAgent = Object.freeze({
       id,
@@ -41,8 +41,12 @@ export function createAgents(audience: string, now: () => number): AgentRegistry
   const registry: AgentRegistry = {
     agent(id, options) {
       const known = agents.get(id)
-      // With another key it would be another agent: tokens and delegations made before would be void.
-      if (known && options) throw new TypeError(`agent "${id}" is registered already: options come first`)
+      // A second registration would have another key, which would invalidate earlier tokens and delegations.
+      if (known && options) {
+        throw new TypeError(
+          `agent "${id}" is registered already: pass options with the first call for this id`,
+        )
+      }
       return (known ?? register(id, options)).agent
     },
     has: (id) => agents.has(id),

@@ -1,23 +1,24 @@
-import type { Mint, TestCall } from './mint.js'
+import type { TestCall, TokenFactory } from './token-factory.js'
 
 /** An API: its origin, or a function such as Hono's `app.fetch`. */
 export type TestApp = string | URL | ((request: Request) => Response | Promise<Response>)
 
-/** The honest request that is attacked, what goes with it, and what else of the app can be attacked. */
+/** The honest request that is attacked, and further properties of the app that can be attacked. */
 export interface AttackTarget extends Omit<TestCall, 'token' | 'nonce'> {
   readonly body?: string
   readonly headers?: Readonly<Record<string, string>>
-  /** The rule has `anonymous: true`: a request without credentials is no attack. Default false. */
+  /** The rule has `anonymous: true`, so a request without credentials is no attack. Default false. */
   readonly anonymous?: boolean
-  /** The rule has `once: true`: a token is used a second time, with a proof of its own. Default false. */
+  /** The rule has `once: true`, so a token is used a second time, with a new proof. Default false. */
   readonly once?: boolean
-  /** The same API behind another verifier, in this process or another: what was used up here is tried there. */
+  /** The same API behind another verifier, in any process. Used proofs and tokens are replayed there. */
   readonly replica?: TestApp
-  /** Fields of a request from which a middleware in front of `ajwt` takes the credentials, or replaces them. */
+  /** Request headers that make another middleware in front of `ajwt` remove or replace the credentials. */
   readonly stripped?: Readonly<Record<string, string>>
   /**
-   * The revocation list of the app: agents that nothing else uses are revoked, and of `intent.chain` the last
-   * delegator, so that the honest request is refused afterwards. `revoke` resolves when the app knows of it.
+   * The revocation list of the app. The attacks revoke agents of their own, and the last delegator of
+   * `intent.chain`: afterwards the honest request is denied. The promise of `revoke` must resolve when the
+   * app uses the new list.
    */
   readonly revocations?: { revoke(id: string, until: number): unknown }
 }
@@ -30,34 +31,34 @@ export interface AttackRow {
   readonly ok: boolean
 }
 
-/** What goes on the wire in place of the honest credentials. */
+/** A request on the wire in place of the honest one. */
 export interface Forgery {
   readonly headers: readonly (readonly [name: string, value: string])[]
-  /** Where it is not the honest one. */
+  /** Default: the path of the honest request. */
   readonly path?: string
-  /** Where it does not go to the app under attack. */
+  /** Default: the app under attack. */
   readonly app?: TestApp
 }
 
 export interface Answer {
   readonly status: number
-  /** The denial code, where ajwt answered. */
+  /** The denial code, if ajwt denied the request. */
   readonly code: string | undefined
 }
 
-/** One attack's hands: all that it makes is honest but for what it says. */
+/** Makes the parts of a request. Each part is honest except for the changes in the arguments. */
 export interface Attacker {
-  readonly mint: Mint
+  readonly factory: TokenFactory
   readonly target: AttackTarget
   readonly method: string
   readonly url: string
   readonly path: string
   claims(change?: Partial<TestCall>): Record<string, unknown>
   token(change?: Readonly<Record<string, unknown>>, header?: Readonly<Record<string, unknown>>): string
-  proof(token: string, over?: Partial<Parameters<Mint['proof']>[0]>): string
-  /** Whether the API has refused a proof for want of a nonce: one that only offers a nonce still goes by `iat`. */
+  proof(token: string, changes?: Partial<Parameters<TokenFactory['proof']>[0]>): string
+  /** Whether the API requires a nonce. An API that only offers a nonce still checks `iat`. */
   asksForNonce(): boolean
-  /** The two fields. */
-  carry(token: string, proof?: string): Forgery
+  /** `Authorization` and `DPoP`, with a new honest proof by default. */
+  withCredentials(token: string, proof?: string): Forgery
   send(forgery: Forgery): Promise<Answer>
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { base64urlHash, signJws, type TestKey } from './key.js'
-import type { DelegationGrant, TestAgent, TestDelegation } from './parties.js'
+import type { DelegationGrant, TestAgent, TestDelegation } from './types.js'
 
 interface Delegator {
   readonly from: TestAgent

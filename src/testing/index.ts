@@ -1,5 +1,5 @@
 export type { TestAgentOptions } from './agent.js'
 export type { AttackRow, AttackTarget, TestApp } from './attacker.js'
 export { createTestIssuer, type TestIssuer, type TestIssuerOptions } from './issuer.js'
-export type { TestCall, TestHeaders, TestIntent, TokenClaims } from './mint.js'
-export type { DelegationGrant, TestAgent, TestDelegation } from './parties.js'
+export type { TestCall, TestHeaders, TestIntent, TokenClaims } from './token-factory.js'
+export type { DelegationGrant, TestAgent, TestDelegation } from './types.js'

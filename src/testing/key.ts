@@ -1,8 +1,8 @@
 import { createHash, generateKeyPairSync, type JsonWebKey, type KeyObject, sign } from 'node:crypto'
 
-// node:crypto rather than Web Crypto: it signs at once, so that `headers()` fits into a call without `await`.
+// node:crypto and not Web Crypto, because it signs synchronously: `headers()` needs no `await`.
 
-/** An ES256 key pair, and the names that it goes by. */
+/** An ES256 key pair. */
 export interface TestKey {
   readonly privateKey: KeyObject
   /** The required public members only. */
@@ -12,12 +12,12 @@ export interface TestKey {
 }
 
 export function generateKey(): TestKey {
-  // The JWK comes out of the generation itself: to export a key object while the garbage collector ends the job that
-  // made it can lock a process up for good, in Node 20 at least.
+  // Generated as a JWK: in Node 20, exporting a key object can deadlock with the garbage collection of the
+  // job that generated it.
   const options = { namedCurve: 'P-256', publicKeyEncoding: { format: 'jwk' } }
   const { publicKey, privateKey } = generateKeyPairSync('ec', options as object as { namedCurve: string })
   const { crv, kty, x, y } = publicKey as unknown as JsonWebKey
-  // RFC 7638 section 3.2: the required members in the order of their names.
+  // RFC 7638 section 3.2: required members in alphabetical order.
   return {
     privateKey,
     jwk: { kty, crv, x, y } as JsonWebKey,
@@ -25,7 +25,6 @@ export function generateKey(): TestKey {
   }
 }
 
-/** Base64url SHA-256 of a text. */
 export function base64urlHash(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
@@ -37,7 +36,7 @@ export function sequenceHash(ids: readonly string[]): string {
 
 type Members = Readonly<Record<string, unknown>>
 
-/** A compact JWS with ES256; members that are undefined are left out. */
+/** A compact JWS with ES256. Omits undefined members. */
 export function signJws(header: Members, payload: Members, key: TestKey): string {
   const input = signingInput({ alg: 'ES256', ...header }, payload)
   const options = { key: key.privateKey, dsaEncoding: 'ieee-p1363' } as const

@@ -50,14 +50,14 @@ describe('an attack on a chain', () => {
       scope,
       intent: { chain },
     })
-    expect(outcomes(rows, 'a person with the name')).toEqual(['403 delegation_not_allowed'])
+    expect(outcomes(rows, 'a person with the id')).toEqual(['403 delegation_not_allowed'])
     expect(failed(rows)).toEqual([])
   })
 })
 
 describe('an attack with agents that were revoked', () => {
   const chain = ['planner', 'auditor', 'worker']
-  const names = ['a delegation by an agent', 'a run that was set going', 'a listed chain with']
+  const names = ['a delegation by a revoked', 'a run initiated by', 'an allowed chain with']
 
   it('finds each of them refused', async () => {
     const revocations = memoryRevocations()
@@ -104,7 +104,7 @@ describe('an attack with what was used before', () => {
 describe('an attack with credentials that another middleware takes away', () => {
   it('finds out an app whose middleware does not do so', async () => {
     const rows = await issuer.attacks(appOf(policyOf({})), { url, scope, stripped: { 'x-strip': 'nothing' } })
-    expect(failed(rows)).toEqual([['credentials that another middleware has taken away', '200']])
+    expect(failed(rows)).toEqual([['credentials removed by another middleware', '200']])
   })
 })
 

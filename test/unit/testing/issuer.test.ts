@@ -79,7 +79,7 @@ describe('the test issuer', () => {
         },
       })
     }
-    expect(() => issuer.delegate(['planner'], { scope: 'pay' })).toThrow('two agents')
+    expect(() => issuer.delegate(['planner'], { scope: 'pay' })).toThrow('at least two agents')
   })
 
   it('attests the key of each delegator, and whether a person or an agent set the run going', () => {

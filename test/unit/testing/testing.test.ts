@@ -95,10 +95,10 @@ describe('the attacks', () => {
     const { caught } = broken(await issuer.attacks(app, refund))
     expect(caught).toEqual([
       'no credentials',
-      'a token that nobody signed (alg none)',
-      "a token signed with HMAC, under the issuer's public key",
+      'an unsigned token (alg none)',
+      "a token signed with HMAC, with the issuer's public key as the secret",
       "a token signed with another key under the issuer's kid",
-      'a token signed with a key that it brings along',
+      'a token signed with a key from its own header',
       'a token altered after it was signed',
     ])
   })
@@ -113,7 +113,7 @@ describe('the attacks', () => {
     const { origin } = await start('Hono 4', [lax])
     const { attacks } = broken(await issuer.attacks(origin, refund))
     expect(attacks.filter(({ ok }) => !ok)).toEqual(
-      ['scope', 'workflow', 'step', 'step whose', 'nobody was'].map((part) =>
+      ['scope', 'workflow', 'step', 'step whose', 'without user authentication'].map((part) =>
         expect.objectContaining({ name: expect.stringContaining(part), got: '200' }),
       ),
     )
@@ -146,9 +146,9 @@ describe('the attacks', () => {
     expect(rows.filter(({ ok }) => !ok)).toEqual([])
     expect(new Set(bodies)).toEqual(new Set(['one {"all":true}']))
     const names = rows.map(({ name }) => name)
-    expect(names).toContain('a proof with a nonce that the API did not give')
+    expect(names).toContain('a proof with a nonce that the API did not issue')
     // The nonce tells the time in place of iat.
-    expect(names).not.toContain('a proof of yesterday')
+    expect(names).not.toContain('a proof from yesterday')
   })
 
   it('count a denial for another reason as a failure: what it hides may be open', async () => {

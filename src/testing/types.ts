@@ -5,39 +5,39 @@ export interface TestAgent {
   readonly checksum: string
   /** For `agents[id].registrationIds` of a policy. */
   readonly registrationId: string
-  /** The thumbprint of its key, as `grant.agent.keyThumbprint` has it. */
+  /** The thumbprint of its key, as in `grant.agent.keyThumbprint`. */
   readonly keyThumbprint: string
-  /** Hands a part of its rights to another agent; `grant.after` is the delegation that this one continues. */
+  /** Delegates rights to another agent. `grant.after` is the delegation to continue. */
   delegateTo(to: TestAgent | string, grant: DelegationGrant): TestDelegation
 }
 
-/** What one agent lets another do in its place. Nothing is checked: a wrong chain is a good test, too. */
+/** The delegated rights. They are not checked, so that a test can make an invalid chain. */
 export interface DelegationGrant {
   readonly scope: string | readonly string[]
   /** Default: the issuer's audience. */
   readonly audience?: string | readonly string[]
-  /** Seconds. Default 300, or what is left of `after`. */
+  /** Seconds. Default: the time left of `after`, or 300. */
   readonly ttl?: number
   /** Default: that of `after`. */
   readonly workflow?: string
   /** The `intent_hash`. Default: that of `after`. */
   readonly hash?: string
-  /** The delegation that this one continues. */
+  /** The delegation to continue. */
   readonly after?: TestDelegation
-  /** Claims merged into the assertion; undefined deletes one. */
+  /** Claims merged into the assertion. `undefined` deletes a claim. */
   readonly claims?: Readonly<Record<string, unknown>>
 }
 
 /** A chain of signed assertions, outermost first. */
 export interface TestDelegation {
   readonly assertions: readonly string[]
-  /** Who delegated first. */
+  /** The first delegator. */
   readonly initiator: TestAgent
-  /** Who may use it. */
+  /** The last delegatee, which may use the chain. */
   readonly to: TestAgent
   /** From the initiator to the last delegatee. */
   readonly agents: readonly string[]
-  /** The thumbprint of each delegator's own key, in the order of `assertions`: the `delegator_jkts` of a token. */
+  /** The thumbprint of each delegator's key, in the order of `assertions`: `delegator_jkts` of a token. */
   readonly delegatorKeys: readonly string[]
   readonly scope: readonly string[]
   readonly workflow: string | undefined

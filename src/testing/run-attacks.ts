@@ -1,45 +1,49 @@
 import type { Answer, Attacker, AttackRow, AttackTarget, TestApp } from './attacker.js'
-import { corpus } from './corpus.js'
-import type { Mint } from './mint.js'
+import { attacks } from './attacks.js'
+import type { TokenFactory } from './token-factory.js'
 
-export async function runAttacks(mint: Mint, app: TestApp, target: AttackTarget): Promise<AttackRow[]> {
-  const attacker = createAttacker(mint, app, target)
-  const honest = () => attacker.send(attacker.carry(attacker.token()))
+export async function runAttacks(
+  factory: TokenFactory,
+  app: TestApp,
+  target: AttackTarget,
+): Promise<AttackRow[]> {
+  const attacker = createAttacker(factory, app, target)
+  const honest = () => attacker.send(attacker.withCredentials(attacker.token()))
   const rows: AttackRow[] = [await honestRow(honest)]
-  // One after the other: an app that is overwhelmed would answer otherwise than one that is attacked.
-  for (const { name, expected, applies, forge } of corpus) {
+  // One after the other, because an overloaded app would respond differently.
+  for (const { name, expected, applies, forge } of attacks) {
     if (applies && !applies(target, { asksForNonce: attacker.asksForNonce() })) continue
     const [status, ...codes] = expected
     const answer = await attempt(async () => attacker.send(await forge(attacker)))
     rows.push({
       name,
       expected: `${status} ${codes.join(' or ')}`,
-      got: typeof answer === 'string' ? answer : told(answer),
+      got: typeof answer === 'string' ? answer : describe(answer),
       ok: typeof answer !== 'string' && isRefusal(answer, status, codes),
     })
   }
   return rows
 }
 
-/** A gate that refuses everything would pass for a good one, and a route that is not there for a closed one. */
+/** Without this row, an app that denies everything or a missing route would pass every attack. */
 async function honestRow(send: () => Promise<Answer>): Promise<AttackRow> {
   let answer = await attempt(send)
   if (typeof answer !== 'string' && answer.code === 'proof_nonce_required') answer = await attempt(send)
   const ok = typeof answer !== 'string' && answer.status >= 200 && answer.status < 400
-  const got = typeof answer === 'string' ? answer : told(answer)
-  return { name: 'the honest request', expected: 'let through', got, ok }
+  const got = typeof answer === 'string' ? answer : describe(answer)
+  return { name: 'the honest request', expected: 'allowed', got, ok }
 }
 
-/** Another gate in front, which has no codes, may have refused it: then any refusal counts. */
+/** Without a code, another middleware may have refused the request: then any of these statuses counts. */
 function isRefusal({ status, code }: Answer, expected: number, codes: readonly string[]): boolean {
   return code === undefined ? [400, 401, 403].includes(status) : status === expected && codes.includes(code)
 }
 
-function told({ status, code }: Answer): string {
+function describe({ status, code }: Answer): string {
   return code === undefined ? String(status) : `${status} ${code}`
 }
 
-/** What breaks is a row, too: the others are still worth knowing. */
+/** A failing attack becomes a row as well, so that the other attacks still run. */
 async function attempt(send: () => Promise<Answer>): Promise<Answer | string> {
   try {
     return await send()
@@ -48,26 +52,26 @@ async function attempt(send: () => Promise<Answer>): Promise<Answer | string> {
   }
 }
 
-function createAttacker(mint: Mint, app: TestApp, target: AttackTarget): Attacker {
+function createAttacker(factory: TokenFactory, app: TestApp, target: AttackTarget): Attacker {
   const method = target.method ?? 'GET'
-  const url = mint.urlOf(target.url)
-  const base = mint.urlOf('/')
+  const url = factory.urlOf(target.url)
+  const base = factory.urlOf('/')
   const path = url.startsWith(base) ? url.slice(base.length - 1) : url.slice(new URL(url).origin.length)
   let nonce: string | undefined
   let asksForNonce = false
-  const key = () => mint.agents.keyOf(mint.executor(target))
+  const key = () => factory.agents.keyOf(factory.executor(target))
 
   const attacker: Attacker = {
-    mint,
+    factory,
     target,
     method,
     url,
     path,
-    claims: (change = {}) => mint.claims({ ...target, ...change }),
-    token: (change = {}, header = {}) => mint.sign({ ...attacker.claims(), ...change }, header),
-    proof: (token, over = {}) => mint.proof({ method, url, token, key: key(), nonce, ...over }),
+    claims: (change = {}) => factory.claims({ ...target, ...change }),
+    token: (change = {}, header = {}) => factory.sign({ ...attacker.claims(), ...change }, header),
+    proof: (token, changes = {}) => factory.proof({ method, url, token, key: key(), nonce, ...changes }),
     asksForNonce: () => asksForNonce,
-    carry: (token, proof = attacker.proof(token)) => ({
+    withCredentials: (token, proof = attacker.proof(token)) => ({
       headers: [
         ['authorization', `DPoP ${token}`],
         ['dpop', proof],
@@ -82,7 +86,7 @@ function createAttacker(mint: Mint, app: TestApp, target: AttackTarget): Attacke
       const at = forgery.app ?? app
       const response =
         typeof at === 'function'
-          ? await at(new Request(mint.urlOf(to), init))
+          ? await at(new Request(factory.urlOf(to), init))
           : await fetch(new URL(at).origin + to, init)
       nonce = response.headers.get('dpop-nonce') ?? nonce
       const code = codeIn(await response.text())

@@ -2,24 +2,24 @@ import { randomUUID } from 'node:crypto'
 import { type AgentRegistry, idOf } from './agent.js'
 import { scopeList } from './delegation.js'
 import { base64urlHash, sequenceHash, signJws, type TestKey } from './key.js'
-import type { TestAgent, TestDelegation } from './parties.js'
+import type { TestAgent, TestDelegation } from './types.js'
 
-/** Claims of a token, merged into honest ones; undefined deletes one. `intent` is merged member by member. */
+/** Claims merged into the honest ones. `undefined` deletes a claim. `intent` is merged member by member. */
 export type TokenClaims = Readonly<Record<string, unknown>>
 
-/** What a request is for, in the words of `ajwt/agent`. */
+/** The intent of a request, with the member names of `ajwt/agent`. */
 export interface TestIntent {
   readonly workflow?: string
   readonly step?: string
-  /** Default: none, where a step is named. */
+  /** Default, if `step` is set: none. */
   readonly completedSteps?: readonly string[]
   /** The `intent_hash` of the request that a person approved. */
   readonly hash?: string
-  /** Who set the run going. Default: the agent, or who delegated first. */
+  /** The initiator of the run. Default: the first delegator, or the agent. */
   readonly initiatedBy?: string
-  /** Default: `user` where `initiatedBy` is no agent that this issuer knows (see `agent`), else `agent`. */
+  /** Default: `agent` if `initiatedBy` is a registered agent of this issuer (see `agent`), else `user`. */
   readonly initiatorType?: 'agent' | 'user'
-  /** A chain that nobody signed, as `delegation.chains` of a rule lists it: from the initiator to the executor. */
+  /** An unsigned chain from the initiator to the executor, as in `delegation.chains` of a rule. */
   readonly chain?: readonly string[]
 }
 
@@ -27,28 +27,28 @@ export interface TestIntent {
 export interface TestCall {
   /** Default GET. */
   readonly method?: string
-  /** A path of the API, or a whole URL, which then has to be one that the policy calls its own. */
+  /** A path of the API, or a full URL, which must match the `publicUrl` of the policy. */
   readonly url: string | URL
-  /** Default: whom `delegation` is for, else the last of `intent.chain`, else `test-agent`. */
+  /** Default: the last delegatee of `delegation`, else the last of `intent.chain`, else `test-agent`. */
   readonly agent?: TestAgent | string
-  /** Default: what `delegation` is for, else none. */
+  /** Default: the scope of `delegation`, else none. */
   readonly scope?: string | readonly string[]
   readonly intent?: TestIntent
   readonly delegation?: TestDelegation
-  /** How the accountable person was authenticated; `authTime` in seconds since the epoch, by default now. */
+  /** Authentication of the accountable person. `authTime` is in seconds since the epoch, by default now. */
   readonly user?: { readonly acr?: string; readonly amr?: readonly string[]; readonly authTime?: number }
-  /** Further claims, and other values of those above. */
+  /** Further claims, and overrides of the honest ones. */
   readonly claims?: TokenClaims
-  /** A token that is there already: only the proof is made. */
+  /** An existing token. Only a new proof is made. */
   readonly token?: string
-  /** The newest `DPoP-Nonce` of the API, where it asks for one. */
+  /** The latest `DPoP-Nonce` of the API, if it requires one. */
   readonly nonce?: string
 }
 
-/** Ready for `fetch`, supertest's `set`, `inject`, and the like. */
+/** For `fetch`, supertest's `set`, `inject` and similar functions. */
 export type TestHeaders = { authorization: string; dpop: string }
 
-interface ProofOf {
+interface ProofInput {
   readonly method: string
   readonly url: string
   readonly token: string
@@ -58,8 +58,8 @@ interface ProofOf {
   readonly claims?: Readonly<Record<string, unknown>>
 }
 
-/** Writes tokens and proofs, right ones and wrong ones. */
-export interface Mint {
+/** Makes tokens and proofs, honest and forged ones. */
+export interface TokenFactory {
   readonly key: TestKey
   readonly kid: string
   readonly agents: AgentRegistry
@@ -67,12 +67,12 @@ export interface Mint {
   executor(call: Partial<TestCall>): TestAgent
   claims(call: Partial<TestCall>): Record<string, unknown>
   sign(claims: TokenClaims, header?: Readonly<Record<string, unknown>>, key?: TestKey): string
-  proof(of: ProofOf): string
-  /** The URL as a proof names it. */
+  proof(input: ProofInput): string
+  /** The full URL for the `htu` claim of a proof. */
   urlOf(url: string | URL): string
 }
 
-export interface MintOptions {
+export interface TokenFactoryOptions {
   readonly issuer: string
   readonly audience: string
   readonly publicUrl: string
@@ -82,10 +82,18 @@ export interface MintOptions {
   readonly now: () => number
 }
 
-/** Seconds that a token lives: short enough for a policy that narrows `token.maxLifetime`. */
+/** Seconds. Short enough for a policy with a small `token.maxLifetime`. */
 const LIFETIME = 60
 
-export function createMint({ issuer, audience, publicUrl, key, kid, agents, now }: MintOptions): Mint {
+export function createTokenFactory({
+  issuer,
+  audience,
+  publicUrl,
+  key,
+  kid,
+  agents,
+  now,
+}: TokenFactoryOptions): TokenFactory {
   const seconds = () => Math.floor(now() / 1000)
 
   function executor({ agent, delegation, intent, claims }: Partial<TestCall>): TestAgent {
@@ -120,15 +128,16 @@ export function createMint({ issuer, audience, publicUrl, key, kid, agents, now 
       }
       const intent = call.claims?.intent
       if (call.claims && 'intent' in call.claims && !isObject(intent)) return { ...honest, intent }
-      const stated = { ...intentOf(agent, call, agents), ...(intent as object | undefined) }
-      // An initiator that was written by hand has the type that was written by hand, if any.
+      const merged = { ...intentOf(agent, call, agents), ...(isObject(intent) && intent) }
+      // The honest type may be wrong for an initiator that the caller sets.
       if (isObject(intent) && 'initiated_by' in intent && !('initiator_type' in intent)) {
-        return { ...honest, intent: { ...stated, initiator_type: undefined } }
+        return { ...honest, intent: { ...merged, initiator_type: undefined } }
       }
-      return { ...honest, intent: stated }
+      return { ...honest, intent: merged }
     },
-    sign: (claims, header = {}, by = key) => signJws({ typ: 'at+jwt', kid, ...header }, claims, by),
-    proof({ method, url, token, key: by, nonce, header, claims }) {
+    sign: (claims, header = {}, signingKey = key) =>
+      signJws({ typ: 'at+jwt', kid, ...header }, claims, signingKey),
+    proof({ method, url, token, key: proofKey, nonce, header, claims }) {
       const htu = url.split(/[?#]/, 1)[0]
       const payload = {
         jti: randomUUID(),
@@ -138,11 +147,11 @@ export function createMint({ issuer, audience, publicUrl, key, kid, agents, now 
         ath: base64urlHash(token),
         nonce,
       }
-      return signJws({ typ: 'dpop+jwt', jwk: by.jwk, ...header }, { ...payload, ...claims }, by)
+      return signJws({ typ: 'dpop+jwt', jwk: proofKey.jwk, ...header }, { ...payload, ...claims }, proofKey)
     },
     urlOf(url) {
       const text = String(url)
-      // Not `new URL(text, base)`: a path that begins with two slashes would name a host.
+      // Not `new URL(text, base)`, which takes a path with two leading slashes for a host.
       return text.startsWith('/') ? publicUrl.replace(/\/$/, '') + text : text
     },
   }

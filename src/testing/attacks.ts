@@ -1,11 +1,20 @@
 import { createHmac, createPublicKey, type JsonWebKey, randomUUID } from 'node:crypto'
 import type { Attacker, Forgery } from './attacker.js'
-import { onTheDelegation, withRevocations } from './attacks-on-delegation.js'
 import { scopeList } from './delegation.js'
-import { type Attack, altered, DAY, intentWith, proofWith, SOMEBODY, tokenWith } from './forgery.js'
+import { delegationAttacks, revocationAttacks } from './delegation-attacks.js'
+import {
+  type Attack,
+  altered,
+  DAY,
+  intentMembers,
+  intentWith,
+  proofWith,
+  SOMEBODY,
+  tokenWith,
+} from './forgery.js'
 import { generateKey, sequenceHash, signingInput } from './key.js'
 
-const onCredentials: readonly Attack[] = [
+const credentialAttacks: readonly Attack[] = [
   {
     name: 'no credentials',
     expected: [401, 'credentials_missing'],
@@ -13,11 +22,11 @@ const onCredentials: readonly Attack[] = [
     forge: () => ({ headers: [] }),
   },
   {
-    name: 'credentials that another middleware has taken away',
+    name: 'credentials removed by another middleware',
     expected: [401, 'credentials_missing', 'scheme_unsupported', 'token_malformed', 'proof_missing'],
     applies: ({ anonymous, stripped }) => stripped !== undefined && !anonymous,
     forge: (attacker) => {
-      const { headers } = attacker.carry(attacker.token())
+      const { headers } = attacker.withCredentials(attacker.token())
       return { headers: [...headers, ...Object.entries(attacker.target.stripped ?? {})] }
     },
   },
@@ -36,49 +45,52 @@ const onCredentials: readonly Attack[] = [
     expected: [400, 'credentials_ambiguous'],
     forge: (attacker) => {
       const query = `${attacker.path.includes('?') ? '&' : '?'}access_token=${attacker.token()}`
-      return { ...attacker.carry(attacker.token()), path: attacker.path + query }
+      return { ...attacker.withCredentials(attacker.token()), path: attacker.path + query }
     },
   },
 ]
 
-const onTheToken: readonly Attack[] = [
+const tokenAttacks: readonly Attack[] = [
   {
-    name: 'a token that nobody signed (alg none)',
+    name: 'an unsigned token (alg none)',
     expected: [401, 'algorithm_not_allowed'],
     forge: (attacker) =>
-      attacker.carry(`${signingInput({ typ: 'at+jwt', alg: 'none' }, attacker.claims())}.`),
+      attacker.withCredentials(`${signingInput({ typ: 'at+jwt', alg: 'none' }, attacker.claims())}.`),
   },
   {
-    name: "a token signed with HMAC, under the issuer's public key",
+    name: "a token signed with HMAC, with the issuer's public key as the secret",
     expected: [401, 'algorithm_not_allowed'],
     forge: (attacker) => {
-      const { key, kid } = attacker.mint
+      const { key, kid } = attacker.factory
       const input = signingInput({ typ: 'at+jwt', alg: 'HS256', kid }, attacker.claims())
-      return attacker.carry(`${input}.${createHmac('sha256', pem(key)).update(input).digest('base64url')}`)
+      return attacker.withCredentials(
+        `${input}.${createHmac('sha256', pem(key)).update(input).digest('base64url')}`,
+      )
     },
   },
   {
     name: "a token signed with another key under the issuer's kid",
     expected: [401, 'signature_invalid'],
-    forge: (attacker) => attacker.carry(attacker.mint.sign(attacker.claims(), {}, generateKey())),
+    forge: (attacker) =>
+      attacker.withCredentials(attacker.factory.sign(attacker.claims(), {}, generateKey())),
   },
   {
-    name: 'a token signed with a key that it brings along',
+    name: 'a token signed with a key from its own header',
     expected: [401, 'key_not_found'],
     forge: (attacker) => {
       const key = generateKey()
-      return attacker.carry(
-        attacker.mint.sign(attacker.claims(), { kid: 'brought-along', jwk: key.jwk }, key),
+      return attacker.withCredentials(
+        attacker.factory.sign(attacker.claims(), { kid: 'own-header', jwk: key.jwk }, key),
       )
     },
   },
   {
     name: 'a token altered after it was signed',
     expected: [401, 'signature_invalid'],
-    forge: (attacker) => attacker.carry(altered(attacker.token(), { scope: 'admin' })),
+    forge: (attacker) => attacker.withCredentials(altered(attacker.token(), { scope: 'admin' })),
   },
   {
-    name: 'a JWT of another kind, under the right key',
+    name: 'a JWT of another type, signed with the right key',
     expected: [401, 'token_type_not_allowed'],
     forge: tokenWith(() => ({}), { typ: 'logout+jwt' }),
   },
@@ -103,12 +115,12 @@ const onTheToken: readonly Attack[] = [
     forge: tokenWith((_, now) => ({ iat: now + DAY, exp: now + DAY + 60 })),
   },
   {
-    name: 'a token that lives for a year',
+    name: 'a token that is valid for a year',
     expected: [401, 'token_lifetime_exceeded'],
     forge: tokenWith((_, now) => ({ exp: now + 365 * DAY })),
   },
   {
-    name: 'a token that is bound to no key',
+    name: 'a token without a bound key',
     expected: [401, 'claims_invalid'],
     forge: tokenWith(() => ({ cnf: undefined })),
   },
@@ -124,7 +136,7 @@ const onTheToken: readonly Attack[] = [
   },
 ]
 
-const onTheProof: readonly Attack[] = [
+const proofAttacks: readonly Attack[] = [
   {
     name: "a proof with a thief's key",
     expected: [401, 'proof_key_mismatch'],
@@ -141,20 +153,20 @@ const onTheProof: readonly Attack[] = [
     forge: proofWith(({ url }) => ({ url: `${url.split(/[?#]/, 1)[0]}/elsewhere` })),
   },
   {
-    name: 'a proof of yesterday',
+    name: 'a proof from yesterday',
     expected: [401, 'proof_stale'],
     applies: (_, { asksForNonce }) => !asksForNonce,
-    forge: proofWith(({ mint }) => ({ claims: { iat: mint.seconds() - DAY } })),
+    forge: proofWith(({ factory }) => ({ claims: { iat: factory.seconds() - DAY } })),
   },
   {
-    name: 'a proof of tomorrow',
+    name: 'a proof from tomorrow',
     expected: [401, 'proof_stale'],
     applies: (_, { asksForNonce }) => !asksForNonce,
-    forge: proofWith(({ mint }) => ({ claims: { iat: mint.seconds() + DAY } })),
+    forge: proofWith(({ factory }) => ({ claims: { iat: factory.seconds() + DAY } })),
   },
   {
-    // Where a nonce is asked for, it tells the time in place of iat (RFC 9449 section 4.3).
-    name: 'a proof with a nonce that the API did not give',
+    // If the API requires a nonce, the nonce replaces the check of iat (RFC 9449 section 4.3).
+    name: 'a proof with a nonce that the API did not issue',
     expected: [401, 'proof_nonce_required'],
     applies: (_, { asksForNonce }) => asksForNonce,
     forge: proofWith(() => ({ nonce: 'made-up' })),
@@ -162,10 +174,10 @@ const onTheProof: readonly Attack[] = [
   {
     name: 'a proof for another token',
     expected: [401, 'proof_token_mismatch'],
-    forge: (attacker) => attacker.carry(attacker.token(), attacker.proof(attacker.token())),
+    forge: (attacker) => attacker.withCredentials(attacker.token(), attacker.proof(attacker.token())),
   },
   {
-    name: 'a proof for no token at all',
+    name: 'a proof without a token hash',
     expected: [401, 'proof_malformed'],
     forge: proofWith(() => ({ claims: { ath: undefined } })),
   },
@@ -174,11 +186,11 @@ const onTheProof: readonly Attack[] = [
     expected: [401, 'proof_signature_invalid'],
     forge: (attacker) => {
       const token = attacker.token()
-      return attacker.carry(token, altered(attacker.proof(token), { jti: randomUUID() }))
+      return attacker.withCredentials(token, altered(attacker.proof(token), { jti: randomUUID() }))
     },
   },
   {
-    name: 'a proof with HMAC',
+    name: 'a proof signed with HMAC',
     expected: [401, 'proof_algorithm_not_allowed'],
     forge: proofWith(() => ({ header: { alg: 'HS256' } })),
   },
@@ -187,7 +199,7 @@ const onTheProof: readonly Attack[] = [
     expected: [401, 'proof_malformed'],
     forge: (attacker) => {
       const token = attacker.token()
-      const { headers } = attacker.carry(token)
+      const { headers } = attacker.withCredentials(token)
       return { headers: [...headers, ['dpop', attacker.proof(token)]] }
     },
   },
@@ -195,7 +207,7 @@ const onTheProof: readonly Attack[] = [
     name: 'a proof and its token, used again',
     expected: [401, 'proof_replayed'],
     forge: async (attacker) => {
-      const honest = attacker.carry(attacker.token())
+      const honest = attacker.withCredentials(attacker.token())
       await attacker.send(honest)
       return honest
     },
@@ -205,31 +217,31 @@ const onTheProof: readonly Attack[] = [
     expected: [401, 'proof_replayed'],
     applies: ({ replica }) => replica !== undefined,
     forge: async (attacker) => {
-      const honest = attacker.carry(attacker.token())
+      const honest = attacker.withCredentials(attacker.token())
       await attacker.send(honest)
       return atReplica(attacker, honest)
     },
   },
 ]
 
-const onceOnly: readonly Attack[] = [
+const singleUseAttacks: readonly Attack[] = [
   {
     name: 'a single-use token, used again',
     expected: [401, 'token_reused'],
     applies: ({ once }) => once === true,
-    forge: async (attacker) => attacker.carry(await usedToken(attacker)),
+    forge: async (attacker) => attacker.withCredentials(await usedToken(attacker)),
   },
   {
     name: 'a single-use token, used again at another verifier',
     expected: [401, 'token_reused'],
     applies: ({ once, replica }) => once === true && replica !== undefined,
-    forge: async (attacker) => atReplica(attacker, attacker.carry(await usedToken(attacker))),
+    forge: async (attacker) => atReplica(attacker, attacker.withCredentials(await usedToken(attacker))),
   },
 ]
 
 async function usedToken(attacker: Attacker): Promise<string> {
   const token = attacker.token()
-  await attacker.send(attacker.carry(token))
+  await attacker.send(attacker.withCredentials(token))
   return token
 }
 
@@ -237,7 +249,7 @@ function atReplica({ target: { replica } }: Attacker, forgery: Forgery): Forgery
   return replica === undefined ? forgery : { ...forgery, app: replica }
 }
 
-const onTheRoute: readonly Attack[] = [
+const routeAttacks: readonly Attack[] = [
   {
     name: 'a token without the scope',
     expected: [403, 'scope_insufficient'],
@@ -247,7 +259,7 @@ const onTheRoute: readonly Attack[] = [
   {
     name: 'a token for another workflow',
     expected: [403, 'workflow_not_allowed'],
-    // In a chain each assertion names the workflow: the delegation would be refused first.
+    // In a chain each assertion names the workflow, so the delegation would be denied first.
     applies: ({ intent, delegation }) => intent?.workflow !== undefined && delegation === undefined,
     forge: intentWith({ workflow_id: 'ajwt-test-other' }),
   },
@@ -258,13 +270,13 @@ const onTheRoute: readonly Attack[] = [
     forge: intentWith({ workflow_step: 'ajwt-test-other' }),
   },
   {
-    name: 'a token for a step whose predecessors were left out',
+    name: 'a token for a step whose predecessors are missing',
     expected: [403, 'step_out_of_order'],
     applies: ({ intent }) => (intent?.completedSteps ?? []).length > 0,
     forge: intentWith({ step_sequence_hash: sequenceHash([]) }),
   },
   {
-    name: 'a token that nobody was authenticated for',
+    name: 'a token without user authentication',
     expected: [401, 'user_authentication_required'],
     applies: ({ user }) => user !== undefined,
     forge: tokenWith(() => ({ acr: undefined, amr: undefined, auth_time: undefined })),
@@ -275,7 +287,10 @@ const onTheRoute: readonly Attack[] = [
     forge: (attacker) => {
       const path = `/${attacker.path}`
       const token = withoutChain(attacker)
-      return { ...attacker.carry(token, attacker.proof(token, { url: attacker.mint.urlOf(path) })), path }
+      return {
+        ...attacker.withCredentials(token, attacker.proof(token, { url: attacker.factory.urlOf(path) })),
+        path,
+      }
     },
   },
   {
@@ -283,30 +298,32 @@ const onTheRoute: readonly Attack[] = [
     expected: [403, 'route_not_declared'],
     forge: (attacker) => {
       const override = attacker.method === 'DELETE' ? 'PATCH' : 'DELETE'
-      const { headers } = attacker.carry(withoutChain(attacker))
+      const { headers } = attacker.withCredentials(withoutChain(attacker))
       return { headers: [...headers, ['x-http-method-override', override]] }
     },
   },
 ]
 
-/** A rule allows a listed chain: where no rule applies, the chain would be refused before the route is. */
+/** Removes the chain: it is allowed by a rule, and without a rule it would be denied before the route is. */
 function withoutChain(attacker: Attacker): string {
   if (attacker.target.intent?.chain === undefined) return attacker.token()
   const direct = { initiated_by: undefined, initiator_type: undefined, delegation_chain: undefined }
-  return attacker.token({ intent: { ...(attacker.claims().intent as object), ...direct } })
+  return attacker.token({ intent: { ...intentMembers(attacker.claims()), ...direct } })
 }
 
-/** In the order in which a request is checked; those that revoke come last, since they cannot be undone. */
-export const corpus: readonly Attack[] = [
-  ...onCredentials,
-  ...onTheToken,
-  ...onTheProof,
-  ...onTheDelegation,
-  ...onTheRoute,
-  ...onceOnly,
-  ...withRevocations,
+/** In the order in which a request is checked. Revocations cannot be undone, so they come last. */
+export const attacks: readonly Attack[] = [
+  ...credentialAttacks,
+  ...tokenAttacks,
+  ...proofAttacks,
+  ...delegationAttacks,
+  ...routeAttacks,
+  ...singleUseAttacks,
+  ...revocationAttacks,
 ]
 
 function pem({ jwk }: { readonly jwk: JsonWebKey }): string {
-  return createPublicKey({ key: { ...jwk }, format: 'jwk' }).export({ type: 'spki', format: 'pem' }) as string
+  return createPublicKey({ key: { ...jwk }, format: 'jwk' })
+    .export({ type: 'spki', format: 'pem' })
+    .toString()
 }
