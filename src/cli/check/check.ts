@@ -1,0 +1,80 @@
+import { compilePolicy } from '../../compile/compile-policy.js'
+import { PolicyError } from '../../policy/error.js'
+import type { Policy } from '../../policy/policy.js'
+import { readPolicyFile } from '../policy-file.js'
+import type { Terminal } from '../terminal.js'
+import { UsageError } from '../usage-error.js'
+import { createReport, type Finding, formatFinding, lintNames } from './finding.js'
+import { lintPolicy } from './lints.js'
+import { compareWithOpenApi, firstPolicy, readOpenApi } from './openapi.js'
+
+export interface CheckOptions {
+  readonly openapi?: string
+  readonly fromOpenapi?: string
+  readonly resolver?: boolean
+  readonly allow?: readonly string[]
+  readonly json?: boolean
+}
+
+/** Prints every fault of a policy, or else every lint: 1 where there is one, 0 where there is none. */
+export async function check(
+  file: string | undefined,
+  options: CheckOptions,
+  terminal: Terminal,
+): Promise<number> {
+  if (options.fromOpenapi !== undefined) {
+    if (file !== undefined)
+      throw new UsageError('--from-openapi writes a policy: it takes no POLICY to check')
+    terminal.print(JSON.stringify(firstPolicy(readOpenApi(options.fromOpenapi)), null, 2))
+    return 0
+  }
+  if (file === undefined) throw new UsageError('check needs a POLICY: npx ajwt check policy.json')
+  const allowed = new Set(options.allow ?? [])
+  const unknown = [...allowed].find((name) => !lintNames.some((known) => known === name))
+  if (unknown !== undefined)
+    throw new UsageError(`--allow ${unknown}: there is no such lint. Lints: ${lintNames.join(', ')}`)
+
+  const all = await findingsOf(file, options)
+  const findings = all.filter(({ lint }) => lint === undefined || !allowed.has(lint))
+  const serious = findings.filter(({ lint }) => lint !== 'note')
+  if (options.json) terminal.print(JSON.stringify(findings, null, 2))
+  else {
+    for (const finding of findings) terminal.print(formatFinding(finding))
+    terminal.remark(summaryOf(file, serious))
+  }
+  return serious.length > 0 ? 1 : 0
+}
+
+async function findingsOf(file: string, options: CheckOptions): Promise<readonly Finding[]> {
+  let policy: Policy
+  try {
+    policy = await readPolicyFile(file)
+    compilePolicy(policy, options.resolver === true)
+  } catch (error) {
+    if (error instanceof PolicyError) return faultsOf(error, file)
+    throw error
+  }
+  const { findings, report } = createReport(policy, file)
+  lintPolicy(policy, report)
+  const others =
+    options.openapi === undefined ? [] : compareWithOpenApi(policy, readOpenApi(options.openapi), report)
+  return [...findings.toSorted((one, other) => one.line - other.line || one.column - other.column), ...others]
+}
+
+function faultsOf({ issues }: PolicyError, file: string): readonly Finding[] {
+  return issues.map(({ path, message, file: named = file, line = 1, column = 1 }) => ({
+    file: named,
+    line,
+    column,
+    message: path === '' ? message : `${path}: ${message}`,
+    lint: undefined,
+  }))
+}
+
+function summaryOf(file: string, findings: readonly Finding[]): string {
+  if (findings.length === 0) return `${file}: no findings`
+  const faults = findings.filter(({ lint }) => lint === undefined).length
+  if (faults > 0)
+    return `${file}: ${faults} ${faults === 1 ? 'fault' : 'faults'}. Lints come when these are mended.`
+  return `${file}: ${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}. Accept one with --allow NAME.`
+}
