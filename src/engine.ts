@@ -8,11 +8,12 @@ import { createDelegationVerifier } from './delegation/verify-chain.js'
 import { createNonces, type Nonces } from './dpop/nonce.js'
 import { createProofVerifier } from './dpop/proof.js'
 import { createSenderConstraintCheck } from './dpop/sender-constraint.js'
-import { withDefaults } from './lib/cache.js'
+import { createRecorder, type Explanation } from './explain/explanation.js'
+import { type CacheOptions, withDefaults } from './lib/cache.js'
 import type { VerifierOptions } from './options.js'
 import { type Checks, decide, emptyState, type Outcome, type Pipeline } from './pipeline.js'
 import type { RuleData } from './policy/schema.js'
-import { describeError, Refusal } from './refusal.js'
+import { type CheckObserver, describeError, Refusal } from './refusal.js'
 import { readRequest, type VerifyRequest } from './request/request.js'
 import { createKnownScopes } from './response/known-scopes.js'
 import { toDenial } from './response/www-authenticate.js'
@@ -21,7 +22,7 @@ import type { Rule } from './rules/rule.js'
 import { createRuleCheck } from './rules/rule-check.js'
 import { memoryReplayStore } from './stores/memory/replay.js'
 import { sharedReplayStore } from './stores/memory/shared-replay.js'
-import { type Consumed, createConsumeOnce } from './stores/replay.js'
+import { type Consumed, type ConsumeOnce, createConsumeOnce } from './stores/replay.js'
 import { createReporter, type Reporter } from './telemetry/reporter.js'
 import { createRevocationCheck } from './token/revocation.js'
 import { checkTokenTime } from './token/token-time.js'
@@ -56,6 +57,8 @@ export interface LateRule {
   readonly isPermanent: boolean
 }
 
+const noCaches = { tokens: 0, proofKeys: 0, assertions: 0 }
+
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
 /** The state behind one verifier, shared with the adapters. No method rejects because of a request. */
@@ -63,6 +66,8 @@ export class Engine {
   readonly compiled: CompiledPolicy
   readonly issuers: Issuers
   readonly #pipeline: Pipeline
+  /** Makes the pipeline of `explain`: the same checks, with no memory and no store to write to. */
+  readonly #toExplain: () => Pipeline
   readonly #reporter: Reporter
   readonly #nonces: Nonces | undefined
   readonly #now: () => number
@@ -83,18 +88,20 @@ export class Engine {
     this.#reporter = createReporter(options, replayStore)
     this.issuers = createIssuers(compiled, options, this.#reporter.reportRefresh)
     this.#nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
-    const consumeOnce = createConsumeOnce(replayStore)
-    const cache = withDefaults(options.cache)
     const isSignedBy = createSignatureCheck(() => this.#isBusy())
-    const verifyProof = createProofVerifier(compiled, cache.proofKeys, isSignedBy)
-    const checks: Checks = {
-      tokens: createTokenVerifier(compiled, this.issuers, cache.tokens, isSignedBy),
-      checkRevocation: createRevocationCheck(options.revocations),
-      checkSenderConstraint: createSenderConstraintCheck(compiled, verifyProof, this.#nonces, consumeOnce),
-      verifyDelegation: createDelegationVerifier(compiled, cache.assertions, isSignedBy),
-      checkRule: createRuleCheck(consumeOnce),
+    const makePipeline = (cache: Required<CacheOptions>, consumeOnce: ConsumeOnce): Pipeline => {
+      const verifyProof = createProofVerifier(compiled, cache.proofKeys, isSignedBy)
+      const checks: Checks = {
+        tokens: createTokenVerifier(compiled, this.issuers, cache.tokens, isSignedBy),
+        checkRevocation: createRevocationCheck(options.revocations),
+        checkSenderConstraint: createSenderConstraintCheck(compiled, verifyProof, this.#nonces, consumeOnce),
+        verifyDelegation: createDelegationVerifier(compiled, cache.assertions, isSignedBy),
+        checkRule: createRuleCheck(consumeOnce),
+      }
+      return { checks, clock: () => this.#seconds() }
     }
-    this.#pipeline = { checks, clock: () => this.#seconds() }
+    this.#pipeline = makePipeline(withDefaults(options.cache), createConsumeOnce(replayStore))
+    this.#toExplain = () => makePipeline(noCaches, () => undefined)
   }
 
   /** Decides one request. Calls `onAllow` if the request is allowed with a grant. */
@@ -104,29 +111,26 @@ export class Engine {
     onAllow?: (authorized: AuthorizedRequest) => void,
   ): Promise<Decision> {
     const start = this.#reporter.start()
-    let method = ''
-    let routedMethod = ''
-    let access: Access | undefined
-    let outcome: Outcome
-    this.#pending += 1
-    try {
-      const facts = readRequest(request, consumed, this.compiled.tokenFields)
-      method = facts.method
-      routedMethod = facts.routing?.method ?? method
-      access = matchRequest(this.compiled, facts)
-      outcome = await decide(facts, access, this.#pipeline)
-    } catch (error) {
-      const refusal = new Refusal('internal_error', { reason: describeError(error) })
-      outcome = { ...emptyState, access, outcome: 'refuse', stage: 'request', refusal }
-    } finally {
-      this.#pending -= 1
-    }
+    const { method, routedMethod, outcome } = await this.#run(request, consumed, this.#pipeline)
     const decision = this.#toDecision(outcome, routedMethod)
     const authorized = outcome.outcome === 'allow' ? toAuthorized(outcome, consumed) : undefined
     this.#decidedRequests.set(decision, { method, authorized })
     if (authorized !== undefined) onAllow?.(authorized)
     this.#reporter.reportDecision(decision, method, outcome, start)
     return decision
+  }
+
+  /** Decides one request again, without caches, and uses up and reports nothing. */
+  async explainRequest(request: VerifyRequest): Promise<Explanation> {
+    const recorder = createRecorder()
+    const { outcome, routedMethod } = await this.#run(request, [], this.#toExplain(), recorder)
+    const stage = outcome.outcome === 'refuse' ? outcome.stage : undefined
+    const kind = outcome.access?.kind
+    return recorder.toExplanation(this.#toDecision(outcome, routedMethod), {
+      stage: outcome.outcome === 'allow' ? undefined : (stage ?? 'request'),
+      refusal: outcome.refusal,
+      conditions: typeof kind === 'object' ? kind.conditions : [],
+    })
   }
 
   /** The request of a decision. Undefined if another verifier made the decision. */
@@ -168,6 +172,32 @@ export class Engine {
     this.#isClosed = true
     this.issuers.close()
     this.#reporter.close()
+  }
+
+  async #run(
+    request: VerifyRequest,
+    consumed: Consumed[],
+    pipeline: Pipeline,
+    observer?: CheckObserver,
+  ): Promise<{ method: string; routedMethod: string; outcome: Outcome }> {
+    let method = ''
+    let routedMethod = ''
+    let access: Access | undefined
+    this.#pending += 1
+    try {
+      observer?.begin('shape', 'method, URL and fields as a framework has them')
+      const facts = readRequest(request, consumed, this.compiled.tokenFields)
+      method = facts.method
+      routedMethod = facts.routing?.method ?? method
+      access = matchRequest(this.compiled, facts)
+      return { method, routedMethod, outcome: await decide(facts, access, pipeline, observer) }
+    } catch (error) {
+      const refusal = new Refusal('internal_error', { reason: describeError(error) })
+      const outcome = { ...emptyState, access, outcome: 'refuse', stage: 'request', refusal } as const
+      return { method, routedMethod, outcome }
+    } finally {
+      this.#pending -= 1
+    }
   }
 
   async #applyToGrant(authorized: AuthorizedRequest, late: LateRule): Promise<Decision> {

@@ -8,6 +8,12 @@ export type {
   Observation,
   Stage,
 } from './decision.js'
+export type {
+  CheckOutcome,
+  ExplainedCheck,
+  ExplainedStage,
+  Explanation,
+} from './explain/explanation.js'
 export type { CacheOptions } from './lib/cache.js'
 export type { Json } from './lib/json.js'
 export type { VerifierOptions } from './options.js'

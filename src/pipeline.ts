@@ -3,8 +3,7 @@ import type { Delegation } from './delegation/delegation.js'
 import { type DelegationVerifier, findAllowedChain } from './delegation/verify-chain.js'
 import type { SenderConstraintCheck } from './dpop/sender-constraint.js'
 import { toGrant } from './grant.js'
-
-import { isRefusal, Refusal } from './refusal.js'
+import { type CheckObserver, isRefusal, Refusal } from './refusal.js'
 import { type Credentials, hasNoCredentials, readCredentials, readForeign } from './request/credentials.js'
 import type { RequestFacts } from './request/request.js'
 import type { Access } from './routing/match.js'
@@ -20,11 +19,6 @@ export interface Checks {
   readonly checkSenderConstraint: SenderConstraintCheck
   readonly verifyDelegation: DelegationVerifier
   readonly checkRule: RuleCheck
-}
-
-export interface PipelineObserver {
-  /** Called after each stage, with the refusal or, if the stage passed, with undefined. */
-  onStage(stage: Stage, refusal: Refusal | undefined): void
 }
 
 export interface Pipeline {
@@ -71,58 +65,72 @@ export async function decide(
   request: RequestFacts,
   access: Access,
   { checks, clock }: Pipeline,
-  observer?: PipelineObserver,
+  observer?: CheckObserver,
 ): Promise<Outcome> {
   if (access.kind === 'public') return { ...emptyState, outcome: 'public', access }
   const rule = access.kind === 'undeclared' ? undefined : access.kind
   if (rule?.anonymous && (await isAnonymous(request, rule.anonymous, checks.tokens)))
     return { ...emptyState, outcome: 'anonymous', access, hasForeignCredentials: !hasNoCredentials(request) }
 
+  observer?.begin('credentials', 'one token, of scheme DPoP or Bearer', schemesOf(request))
   const credentials = readCredentials(request)
   if (isRefusal(credentials)) return refuse('request', withScope(credentials, rule?.scope), { access })
   if (await hasSecondToken(credentials, checks.tokens)) return refuse('request', secondToken, { access })
-  observer?.onStage('request', undefined)
 
-  const verified = await checks.tokens.verify(credentials.unverifiedToken, clock(), clock)
+  observer?.enter('token')
+  const verified = await checks.tokens.verify(credentials.unverifiedToken, clock(), clock, observer)
   if (isRefusal(verified)) return refuse('token', verified, { access })
+  observer?.begin('field', fieldName(verified.issuer.entry.header), fieldName(credentials.field))
   if (verified.issuer.entry.header !== credentials.field)
     return refuse('token', wrongField(verified, credentials.field), { access })
-  observer?.onStage('token', undefined)
 
+  observer?.enter('revocation')
   const { token } = verified
   const allowedChain = findAllowedChain(token, rule?.chains?.get(token.issuer))
-  const revocation = await checks.checkRevocation(verified, allowedChain)
+  const revocation = await checks.checkRevocation(verified, allowedChain, observer)
   if (revocation !== undefined) return refuse('revocation', revocation, { access, verified })
-  observer?.onStage('revocation', undefined)
 
-  const constraint = await checks.checkSenderConstraint(request, credentials.scheme, verified, clock(), clock)
+  observer?.enter('proof')
+  const { scheme } = credentials
+  const constraint = await checks.checkSenderConstraint(request, scheme, verified, clock(), clock, observer)
   if (constraint !== undefined) return refuse('proof', constraint, { access, verified })
-  observer?.onStage('proof', undefined)
 
+  observer?.enter('delegation')
   // The token may have expired during the awaits for stores, keys and the thread pool.
   const expired = checkTokenTime(token, clock())
   if (expired !== undefined) return refuse('token', expired, { access, verified })
-  const delegation = await checks.verifyDelegation(verified, clock(), allowedChain)
+  const delegation = await checks.verifyDelegation(verified, clock(), allowedChain, observer)
   const now = clock()
   const expiredMeanwhile = checkTokenTime(token, now)
   if (expiredMeanwhile !== undefined) return refuse('token', expiredMeanwhile, { access, verified })
   if (isRefusal(delegation)) return refuse('delegation', delegation, { access, verified })
-  observer?.onStage('delegation', undefined)
 
+  observer?.enter('rule')
+  observer?.begin('route', 'a key of routes', access.route)
   const state = { access, verified, delegation }
   if (rule === undefined) return refuse('rule', new Refusal('route_not_declared', access.cause), state)
   const subject = { token, delegation, params: access.params, now, consumed: request.consumed }
-  const denial = await checks.checkRule(rule, subject)
+  const denial = await checks.checkRule(rule, subject, observer)
   if (denial !== undefined) return refuse('rule', denial, state)
-  observer?.onStage('rule', undefined)
 
   const grant = toGrant(verified.identity, delegation, access)
   return { outcome: 'allow', grant, access, verified, delegation, refusal: undefined }
 
   function refuse(stage: Stage, refusal: Refusal, known: Partial<PipelineState>): Outcome {
-    observer?.onStage(stage, refusal)
     return { ...emptyState, ...known, outcome: 'refuse', stage, refusal }
   }
+}
+
+function fieldName(field = 'authorization'): string {
+  return `field ${field}`
+}
+
+/** The scheme of each credential, and nothing more of it. */
+function schemesOf({ authorization, tokenFields }: RequestFacts): string {
+  const schemes = authorization.map(
+    (value) => /^(dpop|bearer|basic)(?= )/i.exec(value)?.[0] ?? 'another scheme',
+  )
+  return [...schemes, ...tokenFields.map(({ name }) => fieldName(name))].join(', ') || 'no token'
 }
 
 /** Whether a request has no credentials or, for `anonymous: 'foreign'`, only another party's. */

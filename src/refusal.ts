@@ -1,3 +1,4 @@
+import type { Stage } from './decision.js'
 import { printable } from './lib/sanitize.js'
 import type { DenialCode } from './protocol/denials.js'
 
@@ -38,6 +39,18 @@ export class Refusal {
     this.details = details
     this.agent = agent
   }
+}
+
+/**
+ * Listens to the checks of one request. Nothing decides by it. Arguments are not evaluated where there is none:
+ * call it as `observer?.begin(...)`.
+ */
+export interface CheckObserver {
+  enter(stage: Stage): void
+  /** Before a check is made: the last one begun is the one that refuses. Values are described, never kept. */
+  begin(check: string, expected?: unknown, found?: unknown): undefined
+  /** For a check that uses up or records something: whoever observes does neither. */
+  skip(check: string, expected?: unknown, found?: unknown): void
 }
 
 export function isRefusal(result: unknown): result is Refusal {

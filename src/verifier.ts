@@ -2,6 +2,7 @@ import { compilePolicy } from './compile/compile-policy.js'
 import { readLateRule } from './compile/late-rule.js'
 import type { Decision, Denial } from './decision.js'
 import { Engine } from './engine.js'
+import type { Explanation } from './explain/explanation.js'
 import { sharedByCopies } from './lib/copies.js'
 import { snapshot } from './lib/plain-data.js'
 import { checkOptions, type VerifierOptions } from './options.js'
@@ -18,6 +19,12 @@ import { getReadiness, type Readiness, refreshAllKeys } from './token/trusted-is
 export interface Verifier {
   /** Never rejects: an undecidable request is denied. Accepts a Fetch `Request` too. */
   verify(request: VerifyRequest): Promise<Decision>
+  /**
+   * Why a request is allowed or denied: every check of every stage, with what was expected and found. Writes nothing
+   * and uses up nothing: replay and `once` show as `not_checked`. Calls neither `onDecision` nor telemetry. It may
+   * fetch keys, and asks the revocation list. Never rejects.
+   */
+  explain(request: VerifyRequest): Promise<Explanation>
   /** The response to a denied request. Undefined for every other decision. */
   respond(decision: Denial): Response
   respond(decision: Decision): Response | undefined
@@ -57,6 +64,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   const ownPolicy = snapshot(policy)
   const verifier: Verifier = Object.freeze({
     verify: (request: VerifyRequest) => engine.decideRequest(request, []),
+    explain: (request: VerifyRequest) => engine.explainRequest(request),
     respond,
     policy: ownPolicy,
     metadata: () => toMetadata(engine.compiled),

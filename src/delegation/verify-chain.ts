@@ -3,7 +3,7 @@ import { hashIds } from '../jws/chain-hash.js'
 import type { SignatureCheck } from '../jws/public-key.js'
 import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
-import { describe, isRefusal, Refusal } from '../refusal.js'
+import { type CheckObserver, describe, isRefusal, Refusal } from '../refusal.js'
 import type { Assertion } from './assertion.js'
 import type { DelegatedToken, Delegation } from './delegation.js'
 
@@ -11,7 +11,7 @@ import type { DelegatedToken, Delegation } from './delegation.js'
 export interface DelegationPolicy {
   /** In seconds. */
   readonly token: { readonly clockTolerance: number }
-  readonly delegation: { readonly signed: 'required' | 'optional' }
+  readonly delegation: { readonly maxDepth: number; readonly signed: 'required' | 'optional' }
 }
 
 /** Estimated memory of a cached hash, in bytes. */
@@ -25,6 +25,7 @@ export type DelegationVerifier = (
   verified: DelegatedToken,
   now: number,
   allowedChain: readonly string[] | undefined,
+  observer?: CheckObserver,
 ) => MaybePromise<Delegation | Refusal>
 
 /** Caches the hashes of verified assertions within about `cacheSize` bytes. */
@@ -54,31 +55,62 @@ export function createDelegationVerifier(
     return areSettled ? cacheValid(results) : Promise.all(results).then(cacheValid)
   }
 
-  return (verified, now, allowedChain) => {
+  return (verified, now, allowedChain, observer) => {
     const { assertions, token } = verified
-    if (isRefusal(assertions)) return assertions
+    if (isRefusal(assertions)) return observer?.begin(nameOfReadingCheck(assertions)) ?? assertions
     const [outermost] = assertions
-    if (outermost === undefined) return verifyUnsigned(token, allowedChain, policy.delegation.signed)
+    if (outermost === undefined)
+      return (
+        observer?.begin('chain', 'a direct call, or a chain that the rule lists') ??
+        verifyUnsigned(token, allowedChain, policy.delegation.signed)
+      )
     // Nothing but the time can change after the first verification for this token.
     if (verified.delegation !== undefined)
       return checkTime(assertions, token, now, clockTolerance) ?? verified.delegation
     const agents = [outermost.iss, ...assertions.map(({ sub }) => sub)] as const
-    const denial =
-      checkLinks(assertions, token) ??
-      checkScopes(assertions, token) ??
-      checkTime(assertions, token, now, clockTolerance) ??
-      checkContext(assertions, token, verified.audiences) ??
-      checkLoops(agents, assertions) ??
-      checkChainHash(agents, token)
+    observer?.begin('form', 'well-formed assertions', `${assertions.length} of them`)
+    observer?.begin('depth', `at most ${policy.delegation.maxDepth} hops`, `${assertions.length}`)
+    const denial = checkChain(verified, assertions, agents, now, clockTolerance, observer)
     if (denial !== undefined) return denial
     const finish = (areValid: boolean) => {
       if (!areValid) return new Refusal('delegation_signature_invalid')
       verified.delegation = toDelegation(agents, assertions)
       return verified.delegation
     }
+    observer?.begin('signatures', 'each assertion is signed by its delegator')
     const areValid = areSigned(assertions)
     return isPromiseLike(areValid) ? areValid.then(finish) : finish(areValid)
   }
+}
+
+/** Which check of `readAssertions` has refused. */
+function nameOfReadingCheck({ code }: Refusal): string {
+  return code === 'delegation_too_deep' ? 'depth' : 'form'
+}
+
+/** Everything but the signatures: that costs the most. */
+function checkChain(
+  { token, audiences }: DelegatedToken,
+  assertions: readonly Assertion[],
+  agents: readonly [string, ...string[]],
+  now: number,
+  clockTolerance: number,
+  observer: CheckObserver | undefined,
+): Refusal | undefined {
+  return (
+    observer?.begin('links', 'each hop continues the one before', agents.join(' > ')) ??
+    checkLinks(assertions, token) ??
+    observer?.begin('scopes', 'no hop adds a scope') ??
+    checkScopes(assertions, token) ??
+    observer?.begin('times', 'no hop outlives the one before, and none has expired') ??
+    checkTime(assertions, token, now, clockTolerance) ??
+    observer?.begin('context', 'one audience, one workflow, one intent') ??
+    checkContext(assertions, token, audiences) ??
+    observer?.begin('loops', 'no agent and no jti twice') ??
+    checkLoops(agents, assertions) ??
+    observer?.begin('chain_hash', 'delegation_chain is the hash over the agents') ??
+    checkChainHash(agents, token)
+  )
 }
 
 /**

@@ -7,7 +7,7 @@ import type { SignatureCheck } from '../jws/public-key.js'
 import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import type { DenialCode } from '../protocol/denials.js'
-import { describe, isRefusal, Refusal } from '../refusal.js'
+import { type CheckObserver, describe, isRefusal, Refusal } from '../refusal.js'
 import type { RequestFacts } from '../request/request.js'
 import { normalizeHttpUri, normalizePath } from './htu.js'
 
@@ -61,7 +61,11 @@ export interface VerifiedProof {
 }
 
 /** Verifies a DPoP proof up to its signature (RFC 9449 section 4.3). */
-export type ProofVerifier = (text: string, target: ProofTarget) => MaybePromise<VerifiedProof | Refusal>
+export type ProofVerifier = (
+  text: string,
+  target: ProofTarget,
+  observer?: CheckObserver,
+) => MaybePromise<VerifiedProof | Refusal>
 
 /** The verified header of a proof. */
 export interface ProofSigner {
@@ -99,7 +103,8 @@ export function createProofVerifier(
     return claims
   }
 
-  return (text, { bound, request, now }) => {
+  return (text, { bound, request, now }, observer) => {
+    observer?.begin('form', 'one compact JWS of at most 8 KiB, with jti, htm, htu, iat and ath')
     const segments = splitCompact(text, maxProofLength)
     if (segments === undefined) return malformed('the proof is no compact JWS of at most 8 KiB')
     const claims = readClaims(segments.payload)
@@ -107,13 +112,15 @@ export function createProofVerifier(
     if (isRefusal(claims)) return claims
     if (!isExact(signature)) return malformed('the signature is not base64url')
     const known = findKnown(header, bound)
-    const signer = known ?? readSigner(header, policy, bound.token.keyThumbprint)
+    const signer = known ?? readSigner(header, policy, bound.token.keyThumbprint, observer)
     if (isRefusal(signer)) return signer
 
-    const mismatch = checkTarget(claims, signer, bound, request, policy.publicUrls)
+    const mismatch = checkTarget(claims, signer, bound, request, policy.publicUrls, observer)
     if (mismatch !== undefined) return mismatch
+    observer?.begin('iat', expectedAge(policy), `${claims.iat}, ${Math.round(now - claims.iat)} s ago`)
     if (!isFresh(claims, now, policy)) return stale(claims, now, policy)
     // After the cheap checks: the signature costs more than all of them.
+    observer?.begin('signature', 'made by the key in jwk')
     const isSigned = isSignedBy(signer.key, signer.algorithm, inputOf(text, segments), signature)
     return isPromiseLike(isSigned)
       ? isSigned.then((answer) => admit(answer, known === undefined, claims, signer, bound))
@@ -128,17 +135,24 @@ function checkTarget(
   bound: BoundToken,
   request: ProofTarget['request'],
   publicUrls: readonly string[],
+  observer: CheckObserver | undefined,
 ): Refusal | undefined {
   if (signer.key.thumbprint !== bound.token.keyThumbprint) return keyMismatch()
+  observer?.begin('ath', 'the hash of this access token')
   if (claims.ath !== bound.hash) return new Refusal('proof_token_mismatch')
+  observer?.begin('htm', request.method, claims.htm)
   if (claims.htm !== request.method) {
     return mismatch('proof_method_mismatch', 'htm', request.method, claims.htm)
   }
+  observer?.begin('htu', urisOf(publicUrls, request.path), withoutSecrets(claims.htu))
   if (!isSameUri(claims.htu, request, publicUrls)) {
-    const expected = publicUrls.map((base) => base + request.path).join(' or ')
-    return mismatch('proof_uri_mismatch', 'htu', expected, withoutSecrets(claims.htu))
+    return mismatch('proof_uri_mismatch', 'htu', urisOf(publicUrls, request.path), withoutSecrets(claims.htu))
   }
   return undefined
+}
+
+function urisOf(publicUrls: readonly string[], path: string): string {
+  return publicUrls.map((base) => base + path).join(' or ')
 }
 
 /** Compares the thumbprint before it imports the key: a thief of a token could ask for a costly import per request. */
@@ -146,20 +160,26 @@ function readSigner(
   segment: string,
   policy: ProofPolicy,
   keyThumbprint: string | undefined,
+  observer: CheckObserver | undefined,
 ): ProofSigner | Refusal {
   const header = readHeader(segment)
   if (header === undefined) return malformed('the header is no JOSE header in base64url')
+  observer?.begin('typ', 'dpop+jwt', header.typ)
   if (header.typ !== 'dpop+jwt') return mismatch('proof_malformed', 'typ', 'dpop+jwt', header.typ)
+  observer?.begin('alg', [...policy.proof.algorithms.keys()].join(' or '), header.alg)
   const algorithm = policy.proof.algorithms.get(header.alg)
   if (algorithm === undefined) {
     const expected = [...policy.proof.algorithms.keys()].join(', ')
     return mismatch('proof_algorithm_not_allowed', 'alg', expected, header.alg)
   }
+  observer?.begin('key', `jwk: a public key fit for ${header.alg}`)
   const jwk = headerJwk(header)
   const publicJwk = jwk && readPublicJwk(jwk)
   if (publicJwk === undefined || !fits(publicJwk, algorithm))
     return unfitKey('jwk is no public key fit for alg')
+  observer?.begin('key_binding', shortened(keyThumbprint), shortened(publicJwk.thumbprint))
   if (publicJwk.thumbprint !== keyThumbprint) return keyMismatch()
+  observer?.begin('key_import', 'jwk: a key that signatures can be verified with')
   const key = importKey(publicJwk)
   if (key === undefined) return unfitKey('jwk is no key that signatures can be verified with')
   return { header: copyAscii(segment), algorithm, key }
@@ -224,6 +244,16 @@ function withoutSecrets(uri: string): string {
 
 function unfitKey(reason: string): Refusal {
   return new Refusal('proof_key_invalid', { reason, claim: 'jwk' })
+}
+
+/** Enough of a thumbprint to compare two of them by eye. */
+function shortened(thumbprint: string | undefined): string {
+  return `the key with thumbprint ${thumbprint?.slice(0, 12)}…`
+}
+
+function expectedAge({ proof, token }: ProofPolicy): string {
+  if (proof.nonce === 'required') return 'any: the nonce tells the time'
+  return `at most ${proof.maxAge} s ago, at most ${token.clockTolerance} s ahead`
 }
 
 function keyMismatch(): Refusal {

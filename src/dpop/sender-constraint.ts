@@ -1,6 +1,6 @@
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import { trimBlanks } from '../lib/strings.js'
-import { isRefusal, Refusal } from '../refusal.js'
+import { type CheckObserver, isRefusal, Refusal } from '../refusal.js'
 import type { Credentials } from '../request/credentials.js'
 import type { RequestFacts } from '../request/request.js'
 import type { Consumed, ConsumeOnce } from '../stores/replay.js'
@@ -21,6 +21,7 @@ export type SenderConstraintCheck = (
   verified: BoundToken,
   now: number,
   clock: () => number,
+  observer?: CheckObserver,
 ) => MaybePromise<Refusal | undefined>
 
 /** Whether a token that is bound to no key is accepted. Scheme DPoP says that it is bound. */
@@ -28,6 +29,18 @@ function checkUnbound(scheme: Credentials['scheme'], policy: ProofPolicy): Refus
   if (policy.proof.required) return new Refusal('proof_required', { reason: 'the token is bound to no key' })
   if (scheme !== 'dpop') return undefined
   return new Refusal('proof_key_mismatch', { reason: 'scheme DPoP with a token that is bound to no key' })
+}
+
+function expectedBinding(keyThumbprint: string | undefined, { proof }: ProofPolicy): string {
+  if (keyThumbprint !== undefined) return 'scheme DPoP, since the token is bound to a key'
+  return proof.required
+    ? 'a token that is bound to a key'
+    : 'scheme Bearer, since the token is bound to no key'
+}
+
+function foundBinding(keyThumbprint: string | undefined, scheme: Credentials['scheme']): string {
+  const token = keyThumbprint === undefined ? 'a token that is bound to no key' : 'a bound token'
+  return `${token}, ${scheme === 'field' ? 'in a field of its own' : `scheme ${scheme === 'dpop' ? 'DPoP' : 'Bearer'}`}`
 }
 
 export function createSenderConstraintCheck(
@@ -45,9 +58,11 @@ export function createSenderConstraintCheck(
     keyThumbprint: string,
     now: number,
     consumed: Consumed[] | undefined,
+    observer: CheckObserver | undefined,
   ): MaybePromise<Refusal | undefined> {
-    if (!isRefusal(proof) && !isFresh(proof, now, policy)) return stale(proof, now, policy)
-    return useUp(proof, keyThumbprint, now, consumed)
+    if (!isRefusal(proof) && !isFresh(proof, now, policy))
+      return observer?.begin('iat') ?? stale(proof, now, policy)
+    return useUp(proof, keyThumbprint, now, consumed, observer)
   }
 
   /** Checks nonce and replay, the last checks of a proof. */
@@ -56,8 +71,11 @@ export function createSenderConstraintCheck(
     keyThumbprint: string,
     now: number,
     consumed: Consumed[] | undefined,
+    observer: CheckObserver | undefined,
   ): MaybePromise<Refusal | undefined> {
     if (isRefusal(proof)) return proof
+    if (nonces !== undefined)
+      observer?.begin('nonce', 'a nonce that this API has sent in the last 100 s', typeof proof.nonce)
     const { clockTolerance } = policy.token
     const end =
       nonces === undefined
@@ -69,25 +87,33 @@ export function createSenderConstraintCheck(
     }
     // Clocks of a fleet differ: no process may forget a proof that another still accepts.
     const ttl = end + clockTolerance - now
+    observer?.skip('replay', 'a proof that was not used before', `jti ${proof.jti}`)
     return consumeOnce({ kind: 'proof', owner: keyThumbprint, id: proof.jti, ttl, longestTtl }, consumed)
   }
 
-  return (request, scheme, verified, now, clock) => {
+  return (request, scheme, verified, now, clock, observer) => {
     const { keyThumbprint } = verified.token
+    observer?.begin('binding', expectedBinding(keyThumbprint, policy), foundBinding(keyThumbprint, scheme))
     if (keyThumbprint === undefined) return checkUnbound(scheme, policy)
     if (scheme !== 'dpop') {
       return new Refusal('proof_required', {
         reason: 'a token that is bound to a key came without scheme DPoP',
       })
     }
+    observer?.begin(
+      'field',
+      'one DPoP field',
+      `${request.dpop.length || 'no'} DPoP field${request.dpop.length === 1 ? '' : 's'}`,
+    )
     if (request.dpop.length === 0) return new Refusal('proof_missing')
     if (request.dpop.length > 1) {
       return new Refusal('proof_malformed', { reason: 'the request has more than one DPoP field' })
     }
 
-    const proof = verifyProof(trimBlanks(request.dpop[0] as string), { bound: verified, request, now })
+    const target = { bound: verified, request, now }
+    const proof = verifyProof(trimBlanks(request.dpop[0] as string), target, observer)
     return isPromiseLike(proof)
-      ? proof.then((answer) => useUpLater(answer, keyThumbprint, clock(), request.consumed))
-      : useUp(proof, keyThumbprint, now, request.consumed)
+      ? proof.then((answer) => useUpLater(answer, keyThumbprint, clock(), request.consumed, observer))
+      : useUp(proof, keyThumbprint, now, request.consumed, observer)
   }
 }

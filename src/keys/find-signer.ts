@@ -1,7 +1,7 @@
 import type { Algorithm } from '../jws/algorithms.js'
 import type { SignatureCheck } from '../jws/public-key.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
-import { describe, isRefusal, Refusal } from '../refusal.js'
+import { type CheckObserver, describe, isRefusal, Refusal } from '../refusal.js'
 import type { IssuerKey } from './issuer-key.js'
 import type { IssuerKeys } from './issuer-keys.js'
 
@@ -20,13 +20,16 @@ export function findSigner(
   keys: IssuerKeys,
   signed: SignedInput,
   isSignedBy: SignatureCheck,
+  observer?: CheckObserver,
 ): MaybePromise<IssuerKey | Refusal> {
   const { kid, algorithm } = signed
+  observer?.begin('key', `a key of the issuer that fits kid and ${algorithm.name}`, kid ?? 'no kid')
   const found = keys.find(kid, algorithm)
   return isPromiseLike(found) ? found.then(tryAll) : tryAll(found)
 
   function tryAll(candidates: readonly IssuerKey[] | Refusal): MaybePromise<IssuerKey | Refusal> {
     if (isRefusal(candidates)) return candidates
+    observer?.begin('signature', 'made by that key')
     const signer = firstSigner(candidates, signed, isSignedBy)
     return isPromiseLike(signer)
       ? signer.then((key) => key ?? tryOthers(candidates))

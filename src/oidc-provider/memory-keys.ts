@@ -1,20 +1,15 @@
-/**
- * Limit per registration, since a client can prove any number of keys. The least recently proved key is
- * deleted.
- */
+/** A client can prove any number of keys: beyond this many for one registration, the longest unseen is forgotten. */
 const MAX_KEYS = 1000
 
-/**
- * Keys that were proved under a registration. Each is kept for `maxAge` milliseconds after its last proof.
- */
+/** Keys that were proved under a registration, each until `maxAge` milliseconds after it was last seen. */
 export function memoryKeys(maxAge: number, now: () => number) {
-  /** By registration: thumbprint to the time of the last proof, least recent first. */
-  const proved = new Map<string, Map<string, number>>()
+  /** By registration: thumbprint to the time of the last proof, longest unseen first. */
+  const seen = new Map<string, Map<string, number>>()
 
   return {
-    add(registrationId: string, thumbprint: string): void {
-      const keys = proved.get(registrationId) ?? new Map<string, number>()
-      proved.set(registrationId, keys)
+    saw(registrationId: string, thumbprint: string): void {
+      const keys = seen.get(registrationId) ?? new Map<string, number>()
+      seen.set(registrationId, keys)
       keys.delete(thumbprint)
       keys.set(thumbprint, now())
       for (const [key, at] of keys) {
@@ -22,12 +17,11 @@ export function memoryKeys(maxAge: number, now: () => number) {
         keys.delete(key)
       }
     },
-    has(registrationId: string, thumbprint: string): boolean {
-      const at = proved.get(registrationId)?.get(thumbprint)
+    knows(registrationId: string, thumbprint: string): boolean {
+      const at = seen.get(registrationId)?.get(thumbprint)
       return at !== undefined && now() - at < maxAge
     },
-    delete: (registrationId: string, thumbprint: string) =>
-      void proved.get(registrationId)?.delete(thumbprint),
-    deleteAll: (registrationId: string) => void proved.delete(registrationId),
+    forget: (registrationId: string, thumbprint: string) => void seen.get(registrationId)?.delete(thumbprint),
+    end: (registrationId: string) => void seen.delete(registrationId),
   }
 }

@@ -11,14 +11,11 @@ import {
 } from './registry.js'
 
 export interface MemoryRegistryOptions {
-  /**
-   * Whether a person's account has this name. No agent can be registered under it. Names of persons who have
-   * approved something are refused in any case.
-   */
+  /** Whether a person's account has this name: no agent can be registered under it. Default: who has approved something. */
   readonly isPerson?: (name: string) => boolean | Promise<boolean>
-  /** Seconds that a delegator's key is kept after its last token request. Default 86400. */
+  /** Seconds after its last token request that a delegator's key is forgotten. Default 86400. */
   readonly keyMaxAge?: number
-  /** Seconds that an approval is valid after it was recorded. Default 86400. */
+  /** Seconds that an approval counts after it was recorded. Default 86400. */
   readonly approvalMaxAge?: number
   /** Milliseconds since the epoch. */
   readonly now?: () => number
@@ -26,36 +23,34 @@ export interface MemoryRegistryOptions {
 
 export interface MemoryRegistry extends Registry {
   /**
-   * Registers an agent, or a further version of it. Earlier versions stay current. An equal definition
-   * replaces its earlier registration, or changes nothing if the scopes are equal, too.
+   * Registers an agent, or one more version of it, beside those that are current. The same definition again
+   * replaces its earlier registration, or changes nothing where the scopes are the same, too.
    *
    * @throws RegistrationError
    */
   register(registration: AgentRegistration): Promise<RegisteredAgent>
-  /** Ends a registration and deletes its keys. Issued tokens stay valid until they expire or are revoked. */
+  /** Ends a registration, and what is known of its keys. Tokens that are out live until they expire or are revoked. */
   retire(registrationId: string): void
   registrations(agentId: string): readonly RegisteredAgent[]
-  /** All versions of an agent, including retired ones, oldest first. */
+  /** All versions of an agent, oldest first, the retired ones as well. */
   versions(agentId: string): readonly RegisteredAgent[]
-  /** Allows a client to act as an agent. */
+  /** Lets a client act as an agent. */
   permit(clientId: string, agentId: string): void
-  /** Revokes that permission. */
+  /** Takes that right back. */
   forbid(clientId: string, agentId: string): void
-  /**
-   * Deletes a key from every registration of the agent. Delegations signed with it are refused from now on.
-   */
+  /** Forgets a key under every registration of the agent: its delegations are refused from now on. */
   forgetKey(agentId: string, thumbprint: string): void
   /**
-   * Records an approval. A later approval of the same text by the same person replaces it.
+   * Records what a person approved. A later approval of the same text by the same person replaces it.
    *
-   * @throws RegistrationError if the person has the id of an agent
+   * @throws RegistrationError where the person has the id of an agent
    */
   approve(approval: Approval): RecordedApproval
 }
 
 const DAY = 86400
 
-/** A registry in memory, for one process: agents, their versions, permitted clients, and approvals. */
+/** Agents, their versions, the clients that may act as them, and approvals, in memory: for one process. */
 export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegistry {
   const { isPerson = () => false, now = Date.now } = options
   const all = new Map<string, RegisteredAgent[]>()
@@ -72,7 +67,7 @@ export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegis
   async function add(registration: AgentRegistration): Promise<RegisteredAgent> {
     const { id } = registration.definition
     const agent = await checkedRegistration(registration, versions(id).length + 1)
-    // Policies match persons and agents by the same claim, `initiated_by`.
+    // Rules of a policy name persons and agents in one claim, `initiated_by`.
     if (approvals.hasPerson(agent.id) || (await isPerson(agent.id)) !== false)
       throw new RegistrationError(`"${agent.id}" is the name of a person: choose another id for the agent`)
     const same = registrations(id).find(({ checksum }) => checksum === agent.checksum)
@@ -84,12 +79,12 @@ export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegis
 
   function retire(registrationId: string): void {
     retired.add(registrationId)
-    keys.deleteAll(registrationId)
+    keys.end(registrationId)
   }
 
   return {
     register(registration) {
-      // Serialized: two at once would get the same version number, and one would be lost.
+      // One after the other: of two at once, both would be the same version, and one would be lost.
       const added = last.then(() => add(registration))
       last = added.catch(() => {})
       return added
@@ -103,12 +98,12 @@ export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegis
     forbid: (clientId, agentId) => void clients.get(clientId)?.delete(agentId),
     permitted: (clientId, agentId) => clients.get(clientId)?.has(agentId) ?? false,
     sawKey({ registrationId }, thumbprint) {
-      // The registration may have been retired while the token was issued.
-      if (!retired.has(registrationId)) keys.add(registrationId, thumbprint)
+      // It may have been retired while the token was being made.
+      if (!retired.has(registrationId)) keys.saw(registrationId, thumbprint)
     },
-    knowsKey: ({ registrationId }, thumbprint) => keys.has(registrationId, thumbprint),
+    knowsKey: ({ registrationId }, thumbprint) => keys.knows(registrationId, thumbprint),
     forgetKey(agentId, thumbprint) {
-      for (const { registrationId } of versions(agentId)) keys.delete(registrationId, thumbprint)
+      for (const { registrationId } of versions(agentId)) keys.forget(registrationId, thumbprint)
     },
     approve(approval) {
       if (versions(approval.user).length > 0)

@@ -1,26 +1,13 @@
-import type { Delegation } from '../delegation/delegation.js'
 import { toArray } from '../lib/to-array.js'
 import { compileConstraint } from '../policy/constraint.js'
 import { parsePointer, resolvePointer } from '../policy/json-pointer.js'
 import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
-import { type Cause, describe, Refusal } from '../refusal.js'
-import type { Consumed } from '../stores/replay.js'
-import type { TokenClaims } from '../token/claims.js'
+import { type Cause, type CheckObserver, describe, Refusal } from '../refusal.js'
+import { type ChainsByIssuer, compileDelegation, readChains } from './delegation-conditions.js'
+import type { Check, RuleInput } from './rule-input.js'
+import { checkPerson, compileUser } from './user-conditions.js'
 import type { Workflow } from './workflow.js'
-
-/** The verified facts of a request that a rule checks. */
-export interface RuleInput {
-  readonly token: TokenClaims
-  readonly delegation: Delegation
-  readonly params: { readonly [name: string]: string }
-  /** Seconds since the epoch. */
-  readonly now: number
-  /** The ids that this request has consumed: it may consume them again. */
-  readonly consumed: Consumed[] | undefined
-}
-
-type Check = (input: RuleInput) => Refusal | undefined
 
 /** The allowed checksums and registrations of an agent, for every route. */
 export interface AgentConstraint {
@@ -43,12 +30,12 @@ export interface RuleContext {
   readonly clockTolerance: number
 }
 
-export type ChainsByIssuer = ReadonlyMap<string, readonly (readonly string[])[]>
-
 /** A compiled route rule. */
 export interface Rule {
   /** The refusal of the first condition that does not hold. */
   readonly check: Check
+  /** The names of its conditions, in the order of `check`: their keys in the policy. */
+  readonly conditions: readonly string[]
   /** The required scopes, separated by spaces. Undefined if there are none. */
   readonly scope: string | undefined
   /** The listed chains by issuer. Ids from initiator to executor. */
@@ -63,23 +50,24 @@ export function compileRule(rule: RuleData, context: RuleContext): Rule {
   const scopes = readScopes(rule.scope)
   const chains = rule.delegation?.chains && readChains(rule.delegation.chains, context.readId)
   const checks: Check[] = [
-    checkAgentVersion(context.agents),
+    ...(context.agents.size > 0 ? [checkAgentVersion(context.agents)] : []),
     ...(scopes ? [checkScope(scopes)] : []),
     ...(rule.intent ? [checkIntent(rule.intent, context.workflows)] : []),
     ...(rule.agents ? [checkAgent(rule.agents, context.readId)] : []),
-    ...(rule.delegation ? [checkDelegation(rule.delegation, chains, context.readId)] : []),
+    ...compileDelegation(rule.delegation, chains, context.readId),
     ...(rule.user?.sub ? [checkPerson(rule.user.sub, context.readId)] : []),
-    ...(rule.user ? [checkUser(rule.user, context.clockTolerance)] : []),
+    ...(rule.user ? compileUser(rule.user, context.clockTolerance) : []),
     ...Object.entries(rule.claims ?? {}).map(([pointer, constraint]) => checkClaim(pointer, constraint)),
   ]
   return Object.freeze({
-    check: (input: RuleInput) => {
+    check: (input: RuleInput, observer?: CheckObserver) => {
       for (const check of checks) {
-        const denial = check(input)
+        const denial = check(input, observer)
         if (denial !== undefined) return denial
       }
       return undefined
     },
+    conditions: Object.freeze(conditionsOf(rule, context)),
     scope: scopes?.names.join(' '),
     chains,
     once: rule.once === true,
@@ -88,9 +76,39 @@ export function compileRule(rule: RuleData, context: RuleContext): Rule {
   })
 }
 
+function conditionsOf(rule: RuleData, { agents, workflows }: RuleContext): string[] {
+  const { intent, delegation = {}, user = {}, claims = {} } = rule
+  const { required, maxDepth, initiators, chains } = delegation
+  const isOrdered = intent !== undefined && workflows.has(intent.workflow)
+  const byName: readonly (readonly [name: string, isThere: boolean])[] = [
+    ['policy.agents', agents.size > 0],
+    ['scope', rule.scope !== undefined],
+    ['intent.workflow', intent !== undefined],
+    ['intent.step', intent?.step !== undefined],
+    ['intent.order', isOrdered],
+    ['agents', rule.agents !== undefined],
+    ['delegation.required', required === true],
+    ['delegation.maxDepth', maxDepth !== undefined],
+    ['delegation.initiators', initiators !== undefined],
+    ['delegation.chains', chains !== undefined],
+    ['user.sub', user.sub !== undefined],
+    ['user.acr', user.acr !== undefined],
+    ['user.amr', user.amr !== undefined],
+    ['user.maxAge', user.maxAge !== undefined],
+    ...Object.keys(claims).map((pointer) => [claimCondition(pointer), true] as const),
+    ['once', rule.once === true],
+  ]
+  return byName.flatMap(([name, isThere]) => (isThere ? [name] : []))
+}
+
+function claimCondition(pointer: string): string {
+  return `claims[${JSON.stringify(pointer)}]`
+}
+
 function checkAgentVersion(agents: AgentConstraints): Check {
-  return ({ token }) => {
+  return ({ token }, observer) => {
     const agent = agents.get(token.issuer)?.get(token.agent)
+    observer?.begin('policy.agents', 'a version that is listed, where the agent is', token.checksum)
     if (agent === undefined) return undefined
     const { checksums, registrationIds } = agent
     if (checksums !== undefined && !(token.checksum !== undefined && checksums.has(token.checksum))) {
@@ -126,7 +144,8 @@ function readScopes(scope: RuleData['scope']): RequiredScopes | undefined {
 
 function checkScope({ names: scopes, isAnyEnough }: RequiredScopes): Check {
   const expected = describe(scopes.join(isAnyEnough ? ' or ' : ' '))
-  return ({ token }) => {
+  return ({ token }, observer) => {
+    observer?.begin('scope', expected, token.scopes.join(' '))
     const has = (scope: string) => token.scopes.includes(scope)
     if (isAnyEnough ? scopes.some(has) : scopes.every(has)) return undefined
     const missing = scopes.filter((scope) => !has(scope)).join(isAnyEnough ? ' or ' : ' ')
@@ -146,8 +165,9 @@ function checkIntent(
 ): Check {
   const steps = intent.step === undefined ? undefined : toArray(intent.step)
   const workflow = workflows.get(intent.workflow)
-  return ({ token: { intent: claimed } }) => {
+  return ({ token: { intent: claimed } }, observer) => {
     const { workflowId, step, stepSequenceHash } = claimed
+    observer?.begin('intent.workflow', intent.workflow, workflowId ?? 'no workflow')
     if (workflowId !== intent.workflow) {
       return new Refusal('workflow_not_allowed', {
         reason: 'the rule is for another workflow than the token',
@@ -156,9 +176,12 @@ function checkIntent(
         found: describe(workflowId),
       })
     }
+    if (steps !== undefined) observer?.begin('intent.step', steps.join(' or '), step ?? 'no step')
     if (steps !== undefined && !(step !== undefined && steps.includes(step)))
       return wrongStep('the rule does not list the step of the token', steps, step)
-    return workflow && checkOrder(workflow, step, stepSequenceHash)
+    if (workflow === undefined) return undefined
+    observer?.begin('intent.order', `the hash of the steps before ${step}`, stepSequenceHash ?? 'no hash')
+    return checkOrder(workflow, step, stepSequenceHash)
   }
 }
 
@@ -191,7 +214,8 @@ function wrongStep(reason: string, steps: readonly string[], step: string | unde
 
 function checkAgent(entries: readonly string[], readId: ReadId): Check {
   const agents = createIdSet(entries, readId)
-  return ({ token }) => {
+  return ({ token }, observer) => {
+    observer?.begin('agents', entries.join(' or '), token.agent)
     if (agents.has(token.issuer, token.agent)) return undefined
     return new Refusal('agent_not_allowed', {
       reason: 'the rule does not list this agent',
@@ -202,102 +226,14 @@ function checkAgent(entries: readonly string[], readId: ReadId): Check {
   }
 }
 
-/** Leaves out chains with invalid ids. `findNameProblems` reports them. */
-function readChains(chains: readonly (readonly string[])[], readId: ReadId): ChainsByIssuer {
-  const byIssuer = new Map<string, (readonly string[])[]>()
-  for (const chain of chains) {
-    const read = chain.map(readId)
-    const ids = read.flatMap((entry) => (typeof entry === 'string' ? [] : [entry]))
-    const issuer = ids[0]?.issuer
-    if (issuer === undefined || ids.length < read.length || ids.some((id) => id.issuer !== issuer)) continue
-    byIssuer.set(issuer, [...(byIssuer.get(issuer) ?? []), ids.map(({ id }) => id)])
-  }
-  return byIssuer
-}
-
-function checkDelegation(
-  rule: NonNullable<RuleData['delegation']>,
-  chains: ChainsByIssuer | undefined,
-  readId: ReadId,
-): Check {
-  const initiators = rule.initiators && createIdSet(rule.initiators, readId)
-  const maxDepth = rule.maxDepth ?? Number.POSITIVE_INFINITY
-  return ({ token: { issuer }, delegation }) => {
-    const { depth, initiator, agents, isInitiatedByAgent } = delegation
-    if (rule.required === true && depth === 0)
-      return new Refusal('delegation_required', { reason: 'the call is direct: the token has no chain' })
-    if (depth > maxDepth)
-      return notAllowed('the chain is too deep', `at most ${maxDepth} hops`, `${depth} hops`)
-    // A person can have the same name as an agent.
-    if ((initiators !== undefined || chains !== undefined) && !isInitiatedByAgent)
-      return notAllowed('the initiator is not known to be an agent', 'an agent', initiator)
-    if (initiators !== undefined && !initiators.has(issuer, initiator))
-      return notAllowed('the rule does not list this initiator', rule.initiators?.join(' or '), initiator)
-    if (chains === undefined || isListed(chains.get(issuer), agents, initiator)) return undefined
-    return notAllowed('the rule does not list this chain', rule.chains?.join(' or '), agents.join(','))
-  }
-}
-
-function isListed(
-  chains: readonly (readonly string[])[] | undefined,
-  agents: readonly string[],
-  initiator: string,
-): boolean {
-  return agents[0] === initiator && chains?.some((ids) => isSameList(ids, agents)) === true
-}
-
-function isSameList(one: readonly string[], other: readonly string[]): boolean {
-  return one.length === other.length && one.every((item, index) => item === other[index])
-}
-
-function notAllowed(reason: string, expected: string | undefined, found: string): Refusal {
-  const cause = { reason, claim: 'intent', expected: describe(expected), found: describe(found) }
-  return new Refusal('delegation_not_allowed', cause)
-}
-
-/** The issuer must say that the name is a person's: an agent can have the same name. */
-function checkPerson(entries: readonly string[], readId: ReadId): Check {
-  const people = createIdSet(entries, readId)
-  return ({ token: { issuer, intent, agent, subject, names } }) => {
-    // Profile `oauth`: an agent acts for the subject if the two are different.
-    const principal = intent.executedBy === undefined && subject !== agent ? subject : undefined
-    const person = intent.initiatorType === 'user' ? intent.initiatedBy : principal
-    if (person !== undefined && people.has(issuer, person)) return undefined
-    return new Refusal('claim_not_allowed', {
-      reason: person === undefined ? 'the token names no person' : 'the rule does not list this person',
-      claim: principal === undefined || person !== principal ? 'intent.initiated_by' : names.subject,
-      expected: describe(entries.join(' or ')),
-      found: describe(person),
-    })
-  }
-}
-
-function checkUser(rule: NonNullable<RuleData['user']>, clockTolerance: number): Check {
-  const details = { acrValues: rule.acr?.join(' '), maxAge: rule.maxAge }
-  const stepUp = (claim: string, expected: string, found: string) => {
-    const reason = `${claim} does not show the authentication that the rule requires`
-    const cause = { reason, claim, expected: describe(expected), found: describe(found) }
-    return new Refusal('user_authentication_required', cause, details)
-  }
-  return ({ token: { user }, now }) => {
-    const { acr, amr, authTime } = user
-    if (rule.acr !== undefined && !(acr !== undefined && rule.acr.includes(acr)))
-      return stepUp('acr', rule.acr.join(' or '), describe(acr))
-    if (rule.amr !== undefined && !rule.amr.every((method) => amr?.includes(method)))
-      return stepUp('amr', rule.amr.join(' and '), describe(amr?.join(' ')))
-    if (rule.maxAge === undefined) return undefined
-    if (authTime !== undefined && authTime <= now + clockTolerance && now - authTime <= rule.maxAge)
-      return undefined
-    return stepUp('auth_time', `at most ${rule.maxAge} s ago`, describe(authTime))
-  }
-}
-
 function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>[string]): Check {
   const path = parsePointer(pointer)
   const isMet = compileConstraint(constraint)
   const expected = describe(JSON.stringify(constraint))
-  return ({ token, params }) => {
+  const name = claimCondition(pointer)
+  return ({ token, params }, observer) => {
     const value = resolvePointer(token.claims, path)
+    observer?.begin(name, expected, value ?? 'nothing')
     if (isMet(value, params)) return undefined
     return new Refusal('claim_not_allowed', {
       reason: 'the claim does not meet the constraint of the rule',

@@ -1,5 +1,5 @@
 import { isPromiseLike, type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
-import { describeError, Refusal } from '../refusal.js'
+import { type CheckObserver, describeError, Refusal } from '../refusal.js'
 import type { Revocations } from '../stores/store.js'
 import { agentRevocationIdsOf, revocationIdsOf } from './revocation-ids.js'
 import type { VerifiedToken } from './verify-token.js'
@@ -8,18 +8,26 @@ import type { VerifiedToken } from './verify-token.js'
 export type RevocationCheck = (
   verified: VerifiedToken,
   allowedChain: readonly string[] | undefined,
+  observer?: CheckObserver,
 ) => MaybePromise<Refusal | undefined>
 
 /** Without `revocations`, no token is revoked. */
 export function createRevocationCheck(revocations: Revocations | undefined): RevocationCheck {
-  if (revocations === undefined) return () => undefined
-  return (verified, allowedChain) => {
+  if (revocations === undefined) {
+    return (_verified, _allowedChain, observer) => {
+      observer?.skip('revocation', 'no id of the token is revoked', 'the verifier has no option revocations')
+      return undefined
+    }
+  }
+  return (verified, allowedChain, observer) => {
     try {
       verified.revocationIds ??= revocationIdsOf(verified)
-      const isRevoked: unknown = revocations.isRevoked([
+      const ids = [
         ...verified.revocationIds,
         ...(allowedChain === undefined ? [] : agentRevocationIdsOf(verified.token.issuer, allowedChain)),
-      ])
+      ]
+      observer?.begin('revocation', 'no id of the token is revoked', ids.join(', '))
+      const isRevoked: unknown = revocations.isRevoked(ids)
       if (!isPromiseLike(isRevoked)) return toRefusal(isRevoked)
       return withDeadline(isRevoked, STORE_TIMEOUT_SECONDS).then(toRefusal, unavailable)
     } catch (error) {

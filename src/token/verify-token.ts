@@ -13,7 +13,7 @@ import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import type { CompiledIssuer, TokenRules } from '../policy/issuer.js'
 import type { DenialCode } from '../protocol/denials.js'
-import { describe, isRefusal, Refusal } from '../refusal.js'
+import { type CheckObserver, describe, isRefusal, Refusal } from '../refusal.js'
 import { findAgent, readTokenClaims, type TokenClaims } from './claims.js'
 import { type Identity, toIdentity } from './identity.js'
 import { checkTokenKind } from './token-kind.js'
@@ -53,7 +53,12 @@ export interface VerifiedToken extends BoundToken, DelegatedToken {
 /** Verifies access tokens: from their shape to their lifetime. */
 export interface TokenVerifier {
   /** Times are in seconds. `clock` is read again after waiting for keys or the thread pool. */
-  verify(text: string, now: number, clock: () => number): MaybePromise<VerifiedToken | Refusal>
+  verify(
+    text: string,
+    now: number,
+    clock: () => number,
+    observer?: CheckObserver,
+  ): MaybePromise<VerifiedToken | Refusal>
   /**
    * Whether a credential is not for this API: it does not have three segments, or it is a JWT of an issuer
    * that is not trusted. A malformed token with three segments is not foreign.
@@ -77,13 +82,14 @@ export function createTokenVerifier(
     text: string,
     now: number,
     clock: () => number,
+    observer: CheckObserver | undefined,
   ): MaybePromise<VerifiedToken | Refusal> {
     const unverified = readUnverified(text, lastHeader)
     if (isRefusal(unverified)) return unverified
     const issuer = issuers.find(unverified.iss)
     return isPromiseLike(issuer)
-      ? issuer.then((found) => verifyWithIssuer(found, unverified, clock(), clock))
-      : verifyWithIssuer(issuer, unverified, now, clock)
+      ? issuer.then((found) => verifyWithIssuer(found, unverified, clock(), clock, observer))
+      : verifyWithIssuer(issuer, unverified, now, clock, observer)
   }
 
   function verifyWithIssuer(
@@ -91,16 +97,19 @@ export function createTokenVerifier(
     unverified: UnverifiedToken,
     now: number,
     clock: () => number,
+    observer: CheckObserver | undefined,
   ): MaybePromise<VerifiedToken | Refusal> {
-    if (isRefusal(issuer)) return issuer
+    if (isRefusal(issuer)) return observer?.begin('issuer') ?? issuer
     const { header, input, signature } = unverified
-    const algorithm = checkHeader(header, issuer?.entry, policy)
+    const algorithm = checkHeader(header, issuer?.entry, policy, observer)
     if (isRefusal(algorithm)) return algorithm
+    observer?.begin('issuer', [...policy.issuers.keys()].join(' or '), unverified.iss)
     if (issuer === undefined) return issuerNotTrusted(unverified.iss, policy)
-    const signer = findSigner(issuer.keys, { kid: header.kid, algorithm, input, signature }, isSignedBy)
+    const signed = { kid: header.kid, algorithm, input, signature }
+    const signer = findSigner(issuer.keys, signed, isSignedBy, observer)
     return isPromiseLike(signer)
-      ? signer.then((key) => verifyClaims(unverified, issuer, key, clock()))
-      : verifyClaims(unverified, issuer, signer, now)
+      ? signer.then((key) => verifyClaims(unverified, issuer, key, clock(), observer))
+      : verifyClaims(unverified, issuer, signer, now, observer)
   }
 
   /** The checks after the signature. `key` is the key that signed, or the refusal of the signature. */
@@ -109,11 +118,12 @@ export function createTokenVerifier(
     issuer: TrustedIssuer,
     key: IssuerKey | Refusal,
     now: number,
+    observer: CheckObserver | undefined,
   ): VerifiedToken | Refusal {
     if (isRefusal(key)) return withIssuer(key, issuer.entry)
-    const verified = toVerifiedToken(unverified, issuer, key, policy)
+    const verified = toVerifiedToken(unverified, issuer, key, policy, observer)
     if (isRefusal(verified)) return withIssuer(verified, issuer.entry)
-    const denial = checkTokenTime(verified.token, now)
+    const denial = checkTokenTime(verified.token, now, observer)
     if (denial !== undefined) return withIssuer(denial, issuer.entry)
     cache.set(cacheKeyOf(verified.text), verified)
     lastHeader = unverified.header
@@ -121,14 +131,15 @@ export function createTokenVerifier(
   }
 
   return {
-    verify(text, now, clock) {
+    verify(text, now, clock, observer) {
+      observer?.begin('form', 'a compact JWS of at most 16 KiB', `${text.length} characters`)
       if (text.length > maxTokenLength) return malformed('the token is longer than 16 KiB')
       const cached = cache.get(cacheKeyOf(text))
       // Meanwhile the issuer may have removed the key, or may not be trusted any more.
       const isCurrent =
         cached?.text === text && cached.issuer.keys.holds(cached.key) && cached.issuer.isCurrent()
-      if (!isCurrent) return verifyUncached(text, now, clock)
-      const denial = checkTokenTime(cached.token, now)
+      if (!isCurrent) return verifyUncached(text, now, clock, observer)
+      const denial = checkTokenTime(cached.token, now, observer)
       if (denial === undefined) return cached
       cache.delete(cacheKeyOf(text))
       return withIssuer(denial, cached.issuer.entry)
@@ -203,12 +214,15 @@ function checkHeader(
   { typ, alg }: TokenHeader,
   entry: CompiledIssuer | undefined,
   policy: TokenPolicy,
+  observer: CheckObserver | undefined,
 ): Algorithm | Refusal {
   const { types, allowsNoType, algorithms } = entry?.token ?? policy.anyToken
+  observer?.begin('typ', [...types, ...(allowsNoType ? ['no typ'] : [])].join(' or '), typ ?? 'no typ')
   if (typ === undefined ? !allowsNoType : !types.has(typ)) {
     const allowed = allowsNoType ? [...types, 'no typ'] : types
     return headerRefusal('token_type_not_allowed', 'typ', allowed, typ, entry)
   }
+  observer?.begin('alg', [...algorithms.keys()].join(' or '), alg)
   return algorithms.get(alg) ?? headerRefusal('algorithm_not_allowed', 'alg', algorithms.keys(), alg, entry)
 }
 
@@ -258,12 +272,16 @@ function toVerifiedToken(
   issuer: TrustedIssuer,
   key: IssuerKey,
   policy: TokenPolicy,
+  observer: CheckObserver | undefined,
 ): VerifiedToken | Refusal {
   const { entry } = issuer
+  observer?.begin('kind', "an access token, by its claims and those of the issuer's entry")
   const wrongKind = checkTokenKind(payload.members, entry)
   if (wrongKind !== undefined) return withAgent(wrongKind, payload, entry)
+  observer?.begin('claims', `those of profile ${entry.profile}, of their types`)
   const token = readTokenClaims(payload, entry, input)
   if (isRefusal(token)) return withAgent(token, payload, entry)
+  observer?.begin('audience', [...entry.audiences].join(' or '), token.audiences.join(' '))
   const accepted = token.audiences.filter((name) => entry.audiences.has(name))
   if (accepted.length === 0) {
     const expected = describe([...entry.audiences].join(' or '))

@@ -25,7 +25,9 @@ describe('borders', () => {
     // The other ends of the wire: a test of its own holds the borders of the agents' side, and the next one theirs.
     const foreign = importsOf('src').filter(
       ({ file, from }) =>
-        !/^(agent|testing|oidc-provider)\//.test(file) && !/^[.#]/.test(from) && !from.startsWith('node:'),
+        !/^(agent|testing|oidc-provider|cli)\//.test(file) &&
+        !/^[.#]/.test(from) &&
+        !from.startsWith('node:'),
     )
     const namesIn = (isForWeb: boolean) =>
       [
@@ -39,7 +41,7 @@ describe('borders', () => {
 
   it("keeps Node's modules behind #runtime and #signature, for runtimes that have none", () => {
     const core = importsOf('src').filter(
-      ({ file }) => !/^(agent|testing|oidc-provider|stores\/redis)\//.test(file),
+      ({ file }) => !/^(agent|testing|oidc-provider|cli|stores\/redis)\//.test(file),
     )
     const files = core.filter(({ from }) => from.startsWith('node:')).map(({ file }) => file)
     expect([...new Set(files)].sort()).toEqual([
@@ -67,7 +69,7 @@ describe('borders', () => {
     // Types are gone by the time it runs.
     const types = ['../index.js']
     expect(outside('testing/')).toEqual(['../agent/definition.js', ...types])
-    const oidcProvider = ['', '/lib/helpers/grants.js', '/lib/helpers/weak_cache.js'].map(
+    const peer = ['', '/lib/helpers/grants.js', '/lib/helpers/weak_cache.js'].map(
       (file) => `oidc-provider${file}`,
     )
     expect(outside('oidc-provider/')).toEqual([
@@ -75,10 +77,10 @@ describe('borders', () => {
       '../lib/copies.js',
       '../protocol/algorithms.js',
       'jose',
-      ...oidcProvider,
+      ...peer,
     ])
-    const core = importsOf('src').filter(({ file }) => !/^(agent|testing|oidc-provider)\//.test(file))
-    expect(core.filter(({ from }) => /\/(agent|testing|oidc-provider)\//.test(from))).toEqual([])
+    const core = importsOf('src').filter(({ file }) => !/^(agent|testing|oidc-provider|cli)\//.test(file))
+    expect(core.filter(({ from }) => /\/(agent|testing|oidc-provider|cli)\//.test(from))).toEqual([])
   })
 
   it('has one list of algorithms, and one table of their parameters', () => {

@@ -22,6 +22,7 @@ const layers: readonly (readonly string[])[] = [
   ['response'],
   ['compile'],
   ['telemetry'],
+  ['explain'],
   ['options'],
   ['grant'],
   ['pipeline'],
@@ -32,6 +33,20 @@ const layers: readonly (readonly string[])[] = [
 
 /** Parts with an entry of their own, and all that each may import of the others. */
 const apart: Readonly<Record<string, readonly string[]>> = {
+  // A command has every part at hand; nothing has the command.
+  cli: [
+    'protocol',
+    'lib',
+    'policy',
+    'compile',
+    'routing',
+    'rules',
+    'verifier',
+    'index',
+    'explain',
+    'agent',
+    'testing',
+  ],
   agent: ['protocol', 'lib'],
   testing: ['agent', 'index'],
   'oidc-provider': ['agent', 'protocol', 'lib'],
