@@ -3,18 +3,18 @@ import { RefusedError } from './refusal.js'
 import type { AuthorizationDetail, RecordedApproval, RegisteredAgent, Registry } from './registry.js'
 import type { Run, Runs } from './runs.js'
 import {
-  checkCompleted,
+  checkClaimedSteps,
   checkStep,
+  readCompletedSteps,
   sequenceHash,
-  stepsDone,
-  type WorkflowPlace,
+  type WorkflowPosition,
   type Workflows,
 } from './workflows.js'
 
-/** A token request, read, with its client authenticated and its proof of possession checked. */
+/** A parsed token request. The client is authenticated, and the DPoP proof is verified. */
 export interface IntentRequest {
   readonly clientId: string
-  /** Of the key that the proof was made with, and that the token will be bound to. */
+  /** Thumbprint of the proof's key. The token will be bound to it. */
   readonly thumbprint: string
   readonly agentId: string
   readonly checksum: string
@@ -29,7 +29,7 @@ export interface IntentRequest {
   readonly approvedBy: string | undefined
   readonly delegation: readonly string[]
   readonly maxDepth: number
-  /** Spends the proof (RFC 9449 section 11.1): called once, before anything is written. */
+  /** Records the proof's jti (RFC 9449 section 11.1). Called once, before anything is stored. */
   readonly consumeProof: () => Promise<void>
 }
 
@@ -59,7 +59,7 @@ export interface IntentClaims {
 export interface Authorization {
   readonly registration: RegisteredAgent
   readonly claims: IntentClaims
-  /** Seconds: the latest that the token may live, where a delegation limits it. */
+  /** Seconds since the epoch: latest expiry of the token, if a delegation limits it. */
   readonly expiresAt: number | undefined
 }
 
@@ -67,45 +67,48 @@ export interface GrantParts {
   readonly registry: Registry
   readonly workflows: Workflows
   readonly runs: Runs
-  /** Whether `completed_steps` is believed of a request without `run_id`. */
+  /** Whether to trust `completed_steps` of a request without `run_id`. */
   readonly runsOptional: boolean
 }
 
 /**
- * Decides what a token may say, and writes down what it uses up.
+ * Checks a token request, determines the claims of its token, and records the run, the step and a used
+ * approval.
  *
  * @throws RefusedError
  */
 export async function authorizeGrant(parts: GrantParts, request: IntentRequest): Promise<Authorization> {
   const { registry, runs } = parts
   const registration = await checkAgent(registry, request)
-  const place = await checkStep(parts.workflows, request)
+  const position = await checkStep(parts.workflows, request)
   const chain = await checkDelegation(registry, request)
-  const starter = chain?.initiator.id ?? registration.id
-  const run = await continuedRun(runs, request, starter)
-  let written = false
-  const beforeWriting = async () => {
-    if (!written) await request.consumeProof()
-    written = true
+  const initiatorId = chain?.initiator.id ?? registration.id
+  const run = await continuedRun(runs, request, initiatorId)
+  let consumed = false
+  const consumeProofOnce = async () => {
+    if (!consumed) await request.consumeProof()
+    consumed = true
   }
-  // Kept even where the request is refused after all: that a step failed is true either way.
-  if (run !== undefined && place !== undefined) await takeReports(runs, run, place, request, beforeWriting)
+  // Stored even if the request is refused below: the step has failed in any case.
+  if (run !== undefined && position !== undefined) {
+    await recordReportedSteps(runs, run, position, request, consumeProofOnce)
+  }
 
-  const step = place?.step
-  const completed = place && (await checkOrder(parts, request, place, run))
-  const approval = await findApproval(registry, request, starter, run)
+  const step = position?.step
+  const completed = position && (await checkOrder(parts, request, position, run))
+  const approval = await findApproval(registry, request, initiatorId, run)
   if (approval === undefined && step?.approval !== undefined)
     throw new RefusedError('approval_missing', 'the step needs a recorded approval')
   if (approval === undefined && chain !== undefined && request.intentHash !== undefined)
     throw new RefusedError(
       'approval_missing',
-      'the delegation names a request that nobody is recorded to have approved',
+      'the delegation has an intent_hash, but no approval of it is recorded',
     )
 
-  await beforeWriting()
+  await consumeProofOnce()
   if (step?.approval === 'once' && (await registry.useApproval(approval?.id ?? '')) !== true)
-    throw new RefusedError('approval_missing', 'the approval was used a moment ago')
-  const current = run ?? (await newRun(parts, request, starter, approval))
+    throw new RefusedError('approval_missing', 'another token request has just used the approval')
+  const current = run ?? (await newRun(parts, request, initiatorId, approval))
   if (current !== undefined && step !== undefined) await runs.begin(current, step.id)
   const claims = claimsOf({ request, registration, chain, approval, completed, run: current })
   return { registration, claims, expiresAt: chain?.expiresAt }
@@ -150,65 +153,66 @@ async function checkDelegation(
   })
 }
 
-/** The run that the request continues. It is the same run only in the same workflow, begun by the same agent. */
-async function continuedRun(runs: Runs, request: IntentRequest, starter: string): Promise<Run | undefined> {
+/** The run that `run_id` names. It must have the same workflow and the same initiator. */
+async function continuedRun(
+  runs: Runs,
+  request: IntentRequest,
+  initiatorId: string,
+): Promise<Run | undefined> {
   if (request.runId === undefined) return undefined
   const run = await runs.find(request.runId)
   if (run === undefined) throw new RefusedError('run_unknown', 'no such run, or it is too old')
   if (run.workflowId !== request.workflowId)
     throw new RefusedError('run_unknown', 'the run is of another workflow')
-  if (run.starter !== starter) throw new RefusedError('run_unknown', 'another agent began the run')
+  if (run.initiatorId !== initiatorId) throw new RefusedError('run_unknown', 'another agent began the run')
   return run
 }
 
-/** `failed_steps` and `completed_steps` tell how steps ended that have had a token; of others they tell nothing. */
-async function takeReports(
+/** Records `failed_steps` and `completed_steps`. Ignores steps without a token, which cannot have ended. */
+async function recordReportedSteps(
   runs: Runs,
   run: Run,
-  { steps }: WorkflowPlace,
+  { steps }: WorkflowPosition,
   { completed, failed }: IntentRequest,
-  beforeWriting: () => Promise<void>,
+  consumeProofOnce: () => Promise<void>,
 ): Promise<void> {
   for (const { id } of steps) {
     const end = failed.includes(id) ? 'failed' : completed.includes(id) ? 'ended' : undefined
     if (end === undefined) continue
     const state = await runs.stateOf(run, id)
     if (state !== 'begun' && !(state === 'ended' && end === 'failed')) continue
-    await beforeWriting()
+    await consumeProofOnce()
     await runs.report(run, id, end)
   }
 }
 
-/** The completed steps that the token vouches for. */
+/** The completed steps that the token asserts. */
 async function checkOrder(
   { runs, runsOptional }: GrantParts,
   request: IntentRequest,
-  { steps, step }: WorkflowPlace,
+  { steps, step }: WorkflowPosition,
   run: Run | undefined,
 ): Promise<readonly string[]> {
   if (step === undefined) return []
   if (run === undefined && request.completed.length > 0) {
-    // Without a run the order of the steps is the client's own word.
+    // Without a run the server has to trust the client about the order of the steps.
     if (!runsOptional)
-      throw new RefusedError(
-        'run_missing',
-        'completed_steps needs the run_id of the answer to the first step',
-      )
-    checkCompleted(steps, step, request.completed)
+      throw new RefusedError('run_missing', 'completed_steps needs the run_id of the first token response')
+    checkClaimedSteps(steps, step, request.completed)
     return request.completed
   }
-  return stepsDone(steps, step, run, runs)
+  return readCompletedSteps(steps, step, run, runs)
 }
 
 async function newRun(
   { runs }: GrantParts,
   { workflowId, completed }: IntentRequest,
-  starter: string,
+  initiatorId: string,
   approval: RecordedApproval | undefined,
 ): Promise<Run | undefined> {
-  // Of a run that began elsewhere the server has no record, and so nothing to vouch for.
+  // With completed steps the run began elsewhere, and the server has no record of them.
   if (workflowId === undefined || completed.length > 0) return undefined
-  return runs.start({ workflowId, starter, user: approval?.user })
+  return runs.start({ workflowId, initiatorId, user: approval?.user })
 }
 
 async function findApproval(
@@ -227,7 +231,7 @@ async function findApproval(
   return approval
 }
 
-interface Findings {
+interface ClaimsInput {
   readonly request: IntentRequest
   readonly registration: RegisteredAgent
   readonly chain: CheckedChain | undefined
@@ -236,10 +240,10 @@ interface Findings {
   readonly run: Run | undefined
 }
 
-function claimsOf({ request, registration, chain, approval, completed, run }: Findings): IntentClaims {
+function claimsOf({ request, registration, chain, approval, completed, run }: ClaimsInput): IntentClaims {
   const { workflowId, step } = request
   const { id, checksum, registrationId } = registration
-  // A chain begins with the agent that delegated first; a direct run, with the person who approved it.
+  // With a chain the first delegator is the initiator, without one the person who approved the run.
   const person = chain === undefined ? approval?.user : undefined
   return {
     intent: {

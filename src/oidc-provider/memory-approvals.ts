@@ -6,11 +6,11 @@ interface Entry {
   readonly recordedAt: number
 }
 
-/** What persons approved, each for `maxAge` milliseconds. */
+/** Approvals by persons. Each is valid for `maxAge` milliseconds. */
 export function memoryApprovals(maxAge: number, now: () => number) {
   /** By person, text, agent and workflow; oldest first. */
   const entries = new Map<string, Entry>()
-  /** Outlives the approvals: a name stays a person's. */
+  /** Kept after the approvals expire: no agent may ever take the name of a person. */
   const persons = new Set<string>()
 
   function sweep(): void {
@@ -28,7 +28,7 @@ export function memoryApprovals(maxAge: number, now: () => number) {
       const { user, intentHash, agentId, workflowId } = recorded
       const key = JSON.stringify([user, intentHash, agentId, workflowId ?? null])
       persons.add(user)
-      // Deleted first, so that a later approval stands behind all others: the latest is found first.
+      // Deleted first, so that the new approval becomes the last in insertion order.
       entries.delete(key)
       entries.set(key, { approval: recorded, recordedAt: now() })
       return recorded

@@ -1,15 +1,20 @@
-/** A client can prove any number of keys: beyond this many for one registration, the longest unseen is forgotten. */
+/**
+ * Limit per registration, since a client can prove any number of keys. The least recently proved key is
+ * deleted.
+ */
 const MAX_KEYS = 1000
 
-/** Keys that were proved under a registration, each until `maxAge` milliseconds after it was last seen. */
+/**
+ * Keys that were proved under a registration. Each is kept for `maxAge` milliseconds after its last proof.
+ */
 export function memoryKeys(maxAge: number, now: () => number) {
-  /** By registration: thumbprint to the time of the last proof, longest unseen first. */
-  const seen = new Map<string, Map<string, number>>()
+  /** By registration: thumbprint to the time of the last proof, least recent first. */
+  const proved = new Map<string, Map<string, number>>()
 
   return {
-    saw(registrationId: string, thumbprint: string): void {
-      const keys = seen.get(registrationId) ?? new Map<string, number>()
-      seen.set(registrationId, keys)
+    add(registrationId: string, thumbprint: string): void {
+      const keys = proved.get(registrationId) ?? new Map<string, number>()
+      proved.set(registrationId, keys)
       keys.delete(thumbprint)
       keys.set(thumbprint, now())
       for (const [key, at] of keys) {
@@ -17,11 +22,12 @@ export function memoryKeys(maxAge: number, now: () => number) {
         keys.delete(key)
       }
     },
-    knows(registrationId: string, thumbprint: string): boolean {
-      const at = seen.get(registrationId)?.get(thumbprint)
+    has(registrationId: string, thumbprint: string): boolean {
+      const at = proved.get(registrationId)?.get(thumbprint)
       return at !== undefined && now() - at < maxAge
     },
-    forget: (registrationId: string, thumbprint: string) => void seen.get(registrationId)?.delete(thumbprint),
-    end: (registrationId: string) => void seen.delete(registrationId),
+    delete: (registrationId: string, thumbprint: string) =>
+      void proved.get(registrationId)?.delete(thumbprint),
+    deleteAll: (registrationId: string) => void proved.delete(registrationId),
   }
 }

@@ -11,11 +11,14 @@ import {
 } from './registry.js'
 
 export interface MemoryRegistryOptions {
-  /** Whether a person's account has this name: no agent can be registered under it. Default: who has approved something. */
+  /**
+   * Whether a person's account has this name. No agent can be registered under it. Names of persons who have
+   * approved something are refused in any case.
+   */
   readonly isPerson?: (name: string) => boolean | Promise<boolean>
-  /** Seconds after its last token request that a delegator's key is forgotten. Default 86400. */
+  /** Seconds that a delegator's key is kept after its last token request. Default 86400. */
   readonly keyMaxAge?: number
-  /** Seconds that an approval counts after it was recorded. Default 86400. */
+  /** Seconds that an approval is valid after it was recorded. Default 86400. */
   readonly approvalMaxAge?: number
   /** Milliseconds since the epoch. */
   readonly now?: () => number
@@ -23,34 +26,36 @@ export interface MemoryRegistryOptions {
 
 export interface MemoryRegistry extends Registry {
   /**
-   * Registers an agent, or one more version of it, beside those that are current. The same definition again
-   * replaces its earlier registration, or changes nothing where the scopes are the same, too.
+   * Registers an agent, or a further version of it. Earlier versions stay current. An equal definition
+   * replaces its earlier registration, or changes nothing if the scopes are equal, too.
    *
    * @throws RegistrationError
    */
   register(registration: AgentRegistration): Promise<RegisteredAgent>
-  /** Ends a registration, and what is known of its keys. Tokens that are out live until they expire or are revoked. */
+  /** Ends a registration and deletes its keys. Issued tokens stay valid until they expire or are revoked. */
   retire(registrationId: string): void
   registrations(agentId: string): readonly RegisteredAgent[]
-  /** All versions of an agent, oldest first, the retired ones as well. */
+  /** All versions of an agent, including retired ones, oldest first. */
   versions(agentId: string): readonly RegisteredAgent[]
-  /** Lets a client act as an agent. */
+  /** Allows a client to act as an agent. */
   permit(clientId: string, agentId: string): void
-  /** Takes that right back. */
+  /** Revokes that permission. */
   forbid(clientId: string, agentId: string): void
-  /** Forgets a key under every registration of the agent: its delegations are refused from now on. */
+  /**
+   * Deletes a key from every registration of the agent. Delegations signed with it are refused from now on.
+   */
   forgetKey(agentId: string, thumbprint: string): void
   /**
-   * Records what a person approved. A later approval of the same text by the same person replaces it.
+   * Records an approval. A later approval of the same text by the same person replaces it.
    *
-   * @throws RegistrationError where the person has the id of an agent
+   * @throws RegistrationError if the person has the id of an agent
    */
   approve(approval: Approval): RecordedApproval
 }
 
 const DAY = 86400
 
-/** Agents, their versions, the clients that may act as them, and approvals, in memory: for one process. */
+/** A registry in memory, for one process: agents, their versions, permitted clients, and approvals. */
 export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegistry {
   const { isPerson = () => false, now = Date.now } = options
   const all = new Map<string, RegisteredAgent[]>()
@@ -67,7 +72,7 @@ export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegis
   async function add(registration: AgentRegistration): Promise<RegisteredAgent> {
     const { id } = registration.definition
     const agent = await checkedRegistration(registration, versions(id).length + 1)
-    // Rules of a policy name persons and agents in one claim, `initiated_by`.
+    // Policies match persons and agents by the same claim, `initiated_by`.
     if (approvals.hasPerson(agent.id) || (await isPerson(agent.id)) !== false)
       throw new RegistrationError(`"${agent.id}" is the name of a person: choose another id for the agent`)
     const same = registrations(id).find(({ checksum }) => checksum === agent.checksum)
@@ -79,12 +84,12 @@ export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegis
 
   function retire(registrationId: string): void {
     retired.add(registrationId)
-    keys.end(registrationId)
+    keys.deleteAll(registrationId)
   }
 
   return {
     register(registration) {
-      // One after the other: of two at once, both would be the same version, and one would be lost.
+      // Serialized: two at once would get the same version number, and one would be lost.
       const added = last.then(() => add(registration))
       last = added.catch(() => {})
       return added
@@ -98,12 +103,12 @@ export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegis
     forbid: (clientId, agentId) => void clients.get(clientId)?.delete(agentId),
     permitted: (clientId, agentId) => clients.get(clientId)?.has(agentId) ?? false,
     sawKey({ registrationId }, thumbprint) {
-      // It may have been retired while the token was being made.
-      if (!retired.has(registrationId)) keys.saw(registrationId, thumbprint)
+      // The registration may have been retired while the token was issued.
+      if (!retired.has(registrationId)) keys.add(registrationId, thumbprint)
     },
-    knowsKey: ({ registrationId }, thumbprint) => keys.knows(registrationId, thumbprint),
+    knowsKey: ({ registrationId }, thumbprint) => keys.has(registrationId, thumbprint),
     forgetKey(agentId, thumbprint) {
-      for (const { registrationId } of versions(agentId)) keys.forget(registrationId, thumbprint)
+      for (const { registrationId } of versions(agentId)) keys.delete(registrationId, thumbprint)
     },
     approve(approval) {
       if (versions(approval.user).length > 0)

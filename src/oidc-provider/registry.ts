@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type AgentDefinition, agentChecksum } from '../agent/index.js'
 import { oneErrorForCopies } from '../lib/copies.js'
 
-/** One version of an agent. Several may be current at once, as during a rolling deployment. */
+/** One version of an agent. Several can be current at once, for example during a rolling deployment. */
 export interface RegisteredAgent {
   readonly id: string
   readonly version: number
@@ -13,24 +13,26 @@ export interface RegisteredAgent {
 
 export interface AgentRegistration {
   readonly definition: AgentDefinition
-  /** What the agent's developer computed. It is computed again here, and a mismatch is refused. */
+  /**
+   * The checksum that the agent's developer computed. The registry computes it again and refuses a mismatch.
+   */
   readonly checksum: string
   readonly scopes: readonly string[]
 }
 
-/** One thing that a person agreed to (RFC 9396 section 2). */
+/** A member of `authorization_details` (RFC 9396 section 2) that a person approved. */
 export interface AuthorizationDetail {
   readonly type: string
   readonly [member: string]: string | number | boolean
 }
 
-/** A request that a person approved: the run it started may carry how that person was authenticated. */
+/** A person's approval of a request. Tokens of the run get `acr`, `amr` and `auth_time` from it. */
 export interface Approval {
   /** The person's account. It must not be the id of an agent. */
   readonly user: string
-  /** base64url SHA-256 of the request as the person saw it. */
+  /** Base64url SHA-256 of the request text that the person saw. */
   readonly intentHash: string
-  /** The agent that the person set going. */
+  /** The agent that the person instructed. */
   readonly agentId: string
   /** Default: any workflow. */
   readonly workflowId?: string
@@ -38,7 +40,7 @@ export interface Approval {
   readonly amr: readonly string[]
   /** Seconds since the epoch. */
   readonly authTime: number
-  /** What exactly was approved (RFC 9396): it goes into the token as it is. */
+  /** The `authorization_details` (RFC 9396) of the token, unchanged. */
   readonly details?: readonly AuthorizationDetail[]
 }
 
@@ -49,29 +51,33 @@ export interface RecordedApproval extends Approval {
 
 export interface ApprovalQuery {
   readonly intentHash: string
-  /** The agent that the run began with. */
+  /** The agent that initiated the run. */
   readonly agentId: string
   readonly workflowId: string | undefined
-  /** The person, where the run or the request names one; else the latest approval of anyone counts. */
+  /** The person, if the run or the request names one. Otherwise the latest approval by anyone matches. */
   readonly user: string | undefined
 }
 
-type Awaitable<T> = T | Promise<T>
+type MaybePromise<T> = T | Promise<T>
 
-/** What the grant asks: of a map in memory, or of a database. A question that fails refuses the token. */
+/** Lookups of the grant, in memory or in a database. If one fails, no token is issued. */
 export interface Registry {
-  /** The current registrations of an agent, oldest first. None: the agent is unknown, or all are retired. */
-  registrations(agentId: string): Awaitable<readonly RegisteredAgent[]>
-  /** Whether a client may act as an agent. A dynamic client has no such right until somebody grants it. */
-  permitted(clientId: string, agentId: string): Awaitable<boolean>
-  /** Remembers a key that was proved under a registration, so that it can be attested as a delegator's key. */
-  sawKey(registration: RegisteredAgent, thumbprint: string): Awaitable<void>
-  /** Whether a key was seen under this registration, and neither forgotten nor too old. */
-  knowsKey(registration: RegisteredAgent, thumbprint: string): Awaitable<boolean>
-  /** The latest approval that matches and is not used up. */
-  approval(query: ApprovalQuery): Awaitable<RecordedApproval | undefined>
-  /** Uses an approval up. True for exactly one caller, however many ask at once. */
-  useApproval(id: string): Awaitable<boolean>
+  /**
+   * The current registrations of an agent, oldest first. Empty if the agent is unknown or all are retired.
+   */
+  registrations(agentId: string): MaybePromise<readonly RegisteredAgent[]>
+  /**
+   * Whether a client may act as an agent. A dynamically registered client has no such permission at first.
+   */
+  permitted(clientId: string, agentId: string): MaybePromise<boolean>
+  /** Records a key that was proved under a registration, so that delegations signed with it are accepted. */
+  sawKey(registration: RegisteredAgent, thumbprint: string): MaybePromise<void>
+  /** Whether a key was proved under this registration and has neither been deleted nor expired. */
+  knowsKey(registration: RegisteredAgent, thumbprint: string): MaybePromise<boolean>
+  /** The latest matching approval that has not been used. */
+  approval(query: ApprovalQuery): MaybePromise<RecordedApproval | undefined>
+  /** Marks an approval as used. Must be atomic: true for exactly one of several concurrent calls. */
+  useApproval(id: string): MaybePromise<boolean>
 }
 
 export class RegistrationError extends Error {
@@ -82,21 +88,23 @@ export class RegistrationError extends Error {
 }
 
 /**
- * The next version of an agent, with its checksum computed anew: what a registry keeps, whatever keeps it.
+ * Checks a registration and returns the record to store. For registries of your own.
  *
- * @throws RegistrationError where the checksum is not the definition's, or the definition has none
+ * @throws RegistrationError if the definition cannot be hashed, or if its checksum differs
  */
 export async function checkedRegistration(
   { definition, checksum, scopes }: AgentRegistration,
   version: number,
 ): Promise<RegisteredAgent> {
-  // Read once: what is checked below is what the checksum is of, even if the caller goes on changing it.
+  // Read once, since the caller could change it while the checksum is computed.
   const { id } = definition
-  // It refuses an unusable id, too: ids are joined by `|` before they are hashed, so one that holds it could be two.
-  const own = await agentChecksum(definition).catch((cause) => {
-    throw new RegistrationError('the definition has no checksum', { cause })
+  // This also refuses an id that contains `|`, which separates ids in a hash.
+  const computed = await agentChecksum(definition).catch((cause) => {
+    throw new RegistrationError('the definition has no checksum: its cause names the wrong member', { cause })
   })
-  if (own !== checksum) throw new RegistrationError('the checksum is not the one of the definition')
+  if (computed !== checksum) {
+    throw new RegistrationError('the checksum does not match the definition: compute it with agentChecksum')
+  }
   const registrationId = `reg-${randomUUID()}`
   return Object.freeze({ id, version, registrationId, checksum, scopes: new Set(scopes) })
 }

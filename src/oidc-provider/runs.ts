@@ -1,35 +1,35 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Adapter, AdapterPayload, Provider } from 'oidc-provider'
 
-/** One pass through a workflow, as the server remembers it. */
+/** The server's record of one pass through a workflow. */
 export interface Run {
   readonly id: string
   readonly workflowId: string
-  /** The agent that it began with: the initiator of every delegation in it. */
-  readonly starter: string
-  /** The person who approved it, where somebody had when it began. */
+  /** The agent that began the run. It is the initiator of every delegation in the run. */
+  readonly initiatorId: string
+  /** The person who had approved the run when it began. */
   readonly user: string | undefined
 }
 
-/** `begun`: it has had a token. `ended` and `failed` are what a client reported. */
+/** `begun`: a token was issued for the step. `ended` and `failed`: a client reported it. */
 export type StepState = 'none' | 'begun' | 'ended' | 'failed'
 
-type Mark = Exclude<StepState, 'none'>
+type StoredState = Exclude<StepState, 'none'>
 
-/** The state of runs, where the provider keeps everything else: whatever its fleet shares holds for runs, too. */
+/** Runs, stored in the provider's adapter, so that all instances of the provider share them. */
 export interface Runs {
   start(run: Omit<Run, 'id'>): Promise<Run>
   find(id: string): Promise<Run | undefined>
   stateOf(run: Run, step: string): Promise<StepState>
-  /** Notes that a step gets a token. A step that had failed is tried again. */
+  /** Records that a token is issued for a step. A failed step can begin again. */
   begin(run: Run, step: string): Promise<void>
-  /** Notes what a client reports of a step that has had a token. */
+  /** Records the end of a begun step, as reported by a client. */
   report(run: Run, step: string, end: 'ended' | 'failed'): Promise<void>
 }
 
 /**
- * Each fact is a record of its own, written once: an adapter has no way to change a record atomically, so two
- * requests of one run that arrive at once must not have to.
+ * Stores each state of a step as a separate record. An adapter cannot update a record atomically, so
+ * concurrent requests of one run must not update the same record.
  */
 export function adapterRuns(provider: Provider, lifetime: number): Runs {
   const { adapter } = runModel(provider)
@@ -38,8 +38,8 @@ export function adapterRuns(provider: Provider, lifetime: number): Runs {
     const payload = { kind: 'AgentRun', jti: id, iat, exp: iat + lifetime, state: members }
     return adapter.upsert(id, payload, lifetime)
   }
-  const has = async (run: Run, step: string, mark: Mark) =>
-    isLive((await adapter.find(markId(run, step, mark))) ?? undefined)
+  const has = async (run: Run, step: string, state: StoredState) =>
+    isLive((await adapter.find(stateId(run, step, state))) ?? undefined)
 
   return {
     async start(members) {
@@ -50,10 +50,10 @@ export function adapterRuns(provider: Provider, lifetime: number): Runs {
     async find(id) {
       const found = (await adapter.find(id)) ?? undefined
       if (!isLive(found)) return undefined
-      const { workflowId, starter, user } = found.state ?? {}
-      // A mark of a step is stored beside the runs: its id is no run's.
-      if (typeof workflowId !== 'string' || typeof starter !== 'string') return undefined
-      return { id, workflowId, starter, user: typeof user === 'string' ? user : undefined }
+      const { workflowId, initiatorId, user } = found.state ?? {}
+      // The states of steps are stored in the same place. A client must not pass the id of one as `run_id`.
+      if (typeof workflowId !== 'string' || typeof initiatorId !== 'string') return undefined
+      return { id, workflowId, initiatorId, user: typeof user === 'string' ? user : undefined }
     },
     async stateOf(run, step) {
       if (await has(run, step, 'failed')) return 'failed'
@@ -61,28 +61,28 @@ export function adapterRuns(provider: Provider, lifetime: number): Runs {
       return (await has(run, step, 'begun')) ? 'begun' : 'none'
     },
     async begin(run, step) {
-      await write(markId(run, step, 'begun'), {})
-      await adapter.destroy(markId(run, step, 'failed'))
+      await write(stateId(run, step, 'begun'), {})
+      await adapter.destroy(stateId(run, step, 'failed'))
     },
     async report(run, step, end) {
-      await write(markId(run, step, end), {})
+      await write(stateId(run, step, end), {})
     },
   }
 }
 
-/** The model exists for its adapter alone; adapters keep models apart by their name. */
+/** A model that is used only for its adapter. Adapters separate models by name. */
 function runModel(provider: Provider): { readonly adapter: Adapter } {
   return class AgentRun extends provider.BaseToken {
-    // Not left to the class: a bundler may rename it.
+    // Set explicitly, because a bundler may rename the class.
     static override readonly name = 'AgentRun'
   }
 }
 
-function markId({ id }: Run, step: string, mark: Mark): string {
-  return createHash('sha256').update(`${id} ${mark} ${step}`).digest('base64url')
+function stateId({ id }: Run, step: string, state: StoredState): string {
+  return createHash('sha256').update(`${id} ${state} ${step}`).digest('base64url')
 }
 
-// Not every adapter forgets by itself what has expired.
+// Not every adapter deletes expired records.
 function isLive(stored: AdapterPayload | undefined): stored is AdapterPayload {
   return typeof stored?.exp === 'number' && stored.exp > Date.now() / 1000
 }

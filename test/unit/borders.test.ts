@@ -69,7 +69,7 @@ describe('borders', () => {
     // Types are gone by the time it runs.
     const types = ['../index.js']
     expect(outside('testing/')).toEqual(['../agent/definition.js', ...types])
-    const peer = ['', '/lib/helpers/grants.js', '/lib/helpers/weak_cache.js'].map(
+    const oidcProvider = ['', '/lib/helpers/grants.js', '/lib/helpers/weak_cache.js'].map(
       (file) => `oidc-provider${file}`,
     )
     expect(outside('oidc-provider/')).toEqual([
@@ -77,7 +77,7 @@ describe('borders', () => {
       '../lib/copies.js',
       '../protocol/algorithms.js',
       'jose',
-      ...peer,
+      ...oidcProvider,
     ])
     const core = importsOf('src').filter(({ file }) => !/^(agent|testing|oidc-provider|cli)\//.test(file))
     expect(core.filter(({ from }) => /\/(agent|testing|oidc-provider|cli)\//.test(from))).toEqual([])

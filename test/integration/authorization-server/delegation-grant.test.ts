@@ -125,7 +125,7 @@ describe('a delegation chain', () => {
     ['from the future', 'issued in the future', () => ({ claims: { ...context, iat: now() + 60 } })],
     [
       'from an agent to itself',
-      'an agent stands twice',
+      'an agent occurs twice',
       () => ({ from: 'refunder', fromKey: keys.refunder }),
     ],
   ])('is refused: an assertion %s', async (_, detail, over) => {
@@ -137,7 +137,7 @@ describe('a delegation chain', () => {
   it.each<[string, string, object]>([
     [
       'a hop that does not name the one before it',
-      'does not name the assertion before it',
+      'prev is not the hash of the assertion before it',
       { prev: 'another' },
     ],
     ['a hop that widens the scope', 'scope widened', { scope: 'orders:read orders:refund' }],

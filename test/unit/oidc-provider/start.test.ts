@@ -80,6 +80,6 @@ describe('development mode', () => {
   it('is refused in production', () => {
     process.env.NODE_ENV = 'production'
     const provider = providerWith(indicators(() => jwt))
-    expect(() => start(provider, { development: true })).toThrow('not where NODE_ENV is production')
+    expect(() => start(provider, { development: true })).toThrow('not allowed if NODE_ENV is production')
   })
 })

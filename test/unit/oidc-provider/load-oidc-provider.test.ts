@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { loadPeer } from '../../../src/oidc-provider/peer.js'
+import { loadOidcProvider } from '../../../src/oidc-provider/load-oidc-provider.js'
 
 const main = () => import('oidc-provider')
 const helpers = () => import('oidc-provider/lib/helpers/grants.js')
@@ -10,12 +10,12 @@ const noImport = 'ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING_FLAG'
 
 describe('the installed oidc-provider', () => {
   it('has what the grant needs', async () => {
-    expect(Object.keys(await loadPeer())).toContain('validateDpop')
+    expect(Object.keys(await loadOidcProvider())).toContain('validateDpop')
   })
 
   it('is told to be missing, or to be the wrong one, in so many words', async () => {
     const needs = /^ajwt\/oidc-provider needs oidc-provider 9 .*: /
-    const failures: [Parameters<typeof loadPeer>[0], string][] = [
+    const failures: [Parameters<typeof loadOidcProvider>[0], string][] = [
       [{ main: absent, helpers, internals }, 'oidc-provider is not installed'],
       [
         // What import() answers in jest with its defaults.
@@ -34,7 +34,7 @@ describe('the installed oidc-provider', () => {
       [{ main, helpers, internals: absent }, 'it has no lib/helpers/weak_cache.js'],
     ]
     for (const [modules, what] of failures) {
-      const failure = await loadPeer(modules).then(
+      const failure = await loadOidcProvider(modules).then(
         () => '',
         (error: Error) => error.message,
       )
