@@ -90,7 +90,7 @@ export function createMiddlewareCore(
       found: describe(`${method} ${path}`),
       unverified: true,
     })
-    const mode = engine.compiled.isObservedThroughout ? undefined : 'enforce'
+    const mode = engine.compiled.areAllRoutesObserved ? undefined : 'enforce'
     return toResult(engine.overrule(await earlier.decision, 'rule', refusal, method, mode))
   }
 

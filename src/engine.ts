@@ -270,7 +270,7 @@ export class Engine {
 
   /** If reading the request failed, its route is unknown: observed only if the policy enforces no route. */
   #modeOf(access: Access | undefined): Rule['mode'] {
-    if (access === undefined) return this.compiled.isObservedThroughout ? undefined : 'enforce'
+    if (access === undefined) return this.compiled.areAllRoutesObserved ? undefined : 'enforce'
     return typeof access.kind === 'object' ? access.kind.mode : access.mode
   }
 

@@ -20,7 +20,7 @@ import type { PolicyData, RuleData } from '../policy/schema.js'
 import { defaultProofAlgorithmNames } from '../protocol/algorithms.js'
 import { metadataUrl } from '../response/resource-metadata.js'
 import type { ChallengeContext } from '../response/www-authenticate.js'
-import { findLooserHead } from '../routing/head.js'
+import { findWeakerHeadRules } from '../routing/head.js'
 import { createRouteTable, type Route, type RouteTable, shapeOf } from '../routing/table.js'
 import {
   type AgentConstraint,
@@ -44,7 +44,7 @@ export interface CompiledPolicy {
   readonly resource: string
   readonly mode: 'enforce' | 'observe'
   /** Whether no route is enforced: neither by the policy nor by a rule of its own. */
-  readonly isObservedThroughout: boolean
+  readonly areAllRoutesObserved: boolean
   readonly preflight: boolean
   readonly unmatched: 'deny' | 'authenticate' | 'public'
   readonly token: TokenRules
@@ -108,7 +108,7 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     publicUrls: Object.freeze(urls.normalized),
     resource,
     mode: data.mode ?? 'enforce',
-    isObservedThroughout: data.mode === 'observe' && !routes.some(isEnforced),
+    areAllRoutesObserved: data.mode === 'observe' && !routes.some(isEnforced),
     preflight: data.preflight ?? false,
     unmatched: data.unmatched ?? 'deny',
     token,
@@ -262,7 +262,7 @@ function compileRoutes(
       compiled.push({ ...route, access: compileRule(value, context) })
     }
   }
-  findLooserHead(
+  findWeakerHeadRules(
     compiled,
     (key) => routes[key] as PolicyData['routes'][string],
     (key, message) => problems.add(['routes', key], message, 'name'),

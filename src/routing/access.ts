@@ -2,35 +2,39 @@ import { type Cause, describe } from '../refusal.js'
 import type { Rule } from '../rules/rule.js'
 import type { Route, RouteTable } from './table.js'
 
-/** The parts of a policy that decide which rule a request has. */
+/** The part of a policy that selects the rule of a request. */
 export interface RoutingPolicy {
   readonly routes: RouteTable
   readonly preflight: boolean
   readonly unmatched: 'deny' | 'authenticate' | 'public'
   readonly authenticated: Rule
-  readonly isObservedThroughout: boolean
+  /** Whether no route is enforced. */
+  readonly areAllRoutesObserved: boolean
 }
 
-/** What the policy says of a request before anything is known of its sender. */
+/** The rule for a request, selected by method and path. */
 export interface Access {
-  /** `undeclared`: nobody gets in, but only a caller who has authenticated is told so. */
+  /** `undeclared`: denied, with `route_not_declared` only for authenticated callers. */
   readonly kind: 'public' | 'undeclared' | Rule
   /** The path pattern that matched. */
   readonly route: string | undefined
   readonly params: { readonly [name: string]: string }
-  /** Why the request is undeclared, and whether a route that it might be another spelling of is enforced. */
+  /** Why the request is undeclared. */
   readonly cause: Cause | undefined
+  /**
+   * Set if the request could reach an enforced route: then `mode: 'observe'` of the policy does not apply.
+   */
   readonly mode: 'enforce' | undefined
 }
 
 const noParams = Object.freeze({})
 
-export function accessTo(policy: RoutingPolicy, { access, path }: Route, params: Access['params']): Access {
+export function accessFor(policy: RoutingPolicy, { access, path }: Route, params: Access['params']): Access {
   const kind = access === 'authenticated' ? policy.authenticated : access
   return { kind, route: path, params, cause: undefined, mode: undefined }
 }
 
-/** Of a CORS preflight that goes on. */
+/** A CORS preflight that passes. */
 export const accessOfPreflight: Access = Object.freeze({
   kind: 'public',
   route: undefined,
@@ -39,7 +43,7 @@ export const accessOfPreflight: Access = Object.freeze({
   mode: undefined,
 })
 
-/** No key of the policy could be meant: its `unmatched` applies, and its own mode. `target` is a path or a pattern. */
+/** No key of `routes` matches: `unmatched` of the policy applies. `target` is a path or a pattern. */
 export function unmatched(policy: RoutingPolicy, method: string, target: string): Access {
   const access = { route: undefined, params: noParams, mode: undefined }
   if (policy.unmatched !== 'deny') {
@@ -47,7 +51,7 @@ export function unmatched(policy: RoutingPolicy, method: string, target: string)
     return { ...access, kind, cause: undefined }
   }
   const cause: Cause = {
-    reason: 'no key of the policy matches',
+    reason: 'no key of routes matches',
     expected: 'a key of routes',
     found: describe(`${method} ${target}`),
     unverified: true,
@@ -55,9 +59,9 @@ export function unmatched(policy: RoutingPolicy, method: string, target: string)
   return { ...access, kind: 'undeclared', cause }
 }
 
-/** Some router could run the handler of a route that is enforced: refused, unless none is. */
+/** A router could run the handler of an enforced route: denied, also if the policy observes. */
 export function undecidable(policy: RoutingPolicy, reason: string, method: string, target: string): Access {
   const cause: Cause = { reason, found: describe(`${method} ${target}`), unverified: true }
-  const mode = policy.isObservedThroughout ? undefined : 'enforce'
+  const mode = policy.areAllRoutesObserved ? undefined : 'enforce'
   return { kind: 'undeclared', route: undefined, params: noParams, cause, mode }
 }

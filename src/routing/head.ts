@@ -1,4 +1,3 @@
-import type { Json } from '../lib/json.js'
 import { isSameJson } from '../policy/json-pointer.js'
 import type { Segment } from '../policy/route-key.js'
 import type { PolicyData, RuleData } from '../policy/schema.js'
@@ -6,15 +5,15 @@ import { createRouteTable, type Route, type RoutingSemantics } from './table.js'
 
 type Access = PolicyData['routes'][string]
 
-const everySemantics: readonly RoutingSemantics[] = [true, false].flatMap((caseSensitive) =>
+const allSemantics: readonly RoutingSemantics[] = [true, false].flatMap((caseSensitive) =>
   [true, false].flatMap((strict) => [true, false].map((emptyRest) => ({ caseSensitive, strict, emptyRest }))),
 )
 
 /**
- * Reports HEAD keys under which some path needs less than under the key of GET. Routers answer HEAD by the handler of
- * GET where they have no other, so that such a key would run that handler under the weaker rule.
+ * Reports HEAD keys with a weaker rule than the GET key for the same path. Without a HEAD handler, routers
+ * answer HEAD with the GET handler, which would then run under the weaker rule.
  */
-export function findLooserHead(
+export function findWeakerHeadRules(
   routes: readonly Route[],
   accessOf: (key: string) => Access,
   report: (key: string, message: string) => void,
@@ -25,10 +24,10 @@ export function findLooserHead(
   const others = routes.filter(({ methods }) => methods.includes('GET') || methods.includes('*'))
   const longest = Math.max(...routes.map(({ segments }) => segments.length)) + 1
 
-  /** Whether some way of reading paths finds these two keys for one path. */
-  function answerOnePath(head: Route, other: Route): boolean {
+  /** Whether some router uses these two keys for the same path. */
+  function shareAPath(head: Route, other: Route): boolean {
     return commonPaths(head.segments, other.segments, longest).some((path) =>
-      everySemantics.some(
+      allSemantics.some(
         (semantics) =>
           table.findRoute('HEAD', path, semantics) === head &&
           table.findRoute('GET', path, semantics) === other,
@@ -38,19 +37,20 @@ export function findLooserHead(
 
   for (const head of heads) {
     const looser = others.find(
-      (other) => !isAtLeastAsStrict(accessOf(head.key), accessOf(other.key)) && answerOnePath(head, other),
+      (other) => !isAtLeastAsStrict(accessOf(head.key), accessOf(other.key)) && shareAPath(head, other),
     )
     if (looser === undefined) continue
     report(
       head.key,
-      `needs less than ${JSON.stringify(looser.key)}, whose handler routers run for HEAD as well: remove this key, and HEAD needs what GET does, or give it every condition of the other`,
+      `needs less than ${JSON.stringify(looser.key)}, and routers answer HEAD with the handler of that key: ` +
+        'remove this key, so that the rule for GET applies, or add every condition of the other key',
     )
   }
 }
 
 /**
- * Paths that both patterns match, in no more letters than it takes: what a parameter or a `*` stands for is a text that
- * no key has, so that the only other patterns they match are those that match every such path.
+ * Sample paths that both patterns match. Parameters and `*` are filled with a text that no key contains, so
+ * that a path matches only the patterns that match all such paths.
  */
 function commonPaths(one: readonly Segment[], other: readonly Segment[], longest: number): readonly string[] {
   const paths: string[] = []
@@ -66,7 +66,7 @@ function commonPath(
   other: readonly Segment[],
   length: number,
 ): string[] | undefined {
-  if (!fits(one, length) || !fits(other, length)) return undefined
+  if (!canHaveLength(one, length) || !canHaveLength(other, length)) return undefined
   const path: string[] = []
   for (let index = 0; index < length; index++) {
     const texts = [one[index], other[index]].flatMap((segment) =>
@@ -78,26 +78,26 @@ function commonPath(
   return path
 }
 
-/** Whether a pattern matches paths of so many segments; a `*` stands for none, too, in some routers. */
-function fits(segments: readonly Segment[], length: number): boolean {
+/** Whether a pattern matches paths of `length` segments. In some routers a `*` also matches no segment. */
+function canHaveLength(segments: readonly Segment[], length: number): boolean {
   return segments[segments.length - 1]?.kind === 'rest'
     ? length >= segments.length - 1
     : length === segments.length
 }
 
-/** Whether every request that meets the first of two rules meets the second one as well. */
+/** Whether every request that the first rule allows is also allowed by the second. */
 export function isAtLeastAsStrict(one: Access, other: Access): boolean {
   if (other === 'public') return true
   if (one === 'public') return false
   const rule = toRule(one)
+  const conditionsOfOne: Readonly<Record<string, unknown>> = rule
   const { scope, mode, anonymous, ...conditions } = toRule(other)
   if (rule.mode === 'observe' && mode !== 'observe') return false
-  if (anonymity(rule.anonymous) > anonymity(anonymous)) return false
-  if (!needsAsMuch(rule.scope, scope)) return false
+  if (anonymousLevel(rule.anonymous) > anonymousLevel(anonymous)) return false
+  if (!includesScopes(rule.scope, scope)) return false
   return Object.entries(conditions).every(
     ([name, condition]) =>
-      condition === false ||
-      (Object.hasOwn(rule, name) && isSameJson(rule[name as keyof RuleData] as Json, condition as Json)),
+      condition === false || (Object.hasOwn(rule, name) && isSameJson(conditionsOfOne[name], condition)),
   )
 }
 
@@ -105,16 +105,16 @@ function toRule(access: Exclude<Access, 'public'>): RuleData {
   return access === 'authenticated' ? {} : access
 }
 
-/** How many requests without a grant a rule lets through: none, those without credentials, foreign ones as well. */
-function anonymity(anonymous: RuleData['anonymous']): number {
+/** 0: no request passes without a grant. 1: without credentials. 2: also with foreign credentials. */
+function anonymousLevel(anonymous: RuleData['anonymous']): number {
   if (anonymous === 'foreign') return 2
   return anonymous === true ? 1 : 0
 }
 
-/** Whether every token that has the scopes of the one has those of the other. */
-function needsAsMuch(scope: RuleData['scope'], other: RuleData['scope']): boolean {
+/** Whether a token that meets the first scope condition always meets the second. */
+function includesScopes(scope: RuleData['scope'], other: RuleData['scope']): boolean {
   if (other === undefined) return true
-  if (isAny(scope) || isAny(other)) return isSameJson((scope ?? null) as Json, other as Json)
+  if (isAny(scope) || isAny(other)) return isSameJson(scope, other)
   const scopes = [scope ?? []].flat()
   return [other].flat().every((needed) => scopes.includes(needed))
 }

@@ -1,8 +1,8 @@
 import type { KnownRoute, RequestFacts } from '../request/request.js'
 import {
   type Access,
+  accessFor,
   accessOfPreflight,
-  accessTo,
   type RoutingPolicy,
   undecidable,
   unmatched,
@@ -31,7 +31,7 @@ export function matchRoute(
   if (found !== undefined) {
     const names = found.segments.flatMap((segment) => (segment.kind === 'param' ? [segment.name] : []))
     const named = names.map((name, index) => [name, values[index] as string] as const)
-    return accessTo(policy, found, Object.fromEntries(named))
+    return accessFor(policy, found, Object.fromEntries(named))
   }
   // Paths that this pattern matches may be declared under another pattern: `unmatched` is for none of them.
   if (routes.overlaps(method, segments)) {

@@ -1,56 +1,53 @@
 import type { RouteKey, Segment } from '../policy/route-key.js'
 import type { Rule } from '../rules/rule.js'
-import { type Ends, pick, RouteTree } from './tree.js'
+import { pick, RouteTree, type ValuesByMethod } from './tree.js'
 
 /** A declared route. */
 export interface Route extends RouteKey {
   readonly access: 'public' | 'authenticated' | Rule
 }
 
-/** How a framework reads paths. */
+/** How a framework matches paths. */
 export interface RoutingSemantics {
-  /** Whether `/A` and `/a` are two paths. */
+  /** Whether `/A` and `/a` are different paths. */
   readonly caseSensitive: boolean
-  /** Whether `/a` and `/a/` are two paths. */
+  /** Whether `/a` and `/a/` are different paths. */
   readonly strict: boolean
-  /** Whether `/a/*` also stands for `/a`. */
+  /** Whether `/a/*` also matches `/a`. */
   readonly emptyRest: boolean
 }
 
 export interface RouteMatch {
   readonly route: Route
-  /** Whether the path has the route's own letters, and its last slash or none. */
+  /** Whether letter case and trailing slash are those of the route. */
   readonly isSpelledAsRoute: boolean
   /** Decoded once. */
   readonly params: { readonly [name: string]: string }
 }
 
-/** Stands for "a key with any method" in an index; no method on the wire looks like it. */
+/** The entry of an index for a declared path, whatever the method. Not a valid method. */
 const anyMethod = '(ANY)'
 
-/**
- * The declared routes, found by a path as the framework in hand would find its handler: in one tree for each way of
- * reading paths that is in use.
- */
+/** The declared routes. One tree for each combination of routing semantics that is in use. */
 export interface RouteTable {
-  /** `known`, a match of this very path, is given again where it has the route. */
+  /** `reusable` is a match of the same path. It is returned again if it has the found route. */
   find(
     method: string,
     path: string,
     semantics: RoutingSemantics,
-    known: RouteMatch | undefined,
+    reusable: RouteMatch | undefined,
   ): RouteMatch | undefined
-  /** The route of `find`, alone. */
+  /** The route of `find`, without the params. */
   findRoute(method: string, path: string, semantics: RoutingSemantics): Route | undefined
-  /** Every route that this path could be taken for, the most specific last. */
+  /** Every route that the path matches, the most specific last. */
   findAll(method: string, path: string, semantics: RoutingSemantics): readonly Route[]
-  /** Whether some method of this path is declared. */
+  /** Whether the path is declared with any method. */
   isDeclaredPath(path: string, semantics: RoutingSemantics): boolean
-  /** The route whose pattern has these segments, whatever its parameters are called. */
+  /** The route whose pattern has these segments. Names of parameters may differ. */
   findShape(method: string, segments: readonly Segment[], hasTrailingSlash: boolean): Route | undefined
-  /** Whether some method of that pattern is declared. */
+  /** Whether a pattern with these segments is declared with any method. */
   isDeclaredShape(segments: readonly Segment[], hasTrailingSlash: boolean): boolean
-  /** Whether some path could be taken for this pattern and for a route that answers the method. */
+  /** Whether any path matches both this pattern and a route for the method. */
   overlaps(method: string, segments: readonly Segment[]): boolean
 }
 
@@ -61,53 +58,55 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
   function indexFor(path: string, semantics: RoutingSemantics): RouteTree<Route> {
     const { caseSensitive, strict, emptyRest } = semantics
     const slash = strict && path.length > 1 && path.endsWith('/')
-    const place = (caseSensitive ? 1 : 0) + (emptyRest ? 2 : 0) + (strict ? 4 : 0) + (slash ? 8 : 0)
-    let index = indexes[place]
+    const slot = (caseSensitive ? 1 : 0) + (emptyRest ? 2 : 0) + (strict ? 4 : 0) + (slash ? 8 : 0)
+    let index = indexes[slot]
     if (index === undefined) {
-      const inIndex = strict
+      const indexed = strict
         ? routes.filter((route) => endsInRest(route) || route.hasTrailingSlash === slash)
         : routes
-      index = createIndex(inIndex, semantics)
-      indexes[place] = index
+      index = createIndex(indexed, semantics)
+      indexes[slot] = index
     }
     return index
   }
 
-  /** By shape and method; made when the first request comes with a pattern. */
-  function shapes(): ReadonlyMap<string, Ends<Route>> {
+  /** Routes by shape and method. Made for the first request with a matched pattern. */
+  function getShapes(): ReadonlyMap<string, ValuesByMethod<Route>> {
     if (byShape !== undefined) return byShape
     byShape = new Map()
     for (const route of routes) {
       const shape = exactShapeOf(route.segments, route.hasTrailingSlash)
-      const ends = byShape.get(shape) ?? new Map<string, Route>()
-      byShape.set(shape, ends)
-      for (const method of route.methods) ends.set(method, route)
+      const byMethod = byShape.get(shape) ?? new Map<string, Route>()
+      byShape.set(shape, byMethod)
+      for (const method of route.methods) byMethod.set(method, route)
     }
-    // As in the tree: the GET route answers HEAD where there is no HEAD route.
-    for (const ends of byShape.values()) {
-      const get = ends.get('GET')
-      if (get !== undefined && !ends.has('HEAD')) ends.set('HEAD', get)
+    // As in the tree: without a HEAD route, the GET route answers HEAD.
+    for (const byMethod of byShape.values()) {
+      const get = byMethod.get('GET')
+      if (get !== undefined && !byMethod.has('HEAD')) byMethod.set('HEAD', get)
     }
     return byShape
   }
 
-  function lookUp(method: string, path: string, semantics: RoutingSemantics): Route | undefined {
-    return indexFor(path, semantics).find(method, fold(path, semantics))
+  function findRoute(method: string, path: string, semantics: RoutingSemantics): Route | undefined {
+    return indexFor(path, semantics).find(method, foldCase(path, semantics))
   }
 
   return {
-    find(method, path, semantics, known) {
-      const route = lookUp(method, path, semantics)
-      return known !== undefined && known.route === route ? known : route && toMatch(route, path)
+    find(method, path, semantics, reusable) {
+      const route = findRoute(method, path, semantics)
+      return reusable !== undefined && reusable.route === route ? reusable : route && toMatch(route, path)
     },
-    findRoute: lookUp,
-    findAll: (method, path, semantics) => indexFor(path, semantics).findAll(method, fold(path, semantics)),
-    isDeclaredPath: (path, semantics) => lookUp(anyMethod, path, semantics) !== undefined,
+    findRoute,
+    findAll: (method, path, semantics) =>
+      indexFor(path, semantics).findAll(method, foldCase(path, semantics)),
+    isDeclaredPath: (path, semantics) => findRoute(anyMethod, path, semantics) !== undefined,
     findShape: (method, segments, hasTrailingSlash) =>
-      pick(shapes().get(exactShapeOf(segments, hasTrailingSlash)), method),
-    isDeclaredShape: (segments, hasTrailingSlash) => shapes().has(exactShapeOf(segments, hasTrailingSlash)),
+      pick(getShapes().get(exactShapeOf(segments, hasTrailingSlash)), method),
+    isDeclaredShape: (segments, hasTrailingSlash) =>
+      getShapes().has(exactShapeOf(segments, hasTrailingSlash)),
     overlaps: (method, segments) =>
-      routes.some((route) => answers(route, method) && mayOverlap(route.segments, segments)),
+      routes.some((route) => hasMethod(route, method) && mayOverlap(route.segments, segments)),
   }
 }
 
@@ -119,7 +118,7 @@ function createIndex(routes: readonly Route[], semantics: RoutingSemantics): Rou
   for (const route of routes) {
     const segments = route.segments.map((segment) => foldSegment(segment, semantics))
     for (const method of route.methods) index.add(segments, method, route)
-    // Routers answer HEAD by the GET handler where the path has no HEAD handler of its own.
+    // Without a HEAD handler, routers answer HEAD with the GET handler.
     if (route.methods.includes('GET') && !shapesWithHead.has(shapeOf(route.segments))) {
       index.add(segments, 'HEAD', route)
     }
@@ -139,8 +138,7 @@ function toMatch(route: Route, path: string): RouteMatch {
   const params: Record<string, string> = {}
   const { segments } = route
   let start = 1
-  for (let position = 0; position < segments.length; position++) {
-    const segment = segments[position] as Segment
+  for (const segment of segments) {
     if (segment.kind === 'rest') break
     const slash = path.indexOf('/', start)
     const text = path.slice(start, slash < 0 ? path.length : slash)
@@ -155,13 +153,13 @@ function decode(text: string): string {
   return text.includes('%') ? decodeURIComponent(text) : text
 }
 
-/** ASCII only, as the routers do it: they take no other letter for one of these. */
-function fold(path: string, { caseSensitive }: RoutingSemantics): string {
+/** Lower case for ASCII letters only, as the routers do. */
+function foldCase(path: string, { caseSensitive }: RoutingSemantics): string {
   if (caseSensitive || !/[A-Z]/.test(path)) return path
   return path.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
-/** Two routes of one shape match the same paths, in routers that tell letter case apart and in others. */
+/** Routes of the same shape match the same paths, with or without letter case. */
 export function shapeOf(segments: RouteKey['segments']): string {
   return segments
     .map((segment) => {
@@ -171,7 +169,7 @@ export function shapeOf(segments: RouteKey['segments']): string {
     .join('')
 }
 
-/** The same for letters as they are written, and with the last slash: what one router may tell apart. */
+/** The shape with letter case and trailing slash, which some routers distinguish. */
 function exactShapeOf(segments: RouteKey['segments'], hasTrailingSlash: boolean): string {
   const texts = segments.map((segment) => {
     if (segment.kind === 'param') return '/:'
@@ -180,11 +178,11 @@ function exactShapeOf(segments: RouteKey['segments'], hasTrailingSlash: boolean)
   return texts.join('') + (hasTrailingSlash || texts.length === 0 ? '/' : '')
 }
 
-function answers({ methods }: Route, method: string): boolean {
+function hasMethod({ methods }: Route, method: string): boolean {
   return methods.includes(method) || methods.includes('*') || (method === 'HEAD' && methods.includes('GET'))
 }
 
-/** Whether one path could match both patterns, in some router: a `*` may be empty, and letter case is nothing. */
+/** Whether a path could match both patterns in some router: `*` may match nothing, letter case is ignored. */
 function mayOverlap(one: RouteKey['segments'], other: RouteKey['segments']): boolean {
   for (let position = 0; ; position++) {
     const [first, second] = [one[position], other[position]]

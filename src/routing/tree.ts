@@ -1,53 +1,53 @@
 import type { Segment } from '../policy/route-key.js'
 
-/** Something that stands at the end of a pattern, by method; `*` stands for every method that has no own. */
-export type Ends<T> = Map<string, T>
+/** The values of one pattern by method. `*` applies to every method without a value of its own. */
+export type ValuesByMethod<T> = Map<string, T>
 
 interface Node<T> {
   readonly literals: Map<string, Node<T>>
   param: Node<T> | undefined
-  /** What ends here. */
-  ends: Ends<T> | undefined
-  /** What ends in a `*` here. */
-  rests: Ends<T> | undefined
+  /** Values of the pattern that ends here. */
+  values: ValuesByMethod<T> | undefined
+  /** Values of the pattern that ends here with `*`. */
+  wildcards: ValuesByMethod<T> | undefined
 }
 
 /**
- * Patterns of paths, found segment by segment from the left: a literal before a parameter before a `*`, and the next
- * best where the best has no such method further on, as routers go on to the next handler. A path is looked up in
- * steps as many as it has segments, however many patterns there are.
+ * Path patterns, matched segment by segment from the left: literal before parameter before `*`. If the most
+ * specific pattern has no value for the method, the next one is tried, as routers try the next handler. The
+ * cost depends on the segments of the path, not on the number of patterns.
  */
 export class RouteTree<T> {
   readonly #root: Node<T> = createNode()
   readonly #emptyRest: boolean
 
-  /** `emptyRest`: whether a `*` stands for nothing, too. */
+  /** `emptyRest`: whether `*` also matches nothing. */
   constructor(emptyRest: boolean) {
     this.#emptyRest = emptyRest
   }
 
-  /** Of two values for one pattern and one method, the first one stays. */
+  /** Keeps the first value for a pattern and method. */
   add(segments: readonly Segment[], method: string, value: T): void {
     let node = this.#root
     for (const segment of segments) {
       if (segment.kind === 'rest') {
-        node.rests ??= new Map()
-        if (!node.rests.has(method)) node.rests.set(method, value)
+        node.wildcards ??= new Map()
+        if (!node.wildcards.has(method)) node.wildcards.set(method, value)
         return
       }
-      node = segment.kind === 'param' ? paramOf(node) : literalOf(node, segment.text)
+      node = segment.kind === 'param' ? paramNode(node) : literalNode(node, segment.text)
     }
-    node.ends ??= new Map()
-    if (!node.ends.has(method)) node.ends.set(method, value)
+    node.values ??= new Map()
+    if (!node.values.has(method)) node.values.set(method, value)
   }
 
-  /** The most specific value; `path` begins with a slash, and a slash at its end counts for nothing. */
+  /** The most specific value. `path` starts with a slash. A trailing slash is ignored. */
   find(method: string, path: string): T | undefined {
     const end = endOf(path)
     return end === 0 ? this.#findAtEnd(this.#root, method) : this.#find(this.#root, method, path, 1, end)
   }
 
-  /** Every value that the path could be taken for, the most specific last. */
+  /** The values of all patterns that match, the most specific last. */
   findAll(method: string, path: string): T[] {
     const found: T[] = []
     const end = endOf(path)
@@ -69,17 +69,17 @@ export class RouteTree<T> {
         : this.#find(node.param, method, path, slash + 1, end)
       if (found !== undefined) return found
     }
-    return pick(node.rests, method)
+    return pick(node.wildcards, method)
   }
 
   #findAtEnd(node: Node<T>, method: string): T | undefined {
-    return pick(node.ends, method) ?? (this.#emptyRest ? pick(node.rests, method) : undefined)
+    return pick(node.values, method) ?? (this.#emptyRest ? pick(node.wildcards, method) : undefined)
   }
 
   #collect(node: Node<T>, method: string, path: string, start: number, end: number, found: T[]): void {
     if (start > end) {
-      collectEnds(node.ends, method, found)
-      if (this.#emptyRest) collectEnds(node.rests, method, found)
+      collectValues(node.values, method, found)
+      if (this.#emptyRest) collectValues(node.wildcards, method, found)
       return
     }
     const slash = path.indexOf('/', start)
@@ -87,40 +87,40 @@ export class RouteTree<T> {
     const literal = node.literals.get(path.slice(start, stop))
     if (literal !== undefined) this.#collect(literal, method, path, stop + 1, end, found)
     if (node.param !== undefined) this.#collect(node.param, method, path, stop + 1, end, found)
-    collectEnds(node.rests, method, found)
+    collectValues(node.wildcards, method, found)
   }
 }
 
-/** Where the last segment of a path ends; 0 where there is none. */
+/** The end of the last segment. 0 if there is none. */
 function endOf(path: string): number {
   return path.charCodeAt(path.length - 1) === 0x2f ? path.length - 1 : path.length
 }
 
-/** The value for a method, or that for every method. */
-export function pick<T>(ends: Ends<T> | undefined, method: string): T | undefined {
-  return ends === undefined ? undefined : (ends.get(method) ?? ends.get('*'))
+/** The value for the method, else the value for every method. */
+export function pick<T>(values: ValuesByMethod<T> | undefined, method: string): T | undefined {
+  return values?.get(method) ?? values?.get('*')
 }
 
-function collectEnds<T>(ends: Ends<T> | undefined, method: string, found: T[]): void {
+function collectValues<T>(values: ValuesByMethod<T> | undefined, method: string, found: T[]): void {
   for (const name of [method, '*']) {
-    const value = ends?.get(name)
+    const value = values?.get(name)
     if (value !== undefined) found.push(value)
   }
 }
 
 function createNode<T>(): Node<T> {
-  return { literals: new Map(), param: undefined, ends: undefined, rests: undefined }
+  return { literals: new Map(), param: undefined, values: undefined, wildcards: undefined }
 }
 
-function paramOf<T>(node: Node<T>): Node<T> {
+function paramNode<T>(node: Node<T>): Node<T> {
   node.param ??= createNode()
   return node.param
 }
 
-function literalOf<T>(node: Node<T>, text: string): Node<T> {
-  const known = node.literals.get(text)
-  if (known !== undefined) return known
-  const made: Node<T> = createNode()
-  node.literals.set(text, made)
-  return made
+function literalNode<T>(node: Node<T>, text: string): Node<T> {
+  const existing = node.literals.get(text)
+  if (existing !== undefined) return existing
+  const created: Node<T> = createNode()
+  node.literals.set(text, created)
+  return created
 }

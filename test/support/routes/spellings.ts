@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { type DeclaredRoute, declare, type RouteAccess } from './reference.js'
-import { withoutLooserHead } from './tokens.js'
+import { withoutWeakerHead } from './tokens.js'
 
 // Few names, so that random routes overlap. Beside plain ones: other letter case, names that objects have of
 // their own, and the characters that one router or another gives a meaning.
@@ -92,7 +92,7 @@ export const routeLists: fc.Arbitrary<readonly DeclaredRoute[]> = fc
       add(methods, texts, access, slash === 0)
       if (rival !== undefined) add(methods, generalize(texts, rival.at, rival.isRest), rival.access, false)
     }
-    return withoutLooserHead(routes)
+    return withoutWeakerHead(routes)
   })
 
 /** What stands for a parameter, or for one segment of a `*`, in an honest request. */

@@ -12,7 +12,7 @@ import {
 } from '../../support/routes/questions.js'
 import { asExpress, asHono, declare } from '../../support/routes/reference.js'
 
-describe('a path in other letter case, or with another end, than the key has', () => {
+describe('a path with other letter case or another trailing slash than the key', () => {
   const sensitive = { ...asExpress, caseSensitive: true }
   const strict = { ...asExpress, strict: true }
   const more = scoped
@@ -70,7 +70,7 @@ describe('a path in other letter case, or with another end, than the key has', (
   })
 })
 
-describe('a policy that could disagree with itself, or that nobody can meet', () => {
+describe('a policy that contradicts itself, or that no request can meet', () => {
   const collisions = [
     ['GET /a/:x', 'GET /a/:y'],
     ['GET /a', 'GET /A'],
@@ -80,7 +80,7 @@ describe('a policy that could disagree with itself, or that nobody can meet', ()
     ['GET /:x/b', 'GET /:y/B/'],
     ['GET,POST /x/*', 'DELETE,POST /X/*'],
   ] as const
-  test.each(collisions)('%s and %s are one shape', (one, other) => {
+  test.each(collisions)('%s and %s have the same shape', (one, other) => {
     const make = () => verifierOf({ [one]: 'public', [other]: scoped })
     expect(make).toThrow(PolicyError)
     expect(make).toThrow(other)
@@ -94,7 +94,7 @@ describe('a policy that could disagree with itself, or that nobody can meet', ()
     ['GET /a/:x', 'GET /a/*'],
     ['GET /a/:x', 'GET /a/b'],
     ['GET /:x/b', 'GET /a/:y'],
-  ])('%s and %s are two', (one, other) => {
+  ])('%s and %s have different shapes', (one, other) => {
     expect(() => verifierOf({ [one]: 'public', [other]: scoped })).not.toThrow()
   })
 
@@ -135,7 +135,7 @@ describe('a policy that could disagree with itself, or that nobody can meet', ()
     'GET /caf\xe9',
     'GET /a\\b',
     'GET https://app.example.com/a',
-  ])('%j can be the key of no request', (key) => {
+  ])('%j is refused as a key', (key) => {
     expect(() => verifierOf({ [key]: 'public' })).toThrow(PolicyError)
   })
 
@@ -153,7 +153,7 @@ describe('a policy that could disagree with itself, or that nobody can meet', ()
       ['claims', { claims: { '/amount': { equals: 3, max: 1 } } }],
       ['claims', { claims: { '/amount': { exists: false, min: 1 } } }],
     ]
-  test.each(unreachable)('%s of a rule that no request can meet is told: %j', (place, rule, more) => {
+  test.each(unreachable)('%s of a rule that no request can meet is reported: %j', (place, rule, more) => {
     let message = ''
     try {
       verifierOf({ 'POST /orders/:id': rule }, more)
@@ -166,10 +166,10 @@ describe('a policy that could disagree with itself, or that nobody can meet', ()
   })
 })
 
-describe('names that every object has', () => {
+describe('names of members that every object inherits', () => {
   const names = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'valueOf']
 
-  test.each(names)('/%s is a path like any other', async (name) => {
+  test.each(names)('/%s is an ordinary path', async (name) => {
     const bare = verifierOf({ 'GET /a': 'public', 'GET /a/:id': scoped })
     for (const routing of [express, hono, undefined]) {
       for (const url of [`/${name}`, `/${name}/${name}`, `/a/b/${name}`]) {
@@ -187,14 +187,14 @@ describe('names that every object has', () => {
     expect(routeOf(await ask(declared, 'GET', '/x'))).toBeUndefined()
   })
 
-  test('parameters may have them, but for the one that would set a prototype', async () => {
+  test('parameters can have them, except for __proto__', async () => {
     const verifier = verifierOf({ 'GET /x/:constructor/:toString': scoped })
     const decision = await askWithToken(verifier, 'GET', '/x/a/b')
     expect(decision).toMatchObject({ grant: { params: { constructor: 'a', toString: 'b' } } })
   })
 })
 
-describe('what it costs', () => {
+describe('the cost of matching', () => {
   /** The quickest of some runs: the others have waited for something else. */
   async function millisecondsFor(run: () => Promise<unknown>): Promise<number> {
     let least = Number.POSITIVE_INFINITY
@@ -239,7 +239,7 @@ describe('what it costs', () => {
     }
   })
 
-  test('what is longer than any server takes is not looked up at all', async () => {
+  test('a path that is longer than servers accept is not matched', async () => {
     const path = `/a/${'x'.repeat(17 * 1024)}`
     for (const routing of [asExpress, asHono, { ...asHono, decoded: true, path }]) {
       const decision = await askWithToken(few, 'GET', path, routing)
@@ -303,7 +303,7 @@ describe('a CORS preflight', () => {
     return [...new Set(decisions.map(({ outcome }) => outcome))]
   }
 
-  test('passes to a declared path where the policy says so, whatever method it asks about', async () => {
+  test('passes to a declared path if the policy has preflight, for any requested method', async () => {
     for (const url of ['/orders/1', '/files/a/b', '/orders/1?x=y']) {
       for (const method of ['POST', 'GET', 'x']) {
         const fields = { ...headers, 'access-control-request-method': method }
@@ -313,11 +313,11 @@ describe('a CORS preflight', () => {
     expect(await ask(open, 'OPTIONS', '/orders/1', { headers })).toEqual({ outcome: 'public' })
   })
 
-  test('does not where the policy says nothing', async () => {
+  test('does not pass without preflight in the policy', async () => {
     expect(await outcomes(closed, 'OPTIONS', '/orders/1', headers)).toEqual(['deny'])
   })
 
-  test('is one only with both fields, each of them once', async () => {
+  test('needs both fields, each of them once', async () => {
     for (const fields of [
       {},
       { origin: headers.origin },
@@ -329,7 +329,7 @@ describe('a CORS preflight', () => {
     }
   })
 
-  test('is OPTIONS and nothing else', async () => {
+  test('must have the method OPTIONS', async () => {
     for (const method of ['POST', 'GET', 'HEAD', 'options', 'TRACE']) {
       expect(await outcomes(open, method, '/orders/1', headers)).toEqual(['deny'])
     }
@@ -340,7 +340,7 @@ describe('a CORS preflight', () => {
     expect(decision).toMatchObject({ outcome: 'deny', route: '/orders/:id' })
   })
 
-  test('does not pass to a path that no route declares, nor to another spelling of one', async () => {
+  test('does not pass to an undeclared path or to another spelling of a declared path', async () => {
     for (const url of [
       '/',
       '/other',
@@ -355,7 +355,7 @@ describe('a CORS preflight', () => {
     expect(await outcomes(verifierOf({}, { preflight: true }), 'OPTIONS', '/', headers)).toEqual(['deny'])
   })
 
-  test('does not pass to another spelling where the framework is unknown', async () => {
+  test('does not pass to another spelling if the framework is unknown', async () => {
     for (const url of ['/Orders/1', '/orders/1/', '/%6frders/1', '/files']) {
       expect(await ask(open, 'OPTIONS', url, { headers })).toMatchObject({ code: 'credentials_missing' })
     }
@@ -364,7 +364,7 @@ describe('a CORS preflight', () => {
     })
   })
 
-  test('does not pass where a rule of the policy is for OPTIONS itself', async () => {
+  test('does not pass if a key of the policy is for OPTIONS', async () => {
     for (const url of ['/own', '/under/here', '/every']) {
       expect(await outcomes(open, 'OPTIONS', url, headers)).toEqual(['deny'])
       expect(routeOf(await ask(open, 'OPTIONS', url, { headers, routing: express }))).toBeDefined()
@@ -372,7 +372,7 @@ describe('a CORS preflight', () => {
   })
 })
 
-test('what a declared key says of its own methods is what the key says', () => {
+test('a declared key has the methods that it names', () => {
   // Most of these tests have their keys written: a wrong one would prove nothing.
   expect(declare(['GET', 'HEAD'], ['a', ':b', '*'], 'public').key).toBe('GET,HEAD /a/:b/*')
   expect(declare(['GET'], [], 'public', true).key).toBe('GET /')

@@ -23,7 +23,7 @@ import { assertOnSeeds } from '../../support/routes/seeds.js'
 import { routeLists } from '../../support/routes/spellings.js'
 import { fieldsOf, policyOf } from '../../support/routes/tokens.js'
 
-describe('a request of which only method and URL are known', () => {
+describe('a request with only method and URL, for an unknown framework', () => {
   const verifier = verifierOf(
     {
       'GET /orders/:id': scoped,
@@ -55,7 +55,7 @@ describe('a request of which only method and URL are known', () => {
     ['GET', '/orders/1;x', '/orders/:id'],
     ['GET', '/files/a;/b', '/files/*'],
   ] as const
-  test.each(plain)('%s %s is the request of %s…', async (method, url, route) => {
+  test.each(plain)('%s %s matches %s…', async (method, url, route) => {
     expect(await ask(verifier, method, url)).toMatchObject({
       outcome: 'deny',
       code: 'credentials_missing',
@@ -123,7 +123,7 @@ describe('a request of which only method and URL are known', () => {
     'http://a.b/orders/1',
     'https://ab/orders/1',
   ]
-  test.each(ambiguous)('%j is nobody’s, whatever `unmatched` says', async (url) => {
+  test.each(ambiguous)('%j is undeclared, whatever `unmatched` says', async (url) => {
     const decision = await ask(verifier, 'GET', url)
     expect(decision).toMatchObject({ outcome: 'deny', code: 'credentials_missing' })
     expect(routeOf(decision)).toBeUndefined()
@@ -133,7 +133,7 @@ describe('a request of which only method and URL are known', () => {
     })
   })
 
-  test('nor is a path anybody’s of which the part before a semicolon is another route’s', async () => {
+  test('a path is undeclared if the part before a semicolon is another route', async () => {
     const two = verifierOf({ 'GET /admin': scoped, 'GET /:kind/:id': 'public' }, { unmatched: 'public' })
     for (const url of ['/admin;/x', '/admin;a=b/x', '/admin;']) {
       expect(await askWithToken(two, 'GET', url)).toMatchObject({ code: 'route_not_declared' })
@@ -142,7 +142,7 @@ describe('a request of which only method and URL are known', () => {
     expect(routeOf(await ask(two, 'GET', '/x/a;b'))).toBe('/:kind/:id')
   })
 
-  test('nor is an encoded letter anybody’s that leads to two handlers', async () => {
+  test('a path is undeclared if an encoded letter leads to two handlers', async () => {
     const two = verifierOf({ 'GET /orders/:id': scoped, 'GET /:kind/:id': 'public' })
     expect(await askWithToken(two, 'GET', '/%6frders/1')).toMatchObject({ code: 'route_not_declared' })
     expect(routeOf(await askWithToken(two, 'GET', '/%6frders/1', asExpress))).toBe('/:kind/:id')
@@ -150,7 +150,7 @@ describe('a request of which only method and URL are known', () => {
     expect(routeOf(await askWithToken(two, 'GET', '/%6frders/1', decoded))).toBe('/orders/:id')
   })
 
-  test('what a rewrite before has made of the path is held to the same', async () => {
+  test('a rewritten path is checked in the same way', async () => {
     const rewritten = ['//orders/1', '/orders//1', '/./orders/1', '/orders/..', '/orders/1\0', 'orders/1', '']
     for (const path of rewritten) {
       for (const semantics of [asExpress, { ...asHono, decoded: true }]) {
@@ -168,7 +168,7 @@ describe('a request of which only method and URL are known', () => {
     expect(routeOf(decision)).toBe('/orders/:id')
   })
 
-  test('a doubled slash makes no empty segment that a parameter or a wildcard could stand for', async () => {
+  test('a parameter or a wildcard never matches the empty segment of a doubled slash', async () => {
     const two = verifierOf({ 'GET /:p0/*': { scope: 'one' }, 'GET /*': { scope: 'two' } })
     const headers = Object.fromEntries(await fieldsOf(new Set(['one', 'two'])))
     for (const routing of [undefined, asExpress, asHono]) {
@@ -183,7 +183,7 @@ describe('a request of which only method and URL are known', () => {
     }
   })
 
-  test('what is no spelling of a declared path is left to `unmatched`', async () => {
+  test('`unmatched` applies to a path that is no spelling of a declared path', async () => {
     for (const url of ['/', '/other', '/orders', '/orders/1/items', '/orders.json', '/.well-known/x']) {
       expect(await ask(verifier, 'GET', url)).toEqual({ outcome: 'public' })
     }
@@ -194,7 +194,7 @@ describe('a request of which only method and URL are known', () => {
     expect(await askWithToken(denying, 'GET', '/other')).toMatchObject({ code: 'route_not_declared' })
   })
 
-  test('what is no method of HTTP’s is nobody’s', async () => {
+  test('a request is undeclared if its method is not a method of HTTP', async () => {
     for (const method of ['get', 'Get', 'GET ', ' GET', 'GET,POST', '*', '', '(ANY)', 'G\0ET', '__proto__']) {
       expect(await askWithToken(verifier, method, '/orders/1')).toMatchObject({ code: 'route_not_declared' })
     }
@@ -214,13 +214,13 @@ describe('a request of which only method and URL are known', () => {
     [{}, '?%5fmethod=%47ET'],
     [{}, '?_method=PURGE'],
   ] as [Record<string, string | string[]>, string][]
-  test.each(overrides)('a POST that %o%s would make another method is nobody’s', async (headers, query) => {
+  test.each(overrides)('a POST is undeclared if %o%s override its method', async (headers, query) => {
     const decision = await ask(verifier, 'POST', `/orders/1${query}`, { headers })
     expect(decision).toMatchObject({ outcome: 'deny', code: 'credentials_missing' })
     expect(routeOf(decision)).toBeUndefined()
   })
 
-  test('an override that changes nothing is none', async () => {
+  test('an override with the same method is ignored', async () => {
     for (const [headers, query] of [
       [{ 'x-http-method-override': 'POST' }, ''],
       [{ 'x-http-method-override': ' post ' }, ''],
@@ -232,7 +232,7 @@ describe('a request of which only method and URL are known', () => {
     }
   })
 
-  test('an override that was applied before is none either, and the rule is that of the new method', async () => {
+  test('an override that was applied before is ignored, and the rule is that of the new method', async () => {
     const headers = { 'x-http-method-override': 'GET' }
     const routing = { ...express, path: '/orders/1', method: 'GET' }
     const decision = await ask(verifier, 'POST', '/orders/1', { headers, routing })
@@ -242,7 +242,7 @@ describe('a request of which only method and URL are known', () => {
   })
 })
 
-describe('of the routes that match, the most specific is the one', () => {
+describe('the most specific of the matching routes applies', () => {
   const table: [keys: string[], method: string, path: string, expected: string | undefined][] = [
     [['GET /a/:id', 'GET /a/me'], 'GET', '/a/me', '/a/me'],
     [['GET /a/*', 'GET /a/:id'], 'GET', '/a/x', '/a/:id'],
@@ -289,7 +289,7 @@ describe('of the routes that match, the most specific is the one', () => {
     }
   })
 
-  test('a `*` is one segment at least, or none in Hono', async () => {
+  test('a `*` matches at least one segment; in Hono also none', async () => {
     const verifier = verifierOf({ 'GET /a/*': 'public', 'GET /:x': scoped })
     expect(routeOf(await ask(verifier, 'GET', '/a', { routing: express }))).toBe('/:x')
     expect(routeOf(await ask(verifier, 'GET', '/a/b', { routing: express }))).toBe('/a/*')
@@ -314,7 +314,7 @@ describe('of the routes that match, the most specific is the one', () => {
     return route && pathOf(route)
   }
 
-  test('as the plainest search of all of them finds it, or none where settings would change it', async () => {
+  test('as a plain search of all routes finds it; none if it depends on settings of the router', async () => {
     await assertOnSeeds(
       fc.asyncProperty(
         routeLists,
@@ -337,7 +337,7 @@ describe('of the routes that match, the most specific is the one', () => {
     )
   })
 
-  test('where nothing is known of the framework, only what is one in all of them', async () => {
+  test('for an unknown framework, only the route that is the same in all frameworks', async () => {
     await assertOnSeeds(
       fc.asyncProperty(
         routeLists,

@@ -50,7 +50,7 @@ const verifier = verifierOf(everyKey)
 const open = verifierOf(everyKey, { unmatched: 'public' })
 const all = verifierOf({ 'GET /*': scoped })
 
-describe('the key of the shape that a framework has matched applies', () => {
+describe('the key with the shape of the matched pattern applies', () => {
   const rows: [route: string, params: object | undefined, key: string, grantParams: object][] = [
     ['/', undefined, '/', {}],
     ['/orders', {}, '/orders', {}],
@@ -85,11 +85,11 @@ describe('the key of the shape that a framework has matched applies', () => {
     })
   })
 
-  test.each(['*', '/*', '/{*rest}', '{/*rest}', '/*rest'])('%s is all paths', async (route) => {
+  test.each(['*', '/*', '/{*rest}', '{/*rest}', '/*rest'])('%s matches all paths', async (route) => {
     expect(await ask(all, { route, params: {} })).toMatchObject({ grant: { route: '/*', params: {} } })
   })
 
-  test('a claim is compared with the parameter of the key, whatever the framework calls it', async () => {
+  test('a claim is compared with the parameter of the key, also if the framework names it differently', async () => {
     const own = verifierOf({ 'GET /agents/:id': { claims: { '/sub': { param: 'id' } } } })
     expect(await ask(own, { route: '/agents/:who', params: { who: 'agent' } })).toMatchObject({
       outcome: 'allow',
@@ -155,7 +155,7 @@ describe('undeclared, whatever `unmatched` says', () => {
   })
 })
 
-test('a pattern that no key is about is left to `unmatched`', async () => {
+test('`unmatched` applies to a pattern that overlaps no key', async () => {
   const routing = { route: '/other/:id', params: { id: '1' } }
   expect(await ask(verifier, routing)).toMatchObject({ code: 'route_not_declared' })
   expect(await ask(open, routing)).toEqual({ outcome: 'public' })
@@ -182,12 +182,12 @@ describe('the method', () => {
     [['HEAD /x/:head'], 'GET', undefined],
     [['* /x/:any'], 'get', undefined],
   ]
-  test.each(rows)('of %j, %s is answered by %s', async (keys, method, key) => {
+  test.each(rows)('with %j, %s has the rule of %s', async (keys, method, key) => {
     const own = verifierOf(Object.fromEntries(keys.map((each) => [each, 'public'])))
     expect(routeOf(await ask(own, routing, method))).toBe(key)
   })
 
-  test('is that of the handler, where an override was applied before', async () => {
+  test('is that of the handler if an override was applied before', async () => {
     const own = verifierOf({ 'POST /x/:id': 'public', 'DELETE /x/:id': { scope: 'admin' } })
     const headers = { 'x-http-method-override': 'DELETE' }
     const of = (more: object) =>
@@ -201,7 +201,7 @@ describe('the method', () => {
   })
 })
 
-test('a preflight passes to a pattern that is declared, unless a key answers OPTIONS there', async () => {
+test('a preflight passes to a declared pattern, unless a key is for OPTIONS', async () => {
   const own = verifierOf(
     { 'GET /x/:id': scoped, '* /any/:id': scoped, 'OPTIONS /under/*': scoped, 'GET /under/:id': scoped },
     { preflight: true },
@@ -215,7 +215,7 @@ test('a preflight passes to a pattern that is declared, unless a key answers OPT
   }
 })
 
-describe('routers that tell which pattern they have matched', () => {
+describe('routers that report the matched pattern', () => {
   const guard = verifierOf({ 'GET /v1/orders/:id': { scope: 'right' }, 'GET /v1/files/*': 'public' })
   type Judge = (
     method: string,
