@@ -69,7 +69,7 @@ describe.each(Object.keys(frameworks))('requests that come at once, in %s', (fra
       { now: () => kit.now },
     )
     const start = frameworks[framework] as NonNullable<(typeof frameworks)[string]>
-    const app = await start({ gates: [verifier], routes: [{ method: 'get', path: '/orders/:id' }] })
+    const app = await start({ policies: [verifier], routes: [{ method: 'get', path: '/orders/:id' }] })
     try {
       await use(kit, app.origin)
     } finally {
@@ -152,7 +152,7 @@ describe('a turn of the event loop', () => {
         { now: () => kit.now },
       )
     const start = frameworks['Express 5'] as NonNullable<(typeof frameworks)[string]>
-    const app = await start({ gates: [make(), make()], routes: [{ method: 'get', path: '/orders/:id' }] })
+    const app = await start({ policies: [make(), make()], routes: [{ method: 'get', path: '/orders/:id' }] })
     places()
     expect(await sendAtOnce(app.origin, [kit.call()])).toEqual([200])
     expect(places()).toEqual({ loop: 4, pool: 0 })

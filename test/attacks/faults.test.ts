@@ -114,7 +114,7 @@ describe.each(Object.entries(frameworks))('sockets that are cut, on %s', (_, sta
     const failures: unknown[] = []
     const note = (reason: unknown) => failures.push(reason)
     process.on('unhandledRejection', note)
-    const app = await start({ gates: [policy], routes: [{ method: 'get', path: '/orders/:id' }] })
+    const app = await start({ policies: [policy], routes: [{ method: 'get', path: '/orders/:id' }] })
     closing.push(app.close)
     const port = Number(new URL(app.origin).port)
     const kit = createKit(Date.now())

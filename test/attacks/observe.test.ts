@@ -37,7 +37,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
 
   test('a rule that is to be enforced is, under a policy that only observes', async () => {
     const spec: AppSpec = {
-      gates: [createVerifier(observed, { now })],
+      policies: [createVerifier(observed, { now })],
       routes: [
         { method: 'get', path: '/enforced', rule: { scope: 'admin', mode: 'enforce' } },
         { method: 'get', path: '/plain', rule: { scope: 'admin' } },
@@ -57,7 +57,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
 
   test('a rule with no middleware in front refuses, unless it only observes', async () => {
     const spec: AppSpec = {
-      gates: [],
+      policies: [],
       routes: [
         { method: 'get', path: '/observed', rule: { scope: 'admin', mode: 'observe' } },
         { method: 'get', path: '/enforced', rule: { scope: 'admin', mode: 'enforce' } },
@@ -77,7 +77,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
   test('a client learns the nonce while its refusals are only observed', async () => {
     const policy: Policy = { ...observed, proof: { nonce: 'required' } }
     const app = await start({
-      gates: [createVerifier(policy, { now })],
+      policies: [createVerifier(policy, { now })],
       routes: [{ method: 'get', path: '/x' }],
     })
     try {

@@ -15,7 +15,7 @@ test.each(Object.entries(frameworks))(
       routes: { 'GET /once': { once: true }, 'GET /later': 'authenticated', 'GET /twice': { once: true } },
     } as const
     const spec: AppSpec = {
-      gates: [createVerifier(policy, { now: () => kit.now })],
+      policies: [createVerifier(policy, { now: () => kit.now })],
       routes: [
         { method: 'get', path: '/once', rule: { once: true } },
         { method: 'get', path: '/later', rule: { once: true } },
@@ -72,8 +72,8 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
     { method: 'get', path: '/orders/:id' },
   ]
 
-  async function open(gates: AppSpec['gates']) {
-    const app = await start({ gates, routes })
+  async function open(policies: AppSpec['policies']) {
+    const app = await start({ policies, routes })
     closing.push(app.close)
     return asker(app.origin)
   }
@@ -128,11 +128,11 @@ test('rules that ask at once for the use of one token by one request use it once
       return isNew
     },
   }
-  const gate = createMiddlewareCore({ ...oncePolicy }, { replayStore })
+  const core = createMiddlewareCore({ ...oncePolicy }, { replayStore })
   const rule = createRuleMiddleware({ once: true })
   const source = {}
   const { method, url, headers } = kit.call()
-  const passage = await gate.pass(source, { method, url, headers: Object.fromEntries(headers) })
+  const passage = await core.pass(source, { method, url, headers: Object.fromEntries(headers) })
   expect(passage.kind).toBe('continue')
   const passages = await Promise.all([rule(source, {}), rule(source, {}), rule(source, {})])
   expect(passages.map(({ kind }) => kind)).toEqual(['continue', 'continue', 'continue'])

@@ -3,19 +3,19 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { atTheGrant } from '../../../fixtures/demo/attacks/at-the-grant.js'
-import { atTheRegistry } from '../../../fixtures/demo/attacks/at-the-registry.js'
-import { onTheProof } from '../../../fixtures/demo/attacks/on-the-proof.js'
-import { onTheRights } from '../../../fixtures/demo/attacks/on-the-rights.js'
-import { onTheTeam } from '../../../fixtures/demo/attacks/on-the-team.js'
-import { onTheToken } from '../../../fixtures/demo/attacks/on-the-token.js'
-import { honest } from '../../../fixtures/demo/honest.js'
-import { registered } from '../../../fixtures/demo/registered.js'
-import { play, type Scene } from '../../../fixtures/demo/scene.js'
-import { throughTheShim } from '../../../fixtures/demo/shim.js'
+import { grantAttacks } from '../../../fixtures/demo/attacks/grant.js'
+import { proofAttacks } from '../../../fixtures/demo/attacks/proof.js'
+import { registryAttacks } from '../../../fixtures/demo/attacks/registry.js'
+import { rightsAttacks } from '../../../fixtures/demo/attacks/rights.js'
+import { teamAttacks } from '../../../fixtures/demo/attacks/team.js'
+import { tokenAttacks } from '../../../fixtures/demo/attacks/token.js'
+import type { Environment } from '../../../fixtures/demo/environment.js'
+import { honestRequests } from '../../../fixtures/demo/honest.js'
+import { registrationScenarios } from '../../../fixtures/demo/registrations.js'
+import { runScenarios, type Scenario } from '../../../fixtures/demo/scenario.js'
+import { shimScenarios } from '../../../fixtures/demo/shim.js'
 import { formatTable } from '../../../fixtures/demo/table.js'
-import { teamwork } from '../../../fixtures/demo/team.js'
-import type { World } from '../../../fixtures/demo/world.js'
+import { teamScenarios } from '../../../fixtures/demo/team.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const hasCurl = spawnSync('curl', ['--version']).status === 0
@@ -23,32 +23,32 @@ const hasCurl = spawnSync('curl', ['--version']).status === 0
 const startDemo = (...flags: string[]) =>
   spawn(process.execPath, ['--import', 'tsx', 'fixtures/demo/main.ts', ...flags], { cwd: root })
 
-const lineOf = (output: string, { tried }: Scene) =>
-  output.split('\n').find((line) => line.includes(`  ${tried}  `))
+const lineOf = (output: string, { title }: Scenario) =>
+  output.split('\n').find((line) => line.includes(`  ${title}  `))
 
 describe('the demo', () => {
-  it('shows each attack refused with its code, and exits with 0', async () => {
+  it('shows each attack denied with its code, and exits with 0', async () => {
     const demo = startDemo()
     const [output, errors] = [collect(demo, 'stdout'), collect(demo, 'stderr')]
     const [code] = await once(demo, 'close')
     expect(output(), errors()).toContain('as expected.')
     const groups = [
-      honest,
-      onTheProof,
-      onTheToken,
-      onTheRights,
-      atTheGrant,
-      registered,
-      atTheRegistry,
-      teamwork,
-      onTheTeam,
-      throughTheShim,
+      honestRequests,
+      proofAttacks,
+      tokenAttacks,
+      rightsAttacks,
+      grantAttacks,
+      registrationScenarios,
+      registryAttacks,
+      teamScenarios,
+      teamAttacks,
+      shimScenarios,
     ]
-    for (const scene of groups.flat()) {
-      const [status, denial] = scene.expected
+    for (const scenario of groups.flat()) {
+      const [status, denial] = scenario.expected
       const refusal = status === 0 ? 'stop' : `deny ${status}`
       const verdict = denial === undefined ? `allow ${status}` : `${refusal} ${denial}`
-      expect(lineOf(output(), scene), scene.tried).toMatch(new RegExp(`^ok .* {2}${verdict} `))
+      expect(lineOf(output(), scenario), scenario.title).toMatch(new RegExp(`^ok .* {2}${verdict} `))
     }
     expect(errors()).toBe('')
     expect(code).toBe(0)
@@ -82,36 +82,42 @@ describe('the demo', () => {
   })
 })
 
-describe('its table', () => {
-  const world = { orders: { handled: () => ran }, payment: { handled: () => 0 } } as unknown as World
+describe('the table of the demo', () => {
+  const environment = {
+    orders: { handled: () => ran },
+    payment: { handled: () => 0 },
+  } as unknown as Environment
   let ran = 0
-  const scene = (over: Partial<Scene>): Scene => ({
-    tried: 'something',
+  const scenario = (changes: Partial<Scenario>): Scenario => ({
+    title: 'something',
     expected: [401, 'proof_missing'],
-    play: async () => ({ status: 401, code: 'proof_missing', body: '', microseconds: 7 }),
-    ...over,
+    run: async () => ({ status: 401, code: 'proof_missing', body: '', microseconds: 7 }),
+    ...changes,
   })
-  const judged = async (over: Partial<Scene>) => {
-    const results = await play([scene(over)], world)
+  const outcomeOf = async (changes: Partial<Scenario>) => {
+    const results = await runScenarios([scenario(changes)], environment)
     return { right: results.every(({ asExpected }) => asExpected), table: formatTable(results) }
   }
 
-  it('calls a line right only where status, code and the silence of the handlers all are', async () => {
-    expect(await judged({})).toMatchObject({ right: true, table: expect.stringContaining('ok  something') })
+  it('marks a line as expected only if status and code are expected and no handler ran', async () => {
+    expect(await outcomeOf({})).toMatchObject({
+      right: true,
+      table: expect.stringContaining('ok  something'),
+    })
     const otherCode = { status: 401, code: 'proof_stale', body: '', microseconds: 7 }
     const otherStatus = { status: 403, code: 'proof_missing', body: '', microseconds: 7 }
     for (const answer of [otherCode, otherStatus]) {
-      expect((await judged({ play: async () => answer })).right).toBe(false)
+      expect((await outcomeOf({ run: async () => answer })).right).toBe(false)
     }
-    const leaky = scene({}).play
-    const leak = await judged({
-      play: (at) => {
+    const leaky = scenario({}).run
+    const leak = await outcomeOf({
+      run: (target) => {
         ran += 1
-        return leaky(at)
+        return leaky(target)
       },
     })
-    expect(leak).toMatchObject({ right: false, table: expect.stringContaining('yet a handler ran') })
-    const broken = await judged({ play: () => Promise.reject(new Error('boom')) })
+    expect(leak).toMatchObject({ right: false, table: expect.stringContaining('but a handler ran') })
+    const broken = await outcomeOf({ run: () => Promise.reject(new Error('boom')) })
     expect(broken).toMatchObject({
       right: false,
       table: expect.stringMatching(/^!! {2}something .* failed /m),
@@ -129,12 +135,12 @@ function collect(child: ChildProcess, stream: 'stdout' | 'stderr'): () => string
 
 async function until(condition: () => boolean): Promise<void> {
   for (let waited = 0; !condition(); waited += 50) {
-    if (waited > 20_000) throw new Error('waited for too long')
+    if (waited > 20_000) throw new Error('the condition did not become true within 20 s')
     await new Promise((done) => setTimeout(done, 50))
   }
 }
 
-/** What a person sees who pastes the command into a shell. */
+/** The output of the command in a shell. */
 async function paste(command: string): Promise<string> {
   return (await promisify(execFile)('sh', ['-c', command])).stdout
 }

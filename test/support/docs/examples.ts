@@ -21,9 +21,9 @@ const express = `import express from 'express'
 import { ajwt } from 'ajwt/express'
 const app = express()`
 
-const world = `import { enrolShim } from '../fixtures/demo/shim-agent.js'
-import { startWorld } from '../fixtures/demo/world.js'
-const world = await startWorld()
+const world = `import { registerShimAgent } from '../fixtures/demo/shim-agent.js'
+import { startEnvironment } from '../fixtures/demo/environment.js'
+const world = await startEnvironment()
 const orders = world.orders.origin`
 
 type App = RequestListener
@@ -228,7 +228,7 @@ metrics.disable()`,
   },
   'agent-fetch': {
     before: `${world}
-const { definition, clientAuth } = await enrolShim(world.as, 'reader')
+const { definition, clientAuth } = await registerShimAgent(world.as, 'reader')
 const { prompt, tools, config = {} } = definition
 const tokenEndpoint = world.as.issuer + '/token'
 export const told: unknown[] = []

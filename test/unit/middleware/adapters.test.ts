@@ -62,7 +62,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
   async function startApp(spec: Partial<AppSpec> = {}): Promise<{ app: RunningApp; kit: Kit }> {
     const kit = createKit(Date.now())
     const app = await start({
-      gates: [policy],
+      policies: [policy],
       routes: [
         { method: 'get', path: '/health' },
         { method: 'get', path: '/orders/:id' },
@@ -91,7 +91,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
   it('decides once, however often its verifier stands in the way', async () => {
     const decisions: string[] = []
     const verifier = createVerifier(policy, { onDecision: ({ outcome }) => void decisions.push(outcome) })
-    const { app, kit } = await startApp({ gates: [verifier, verifier, verifier] })
+    const { app, kit } = await startApp({ policies: [verifier, verifier, verifier] })
     // A second look at the same proof would find it replayed.
     expect((await send(app, kit, '/orders/42')).status).toBe(200)
     expect(decisions).toEqual(['allow'])
@@ -99,7 +99,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
 
   it('lets two verifiers each decide', async () => {
     const { app, kit } = await startApp({
-      gates: [policy, { ...policy, audience: 'https://other.example.com' }],
+      policies: [policy, { ...policy, audience: 'https://other.example.com' }],
     })
     const answer = await send(app, kit, '/orders/42')
     expect([answer.status, answer.body.code]).toEqual([401, 'audience_mismatch'])
@@ -107,7 +107,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
   })
 
   it('serves its metadata without credentials, at the root', async () => {
-    const { app } = await startApp({ gates: [{ ...policy, audience: `${AUDIENCE}/api` }] })
+    const { app } = await startApp({ policies: [{ ...policy, audience: `${AUDIENCE}/api` }] })
     for (const path of [
       '/.well-known/oauth-protected-resource',
       '/.well-known/oauth-protected-resource/api',
@@ -131,7 +131,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
 
   it('sends the nonce on what it lets in, for no cache to keep', async () => {
     const verifier = createVerifier({ ...policy, proof: { nonce: 'required' } })
-    const { app, kit } = await startApp({ gates: [verifier] })
+    const { app, kit } = await startApp({ policies: [verifier] })
     const refused = await send(app, kit, '/orders/42')
     const nonce = refused.headers.get('dpop-nonce') ?? ''
     expect([refused.status, refused.body.code]).toEqual([401, 'proof_nonce_required'])
@@ -168,7 +168,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
     it('knows the workflows of the policy that let the request in', async () => {
       const workflows = { refund: { steps: ['review', 'issue'] } }
       const { app, kit } = await startApp({
-        gates: [{ ...policy, workflows }],
+        policies: [{ ...policy, workflows }],
         ...withRule({ intent: { workflow: 'refund', step: 'issue' } }),
       })
       const answer = await send(app, kit, '/orders/42/refund', { method: 'POST' })
@@ -176,16 +176,16 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
     })
 
     it('refuses what was let in without a grant, and names its scope', async () => {
-      const gates: Policy[] = [{ ...policy, routes: { 'POST /orders/:id/refund': 'public' } }]
-      const { app, kit } = await startApp({ gates, ...withRule({ scope: 'orders:read' }) })
+      const policies: Policy[] = [{ ...policy, routes: { 'POST /orders/:id/refund': 'public' } }]
+      const { app, kit } = await startApp({ policies, ...withRule({ scope: 'orders:read' }) })
       const answer = await send(app, kit, '/orders/42/refund', { method: 'POST' })
       expect([answer.status, answer.body.code]).toEqual([401, 'credentials_missing'])
       expect(answer.headers.get('www-authenticate')).toMatch(/^DPoP scope="orders:read", algs="/)
       expect(app.runs()).toBe(0)
     })
 
-    it('refuses what no gate has seen as a failure of the app', async () => {
-      const { app, kit } = await startApp({ gates: [], ...withRule({ scope: 'orders:read' }) })
+    it('fails for a request that no ajwt middleware has handled', async () => {
+      const { app, kit } = await startApp({ policies: [], ...withRule({ scope: 'orders:read' }) })
       const answer = await send(app, kit, '/orders/42/refund', { method: 'POST' })
       expect([answer.status, answer.body.code]).toEqual([503, 'internal_error'])
       expect(answer.headers.get('www-authenticate')).toBeNull()
@@ -194,7 +194,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
 
     it('goes on under observe, without a grant', async () => {
       const { app, kit } = await startApp({
-        gates: [{ ...policy, mode: 'observe' }],
+        policies: [{ ...policy, mode: 'observe' }],
         ...withRule({ scope: 'nobody' }),
       })
       const refused = await request(app, '/orders/42/refund', { method: 'POST' })

@@ -121,13 +121,13 @@ describe('scheme Bearer beside a DPoP field', () => {
 describe('the scopes that a challenge names', () => {
   /** Requests that meet the policy, and rules of their handler, on the way. */
   function way(policy: Policy, ...rules: RouteRule[]) {
-    const gate = createMiddlewareCore(createVerifier(policy, { now }))
+    const core = createMiddlewareCore(createVerifier(policy, { now }))
     const ruleGates = rules.map((rule) => createRuleMiddleware(rule))
     return async (over: Parameters<typeof kit.call>[0] | 'bare', method = 'GET', path = '/orders/42') => {
       const call = over === 'bare' ? { headers: [] } : kit.call({ method, path, ...over })
       const source = {}
       const headers = Object.fromEntries(call.headers.map(([name, value]) => [name.toLowerCase(), value]))
-      let passage: MiddlewareResult = await gate.pass(source, { method, url: path, headers })
+      let passage: MiddlewareResult = await core.pass(source, { method, url: path, headers })
       for (const rule of ruleGates)
         if (passage.kind === 'continue') passage = await rule(source, { id: '42' })
       if (passage.kind === 'continue') return 'continue'

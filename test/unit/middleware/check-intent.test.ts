@@ -22,22 +22,22 @@ const policy: Policy = {
 /** One check in a handler: what it came to is kept, and answered. */
 type Check = (check: (rule: RouteRule, params?: Record<string, string>) => Promise<unknown>) => Promise<void>
 
-const apps: Record<string, (check: Check, gates: Policy[]) => RequestListener> = {
+const apps: Record<string, (check: Check, policies: Policy[]) => RequestListener> = {
   ...Object.fromEntries(
     [['Express 5', express] as const, ['Express 4', express4] as const].map(([name, make]) => [
       name,
-      (check: Check, gates: Policy[]) => {
+      (check: Check, policies: Policy[]) => {
         const app = make()
-        for (const gate of gates) app.use(forExpress.ajwt(gate))
+        for (const policy of policies) app.use(forExpress.ajwt(policy))
         return app.get('/:kind/:id', (req, res) => {
           void check((rule, params) => forExpress.checkIntent(req, rule, params)).then(() => res.end())
         })
       },
     ]),
   ),
-  Koa: (check, gates) => {
+  Koa: (check, policies) => {
     const app = new Koa()
-    for (const gate of gates) app.use(forKoa.ajwt(gate))
+    for (const policy of policies) app.use(forKoa.ajwt(policy))
     const router = new KoaRouter()
     router.get('/:kind/:id', async (ctx) => {
       await check((rule, params) => forKoa.checkIntent(ctx as unknown as Koa.Context, rule, params))
@@ -45,9 +45,9 @@ const apps: Record<string, (check: Check, gates: Policy[]) => RequestListener> =
     })
     return app.use(router.routes() as unknown as Koa.Middleware).callback()
   },
-  Hono: (check, gates) => {
+  Hono: (check, policies) => {
     const app = new Hono<forHono.AjwtEnv>()
-    for (const gate of gates) app.use(forHono.ajwt(gate))
+    for (const policy of policies) app.use(forHono.ajwt(policy))
     app.get('/:kind/:id', async (c) => {
       await check((rule, params) => forHono.checkIntent(c, rule, params))
       return c.text('')
@@ -64,14 +64,14 @@ afterEach(() => {
 describe.each(Object.entries(apps))('checkIntent on %s', (_, make) => {
   const kit = createKit(Date.now())
 
-  async function ask(check: Check, { path = '/orders/42', gates = [policy], token = kit.token() } = {}) {
+  async function ask(check: Check, { path = '/orders/42', policies = [policy], token = kit.token() } = {}) {
     let failure: unknown
     const app = make(
       (run) =>
         check(run).catch((error) => {
           failure = error
         }),
-      gates,
+      policies,
     )
     const server = await listen(app)
     closing.push(server.close)
@@ -137,7 +137,7 @@ describe.each(Object.entries(apps))('checkIntent on %s', (_, make) => {
     const found: unknown[] = []
     const check: Check = async (check) => void found.push(await check({}))
     await ask(check, { path: '/open/42' })
-    await ask(check, { gates: [] })
+    await ask(check, { policies: [] })
     expect(found).toMatchObject([
       { status: 401, code: 'credentials_missing' },
       { status: 503, code: 'internal_error' },

@@ -54,8 +54,8 @@ const apps: Record<string, (policy: Policy, order: 'before' | 'behind') => Reque
   },
 }
 
-function inOrder<T>(helper: T, gate: T, order: 'before' | 'behind'): T[] {
-  return order === 'before' ? [helper, gate] : [gate, helper]
+function inOrder<T>(helper: T, middleware: T, order: 'before' | 'behind'): T[] {
+  return order === 'before' ? [helper, middleware] : [middleware, helper]
 }
 
 const closing: (() => void)[] = []

@@ -31,7 +31,7 @@ describe.each(Object.entries(frameworks))('the metadata on %s', (_, start) => {
   })
 
   test.each(paths)('can be read by pages of any origin: %s', async (path) => {
-    const app = await start({ gates: [policy], routes: [] })
+    const app = await start({ policies: [policy], routes: [] })
     running.push(app)
     const asked = await fetch(app.origin + path, preflight)
     expect([asked.status, await asked.text()]).toEqual([204, ''])
@@ -46,7 +46,7 @@ describe.each(Object.entries(frameworks))('the metadata on %s', (_, start) => {
   })
 
   test('opens no other path, and no other method', async () => {
-    const app = await start({ gates: [policy], routes: [] })
+    const app = await start({ policies: [policy], routes: [] })
     running.push(app)
     expect((await fetch(`${app.origin}/.well-known/oauth-protected-resource/other`, preflight)).status).toBe(
       401,

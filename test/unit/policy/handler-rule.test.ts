@@ -9,15 +9,15 @@ import {
 } from '../../../middleware/core.js'
 import { createVerifier, type Policy, type RouteRule } from '../../../src/index.js'
 
-/** What a request meets on its way: the gate of a policy, then the rules of its handler. */
+/** What a request meets on its way: the middleware of a policy, then the rules of its handler. */
 function wayThrough(kit: Kit, policy: Partial<Policy>, ...handlerRules: RouteRule[]) {
-  const gate = createMiddlewareCore(createVerifier({ ...defaultPolicy(), ...policy }, { now: () => kit.now }))
+  const core = createMiddlewareCore(createVerifier({ ...defaultPolicy(), ...policy }, { now: () => kit.now }))
   const rules = handlerRules.map((rule) => createRuleMiddleware(rule))
   return async (token: string): Promise<string> => {
     const request = kit.call({ token })
     const headers = new Headers(request.headers.map(([name, value]) => [name, value]))
     const source = {}
-    const passages = [await gate.pass(source, { method: request.method, url: request.url, headers })]
+    const passages = [await core.pass(source, { method: request.method, url: request.url, headers })]
     for (const rule of rules) {
       if (passages.at(-1)?.kind === 'continue') passages.push(await rule(source, { id: '42' }))
     }
@@ -121,10 +121,10 @@ describe('a request without a grant at a rule of its handler', () => {
     ['foreign ones, where it says nothing', basic, { scope: 'orders:read' }, 'credentials_missing'],
     ['none, where it says nothing', {}, { scope: 'orders:read' }, 'credentials_missing'],
   ])('credentials: %s', async (_, headers, rule, expected) => {
-    const gate = createMiddlewareCore(createVerifier({ ...defaultPolicy(), routes: foreign }))
+    const core = createMiddlewareCore(createVerifier({ ...defaultPolicy(), routes: foreign }))
     const source = {}
     const request = { method: 'GET', url: '/orders/42', headers: new Headers(headers) }
-    expect(outcomeOf(await gate.pass(source, request))).toBe('continue')
+    expect(outcomeOf(await core.pass(source, request))).toBe('continue')
     expect(outcomeOf(await createRuleMiddleware(rule)(source, { id: '42' }))).toBe(expected)
   })
 })

@@ -156,14 +156,14 @@ describe('a requireIntent whose names the policy does not have', () => {
   ])('%s: every request is refused, and one warning says why', async (_, policy, rule, named) => {
     const kit = createKit()
     const routes = { 'GET /orders/:id': 'authenticated' } as const
-    const gate = createMiddlewareCore(
+    const core = createMiddlewareCore(
       createVerifier({ ...defaultPolicy(), ...policy, routes }, { now: () => kit.now }),
     )
     const ruleGate = createRuleMiddleware(rule)
     for (let request = 0; request < 2; request++) {
       const { method, url, headers } = kit.call()
       const source = {}
-      const passage = await gate.pass(source, { method, url, headers: new Headers([...headers] as never) })
+      const passage = await core.pass(source, { method, url, headers: new Headers([...headers] as never) })
       expect(passage.kind).toBe('continue')
       expect(await ruleGate(source, { id: '42' })).toMatchObject({
         kind: 'answer',

@@ -152,7 +152,7 @@ describe.each(Object.entries(frameworks))('requireIntent on %s', (_, startApp) =
       onDecision: ({ outcome }, { overrules, agent }) => void told.push([outcome, overrules, agent]),
     })
     const app = await startApp({
-      gates: [verifier],
+      policies: [verifier],
       routes: [{ method: 'delete', path: '/orders/:id', rule: { user: { acr: ['phr'] } } }],
     })
     try {

@@ -55,7 +55,7 @@ describe.each(Object.entries(frameworks))('observe mode on %s', (_, start) => {
           void told.push('code' in decision ? `${decision.outcome} ${decision.code}` : decision.outcome),
       },
     )
-    const app = await start({ gates: [verifier], routes })
+    const app = await start({ policies: [verifier], routes })
     running.push(app)
     return {
       told,
@@ -101,7 +101,7 @@ describe.each(Object.entries(frameworks))('observe mode on %s', (_, start) => {
   it('takes the grant away where a requireIntent that is only observed does not hold', async () => {
     const kit = createKit(Date.now())
     const rule = { user: { acr: ['phr'] }, mode: 'observe' } as const
-    const app = await start({ gates: [policy], routes: [{ method: 'get', path: '/orders/:id', rule }] })
+    const app = await start({ policies: [policy], routes: [{ method: 'get', path: '/orders/:id', rule }] })
     running.push(app)
     const get = async (claims: object) => {
       const { headers } = kit.call({ token: { claims: { ...claims } } })

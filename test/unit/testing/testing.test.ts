@@ -33,12 +33,12 @@ const refund = {
   user: { acr: 'phr' },
 }
 
-async function start(name: string, gates: readonly Policy[] = [policy]): Promise<RunningApp> {
+async function start(name: string, policies: readonly Policy[] = [policy]): Promise<RunningApp> {
   const routes = [
     { method: 'get', path: '/orders/:id' },
     { method: 'post', path: '/orders/:id/refund' },
   ] as const
-  const app = await (frameworks[name] as (typeof frameworks)[string])({ gates, routes })
+  const app = await (frameworks[name] as (typeof frameworks)[string])({ policies, routes })
   apps.push(app)
   return app
 }

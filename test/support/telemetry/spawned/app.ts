@@ -23,7 +23,7 @@ const verifier = createVerifier(
   },
 )
 const app = await frameworks[framework]?.({
-  gates: [verifier],
+  policies: [verifier],
   routes: [
     { method: 'get', path: '/orders/:id' },
     { method: 'get', path: '/admin/:id' },
