@@ -3,7 +3,7 @@ import { checkRule } from '../src/compile/compile-policy.js'
 import { readLateRule } from '../src/compile/late-rule.js'
 import type { Answer, Decision, Denial, Grant } from '../src/decision.js'
 import type { AuthorizedRequest, Engine } from '../src/engine.js'
-import { sharedByCopies } from '../src/lib/copies.js'
+import { sharedInProcess } from '../src/lib/copies.js'
 import { processWarning } from '../src/lib/process-warning.js'
 import type { VerifierOptions } from '../src/options.js'
 import { PolicyError } from '../src/policy/error.js'
@@ -47,13 +47,13 @@ interface CachedDecision {
 }
 
 /** What each verifier has decided, by the framework's request: one that is mounted twice decides once. */
-const decisionsByVerifier = sharedByCopies(
+const decisionsByVerifier = sharedInProcess(
   'rulings',
   () => new WeakMap<Verifier, WeakMap<object, CachedDecision>>(),
 )
 
 /** The latest decision on each request, for `requireIntent` further down. */
-const latest = sharedByCopies('latest rulings', () => new WeakMap<object, CachedDecision>())
+const latest = sharedInProcess('latest rulings', () => new WeakMap<object, CachedDecision>())
 
 const passThrough: MiddlewareResult = Object.freeze({
   kind: 'continue',

@@ -3,7 +3,7 @@ import { readLateRule } from './compile/late-rule.js'
 import type { Decision, Denial } from './decision.js'
 import { Engine } from './engine.js'
 import type { Explanation } from './explain/explanation.js'
-import { sharedByCopies } from './lib/copies.js'
+import { sharedInProcess } from './lib/copies.js'
 import { snapshot } from './lib/plain-data.js'
 import { checkOptions, type VerifierOptions } from './options.js'
 import type { Policy, RouteRule } from './policy/policy.js'
@@ -47,7 +47,7 @@ export interface Verifier {
   close(): void
 }
 
-const engines = sharedByCopies('verifiers', () => new WeakMap<object, Engine>())
+const engines = sharedInProcess('verifiers', () => new WeakMap<object, Engine>())
 
 /** The engine of a verifier. Undefined for an object that `createVerifier` did not make. */
 export function engineOf(verifier: object): Engine | undefined {

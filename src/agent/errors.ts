@@ -1,11 +1,11 @@
-import { oneErrorForCopies } from '../lib/copies.js'
+import { brandError } from '../lib/copies.js'
 import type { DenialCode } from '../protocol/denials.js'
 import type { AjwtChallenge } from './http/challenge.js'
 
 /** The agent differs from its registration. Nothing was sent and nothing was signed. */
 export class AgentIntegrityError extends Error {
   static {
-    oneErrorForCopies(AgentIntegrityError, 'AgentIntegrityError')
+    brandError(AgentIntegrityError, 'AgentIntegrityError')
   }
   override readonly name = 'AgentIntegrityError'
   readonly agentId: string
@@ -38,7 +38,7 @@ export interface AgentTokenFailure {
  */
 export class AgentTokenError extends Error {
   static {
-    oneErrorForCopies(AgentTokenError, 'AgentTokenError')
+    brandError(AgentTokenError, 'AgentTokenError')
   }
   override readonly name = 'AgentTokenError'
   readonly error: string
@@ -77,7 +77,7 @@ interface DeniedCall extends AjwtDenial {
 /** A denial by an API that ajwt protects. No handler ran. */
 export class AjwtDeniedError extends Error {
   static {
-    oneErrorForCopies(AjwtDeniedError, 'AjwtDeniedError')
+    brandError(AjwtDeniedError, 'AjwtDeniedError')
   }
   override readonly name = 'AjwtDeniedError'
   readonly code: AjwtCode
@@ -136,7 +136,7 @@ export type DelegationFault = Extract<
  */
 export class AgentDelegationError extends Error {
   static {
-    oneErrorForCopies(AgentDelegationError, 'AgentDelegationError')
+    brandError(AgentDelegationError, 'AgentDelegationError')
   }
   override readonly name = 'AgentDelegationError'
   readonly code: DelegationFault

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 import { loadPolicy } from '../policy/load.js'
 import type { Policy } from '../policy/policy.js'
 import { UsageError } from './usage-error.js'

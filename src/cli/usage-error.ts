@@ -1,9 +1,9 @@
-import { oneErrorForCopies } from '../lib/copies.js'
+import { brandError } from '../lib/copies.js'
 
 /** The command cannot be carried out as it was typed: exit code 2. The message says what to type instead. */
 export class UsageError extends Error {
   static {
-    oneErrorForCopies(UsageError, 'UsageError')
+    brandError(UsageError, 'UsageError')
   }
   override readonly name = 'UsageError'
 }

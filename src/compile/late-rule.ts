@@ -1,4 +1,4 @@
-import { sharedByCopies } from '../lib/copies.js'
+import { sharedInProcess } from '../lib/copies.js'
 import { processWarning } from '../lib/process-warning.js'
 import { PolicyError, type PolicyIssue, toIssue } from '../policy/error.js'
 import { parseRule } from '../policy/parse.js'
@@ -23,7 +23,7 @@ export function compileLateRule(rule: RuleData, context: RuleContext): Rule {
 }
 
 /** Rules that were read before, each with its text then: an object can be changed between two calls. */
-const rulesRead = sharedByCopies(
+const rulesRead = sharedInProcess(
   'rules read',
   () => new WeakMap<RouteRule, { readonly text: string; readonly data: RuleData }>(),
 )

@@ -3,7 +3,7 @@ import type { Algorithm } from '../jws/algorithms.js'
 import { fits, importPublicKey, type PublicKey } from '../jws/jwk.js'
 import { headerJwk, readCompact } from '../jws/jws.js'
 import type { Json } from '../lib/json.js'
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 import { isIdentifier, isStringArray } from '../lib/strings.js'
 import { Refusal } from '../refusal.js'
 

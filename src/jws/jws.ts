@@ -1,5 +1,5 @@
 import { decodeBase64urlText } from '#runtime'
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 import { isExact } from './base64url.js'
 import { type JsonObject, parseJsonObject } from './strict-json.js'
 

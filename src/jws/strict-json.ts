@@ -1,6 +1,6 @@
 import { decodeUtf8 } from '#runtime'
 import type { Json, JsonMembers } from '../lib/json.js'
-import { isObject, isPrototypePolluted } from '../lib/own.js'
+import { isObject, isPrototypePolluted } from '../lib/objects.js'
 
 /** The deepest nesting of objects and arrays. */
 const maxDepth = 32

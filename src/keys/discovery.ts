@@ -1,4 +1,4 @@
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 import { printable } from '../lib/sanitize.js'
 import { isSecureUrl, isUnambiguousUrl } from '../lib/url.js'
 import { FetchError, shown } from './fetch-json.js'

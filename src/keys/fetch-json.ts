@@ -1,5 +1,5 @@
-import { oneErrorForCopies } from '../lib/copies.js'
-import { withoutPrototypes } from '../lib/own.js'
+import { brandError } from '../lib/copies.js'
+import { withoutPrototypes } from '../lib/objects.js'
 import { printable } from '../lib/sanitize.js'
 
 /** Far more than a JWK Set or a metadata document needs. */
@@ -8,7 +8,7 @@ const maxBytes = 256 * 1024
 /** A document could not be had. The message is for the operator: it names the URL, without its query, and the cause. */
 export class FetchError extends Error {
   static {
-    oneErrorForCopies(FetchError, 'FetchError')
+    brandError(FetchError, 'FetchError')
   }
 }
 

@@ -1,7 +1,7 @@
 import { toBase64url } from '#runtime'
 import { decodeBase64url } from '../jws/base64url.js'
 import { importKey, type PublicJwk, type PublicKey, readPublicJwk } from '../jws/jwk.js'
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 
 /** A key of an issuer. The same object for as long as the issuer publishes it, fetch after fetch. */
 export class IssuerKey {

@@ -1,6 +1,6 @@
 import type { Algorithm } from '../jws/algorithms.js'
 import { fits } from '../jws/jwk.js'
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 import { type IssuerKey, readIssuerKey } from './issuer-key.js'
 
 /** The keys of an issuer that can verify anything here. */

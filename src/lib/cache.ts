@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache'
 
-/** Memory limits of the caches, in bytes (estimated). 0 turns a cache off. */
+/** Memory limits of the caches, in estimated bytes. 0 turns a cache off. */
 export interface CacheOptions {
   /** Verified tokens, about 7 KB each. Default: 128 MiB. */
   tokens?: number
-  /** Keys of agents, by the header of their proofs, about 2 KB each. Default: 32 MiB. */
+  /** Public keys of agents, by the header of their proofs, about 2 KB each. Default: 32 MiB. */
   proofKeys?: number
-  /** Delegation assertions whose signature has verified, about 200 bytes each. Default: 8 MiB. */
+  /** Delegation assertions with a verified signature, about 200 bytes each. Default: 8 MiB. */
   assertions?: number
 }
 
@@ -25,20 +25,20 @@ export function withDefaults(options: CacheOptions | undefined): Required<CacheO
   }
 }
 
-/** Values by their keys, within `maxSize` bytes. The least recently used values are evicted first. */
+/** An LRU cache of at most `maxSize` bytes. */
 export class Cache<T extends object | true> {
   readonly #sizeOf: (value: T) => number
   readonly #maxSize: number
   readonly #entries: LRUCache<string, T>
 
-  /** `sizeOf` estimates the bytes of a value. A `maxSize` of 0 keeps nothing. */
+  /** `sizeOf` returns the estimated bytes of a value. A cache with a `maxSize` of 0 stores nothing. */
   constructor(maxSize: number, sizeOf: (value: T) => number) {
     this.#sizeOf = sizeOf
     this.#maxSize = maxSize
     this.#entries = new LRUCache({ maxSize: Math.max(1, maxSize) })
   }
 
-  /** Bytes of all values, as `sizeOf` estimates them. */
+  /** The estimated bytes of all values. */
   get size(): number {
     return this.#entries.calculatedSize
   }
@@ -51,7 +51,7 @@ export class Cache<T extends object | true> {
     return this.#entries.get(key)
   }
 
-  /** Keeps no value that is larger than the whole cache, or whose size is no number. */
+  /** Does not store a value that is larger than the cache, or whose size is not a number. */
   set(key: string, value: T): void {
     const size = Math.ceil(this.#sizeOf(value))
     if (size > 0 && size <= this.#maxSize) this.#entries.set(key, value, { size })

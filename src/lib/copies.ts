@@ -1,27 +1,27 @@
-/** Contains the version, so that two versions never share internals. A test compares it with package.json. */
+/** Contains the version, so that two versions do not share state. A test compares it with package.json. */
 const key = Symbol.for('ajwt@0.1.0')
 
 /**
- * State shared by the copies of the package that `import` and `require()` load in one process. Where `globalThis`
- * cannot be extended, each copy has its own.
+ * One value for all copies of the package in a process: `import` and `require()` each load one. If
+ * `globalThis` is not extensible, each copy has its own value.
  */
-export function sharedByCopies<T>(name: string, make: () => T): T {
+export function sharedInProcess<T>(name: string, make: () => T): T {
   const found: unknown = Object.getOwnPropertyDescriptor(globalThis, key)?.value
-  const states = (found ?? new Map()) as Map<string, unknown>
-  if (found === undefined) Reflect.defineProperty(globalThis, key, { value: states })
-  if (!states.has(name)) states.set(name, make())
-  return states.get(name) as T
+  const values: Map<string, unknown> = found instanceof Map ? found : new Map()
+  if (values !== found) Reflect.defineProperty(globalThis, key, { value: values })
+  if (!values.has(name)) values.set(name, make())
+  return values.get(name) as T
 }
 
-/** Makes `instanceof` accept errors of the other copy's class of the same name. */
-export function oneErrorForCopies(errorClass: { readonly prototype: Error }, name: string): void {
-  const mark = Symbol.for(`ajwt/${name}`)
-  Object.defineProperty(errorClass.prototype, mark, { value: true })
+/** Makes `instanceof` accept errors that another copy of the package made from its class of the same name. */
+export function brandError(errorClass: { readonly prototype: Error }, name: string): void {
+  const brand = Symbol.for(`ajwt/${name}`)
+  Object.defineProperty(errorClass.prototype, brand, { value: true })
   Object.defineProperty(errorClass, Symbol.hasInstance, {
     value(this: unknown, value: unknown): boolean {
-      // A subclass inherits this method: it must not accept every error of its parent class.
-      if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this as never, value)
-      return typeof value === 'object' && value !== null && mark in value
+      // A subclass inherits this method, but must not accept every error of its parent class.
+      if (this !== errorClass) return Reflect.apply(Function.prototype[Symbol.hasInstance], this, [value])
+      return typeof value === 'object' && value !== null && brand in value
     },
   })
 }

@@ -1,22 +1,22 @@
-import { sharedByCopies } from './copies.js'
+import { sharedInProcess } from './copies.js'
 
-/** Taken at load: with the fake timers of a test a tick would never end. */
+/** Read when the module loads, because the fake timers of a test would never end a tick. */
 const { setImmediate } = globalThis
 
-/** Requests in the current tick, of all verifiers of the process. */
-const turn = sharedByCopies('turn', () => ({ requests: 0 }))
+/** The number of requests in the current event-loop tick, for all verifiers of the process. */
+const tick = sharedInProcess('event-loop tick', () => ({ requests: 0 }))
 
 /** Counts a request. Does nothing in runtimes without `setImmediate`. */
 export function countRequestInTick(): void {
   if (typeof setImmediate !== 'function') return
-  if (turn.requests++ === 0) setImmediate(endTurn)
+  if (tick.requests++ === 0) setImmediate(endTick)
 }
 
-/** Whether several requests arrived in the current tick: signatures then go to the thread pool. */
+/** Whether several requests arrived in the current tick. Their signatures are verified in the thread pool. */
 export function isTickCrowded(): boolean {
-  return turn.requests > 1
+  return tick.requests > 1
 }
 
-function endTurn(): void {
-  turn.requests = 0
+function endTick(): void {
+  tick.requests = 0
 }

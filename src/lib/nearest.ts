@@ -1,10 +1,10 @@
-/** More names than these are not listed in a message. */
+/** The maximum number of names listed in a message. */
 const maxListed = 30
 
-/** The name that was probably meant; undefined where none is close. */
+/** The name that is closest to a misspelt one. Undefined if none is close. */
 export function nearest(written: string, names: readonly string[]): string | undefined {
   const lower = written.toLowerCase()
-  // One slip in three letters, and never more than three.
+  // One typo for each three letters, at most three.
   const limit = Math.min(3, Math.max(1, Math.floor(written.length / 3)))
   let best: string | undefined
   let bestDistance = limit + 1
@@ -19,34 +19,38 @@ export function nearest(written: string, names: readonly string[]): string | und
   return best
 }
 
-/** The end of a message: the name that was probably meant, else every name that can stand here. */
-export function formatChoice(written: string, names: readonly string[], what: string): string {
-  const meant = nearest(written, names)
-  if (meant !== undefined) return `; did you mean ${JSON.stringify(meant)}?`
+/** The end of a message: "did you mean", or the list of possible names. */
+export function formatChoice(written: string, names: readonly string[], noun: string): string {
+  const suggestion = nearest(written, names)
+  if (suggestion !== undefined) return `; did you mean ${JSON.stringify(suggestion)}?`
   if (names.length === 0 || names.length > maxListed) return ''
-  return `; ${what}${names.length === 1 ? '' : 's'} here: ${names.map((name) => JSON.stringify(name)).join(', ')}`
+  const listed = names.map((name) => JSON.stringify(name)).join(', ')
+  return `; ${noun}${names.length === 1 ? '' : 's'} here: ${listed}`
 }
 
-/** Letters put in, left out, replaced, or swapped with the next one. */
+/** Counts letters inserted, deleted, replaced, or swapped with the next one (optimal string alignment). */
 function editDistance(one: string, other: string): number {
-  let beforeLast: number[] = []
-  let last = Array.from({ length: other.length + 1 }, (_, column) => column)
-  for (let row = 1; row <= one.length; row++) {
-    const current = [row]
-    for (let column = 1; column <= other.length; column++) {
+  const rows: number[][] = []
+  const at = (row: number, column: number) => rows[row]?.[column] ?? Number.POSITIVE_INFINITY
+  for (let row = 0; row <= one.length; row++) {
+    const current: number[] = []
+    rows.push(current)
+    for (let column = 0; column <= other.length; column++) {
+      if (row === 0 || column === 0) {
+        current.push(row + column)
+        continue
+      }
       const isSame = one[row - 1] === other[column - 1]
-      let cost = Math.min(
-        (last[column] as number) + 1,
-        (current[column - 1] as number) + 1,
-        (last[column - 1] as number) + (isSame ? 0 : 1),
+      const isSwapped = one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1]
+      current.push(
+        Math.min(
+          at(row - 1, column) + 1,
+          at(row, column - 1) + 1,
+          at(row - 1, column - 1) + (isSame ? 0 : 1),
+          isSwapped ? at(row - 2, column - 2) + 1 : Number.POSITIVE_INFINITY,
+        ),
       )
-      const isSwapped =
-        row > 1 && column > 1 && one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1]
-      if (isSwapped) cost = Math.min(cost, (beforeLast[column - 2] as number) + 1)
-      current.push(cost)
     }
-    beforeLast = last
-    last = current
   }
-  return last[other.length] as number
+  return at(one.length, other.length)
 }

@@ -2,14 +2,13 @@
 export const maxDepth = 40
 
 /**
- * Copies plain data, deeply frozen and without prototypes: later changes of the policy object or of `Object.prototype`
- * change no decision. Functions are kept, so that the schema can refuse them.
+ * A deeply frozen copy of plain data, without prototypes. Later changes to the policy object or to
+ * `Object.prototype` then change no decision. Functions are kept, so that the schema can refuse them.
  */
 export function snapshot<T>(value: T): T {
   return copyOf(value, 0)
 }
 
-/** Of the type of `value`: the same members, each a copy. */
 function copyOf<T>(value: T, depth: number): T
 function copyOf(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null || depth > maxDepth) return value

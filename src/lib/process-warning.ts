@@ -1,6 +1,5 @@
 /**
- * Emits a process warning, or a console line where a runtime has no warnings. OpenTelemetry's diag is silent by
- * default; a process warning is on stderr and can be turned off by its code.
+ * Emits a process warning, which can be disabled by its code, or `console.warn` in runtimes without warnings.
  */
 export function processWarning(message: string, code: string): void {
   if (typeof globalThis.process?.emitWarning === 'function') {

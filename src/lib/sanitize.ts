@@ -1,12 +1,15 @@
-/** Texts in spans and log lines are cut to this many characters. */
+/** The maximum number of characters of a text in a span or a log line. */
 const maxLength = 128
 
-/** Control characters, line breaks, bidirectional and invisible marks, lone surrogates (CWE-117, CWE-451). */
+/**
+ * Control characters, line breaks, bidirectional and invisible characters, lone surrogates (CWE-117,
+ * CWE-451).
+ */
 const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 
 /**
- * Makes a text fit for a log line or a span attribute. Unprintable characters are replaced and not removed: otherwise
- * one agent's id could be made to look like another's.
+ * Makes a text safe for a log line or a span attribute. Replaces unprintable characters instead of removing
+ * them, so that no id can look like another agent's.
  */
 export function printable(text: string): string {
   return text.slice(0, maxLength).replace(unprintable, '\ufffd')

@@ -1,4 +1,4 @@
-/** Trims blanks (U+0020). A loop, because the pattern `/ +$/` is quadratic on a long run of blanks. */
+/** Trims blanks (U+0020). A loop, because `/ +$/` takes quadratic time on a long run of blanks. */
 export function trimBlanks(text: string): string {
   let start = 0
   let end = text.length
@@ -7,10 +7,13 @@ export function trimBlanks(text: string): string {
   return text.slice(start, end)
 }
 
-/** Control characters and lone surrogates: readers differ on names that hold them. */
-const unfitForName = /[\p{Cc}\p{Cs}]/u
+/** Control characters and lone surrogates, which JSON parsers and databases treat differently. */
+const notAllowedInSubject = /[\p{Cc}\p{Cs}]/u
 
-/** Whether a value is a valid `sub` or `jti` under profile `oauth`: 1 to 256 characters (RFC 7519 StringOrURI). */
+/**
+ * Whether a value is a valid `sub` or `jti` under profile `oauth`: 1 to 256 characters (RFC 7519
+ * StringOrURI).
+ */
 export function isSubject(value: unknown): value is string {
   if (isIdentifier(value)) return true
   return (
@@ -18,7 +21,7 @@ export function isSubject(value: unknown): value is string {
     value !== '' &&
     value.length <= 512 &&
     [...value].length <= 256 &&
-    !unfitForName.test(value)
+    !notAllowedInSubject.test(value)
   )
 }
 

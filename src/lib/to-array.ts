@@ -1,4 +1,8 @@
-/** A value that a policy may give alone or as a list. */
+/** For policy keys that take one value or several. */
 export function toArray<T>(value: T | readonly T[]): readonly T[] {
-  return Array.isArray(value) ? (value as readonly T[]) : [value as T]
+  return isArray(value) ? value : [value]
+}
+
+function isArray<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value)
 }

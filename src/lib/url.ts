@@ -1,7 +1,4 @@
-/**
- * Whether this is an http(s) URL with nothing in it that two readers could take differently: no user, no fragment, no
- * query unless one is allowed (RFC 8414 section 2).
- */
+/** Whether this is an http(s) URL without user, fragment and, unless allowed, query (RFC 8414 section 2). */
 export function isUnambiguousUrl(text: string, allow: { query?: boolean } = {}): boolean {
   if (!/^https?:\/\/[\x21-\x7e]+$/i.test(text) || !URL.canParse(text)) return false
   const url = new URL(text)
@@ -10,7 +7,9 @@ export function isUnambiguousUrl(text: string, allow: { query?: boolean } = {}):
   return !/%(?![0-9A-Fa-f]{2})/.test(text)
 }
 
-/** Whether keys may be fetched from this URL: https, or http on loopback and on the hosts that are allowed it. */
+/**
+ * Whether keys may be fetched from this URL: over https, or over http from loopback and the allowed hosts.
+ */
 export function isSecureUrl(text: string, allowInsecureHttp: boolean | readonly string[] = false): boolean {
   const { protocol, hostname, host } = new URL(text)
   if (protocol === 'https:' || isLoopback(hostname)) return true

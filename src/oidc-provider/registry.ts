@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type AgentDefinition, agentChecksum } from '../agent/index.js'
-import { oneErrorForCopies } from '../lib/copies.js'
+import { brandError } from '../lib/copies.js'
 
 /** One version of an agent. Several can be current at once, for example during a rolling deployment. */
 export interface RegisteredAgent {
@@ -82,7 +82,7 @@ export interface Registry {
 
 export class RegistrationError extends Error {
   static {
-    oneErrorForCopies(RegistrationError, 'RegistrationError')
+    brandError(RegistrationError, 'RegistrationError')
   }
   override name = 'RegistrationError'
 }

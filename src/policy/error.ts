@@ -1,4 +1,4 @@
-import { oneErrorForCopies } from '../lib/copies.js'
+import { brandError } from '../lib/copies.js'
 
 /** One wrong place of a policy. */
 export interface PolicyIssue {
@@ -17,7 +17,7 @@ export interface PolicyIssue {
  */
 export class PolicyError extends Error {
   static {
-    oneErrorForCopies(PolicyError, 'PolicyError')
+    brandError(PolicyError, 'PolicyError')
   }
   override readonly name = 'PolicyError'
   readonly issues: readonly PolicyIssue[]

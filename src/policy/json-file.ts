@@ -1,4 +1,4 @@
-import { sharedByCopies } from '../lib/copies.js'
+import { sharedInProcess } from '../lib/copies.js'
 import { maxDepth } from '../lib/plain-data.js'
 import { formatPath, PolicyError, type PolicyIssue } from './error.js'
 
@@ -17,7 +17,7 @@ interface Source {
 }
 
 /** Every object and array that was read from a file: a policy that is put together from several keeps its places. */
-const sources = sharedByCopies('policy sources', () => new WeakMap<object, Source>())
+const sources = sharedInProcess('policy sources', () => new WeakMap<object, Source>())
 
 const blanks = /[ \t\n\r]*/y
 const scalar =

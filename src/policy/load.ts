@@ -1,4 +1,4 @@
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 import { PolicyError } from './error.js'
 import { readJson } from './json-file.js'
 import type { Policy } from './policy.js'

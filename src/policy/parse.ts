@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { formatChoice, nearest } from '../lib/nearest.js'
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 import { maxDepth, snapshot } from '../lib/plain-data.js'
 import { formatPath, PolicyError, type PolicyIssue } from './error.js'
 import { locate } from './json-file.js'

@@ -1,6 +1,7 @@
-// The one list of signature algorithms. Names alone, so that every end can import it without sharing any code that verifies.
-
-/** Asymmetric signatures only (RFC 7518, RFC 8037, RFC 9864); the default for access tokens. */
+/**
+ * The allowed signature algorithms, all asymmetric (RFC 7518, RFC 8037, RFC 9864). The default for access
+ * tokens.
+ */
 export const algorithmNames = [
   'ES256',
   'ES384',
@@ -15,12 +16,12 @@ export const algorithmNames = [
   'RS512',
 ] as const
 
-/** The name of a signature algorithm (RFC 7518, RFC 9864): asymmetric ones only. */
+/** The name of an asymmetric signature algorithm (RFC 7518, RFC 9864). */
 export type AlgorithmName = (typeof algorithmNames)[number]
 
 /**
- * The default for DPoP proofs and delegation assertions, which anyone with a token can send: the others cost 9 to 20
- * times as much to verify.
+ * The default for DPoP proofs and delegation assertions. Anyone with a token can send these, and the other
+ * algorithms take 9 to 20 times as long to verify.
  */
 export const defaultProofAlgorithmNames = [
   'ES256',

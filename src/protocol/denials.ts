@@ -1,6 +1,6 @@
 /**
- * Every denial: HTTP status, OAuth error, the description that is sent, and the clause that asks for it. Descriptions
- * are fixed text, so that no response can carry a token, a key or a claim.
+ * Every denial: HTTP status, OAuth error, description for the client, and the clause that requires it.
+ * Descriptions are fixed texts, so that no response contains a token, a key or a claim.
  */
 export const denials = {
   credentials_missing: {
@@ -12,13 +12,13 @@ export const denials = {
   scheme_unsupported: {
     status: 401,
     error: undefined,
-    description: 'This API accepts the DPoP scheme, and Bearer where its challenge says so.',
+    description: 'This API accepts the DPoP scheme, and Bearer only if its challenge offers it.',
     source: 'RFC 9110 section 11.4',
   },
   credentials_ambiguous: {
     status: 400,
     error: 'invalid_request',
-    description: 'The request carries credentials in more than one place.',
+    description: 'The request has credentials in more than one place.',
     source: 'RFC 6750 section 2',
   },
 
@@ -49,7 +49,7 @@ export const denials = {
   key_not_found: {
     status: 401,
     error: 'invalid_token',
-    description: 'The issuer publishes no key that fits the access token.',
+    description: 'The issuer publishes no key that matches the access token.',
     source: 'RFC 7515 section 5.2',
   },
   signature_invalid: {

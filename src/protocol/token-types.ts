@@ -1,4 +1,4 @@
-/** Values of `typ` that are known to be no access token, whatever a policy says. */
+/** Values of `typ` that are never accepted for access tokens, even if the policy lists them. */
 export const otherTokenTypes = [
   'dpop+jwt',
   'logout+jwt',
@@ -8,8 +8,8 @@ export const otherTokenTypes = [
   'ajwt-delegation+jwt',
 ] as const
 
-/** In a policy: a token whose header has no `typ`. */
+/** The name, in a policy, for tokens without `typ`. */
 export const noType = 'none'
 
-/** Claims that only ID tokens, logout tokens and security events have. */
+/** Claims of ID tokens, logout tokens and security events, which access tokens do not have. */
 export const idTokenClaims = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'] as const

@@ -1,4 +1,4 @@
-import { own } from '../lib/own.js'
+import { ownMember } from '../lib/objects.js'
 import type { Consumed } from '../stores/replay.js'
 import { isSimplePath } from './path.js'
 import { parameterValues } from './query.js'
@@ -181,11 +181,11 @@ export function readRequest(
 }
 
 function readRouting(request: VerifyRequest): RequestFacts['routing'] {
-  const routing = own(request, 'routing') as object | undefined
+  const routing = ownMember(request, 'routing') as object | undefined
   if (routing === undefined) return undefined
-  const method = own(routing, 'method') ?? request.method
+  const method = ownMember(routing, 'method') ?? request.method
   if (Object.hasOwn(routing, 'route')) {
-    const [route, params] = [own(routing, 'route'), own(routing, 'params')]
+    const [route, params] = [ownMember(routing, 'route'), ownMember(routing, 'params')]
     return {
       kind: 'route',
       route: typeof route === 'string' ? route : undefined,
@@ -195,12 +195,12 @@ function readRouting(request: VerifyRequest): RequestFacts['routing'] {
   }
   return {
     kind: 'path',
-    path: (own(routing, 'path') as string | undefined) ?? splitTarget(request.url).path,
-    decoded: own(routing, 'decoded') === true,
+    path: (ownMember(routing, 'path') as string | undefined) ?? splitTarget(request.url).path,
+    decoded: ownMember(routing, 'decoded') === true,
     method: typeof method === 'string' ? method : '',
-    caseSensitive: own(routing, 'caseSensitive') === true,
-    strict: own(routing, 'strict') === true,
-    emptyRest: own(routing, 'emptyRest') === true,
+    caseSensitive: ownMember(routing, 'caseSensitive') === true,
+    strict: ownMember(routing, 'strict') === true,
+    emptyRest: ownMember(routing, 'emptyRest') === true,
   }
 }
 

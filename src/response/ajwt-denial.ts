@@ -1,5 +1,5 @@
 import type { Denial } from '../decision.js'
-import { oneErrorForCopies } from '../lib/copies.js'
+import { brandError } from '../lib/copies.js'
 
 /**
  * A denial as an `Error`, for `throw` or `next(error)`. The error handlers of Express, Koa and Hono use its
@@ -7,7 +7,7 @@ import { oneErrorForCopies } from '../lib/copies.js'
  */
 export class AjwtDenial extends Error implements Denial {
   static {
-    oneErrorForCopies(AjwtDenial, 'AjwtDenial')
+    brandError(AjwtDenial, 'AjwtDenial')
   }
   declare readonly error?: NonNullable<Denial['error']>
   declare readonly route?: string

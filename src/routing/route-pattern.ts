@@ -1,4 +1,4 @@
-import { own } from '../lib/own.js'
+import { ownMember } from '../lib/objects.js'
 import { isLiteral, type Segment } from '../policy/route-key.js'
 
 /** A path pattern as a framework writes it, in the segments that policies have. */
@@ -138,7 +138,7 @@ export function bindPattern(pattern: RoutePattern, params: object): BoundPattern
   const values: string[] = []
   for (const [index, segment] of segments.entries()) {
     if (segment.kind !== 'param') continue
-    const value = own(params, segment.name)
+    const value = ownMember(params, segment.name)
     const isMissing = value === undefined || value === ''
     if (isMissing && isLastOptional && index === segments.length - 1) {
       return { segments: segments.slice(0, -1), hasTrailingSlash, values }

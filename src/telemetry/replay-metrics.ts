@@ -1,5 +1,5 @@
 import type { Meter, MeterProvider } from '@opentelemetry/api'
-import { sharedByCopies } from '../lib/copies.js'
+import { sharedInProcess } from '../lib/copies.js'
 
 /** The replay stores that are reported to one meter provider. */
 interface ReportedStores {
@@ -13,7 +13,10 @@ interface ReportedStores {
  * One set of instruments for all stores of a process, so that two stores do not overwrite each other's
  * values.
  */
-const storesByProvider = sharedByCopies('reported stores', () => new WeakMap<MeterProvider, ReportedStores>())
+const storesByProvider = sharedInProcess(
+  'reported stores',
+  () => new WeakMap<MeterProvider, ReportedStores>(),
+)
 
 /** Reports `size` and `refused` of a store that has them, until the returned function is called. */
 export function reportReplayStore(provider: MeterProvider, meter: Meter, store: object): () => void {

@@ -1,7 +1,7 @@
 import { isBase64url } from '../jws/base64url.js'
-import { oneErrorForCopies } from '../lib/copies.js'
+import { brandError } from '../lib/copies.js'
 import type { Json, JsonMembers } from '../lib/json.js'
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 import { isIdentifier, isStringArray, isSubject } from '../lib/strings.js'
 import { describe, Refusal } from '../refusal.js'
 
@@ -10,7 +10,7 @@ import { describe, Refusal } from '../refusal.js'
 /** A required claim is missing, or a claim is not valid. */
 export class InvalidClaim extends Error {
   static {
-    oneErrorForCopies(InvalidClaim, 'InvalidClaim')
+    brandError(InvalidClaim, 'InvalidClaim')
   }
   readonly refusal: Refusal
 

@@ -1,6 +1,6 @@
 import { hashIds } from '../jws/chain-hash.js'
 import type { Json, JsonMembers } from '../lib/json.js'
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 import { isIdentifier } from '../lib/strings.js'
 import {
   absentIfNull,

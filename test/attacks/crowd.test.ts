@@ -128,19 +128,19 @@ describe.each(Object.keys(frameworks))('requests that come at once, in %s', (fra
     }))
 })
 
-describe('a turn of the event loop', () => {
-  const turn = () => new Promise((resolve) => setImmediate(resolve))
+describe('an event-loop tick', () => {
+  const nextTick = () => new Promise((resolve) => setImmediate(resolve))
 
   test('ends, though a test has stopped the clocks meanwhile', async () => {
     vi.useFakeTimers({ toFake: ['setImmediate'] })
     countRequestInTick()
     vi.useRealTimers()
-    await turn()
+    await nextTick()
     countRequestInTick()
     expect(isTickCrowded()).toBe(false)
     countRequestInTick()
     expect(isTickCrowded()).toBe(true)
-    await turn()
+    await nextTick()
     expect(isTickCrowded()).toBe(false)
   })
 

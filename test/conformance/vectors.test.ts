@@ -14,7 +14,7 @@ import { decodeBase64url, isExact } from '../../src/jws/base64url.js'
 import { importPublicKey } from '../../src/jws/jwk.js'
 import { readCompact, readHeader, splitCompact } from '../../src/jws/jws.js'
 import { readKeySet } from '../../src/keys/key-set.js'
-import { own } from '../../src/lib/own.js'
+import { ownMember } from '../../src/lib/objects.js'
 import { isSimplePath } from '../../src/request/path.js'
 
 type Jwk = Record<string, unknown>
@@ -27,7 +27,7 @@ async function verifies(text: string, keys: readonly Jwk[]): Promise<boolean> {
   if (header === undefined || !isExact(segments.signature) || !isExact(segments.payload)) return false
   const algorithm = algorithms.get(header.alg)
   if (algorithm === undefined) return false
-  const kid = own(header.members, 'kid')
+  const kid = ownMember(header.members, 'kid')
   const candidates = readKeySet({ keys })?.select(kid as string | undefined, algorithm) ?? []
   const input = `${segments.header}.${segments.payload}`
   for (const { key } of candidates) {

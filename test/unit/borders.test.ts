@@ -136,7 +136,7 @@ describe('borders', () => {
         /^(export )?(const|let) [^=\n]*= [^=>\n]*new (\w+\.)?(Weak|AsyncLocalStorage)/m,
       )
       for (const [, name] of text.matchAll(/^export class (\w+) extends \w*Error\b/gm)) {
-        expect(text, file).toContain(`  static {\n    oneErrorForCopies(${name}, '${name}')\n  }`)
+        expect(text, file).toContain(`  static {\n    brandError(${name}, '${name}')\n  }`)
         classes.push(name as string)
       }
     }

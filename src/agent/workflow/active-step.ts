@@ -1,5 +1,5 @@
 import type { AsyncLocalStorage } from 'node:async_hooks'
-import { sharedByCopies } from '../../lib/copies.js'
+import { sharedInProcess } from '../../lib/copies.js'
 import type { CallContext } from './intent.js'
 
 export interface ActiveStep {
@@ -20,7 +20,7 @@ const hooks: typeof import('node:async_hooks') | undefined =
 
 /** Shared by all clients: each further AsyncLocalStorage slows every promise of the process on Node 20. */
 const storage: AsyncLocalStorage<ActiveStep> | undefined =
-  hooks && sharedByCopies('active steps', () => new hooks.AsyncLocalStorage<ActiveStep>())
+  hooks && sharedInProcess('active steps', () => new hooks.AsyncLocalStorage<ActiveStep>())
 
 /** Runs `work` as part of the step, including everything that it awaits. */
 export function runInStep<T>(step: ActiveStep, work: () => T): T {

@@ -1,4 +1,4 @@
-import { isObject } from '../../lib/own.js'
+import { isObject } from '../../lib/objects.js'
 import { isIdentifier } from '../../lib/strings.js'
 import { toArray } from '../../lib/to-array.js'
 import { type KnownServer, knownServers } from '../../policy/known-servers.js'

@@ -1,5 +1,5 @@
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
-import { isObject } from '../../lib/own.js'
+import { isObject } from '../../lib/objects.js'
 import type { Policy } from '../../policy/policy.js'
 import { isLiteral } from '../../policy/route-key.js'
 import { createRouteTable, type Route, type RouteTable } from '../../routing/table.js'

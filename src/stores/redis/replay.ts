@@ -1,4 +1,4 @@
-import { deadline } from '../../lib/deadline.js'
+import { withDeadline } from '../../lib/promise.js'
 import { kindOf, type TakesLongestTtl, takesLongestTtl } from '../replay-key.js'
 import { type RedisClient, redisAdapter } from './client.js'
 import { watchMemory } from './memory.js'
@@ -52,7 +52,7 @@ export function redisReplayStore(
     const asked = ask(key, ttl, usableFrom, lateAt).finally(() => {
       waiting -= 1
     })
-    return deadline(asked, timeout, late)
+    return withDeadline(asked, timeout, late)
   }
 
   async function ask(key: string, ttl: number, usableFrom: number, lateAt: number): Promise<boolean> {
@@ -101,7 +101,7 @@ export function redisReplayStore(
 
   return {
     remember,
-    ready: () => deadline(memory.identify(), timeout, late),
+    ready: () => withDeadline(memory.identify(), timeout, late),
     [takesLongestTtl]: true,
   }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { deadline } from '../../lib/deadline.js'
+import { withDeadline } from '../../lib/promise.js'
 import { checkId, checkRevocation, type Revocation, revocationList } from '../revocation-list.js'
 import { type DedicatedConnection, type RedisClient, redisAdapter } from './client.js'
 import { serverInfo } from './server-info.js'
@@ -98,7 +98,7 @@ export function redisRevocations(
     if (isCurrent()) return false
     if (loaded || closing.signal.aborted) throw stale()
     // A request that comes before the first load is worth a moment's wait.
-    return deadline(nextLoad(), Math.min(FIRST_ANSWER, maxStale), stale).then(() => list.isRevoked(ids))
+    return withDeadline(nextLoad(), Math.min(FIRST_ANSWER, maxStale), stale).then(() => list.isRevoked(ids))
   }
 
   function isCurrent(): boolean {
@@ -256,7 +256,7 @@ export function redisRevocations(
   }
 
   function answer<T>(work: Promise<T>, blocking = 0): Promise<T> {
-    return deadline(work, blocking + ANSWER, () => new Error('redisRevocations: no answer from Redis'))
+    return withDeadline(work, blocking + ANSWER, () => new Error('redisRevocations: no answer from Redis'))
   }
 
   return {
@@ -266,12 +266,12 @@ export function redisRevocations(
     async list() {
       if (!isCurrent()) {
         if (loaded || closing.signal.aborted) throw stale()
-        await deadline(nextLoad(), maxStale, stale)
+        await withDeadline(nextLoad(), maxStale, stale)
       }
       return list.current()
     },
     ready: async () => {
-      if (!loaded || !isCurrent()) await deadline(nextLoad(), maxStale, stale)
+      if (!loaded || !isCurrent()) await withDeadline(nextLoad(), maxStale, stale)
     },
     close: async () => {
       closing.abort()

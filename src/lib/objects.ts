@@ -1,10 +1,10 @@
-/** An object's own member. A member of a polluted `Object.prototype` is never read. */
-export function own(object: object, name: string): unknown {
-  const value = (object as Record<string, unknown>)[name]
+/** A member that the object itself has. Ignores the members of a polluted `Object.prototype`. */
+export function ownMember<K extends string>(object: { readonly [P in K]?: unknown }, name: K): unknown {
+  const value = object[name]
   return value === undefined || Object.hasOwn(object, name) ? value : undefined
 }
 
-/** Removes the prototype of every object in parsed JSON, so that a polluted `Object.prototype` adds no members. */
+/** Removes all prototypes from parsed JSON, so that a polluted `Object.prototype` adds no members. */
 export function withoutPrototypes(parsed: unknown): unknown {
   if (typeof parsed !== 'object' || parsed === null) return parsed
   if (!Array.isArray(parsed)) Object.setPrototypeOf(parsed, null)
@@ -16,7 +16,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** What `Object.prototype` has in every runtime. */
+/** The members of `Object.prototype` in every runtime. */
 const builtInMembers: ReadonlySet<PropertyKey> = new Set([
   'constructor',
   '__defineGetter__',
@@ -33,8 +33,8 @@ const builtInMembers: ReadonlySet<PropertyKey> = new Set([
 ])
 
 /**
- * Whether objects inherit a member that a document could have. Objects without a prototype cost some 9 us for a new
- * token, so that they are made only then.
+ * Whether objects inherit a member that a JSON document could have. Only then prototypes are removed, because
+ * that costs about 9 us for a new token.
  */
 export function isPrototypePolluted(): boolean {
   for (const name of Reflect.ownKeys(Object.prototype)) if (!builtInMembers.has(name)) return true
