@@ -1,5 +1,5 @@
 import type { Json } from '../lib/json.js'
-import { isObject } from '../lib/own.js'
+import { isObject } from '../lib/objects.js'
 
 /** The reference tokens of a JSON pointer (RFC 6901 section 4). */
 export function parsePointer(pointer: string): readonly string[] {
