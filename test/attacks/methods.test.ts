@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import express from 'express'
 import { describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
-import { bare, createKit } from '../../fixtures/kit.js'
+import { createKit, plainRequest } from '../../fixtures/kit.js'
 import * as forExpress from '../../middleware/express.js'
 import type { Policy, RouteRule } from '../../src/index.js'
 import { ask } from '../support/ask.js'
@@ -19,7 +19,7 @@ describe('a spelling that is no method of HTTP’s has no rule', () => {
       for (const unmatched of ['deny', 'authenticate', 'public'] as const) {
         const { outcome } = verifierFor(kit, { unmatched, routes })
         for (const path of ['/x', '/orders/42', '/nowhere']) {
-          expect(await outcome(bare(method, path))).toBe('credentials_missing')
+          expect(await outcome(plainRequest(method, path))).toBe('credentials_missing')
         }
       }
     },
@@ -36,15 +36,15 @@ describe('a spelling that is no method of HTTP’s has no rule', () => {
         req.method = method
         app(req, res)
       }).listeners('request')[0] as Parameters<typeof ask>[0]
-    expect(await ask(folding('GET'), bare('GET', '/x'))).toMatchObject({ status: 200, says: 'open' })
-    expect(await ask(folding('post'), bare('GET', '/x'))).toMatchObject({ status: 401 })
+    expect(await ask(folding('GET'), plainRequest('GET', '/x'))).toMatchObject({ status: 200, says: 'open' })
+    expect(await ask(folding('post'), plainRequest('GET', '/x'))).toMatchObject({ status: 401 })
   })
 })
 
 test('a method that every path could answer has the rule of "*", not that of another one', async () => {
   const { outcome } = verifierFor(kit, { routes: { '* /x': 'public', 'POST /x': guarded } })
-  expect(await outcome(bare('PURGE', '/x'))).toBe('public')
-  expect(await outcome(bare('M-SEARCH', '/x'))).toBe('public')
+  expect(await outcome(plainRequest('PURGE', '/x'))).toBe('public')
+  expect(await outcome(plainRequest('M-SEARCH', '/x'))).toBe('public')
 })
 
 describe('a method override in the query, behind the middleware', () => {
@@ -83,8 +83,8 @@ describe('a method override in the query, behind the middleware', () => {
     '[_%6dethod][]=DELETE',
     'a&&=&_method=DELETE',
   ])('%s', async (query) => {
-    expect(await ask(build(false), bare('POST', `/x?${query}`))).toMatchObject({ says: 'guarded' })
-    expect(await ask(build(true), bare('POST', `/x?${query}`))).toMatchObject({
+    expect(await ask(build(false), plainRequest('POST', `/x?${query}`))).toMatchObject({ says: 'guarded' })
+    expect(await ask(build(true), plainRequest('POST', `/x?${query}`))).toMatchObject({
       status: 401,
       says: 'credentials_missing',
     })
@@ -104,7 +104,7 @@ describe('a method override in the query, behind the middleware', () => {
     '?_metho%=DELETE',
   ])('not %j', async (query) => {
     const { outcome } = verifierFor(kit, { routes: policy.routes })
-    expect(await outcome(bare('POST', `/x${query}`))).toBe('public')
+    expect(await outcome(plainRequest('POST', `/x${query}`))).toBe('public')
   })
 })
 
@@ -119,6 +119,6 @@ test.each([
 ])('a token in the query as well, spelled %s, makes the credentials ambiguous', async (query) => {
   const { outcome } = verifierFor(kit)
   expect(await outcome(kit.call({ path: `/orders/42?${query}` }))).toBe('credentials_ambiguous')
-  expect(await outcome(bare('GET', `/feed?${query}`))).toBe('credentials_missing')
+  expect(await outcome(plainRequest('GET', `/feed?${query}`))).toBe('credentials_missing')
   expect(await outcome(kit.call({ path: '/orders/42?access_tokens=x' }))).toBe('allow')
 })

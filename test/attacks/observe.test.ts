@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
 import { send } from '../../fixtures/conformance/wire.js'
 import { type AppSpec, frameworks } from '../../fixtures/frameworks.js'
-import { bare, createKit } from '../../fixtures/kit.js'
+import { createKit, plainRequest } from '../../fixtures/kit.js'
 import * as forExpress from '../../middleware/express.js'
 import * as forHono from '../../middleware/hono.js'
 import {
@@ -22,7 +22,7 @@ const now = () => kit.now
 const observed: Policy = { ...defaultPolicy(), mode: 'observe', routes: { '* /*': { scope: 'admin' } } }
 
 describe.each(Object.entries(frameworks))('on %s', (_, start) => {
-  async function outcomes(spec: AppSpec, ...requests: ReturnType<typeof bare>[]) {
+  async function outcomes(spec: AppSpec, ...requests: ReturnType<typeof plainRequest>[]) {
     const app = await start(spec)
     try {
       const statuses: number[] = []
@@ -46,10 +46,10 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
     }
     const { statuses, runs } = await outcomes(
       spec,
-      bare('GET', '/enforced'),
+      plainRequest('GET', '/enforced'),
       kit.call({ path: '/enforced' }),
-      bare('GET', '/plain'),
-      bare('GET', '/observed'),
+      plainRequest('GET', '/plain'),
+      plainRequest('GET', '/observed'),
     )
     expect(statuses).toEqual([401, 401, 200, 200])
     expect(runs).toBe(2)
@@ -66,9 +66,9 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
     }
     const { statuses, runs } = await outcomes(
       spec,
-      bare('GET', '/observed'),
-      bare('GET', '/enforced'),
-      bare('GET', '/plain'),
+      plainRequest('GET', '/observed'),
+      plainRequest('GET', '/enforced'),
+      plainRequest('GET', '/plain'),
     )
     expect(statuses).toEqual([200, 503, 503])
     expect(runs).toBe(1)
@@ -117,7 +117,10 @@ describe('what listeners are told of refusals that no check of the middleware ca
   test('no grant to apply a rule to: the stage is the request’s, and it is reported', async () => {
     const policy: Policy = { ...defaultPolicy(), routes: { 'GET /x': 'public' } }
     const { app, told, denied } = build(policy, { scope: 'admin' })
-    expect(await ask(app, bare('GET', '/x'))).toMatchObject({ status: 401, says: 'credentials_missing' })
+    expect(await ask(app, plainRequest('GET', '/x'))).toMatchObject({
+      status: 401,
+      says: 'credentials_missing',
+    })
     expect(denied).toMatchObject([{ code: 'credentials_missing', stage: 'request', outcome: 'deny' }])
     expect(told.map(([decision]) => decision.outcome)).toEqual(['public', 'deny'])
     expect(told[1]).toMatchObject([{ stage: 'request', code: 'credentials_missing' }, { method: 'GET' }])
@@ -128,7 +131,7 @@ describe('what listeners are told of refusals that no check of the middleware ca
     const app = express()
     const onDenied = (denial: Denial) => void denied.push(denial)
     app.get('/x', forExpress.requireIntent({ scope: 'admin' }, { onDenied }))
-    expect(await ask(app, bare('GET', '/x'))).toMatchObject({ status: 503 })
+    expect(await ask(app, plainRequest('GET', '/x'))).toMatchObject({ status: 503 })
     expect(denied).toMatchObject([{ code: 'internal_error', stage: 'request' }])
   })
 
@@ -152,7 +155,7 @@ describe('what listeners are told of refusals that no check of the middleware ca
     ] as const) {
       const policy: Policy = { ...defaultPolicy(), mode, routes: { '* /*': 'public' } }
       const { app, told } = build(policy, {})
-      expect(await ask(app, bare('GET', '/rewritten/x'))).toMatchObject({ status })
+      expect(await ask(app, plainRequest('GET', '/rewritten/x'))).toMatchObject({ status })
       expect(told.map(([decision]) => decision.outcome)).toEqual(outcomes)
       expect(told[1]).toMatchObject([{ stage: 'rule', code: 'route_not_declared' }, { method: 'GET' }])
     }

@@ -5,11 +5,11 @@ import { delegatedToken, mintChain, oneHop, parties } from '../../fixtures/deleg
 import {
   AUDIENCE,
   agentKeys,
-  bare,
   createKit,
   ISSUER,
   issuerJwks,
   issuerKeys,
+  plainRequest,
   published,
   type TestKey,
   type WireRequest,
@@ -70,20 +70,23 @@ test.each(words)('Object.prototype.%s changes no decision', async (name, value) 
     claims: { scope: 'orders:refund', intent: kit.intent({ workflow_id: 'return' }) },
   })
   const requests = () => [
-    asRequest(bare('GET', '/orders/42')),
-    asRequest(bare('POST', '/nowhere')),
-    asRequest(bare('GET', '/health')),
+    asRequest(plainRequest('GET', '/orders/42')),
+    asRequest(plainRequest('POST', '/nowhere')),
+    asRequest(plainRequest('GET', '/health')),
     asRequest(kit.call({ token })),
     asRequest(kit.call({ token: narrow })),
     asRequest(kit.call({ token: elsewhere, method: 'POST', path: '/orders/42/refund' })),
     asRequest(kit.call({ token, path: '/agents/me' })),
-    { ...asRequest(bare('GET', '/orders;x/%25zz')), routing: { ...routing, path: '/orders;x/%25zz' } },
-    { ...asRequest(bare('POST', '/health')), routing: { ...routing, method: 'POST' } },
     {
-      ...asRequest(bare('GET', '/orders/42')),
+      ...asRequest(plainRequest('GET', '/orders;x/%25zz')),
+      routing: { ...routing, path: '/orders;x/%25zz' },
+    },
+    { ...asRequest(plainRequest('POST', '/health')), routing: { ...routing, method: 'POST' } },
+    {
+      ...asRequest(plainRequest('GET', '/orders/42')),
       routing: { caseSensitive: false, strict: false, emptyRest: false },
     },
-    asRequest(bare('GET', '/feed')),
+    asRequest(plainRequest('GET', '/feed')),
   ]
   /** All of a decision but the ids that differ from one token to the next. */
   const told = (decisions: readonly Decision[]) =>
@@ -138,7 +141,7 @@ test.each([
   expect(await code(kit.call({ token: { key: issuerKeys.stranger } }))).toEqual(['deny', 'key_not_found'])
   const ordinary = { claims: { intent: undefined, agent_proof: undefined } }
   expect(await code(kit.call({ token: ordinary }))).toEqual(['deny', 'claims_invalid'])
-  expect(await code(bare('GET', '/me'))).toEqual(['deny', 'credentials_missing'])
+  expect(await code(plainRequest('GET', '/me'))).toEqual(['deny', 'credentials_missing'])
 })
 
 const later = Math.floor(kit.now / 1000) + 120

@@ -10,7 +10,7 @@ import Koa from 'koa'
 import mount from 'koa-mount'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
-import { bare, createKit, type WireRequest } from '../../fixtures/kit.js'
+import { createKit, plainRequest, type WireRequest } from '../../fixtures/kit.js'
 import * as forExpress from '../../middleware/express.js'
 import * as forHono from '../../middleware/hono.js'
 import * as forKoa from '../../middleware/koa.js'
@@ -109,12 +109,12 @@ describe.each([
 
   test.each(mixtures)('$title', async (mixture) => {
     // Without a guard, the disguise does lead to the guarded handler: that is what makes it an attack.
-    expect(await ask(build(mixture, undefined), bare('GET', mixture.disguised))).toMatchObject({
+    expect(await ask(build(mixture, undefined), plainRequest('GET', mixture.disguised))).toMatchObject({
       says: 'guarded',
     })
     const app = build(mixture, policy(mixture.routes))
-    expect(await ask(app, bare('GET', mixture.open))).toMatchObject({ status: 200, says: 'open' })
-    expect(await ask(app, bare('GET', mixture.disguised))).toMatchObject(refused)
+    expect(await ask(app, plainRequest('GET', mixture.open))).toMatchObject({ status: 200, says: 'open' })
+    expect(await ask(app, plainRequest('GET', mixture.disguised))).toMatchObject(refused)
   })
 })
 
@@ -138,10 +138,10 @@ test.each([
     app.use(router.routes() as unknown as Koa.Middleware)
     return app.callback()
   }
-  expect(await ask(build(undefined), bare('GET', disguised))).toMatchObject({ says: 'guarded' })
+  expect(await ask(build(undefined), plainRequest('GET', disguised))).toMatchObject({ says: 'guarded' })
   const app = build(policy({ 'GET /api/a': 'public', [guardedKey]: guarded }))
-  expect(await ask(app, bare('GET', '/api/a'))).toMatchObject({ status: 200, says: 'open' })
-  expect(await ask(app, bare('GET', disguised))).toMatchObject(refused)
+  expect(await ask(app, plainRequest('GET', '/api/a'))).toMatchObject({ status: 200, says: 'open' })
+  expect(await ask(app, plainRequest('GET', disguised))).toMatchObject(refused)
 })
 
 describe('a wildcard below a mount, where nothing follows the mount path', () => {
@@ -197,15 +197,18 @@ describe('a wildcard below a mount, where nothing follows the mount path', () =>
     const paths = ['/v1', '/v1?a=1', '/v1/', '/v1?/x', ...(name.startsWith('koa-mount') ? [] : ['/V1'])]
     for (const path of paths) {
       // Without a guard, its handler runs: that is what makes it an attack.
-      expect(await ask(build(undefined), bare('GET', path))).toMatchObject({ says: 'guarded' })
-      expect(await ask(build(policy(routes)), bare('GET', path))).toMatchObject(refused)
-      expect(await ask(build(policy(routes)), bare('HEAD', path))).toMatchObject({ status: 401 })
+      expect(await ask(build(undefined), plainRequest('GET', path))).toMatchObject({ says: 'guarded' })
+      expect(await ask(build(policy(routes)), plainRequest('GET', path))).toMatchObject(refused)
+      expect(await ask(build(policy(routes)), plainRequest('HEAD', path))).toMatchObject({ status: 401 })
     }
-    expect(await ask(build(policy(routes)), bare('GET', '/v1/x'))).toMatchObject(refused)
-    expect(await ask(build(policy(routes)), bare('GET', '/v2'))).toMatchObject({ status: 200, says: 'open' })
+    expect(await ask(build(policy(routes)), plainRequest('GET', '/v1/x'))).toMatchObject(refused)
+    expect(await ask(build(policy(routes)), plainRequest('GET', '/v2'))).toMatchObject({
+      status: 200,
+      says: 'open',
+    })
     // A key of its own settles it.
     const settled = policy({ ...routes, 'GET /v1': 'public' })
-    expect(await ask(build(settled), bare('GET', '/v1'))).toMatchObject({ status: 200 })
+    expect(await ask(build(settled), plainRequest('GET', '/v1'))).toMatchObject({ status: 200 })
   })
 })
 
@@ -217,10 +220,10 @@ test('below app.mount() Hono hands on a part of the path: a policy of whole path
     inner.get('/health', (c) => c.text('open'))
     return getRequestListener(new Hono().mount('/v1', inner.fetch).fetch)
   }
-  expect(await ask(build(undefined), bare('GET', '/v1/admin'))).toMatchObject({ says: 'guarded' })
+  expect(await ask(build(undefined), plainRequest('GET', '/v1/admin'))).toMatchObject({ says: 'guarded' })
   const app = build(policy({ 'GET /v1/admin': guarded, 'GET /v1/health': 'public' }))
-  expect(await ask(app, bare('GET', '/v1/admin'))).toMatchObject(refused)
-  expect(await ask(app, bare('GET', '/v1/health'))).toMatchObject(refused)
+  expect(await ask(app, plainRequest('GET', '/v1/admin'))).toMatchObject(refused)
+  expect(await ask(app, plainRequest('GET', '/v1/health'))).toMatchObject(refused)
 })
 
 test('Hono answers HEAD by the handler of GET, and so under its rule', async () => {
@@ -234,17 +237,17 @@ test('Hono answers HEAD by the handler of GET, and so under its rule', async () 
     })
   }
   const listener = getRequestListener(app.fetch)
-  expect(await ask(listener, bare('HEAD', '/x'))).toMatchObject({ status: 401 })
+  expect(await ask(listener, plainRequest('HEAD', '/x'))).toMatchObject({ status: 401 })
   expect(runs).toBe(0)
-  expect(await ask(listener, bare('HEAD', '/y'))).toMatchObject({ status: 200 })
+  expect(await ask(listener, plainRequest('HEAD', '/y'))).toMatchObject({ status: 200 })
   expect(runs).toBe(1)
 })
 
 test('with the framework unknown, HEAD is let in only where every framework has the same rule for it', async () => {
   const routes = { 'GET /x': 'public', 'HEAD /x': guarded, 'GET /y': 'public' } as const
   const { outcome } = verifierFor(createKit(), { routes })
-  expect(await outcome(bare('HEAD', '/x'))).toBe('credentials_missing')
-  expect(await outcome(bare('HEAD', '/y'))).toBe('public')
+  expect(await outcome(plainRequest('HEAD', '/x'))).toBe('credentials_missing')
+  expect(await outcome(plainRequest('HEAD', '/y'))).toBe('public')
 })
 
 describe('a strict Express app with the middleware on a mount', () => {
@@ -259,16 +262,16 @@ describe('a strict Express app with the middleware on a mount', () => {
 
   test('takes no slash off the path', async () => {
     const app = build({ 'GET /x': 'public' })
-    expect(await ask(app, bare('GET', '/x'))).toMatchObject({ status: 200, says: 'without' })
-    expect(await ask(app, bare('GET', '/x?a=/'))).toMatchObject({ status: 200, says: 'without' })
-    expect(await ask(app, bare('GET', '/x/'))).toMatchObject(refused)
-    expect(await ask(app, bare('GET', '/x/?a'))).toMatchObject(refused)
+    expect(await ask(app, plainRequest('GET', '/x'))).toMatchObject({ status: 200, says: 'without' })
+    expect(await ask(app, plainRequest('GET', '/x?a=/'))).toMatchObject({ status: 200, says: 'without' })
+    expect(await ask(app, plainRequest('GET', '/x/'))).toMatchObject(refused)
+    expect(await ask(app, plainRequest('GET', '/x/?a'))).toMatchObject(refused)
   })
 
   test('adds none either', async () => {
     const app = build({ 'GET /x/': 'public' })
-    expect(await ask(app, bare('GET', '/x/'))).toMatchObject({ status: 200, says: 'with' })
-    expect(await ask(app, bare('GET', '/x'))).toMatchObject(refused)
+    expect(await ask(app, plainRequest('GET', '/x/'))).toMatchObject({ status: 200, says: 'with' })
+    expect(await ask(app, plainRequest('GET', '/x'))).toMatchObject(refused)
   })
 })
 
@@ -277,12 +280,12 @@ test.each(['authenticate', 'public'] as const)(
   'an escape that decodes to a malformed one ends no request in an error, unmatched: %s',
   async (unmatched) => {
     const { outcome } = verifierFor(createKit(), { unmatched, routes: { 'GET /orders/:id': guarded } })
-    expect(await outcome(bare('GET', '/orders;x/%25zz'))).toBe('credentials_missing')
-    expect(await outcome(bare('GET', '/orders;x/%2541'))).toBe('credentials_missing')
+    expect(await outcome(plainRequest('GET', '/orders;x/%25zz'))).toBe('credentials_missing')
+    expect(await outcome(plainRequest('GET', '/orders;x/%2541'))).toBe('credentials_missing')
     const app = express()
     app.use(forExpress.ajwt(policy({ 'GET /orders/:id': guarded }, { unmatched })))
     app.get('/orders/:id', (_req, res) => void res.end('guarded'))
-    expect(await ask(app, bare('GET', '/orders;x/%25zz'))).toMatchObject(refused)
+    expect(await ask(app, plainRequest('GET', '/orders;x/%25zz'))).toMatchObject(refused)
   },
 )
 
@@ -306,10 +309,10 @@ test('@koa/router looks its handler up by newRouterPath, where that is set: so d
     app.use(router.routes() as unknown as Koa.Middleware)
     return app.callback()
   }
-  expect(await ask(build(undefined), bare('GET', '/v1/admin'))).toMatchObject({ says: 'guarded' })
+  expect(await ask(build(undefined), plainRequest('GET', '/v1/admin'))).toMatchObject({ says: 'guarded' })
   const app = build(policy({ 'GET /admin': guarded, 'GET /health': 'public', 'GET /v1/*': 'public' }))
-  expect(await ask(app, bare('GET', '/v1/admin'))).toMatchObject(refused)
-  expect(await ask(app, bare('GET', '/v1/health'))).toMatchObject({ status: 200, says: 'open' })
+  expect(await ask(app, plainRequest('GET', '/v1/admin'))).toMatchObject(refused)
+  expect(await ask(app, plainRequest('GET', '/v1/health'))).toMatchObject({ status: 200, says: 'open' })
 })
 
 describe('Koa over HTTP/2, whose requests have no headersDistinct', () => {
@@ -345,10 +348,10 @@ describe('Koa over HTTP/2, whose requests have no headersDistinct', () => {
   }
 
   test('credentials and overrides are seen', async () => {
-    expect(await statusOf(bare('GET', '/feed'))).toBe(200)
-    expect(await statusOf(bare('GET', '/feed', [['authorization', 'DPoP garbage']]))).toBe(401)
+    expect(await statusOf(plainRequest('GET', '/feed'))).toBe(200)
+    expect(await statusOf(plainRequest('GET', '/feed', [['authorization', 'DPoP garbage']]))).toBe(401)
     expect(await statusOf(kit.call({ path: '/me' }))).toBe(200)
-    expect(await statusOf(bare('POST', '/x'))).toBe(200)
-    expect(await statusOf(bare('POST', '/x', [['x-http-method-override', 'DELETE']]))).toBe(401)
+    expect(await statusOf(plainRequest('POST', '/x'))).toBe(200)
+    expect(await statusOf(plainRequest('POST', '/x', [['x-http-method-override', 'DELETE']]))).toBe(401)
   })
 })

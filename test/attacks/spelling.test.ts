@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
-import { createKit, until } from '../../fixtures/kit.js'
+import { createKit, makeUntil } from '../../fixtures/kit.js'
 import { createVerifier } from '../../src/index.js'
 import { outcomeOf } from '../support/verify.js'
 
@@ -9,7 +9,7 @@ const kit = createKit()
 // Buffers take the low byte of a character: this one is an "A" to them.
 test.each([1, 2, 3, 40])('behind %i blanks, too, a token has one spelling only', async (blanks) => {
   const verifier = createVerifier(defaultPolicy(), { now: () => kit.now })
-  const token = until(
+  const token = makeUntil(
     () => kit.token(),
     (text) => text.includes('A'),
   )

@@ -3,12 +3,12 @@ import { oauthIssuer } from '../../fixtures/conformance/policy.js'
 import {
   AUDIENCE,
   agentKeys,
-  bare,
   createKit,
   ISSUER,
   issuerJwks,
   jws,
   type Kit,
+  plainRequest,
 } from '../../fixtures/kit.js'
 import type { IssuerPolicy, VerifierOptions } from '../../src/index.js'
 import { verifierFor } from '../support/verify.js'
@@ -56,8 +56,8 @@ describe('a clock that fails', () => {
     for (const proof of [{ nonce: 'off' }, { nonce: 'required' }] as const) {
       const { verify, outcome } = verifierFor(kit, { proof }, { now: clock })
       expect(await verify(kit.call())).toMatchObject({ outcome: 'deny', code: 'internal_error', status: 503 })
-      expect(await outcome(bare('GET', '/orders/42'))).toBe('credentials_missing')
-      expect(await outcome(bare('GET', '/health'))).toBe('public')
+      expect(await outcome(plainRequest('GET', '/orders/42'))).toBe('credentials_missing')
+      expect(await outcome(plainRequest('GET', '/health'))).toBe('public')
     }
     const { outcome } = remote({ now: clock, fetch: publish })
     expect(await outcome(kit.call())).toBe('internal_error')
@@ -244,7 +244,7 @@ describe('the clock is read anew after whatever was waited for', () => {
   test('a nonce that got old while revocations were asked for', async () => {
     const policy = { proof: { nonce: 'required', maxAge: 600 } } as const
     const options = { nonceSecret: 'sixteen bytes of secret' }
-    const first = await verifierFor(kit, policy, options).verify(bare('GET', '/orders/42'))
+    const first = await verifierFor(kit, policy, options).verify(plainRequest('GET', '/orders/42'))
     const nonce = 'headers' in first ? first.headers['dpop-nonce'] : undefined
     const ask = (seconds: number) =>
       verifierFor(kit, policy, { ...options, revocations: { isRevoked: taking(seconds, false) } }).outcome(

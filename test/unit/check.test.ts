@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
-import { bare, createKit, type Kit, type WireRequest } from '../../fixtures/kit.js'
+import { createKit, type Kit, plainRequest, type WireRequest } from '../../fixtures/kit.js'
 import {
   AjwtDenial,
   createVerifier,
@@ -112,15 +112,15 @@ describe('check, on a decision that let somebody in', () => {
 describe('check, where nobody was let in with a grant', () => {
   test('misses the credentials of a request that is public, anonymous, or only observed', async () => {
     const { decide, codeOf } = setUp()
-    const open = await decide(bare('GET', '/open'))
+    const open = await decide(plainRequest('GET', '/open'))
     expect(open.outcome).toBe('public')
     expect(await codeOf(open, {})).toBe('credentials_missing')
-    const feed = await decide(bare('GET', '/feed'))
+    const feed = await decide(plainRequest('GET', '/feed'))
     expect(feed.outcome).toBe('anonymous')
     expect(await codeOf(feed, {})).toBe('credentials_missing')
     expect(await codeOf(feed, { anonymous: true })).toBeUndefined()
     expect(await codeOf(open, { anonymous: true })).toBe('credentials_missing')
-    const watched = await decide(bare('GET', '/watched'))
+    const watched = await decide(plainRequest('GET', '/watched'))
     expect(watched.outcome).toBe('observe')
     expect(await codeOf(watched, {})).toBeUndefined()
     expect(await codeOf(watched, { mode: 'enforce' })).toBe('credentials_missing')
@@ -128,7 +128,7 @@ describe('check, where nobody was let in with a grant', () => {
 
   test('gives a denial back', async () => {
     const { verifier, decide } = setUp()
-    const denial = await decide(bare('GET', '/orders/42'))
+    const denial = await decide(plainRequest('GET', '/orders/42'))
     expect(await verifier.check(denial, {})).toMatchObject(denial)
   })
 })

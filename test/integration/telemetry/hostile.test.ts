@@ -2,12 +2,12 @@ import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-tr
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
   AUDIENCE,
-  bare,
   createKit,
   type Header,
   ISSUER,
   issuerJwks,
   type Kit,
+  plainRequest,
 } from '../../../fixtures/kit.js'
 import {
   createVerifier,
@@ -177,7 +177,9 @@ describe('a flood', () => {
       await verify(`M${'ABCDEFGHIJ'.at(round % 10)}${'KLMNOP'.at(round % 6)}`, `/${kit.id()}`, [
         ['authorization', `DPoP ${forged}`],
       ])
-      const { method, url, headers } = bare('GET', `/${kit.id()}`, [['x-http-method-override', kit.id()]])
+      const { method, url, headers } = plainRequest('GET', `/${kit.id()}`, [
+        ['x-http-method-override', kit.id()],
+      ])
       await verify(method, url, headers)
     }
     await sdk.flush()

@@ -6,7 +6,7 @@ import { Hono } from 'hono'
 import { routePath } from 'hono/route'
 import Koa from 'koa'
 import { describe, expect, test } from 'vitest'
-import { bare } from '../../../fixtures/kit.js'
+import { plainRequest } from '../../../fixtures/kit.js'
 import {
   createVerifier,
   type Decision,
@@ -264,8 +264,8 @@ describe('routers that report the matched pattern', () => {
     const headers = await fieldsOf(new Set(['right']))
     const allowed = await send(build(), { method: 'GET', url: '/v1/orders/17', headers })
     expect(allowed.says).toContain('"params":{"id":"17"}')
-    expect((await send(build(), bare('GET', '/v1/orders/17'))).says).toBe('credentials_missing')
-    expect((await send(build(), bare('GET', '/v1/files/a/b'))).says).toContain('public')
+    expect((await send(build(), plainRequest('GET', '/v1/orders/17'))).says).toBe('credentials_missing')
+    expect((await send(build(), plainRequest('GET', '/v1/files/a/b'))).says).toContain('public')
   })
 
   test('Hono', async () => {
