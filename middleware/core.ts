@@ -98,7 +98,8 @@ export function createMiddlewareCore(
     verifier,
     async pass(source, request) {
       const { routing } = request
-      const path = (routing !== undefined && 'path' in routing ? routing.path : undefined) ?? request.url
+      const path =
+        (routing !== undefined && 'path' in routing ? routing.path : undefined) ?? pathOf(request.url)
       const method = request.routing?.method ?? request.method
       const metadata = metadataResponse(engine.compiled, request.method, path)
       if (metadata !== undefined) return { kind: 'answer', answer: metadata, denial: undefined }
@@ -186,6 +187,11 @@ export function createHostRefusal(entry: string, framework: string): () => Answe
     )
     return toAnswer(internalError)
   }
+}
+
+function pathOf(url: string): string {
+  const query = url.indexOf('?')
+  return query < 0 ? url : url.slice(0, query)
 }
 
 /** Whether a response field is one of CORS. */

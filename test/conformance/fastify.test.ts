@@ -1,0 +1,3 @@
+import { testColumn } from '../support/conformance/column.js'
+
+testColumn('fastify')
