@@ -126,13 +126,18 @@ function coreOf(options: AjwtOptions): ReturnType<typeof createMiddlewareCore> {
   return createMiddlewareCore(source, rest)
 }
 
-/** The route that Fastify has matched: none of its router's options can part the rule from the handler. */
+/**
+ * The route that Fastify has matched: none of its router's options can part the rule from the handler. Where it has
+ * matched none, the handler of `setNotFoundHandler` runs, and the path alone says which key is meant.
+ */
 function routingOf(request: FastifyRequest): Routing {
-  const { params } = request
+  const { is404, method, params, routeOptions, url } = request
+  if (is404)
+    return { path: url.replace(/\?.*$/s, ''), method, caseSensitive: true, strict: true, emptyRest: false }
   return {
-    route: request.is404 ? undefined : request.routeOptions?.url,
+    route: routeOptions.url,
     params: typeof params === 'object' && params !== null ? params : undefined,
-    method: request.method,
+    method,
   }
 }
 

@@ -38,6 +38,11 @@ function isPlainSegment(segment: string): boolean {
   } catch {
     return false
   }
+  return isPlainValue(decoded)
+}
+
+/** Whether a decoded segment holds no control character, and no way out of a folder. */
+export function isPlainValue(decoded: string): boolean {
   if (/[\x00-\x1f\x7f]/.test(decoded)) return false
   return !decoded.split(/[/\\]/).some((part) => part === '.' || part === '..')
 }

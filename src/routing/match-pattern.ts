@@ -1,3 +1,5 @@
+import type { Segment } from '../policy/route-key.js'
+import { isPlainPath } from '../request/path.js'
 import type { KnownRoute, RequestFacts } from '../request/request.js'
 import {
   type Access,
@@ -8,11 +10,12 @@ import {
   unmatched,
 } from './access.js'
 import { bindPattern, readRoutePattern } from './route-pattern.js'
+import type { RoutingSemantics } from './table.js'
 
 /** Finds the rule of the key that has the shape of a framework's pattern. No path is looked up. */
 export function matchRoute(
   policy: RoutingPolicy,
-  { isPreflight }: RequestFacts,
+  request: RequestFacts,
   { route, params, method }: KnownRoute,
 ): Access {
   if (route === undefined) return undecidable(policy, 'the framework has matched no route', method, '')
@@ -22,7 +25,8 @@ export function matchRoute(
   }
   const bound = bindPattern(pattern, params)
   if (bound === undefined) {
-    const reason = 'routing.params lacks a parameter of routing.route, or one is not the text of one segment'
+    const reason =
+      'routing.params lacks a parameter of routing.route, or one is not the text of one segment, or has a dot segment'
     return undecidable(policy, reason, method, route)
   }
   const { segments, hasTrailingSlash, values } = bound
@@ -37,8 +41,19 @@ export function matchRoute(
   if (routes.overlaps(method, segments)) {
     return undecidable(policy, 'no key has the shape of routing.route, but one overlaps it', method, route)
   }
-  if (policy.preflight && isPreflight && routes.isDeclaredShape(segments, hasTrailingSlash)) {
+  const isPreflight = policy.preflight && request.isPreflight && method === 'OPTIONS'
+  if (
+    isPreflight &&
+    (routes.isDeclaredShape(segments, hasTrailingSlash) || isDeclaredBelow(segments, request))
+  ) {
     return accessOfPreflight
   }
   return unmatched(policy, method, route)
+
+  /** CORS plugins answer every preflight in one handler for `*`: the path alone tells what it is for. */
+  function isDeclaredBelow(segments: readonly Segment[], { path }: RequestFacts): boolean {
+    return segments[0]?.kind === 'rest' && isPlainPath(path) && routes.isDeclaredPath(path, exact)
+  }
 }
+
+const exact: RoutingSemantics = { caseSensitive: true, strict: true, emptyRest: true }

@@ -1,5 +1,6 @@
 import { ownMember } from '../lib/objects.js'
 import { isLiteral, type Segment } from '../policy/route-key.js'
+import { isPlainValue } from '../request/path.js'
 
 /** A path pattern as a framework writes it, in the segments that policies have. */
 export interface RoutePattern {
@@ -9,6 +10,10 @@ export interface RoutePattern {
   readonly isLastOptional: boolean
   /** Names of parameters with a constraint of their own, which may match slashes. */
   readonly constrained: ReadonlySet<string>
+  /** The name under which the framework has the text of a final wildcard. */
+  readonly restName: string
+  /** Whether that text is the whole path, with its first slash: `*` in Fastify. */
+  readonly isWholePath: boolean
 }
 
 /** Patterns that were read before. Their number is the app's own, unless somebody passes paths as patterns. */
@@ -31,7 +36,8 @@ function parse(route: string): RoutePattern | undefined {
   const constrained = new Set<string>()
   if (route === '*' || route === '/') {
     const segments = route === '*' ? [rest] : []
-    return { segments, hasTrailingSlash: false, isLastOptional: false, constrained }
+    const none = { hasTrailingSlash: false, isLastOptional: false, constrained }
+    return { segments, ...none, restName: '*', isWholePath: route === '*' }
   }
   // Express 5 and Koa: an optional end in braces.
   const optionalEnd = /^(.*)\{(\/)?([:*]\w+)\}$/.exec(route)
@@ -46,7 +52,8 @@ function parse(route: string): RoutePattern | undefined {
   const segments = parseSegments(texts, hasTrailingSlash ? undefined : texts.length - 1, constrained)
   if (segments === undefined) return undefined
   const isLastOptional = isOptionalParameter || texts.some((text) => text.endsWith('?'))
-  return { segments, hasTrailingSlash, isLastOptional, constrained }
+  const restName = /\*(\w+)\}?$/.exec(route)?.[1] ?? '*'
+  return { segments, hasTrailingSlash, isLastOptional, constrained, restName, isWholePath: false }
 }
 
 /** Adds the names of parameters that have a constraint to `constrained`. */
@@ -131,10 +138,12 @@ export interface BoundPattern {
 
 /**
  * Takes the values of a pattern's parameters. Undefined where one is missing, or is not what one segment of a path can
- * be: a constraint may match slashes, and then the pattern is of another shape.
+ * be: a constraint may match slashes, and then the pattern is of another shape. A value with a control character or a
+ * dot segment is none either: a file system or another server would take `public/../secret` for `secret`.
  */
 export function bindPattern(pattern: RoutePattern, params: object): BoundPattern | undefined {
   const { segments, hasTrailingSlash, isLastOptional, constrained } = pattern
+  if (!isPlainRest(pattern, params)) return undefined
   const values: string[] = []
   for (const [index, segment] of segments.entries()) {
     if (segment.kind !== 'param') continue
@@ -144,8 +153,17 @@ export function bindPattern(pattern: RoutePattern, params: object): BoundPattern
       return { segments: segments.slice(0, -1), hasTrailingSlash, values }
     }
     if (isMissing || typeof value !== 'string') return undefined
-    if (constrained.has(segment.name) && value.includes('/')) return undefined
+    if (!isPlainValue(value) || (constrained.has(segment.name) && value.includes('/'))) return undefined
     values.push(value)
   }
   return { segments, hasTrailingSlash, values }
+}
+
+/** Whether no segment of a wildcard's text is empty, but for a slash at the end, and none leads out of its folder. */
+function isPlainRest({ segments, restName, isWholePath }: RoutePattern, params: object): boolean {
+  if (segments[segments.length - 1]?.kind !== 'rest') return true
+  const value = own(params, restName)
+  const text = Array.isArray(value) ? value.join('/') : value
+  if (typeof text !== 'string') return true
+  return isPlainValue(text) && !/^\/|\/\//.test(isWholePath ? text.replace('/', '') : text)
 }

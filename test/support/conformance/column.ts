@@ -49,10 +49,10 @@ export function testColumn(column: Exclude<Column, 'core'>): void {
   })
 }
 
-/** An older major of a framework differs from the core as its successor does. */
+/** An older major of a framework differs from the core as its successor does, unless the row names it. */
 function expectationOf(step: Pick<Step, 'on' | 'expect'>, column: Column): Expectation {
   const framework = column.replace(/\d$/, '') as Column
-  return step.on?.[framework] ?? step.expect
+  return step.on?.[column] ?? step.on?.[framework] ?? step.expect
 }
 
 async function run(row: Row, column: Column, start: StartApp): Promise<void> {

@@ -89,6 +89,21 @@ describe('the key with the shape of the matched pattern applies', () => {
     expect(await ask(all, { route, params: {} })).toMatchObject({ grant: { route: '/*', params: {} } })
   })
 
+  test('the text of a wildcard may have dots in names, and a slash at its end', async () => {
+    for (const text of ['a/b/', '.well-known/x', '...', 'a..b', '']) {
+      expect(await ask(verifier, { route: '/files/*', params: { '*': text } })).toMatchObject({
+        outcome: 'allow',
+      })
+    }
+    // Fastify has the whole path under the name of this wildcard.
+    expect(await ask(all, { route: '*', params: { '*': '/a/b' } })).toMatchObject({ outcome: 'allow' })
+    for (const text of ['//a', '/a/../b']) {
+      expect(await ask(all, { route: '*', params: { '*': text } })).toMatchObject({
+        code: 'route_not_declared',
+      })
+    }
+  })
+
   test('a claim is compared with the parameter of the key, also if the framework names it differently', async () => {
     const own = verifierOf({ 'GET /agents/:id': { claims: { '/sub': { param: 'id' } } } })
     expect(await ask(own, { route: '/agents/:who', params: { who: 'agent' } })).toMatchObject({
@@ -147,6 +162,20 @@ describe('undeclared, whatever `unmatched` says', () => {
     ['/orders/me', {}],
     ['/files', {}],
     ['*', { '*': 'orders' }],
+    // What a file system or another server would take for another path.
+    ['/orders/:id', { id: '..' }],
+    ['/orders/:id', { id: 'a/../b' }],
+    ['/orders/:id', { id: 'a\\..\\b' }],
+    ['/orders/:id', { id: 'a\0' }],
+    ['/files/*', { '*': '../secret' }],
+    ['/files/*', { '*': 'a/../../secret' }],
+    ['/files/*', { '*': 'a/.' }],
+    ['/files/*', { '*': '/etc/passwd' }],
+    ['/files/*', { '*': 'a//b' }],
+    ['/files/*', { '*': 'a\r\nb' }],
+    ['/files/*rest', { rest: ['a', '..', 'b'] }],
+    ['/files/{*rest}', { rest: ['', 'etc'] }],
+    ['/files{/*rest}', { rest: ['a', '', 'b'] }],
   ]
   test.each(rows)('%s %o', async (route, params) => {
     for (const one of [verifier, open]) {
