@@ -52,8 +52,8 @@ export type RuleHook = (request: FastifyRequest, reply: FastifyReply, done: (err
 export const ajwt: FastifyPluginCallback<AjwtOptions> = Object.assign(register, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'ajwt',
-  // Older versions do not tell a hook which route was matched.
-  [Symbol.for('plugin-meta')]: { name: 'ajwt', fastify: '>=4.10.0 <6' },
+  // Older versions have no `request.originalUrl`, which proofs are compared with.
+  [Symbol.for('plugin-meta')]: { name: 'ajwt', fastify: '>=4.19.0 <6' },
 })
 
 function register(app: FastifyInstance, options: AjwtOptions, done: (error?: Error) => void): void {
@@ -131,11 +131,12 @@ function coreOf(options: AjwtOptions): ReturnType<typeof createMiddlewareCore> {
  * matched none, the handler of `setNotFoundHandler` runs, and the path alone says which key is meant.
  */
 function routingOf(request: FastifyRequest): Routing {
-  const { is404, method, params, routeOptions, url } = request
-  if (is404)
+  const { method, params, url } = request
+  if (request.is404) {
     return { path: url.replace(/\?.*$/s, ''), method, caseSensitive: true, strict: true, emptyRest: false }
+  }
   return {
-    route: routeOptions.url,
+    route: request.routeOptions.url,
     params: typeof params === 'object' && params !== null ? params : undefined,
     method,
   }

@@ -8,7 +8,7 @@ import { freePort } from '../../support/program.js'
 
 // Each folder of fixtures/examples is copied, started as a user would start it, and asked over a socket.
 
-const apis = ['express', 'koa', 'hono']
+const apis = ['express', 'koa', 'hono', 'fastify']
 const examples = [...apis, 'oidc-provider', 'agent']
 const { start, close } = copyExamples(examples)
 afterAll(close)

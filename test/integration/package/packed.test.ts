@@ -69,7 +69,7 @@ describe('the packed package', () => {
   })
 
   it('has the types of every entry, for strict users of ES modules and of CommonJS', () => {
-    const peers = ['express', '@types', 'koa', 'hono', 'oidc-provider']
+    const peers = ['express', '@types', 'koa', 'hono', 'fastify', 'oidc-provider']
     project.link(peers.filter((name) => !(name in manifest.dependencies)))
     const users = { 'user.mts': 'nodenext', 'user.cts': 'node16' }
     for (const [file, module] of Object.entries(users)) {
