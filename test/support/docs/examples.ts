@@ -80,6 +80,19 @@ export const examples: Readonly<Record<string, Example>> = {
         agent: expect.objectContaining({ id: 'agent-7' }),
       }),
   },
+  'fastify-plugin': {
+    before: policy,
+    after:
+      "import { fastifyListener } from '../test/support/fastify.js'\nconst listener = fastifyListener(app)\nexport { listener }",
+    check: async ({ listener }) => {
+      const origin = await serve(listener as App)
+      await protects(origin, { order: '42', readBy: 'agent-7' })
+      const path = '/orders/42/refund'
+      const may = honest(path, 'POST', { scope: 'orders:refund' })
+      expect(await said(fetch(origin + path, may))).toEqual([200, { ok: true }])
+      expect((await fetch(origin + path, honest(path, 'POST'))).status).toBe(403)
+    },
+  },
   'load-policy': {
     replace: ["'policy.json'", 'file'],
     before: `import { mkdtempSync, writeFileSync } from 'node:fs'

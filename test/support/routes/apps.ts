@@ -14,6 +14,7 @@ import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import type { Grant, Policy, Verifier } from '../../../src/index.js'
+import { fastifyListener } from '../fastify.js'
 import { type DeclaredRoute, inOrder, pathOf } from './reference.js'
 
 /** What a handler says of itself and of what it was given. */
@@ -242,10 +243,5 @@ export function buildFastify(
       })
     }
   }
-  return (request, response) => {
-    app.ready().then(
-      () => app.routing(request, response),
-      (error) => response.writeHead(500).end(String(error)),
-    )
-  }
+  return fastifyListener(app)
 }

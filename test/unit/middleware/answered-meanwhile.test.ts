@@ -2,6 +2,8 @@ import type { RequestListener } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import express from 'express'
 import express4 from 'express4'
+import fastify from 'fastify'
+import fastify4 from 'fastify4'
 import { Hono } from 'hono'
 import { timeout } from 'hono/timeout'
 import Koa from 'koa'
@@ -9,9 +11,11 @@ import Koa2 from 'koa2'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
+import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import type { ReplayStore, RouteRule, VerifierOptions } from '../../../src/index.js'
+import { fastifyListener } from '../../support/fastify.js'
 import { listen } from '../../support/listen.js'
 
 const policy = {
@@ -93,12 +97,33 @@ const makeHono: MakeApp = (options, rule, seen) => {
   return getRequestListener(app.fetch)
 }
 
+const makeFastify =
+  (make: typeof fastify): MakeApp =>
+  (options, rule, seen) => {
+    const app = make()
+    app.addHook('onRequest', async (_request, reply) => {
+      setTimeout(() => {
+        if (!reply.sent) reply.code(503).send('timeout')
+      }, answerAfter)
+    })
+    app.register(forFastify.ajwt, { policy, ...options })
+    app.setErrorHandler((error) => void seen.errors.push(error))
+    const preHandler = rule === undefined ? [] : [forFastify.requireIntent(rule)]
+    app.get('/orders/:id', { preHandler }, () => {
+      seen.handled++
+      return 'handler'
+    })
+    return fastifyListener(app)
+  }
+
 const apps: Record<string, MakeApp> = {
   'Express 5': makeExpress(express),
   'Express 4': makeExpress(express4),
   'Koa 3': makeKoa(Koa),
   'Koa 2': makeKoa(Koa2),
   'Hono 4': makeHono,
+  'Fastify 5': makeFastify(fastify),
+  'Fastify 4': makeFastify(fastify4),
 }
 
 const slow = (isNew: boolean): ReplayStore => ({

@@ -3,14 +3,18 @@ import { getRequestListener } from '@hono/node-server'
 import KoaRouter from '@koa/router'
 import express from 'express'
 import express4 from 'express4'
+import fastify, { type FastifyRequest } from 'fastify'
+import fastify4 from 'fastify4'
 import { Hono } from 'hono'
 import Koa from 'koa'
 import { afterEach, describe, expect, test } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
+import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import { AjwtDenial, type Policy, PolicyError, type RouteRule } from '../../../src/index.js'
+import { fastifyListener } from '../../support/fastify.js'
 import { listen } from '../../support/listen.js'
 
 const policy: Policy = {
@@ -54,6 +58,22 @@ const apps: Record<string, (check: Check, policies: Policy[]) => RequestListener
     })
     return getRequestListener(app.fetch)
   },
+  ...Object.fromEntries(
+    [['Fastify 5', fastify] as const, ['Fastify 4', fastify4] as const].map(([name, make]) => [
+      name,
+      (check: Check, gates: Policy[]) => {
+        const app = make()
+        for (const policy of gates) app.register(forFastify.ajwt, { policy })
+        for (const kind of ['orders', 'open']) {
+          app.get(`/${kind}/:id`, async (request: FastifyRequest) => {
+            await check((rule, params) => forFastify.checkIntent(request, rule, params))
+            return ''
+          })
+        }
+        return fastifyListener(app)
+      },
+    ]),
+  ),
 }
 
 const closing: (() => void)[] = []

@@ -1,19 +1,23 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import fastifyCors from '@fastify/cors'
 import { getRequestListener } from '@hono/node-server'
 import koaCors from '@koa/cors'
 import KoaRouter from '@koa/router'
 import cors from 'cors'
 import express from 'express'
+import fastify from 'fastify'
 import { Hono } from 'hono'
 import { cors as honoCors } from 'hono/cors'
 import Koa from 'koa'
 import { afterEach, describe, expect, it } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
+import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import type { Policy } from '../../../src/index.js'
+import { fastifyListener } from '../../support/fastify.js'
 
 const origin = 'https://agents.example.com'
 const exposed = ['WWW-Authenticate', 'DPoP-Nonce']
@@ -51,6 +55,15 @@ const apps: Record<string, (policy: Policy, order: 'before' | 'behind') => Reque
     for (const middleware of inOrder(helper, forHono.ajwt(policy) as never, order)) app.use(middleware)
     app.get('/orders', (c) => c.text('the orders'))
     return getRequestListener(app.fetch)
+  },
+  Fastify: (policy, order) => {
+    const app = fastify()
+    const helper = () =>
+      app.register(fastifyCors, { origin, exposedHeaders: exposed.join(), allowedHeaders: allowed })
+    const gate = () => app.register(forFastify.ajwt, { policy })
+    for (const register of inOrder(helper, gate, order)) register()
+    app.get('/orders', () => 'the orders')
+    return fastifyListener(app)
   },
 }
 

@@ -9,12 +9,17 @@ import {
   checkIntent,
   requireIntent,
 } from '../../../middleware/fastify.js'
-import { PolicyError } from '../../../src/index.js'
+import { createVerifier, PolicyError } from '../../../src/index.js'
 import { fieldsOf, policyOf } from '../../support/routes/tokens.js'
 
 const policy = {
   ...policyOf([]),
-  routes: { 'GET /open': 'public', 'GET /raw': { scope: 'read' }, 'GET /v1/orders/:id': { scope: 'read' } },
+  routes: {
+    'GET /open': 'public',
+    'GET /raw': { scope: 'read' },
+    'GET /v1/raw': { scope: 'read' },
+    'GET /v1/orders/:id': { scope: 'read' },
+  },
 } as const
 
 async function credentials(scope = 'read'): Promise<Record<string, string>> {
@@ -93,6 +98,23 @@ describe.each([
     expect(runs).toBe(0)
   })
 
+  it('answers a denial that is thrown with its status and challenge, without an error handler of the app', async () => {
+    start({
+      onDenied: (denial) => {
+        throw denial
+      },
+    })
+    app.get('/v1/raw', async (request: FastifyRequest) => {
+      throw await checkIntent(request, { scope: 'other' })
+    })
+    const ofPlugin = await app.inject('/v1/orders/1')
+    expect(ofPlugin.statusCode).toBe(401)
+    expect(ofPlugin.headers['www-authenticate']).toContain('DPoP')
+    const ofHandler = await app.inject({ url: '/v1/raw', headers: await credentials() })
+    expect(ofHandler.statusCode).toBe(403)
+    expect(ofHandler.headers['www-authenticate']).toContain('scope="read other"')
+  })
+
   it.each<[string, AjwtOptions['onDenied'], unknown]>([
     ['sends', (_denial, _request, reply) => void reply.send({ own: 1 }), { own: 1 }],
     ['returns a payload', async () => ({ own: 2 }), { own: 2 }],
@@ -129,9 +151,109 @@ describe.each([
     })
   })
 
-  it('says at start what is wrong with its options', async () => {
+  it.each<[string, object, string]>([
+    ['no policy', {}, 'must have either `policy` or `verifier`'],
+    ['a policy and a verifier', { policy, verifier: createVerifier(policy) }, 'must have either'],
+    [
+      'options beside a verifier',
+      { verifier: createVerifier(policy), now: () => 0 },
+      'belong to createVerifier',
+    ],
+    ['a policy that is wrong', { policy: { ...policy, routes: { '/orders': 'public' } } }, 'METHOD /path'],
+  ])('ends the start with what is wrong with its options: %s', async (_what, options, message) => {
     app = framework()
-    app.register(ajwt, {} as AjwtOptions)
-    await expect(app.ready()).rejects.toThrow(PolicyError)
+    app.register(ajwt, options as AjwtOptions)
+    const error: unknown = await Promise.resolve(app.ready()).then(
+      () => undefined,
+      (reason) => reason,
+    )
+    expect(error).toBeInstanceOf(PolicyError)
+    expect((error as Error).message).toContain(message)
+  })
+
+  it('says what to write where it is called as a function', () => {
+    app = framework()
+    const call = ajwt as unknown as (policy: object) => void
+    expect(() => call(policy)).toThrow('app.register(ajwt, { policy })')
+  })
+
+  it('takes the options of register for its own', async () => {
+    start({ prefix: '/v2', logLevel: 'warn' } as object)
+    expect((await app.inject('/v1/orders/1')).statusCode).toBe(401)
+  })
+
+  it('protects the instance that registers it, and no plugin that was loaded earlier', async () => {
+    app = framework()
+    app.register(async (early: FastifyInstance) => void early.get('/early', () => 'early'))
+    app.register(async (outer: FastifyInstance) => {
+      outer.register(async (inner: FastifyInstance) => {
+        inner.get('/before', () => 'before')
+        inner.register(ajwt, { policy })
+        inner.get('/after', () => 'after')
+      })
+      outer.get('/beside', () => 'beside')
+    })
+    const statuses = async (urls: string[]) =>
+      Promise.all(urls.map(async (url) => (await app.inject(url)).statusCode))
+    expect(await statuses(['/early', '/beside'])).toEqual([200, 200])
+    expect(await statuses(['/before', '/after'])).toEqual([401, 401])
+  })
+
+  it('decides once for a verifier that is registered twice, and takes a grant of another for nothing', async () => {
+    const outer = createVerifier({ ...policy, unmatched: 'authenticate' })
+    let decisions = 0
+    const inner = createVerifier(policy, { onDecision: () => void decisions++ })
+    app = framework()
+    app.register(ajwt, { verifier: outer })
+    app.register(ajwt, { verifier: inner })
+    app.register(ajwt, { verifier: inner })
+    app.get('/open', (request: FastifyRequest) => ({ grant: request.ajwt ?? null }))
+    expect((await app.inject({ url: '/open', headers: await credentials() })).json()).toEqual({ grant: null })
+    expect(decisions).toBe(1)
+  })
+
+  it('removes the grant where an observed rule of requireIntent does not hold', async () => {
+    start({}, [requireIntent({ scope: 'other', mode: 'observe' })])
+    const response = await app.inject({ url: '/v1/orders/1', headers: await credentials() })
+    expect([response.statusCode, response.json()]).toEqual([200, { other: 'scope_insufficient' }])
+  })
+
+  it('leaves a path that no route matches to the policy', async () => {
+    start({ policy: { ...policy, unmatched: 'public' } })
+    app.setNotFoundHandler((_request: FastifyRequest, reply: FastifyReply) => reply.code(404).send('own'))
+    const answers = async (url: string, headers = {}) => {
+      const { statusCode, body } = await app.inject({ url, headers })
+      return [statusCode, body.startsWith('{') ? JSON.parse(body).code : body]
+    }
+    expect(await answers('/nowhere')).toEqual([404, 'own'])
+    // A path that is declared, though it has no handler here, and other spellings of one.
+    expect(await answers('/raw')).toEqual([401, 'credentials_missing'])
+    expect(await answers('/raw', await credentials())).toEqual([404, 'own'])
+    for (const url of ['/RAW', '/raw/', '//raw', '/x/../raw', '/v1/orders/..%2Fx', '/nowhere%00']) {
+      expect(await answers(url)).toEqual([401, 'credentials_missing'])
+    }
+  })
+
+  it('ends a reply that another hook has begun, and runs no handler', async () => {
+    runs = 0
+    app = framework()
+    app.addHook('onRequest', (_request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+      reply.raw.writeHead(200, { 'content-type': 'text/plain' }).write('begun')
+      done()
+    })
+    app.register(ajwt, { policy })
+    app.get('/raw', () => runs++)
+    const response = await app.inject('/raw')
+    expect([response.statusCode, response.body, runs]).toEqual([200, 'begun', 0])
+  })
+
+  it('keeps the CORS fields that the app has set on the metadata', async () => {
+    app = framework()
+    app.addHook('onRequest', async (_request: FastifyRequest, reply: FastifyReply) => {
+      reply.header('access-control-allow-origin', 'https://page.example.com')
+    })
+    app.register(ajwt, { policy })
+    const { headers } = await app.inject('/.well-known/oauth-protected-resource')
+    expect(headers['access-control-allow-origin']).toBe('https://page.example.com')
   })
 })

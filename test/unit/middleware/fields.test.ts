@@ -6,6 +6,8 @@ import { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import express from 'express'
 import express4 from 'express4'
+import fastify, { type FastifyRequest } from 'fastify'
+import fastify4 from 'fastify4'
 import { Hono } from 'hono'
 import Koa from 'koa'
 import Koa2 from 'koa2'
@@ -14,9 +16,11 @@ import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
 import { send } from '../../../fixtures/conformance/wire.js'
 import { createKit, type Header, type WireRequest } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
+import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import type { Policy } from '../../../src/index.js'
+import { fastifyListener } from '../../support/fastify.js'
 import { listen } from '../../support/listen.js'
 
 const kit = createKit()
@@ -51,11 +55,21 @@ const koaApp = (app: Koa, change: Change) =>
     })
     .callback()
 
+const fastifyApp = (app: ReturnType<typeof fastify>, change: Change) => {
+  app.addHook('onRequest', async (request: FastifyRequest) => change(request.raw))
+  app.register(forFastify.ajwt, { policy, now })
+  const handler = (request: FastifyRequest) => request.ajwt?.agent.id ?? 'no grant'
+  for (const path of ['/orders/:id', '/open']) app.all(path, handler)
+  return fastifyListener(app)
+}
+
 const apps: Record<string, (change: Change) => RequestListener> = {
   'Express 5': (change) => expressApp(express(), change),
   'Express 4': (change) => expressApp(express4(), change),
   'Koa 3': (change) => koaApp(new Koa(), change),
   'Koa 2': (change) => koaApp(new Koa2(), change),
+  'Fastify 5': (change) => fastifyApp(fastify(), change),
+  'Fastify 4': (change) => fastifyApp(fastify4(), change),
 }
 
 const closing: (() => void)[] = []
@@ -311,7 +325,7 @@ async function hand(
   fields: Pick<IncomingMessage, 'headers' | 'rawHeaders'>,
 ): Promise<number> {
   const socket = new Duplex({ read() {}, write: (_piece, _encoding, done) => done() }) as Socket
-  const req = Object.assign(new IncomingMessage(socket), { method, url, ...fields })
+  const req = Object.assign(new IncomingMessage(socket), { method, url, httpVersion: '1.1', ...fields })
   const res = new ServerResponse(req)
   res.assignSocket(socket)
   const ended = once(res, 'finish')

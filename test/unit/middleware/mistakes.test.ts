@@ -2,6 +2,8 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { getRequestListener } from '@hono/node-server'
 import express from 'express'
 import express4 from 'express4'
+import fastify from 'fastify'
+import fastify4 from 'fastify4'
 import { Hono } from 'hono'
 import Koa from 'koa'
 import Koa2 from 'koa2'
@@ -9,9 +11,11 @@ import request from 'supertest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
+import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import { createVerifier, memoryRevocations, type Policy, PolicyError } from '../../../src/index.js'
+import { fastifyListener } from '../../support/fastify.js'
 
 const policy: Policy = {
   issuer: { url: ISSUER, jwks: issuerJwks() },
@@ -101,6 +105,13 @@ const withoutAjwt: Record<string, (rule: { mode?: 'observe' }) => RequestListene
       .callback(),
   Hono: (rule) =>
     getRequestListener(new Hono().use(forHono.requireIntent(rule)).all('*', (c) => c.text('handler')).fetch),
+  'Fastify 5': (rule) => ruleOnFastify(fastify(), rule),
+  'Fastify 4': (rule) => ruleOnFastify(fastify4(), rule),
+}
+
+function ruleOnFastify(app: ReturnType<typeof fastify>, rule: { mode?: 'observe' }): RequestListener {
+  app.get('/orders/:id', { preHandler: forFastify.requireIntent(rule) }, () => 'handler')
+  return fastifyListener(app)
 }
 
 describe.each(Object.entries(withoutAjwt))('requireIntent without ajwt on %s', (_, make) => {
