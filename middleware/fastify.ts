@@ -215,13 +215,11 @@ async function isAnsweredBy(
     isSent = true
     return send.call(reply, payload)
   }
-  try {
-    const payload = await onDenied(denial, request, reply)
-    if (isSent || hasBegun(reply)) return true
-    if (payload === undefined || payload === reply) return false
-    reply.send(payload)
-    return true
-  } finally {
-    reply.send = send
-  }
+  const returned = onDenied(denial, request, reply)
+  // Awaited, a reply waits until it is sent: one that is only prepared would wait for ever.
+  const payload = returned === reply ? undefined : await returned
+  if (isSent || hasBegun(reply)) return true
+  if (payload === undefined) return false
+  reply.send(payload)
+  return true
 }

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import fastify4 from 'fastify4'
 import { afterEach, describe, expect, it } from 'vitest'
+import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import {
   AjwtDenial,
   type AjwtOptions,
@@ -119,10 +120,19 @@ describe.each([
     ['sends', (_denial, _request, reply) => void reply.send({ own: 1 }), { own: 1 }],
     ['returns a payload', async () => ({ own: 2 }), { own: 2 }],
     ['returns the reply', (_denial, _request, reply) => reply.send({ own: 3 }), { own: 3 }],
+    ['returns the reply unsent', (_denial, _request, reply) => reply.header('x-own', '1'), expect.anything()],
+    ['sees no forged grant', (_denial, request) => ({ grant: request.ajwt ?? null }), { grant: null }],
     ['does nothing', () => undefined, expect.objectContaining({ code: 'credentials_missing' })],
     ['throws nothing', () => Promise.reject(undefined), expect.objectContaining({ statusCode: 401 })],
   ])('lets nobody in where onDenied %s', async (_what, onDenied, body) => {
-    start({ onDenied } as Partial<AjwtOptions>)
+    runs = 0
+    app = framework()
+    app.addHook('onRequest', async (request: FastifyRequest) => {
+      request.ajwt = { agent: { id: 'forged' } } as never
+    })
+    app.decorateRequest('ajwt', undefined)
+    app.register(ajwt, { policy, onDenied } as AjwtOptions)
+    app.get('/v1/orders/:id', () => runs++)
     app.addHook('onSend', async () => {
       await wait(5)
     })
@@ -245,6 +255,51 @@ describe.each([
     app.get('/raw', () => runs++)
     const response = await app.inject('/raw')
     expect([response.statusCode, response.body, runs]).toEqual([200, 'begun', 0])
+  })
+
+  it('lets a reply that another hook has begun go on', async () => {
+    app = framework()
+    app.addHook('onRequest', (_request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+      reply.raw.writeHead(200, { 'content-type': 'text/plain' }).write('begun')
+      done()
+    })
+    app.register(ajwt, { policy: { ...policy, proof: { nonce: 'required' }, mode: 'observe' } })
+    app.get('/raw', (_request: FastifyRequest, reply: FastifyReply) => {
+      reply.hijack()
+      reply.raw.end(', ended')
+    })
+    expect((await app.inject({ url: '/raw', headers: await credentials() })).body).toBe('begun, ended')
+  })
+
+  it('does not cut off an answer that was begun while the verifier waited', async () => {
+    const revocations = { isRevoked: () => wait(20).then(() => true) }
+    runs = 0
+    app = framework()
+    app.addHook('onRequest', (_request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+      setTimeout(() => reply.raw.writeHead(503).write('time'), 5)
+      setTimeout(() => reply.raw.end('out'), 60)
+      done()
+    })
+    app.register(ajwt, { policy, revocations })
+    app.get('/raw', () => runs++)
+    const response = await app.inject({ url: '/raw', headers: await credentials() })
+    expect([response.statusCode, response.body, runs]).toEqual([503, 'timeout', 0])
+  })
+
+  it('compares a proof with the URL that the client has called, and the route with the rewritten one', async () => {
+    const kit = createKit(Date.now())
+    app = framework({ rewriteUrl: ({ url = '' }) => url.replace('/api/', '/') })
+    app.register(ajwt, {
+      policy: {
+        issuer: { url: ISSUER, jwks: issuerJwks() },
+        audience: AUDIENCE,
+        routes: { 'GET /orders/:id': 'authenticated' },
+      },
+    })
+    app.get('/orders/:id', (request: FastifyRequest) => request.params)
+    const { headers } = kit.call({ path: '/api/orders/42' })
+    const response = await app.inject({ url: '/api/orders/42', headers: Object.fromEntries(headers) })
+    expect([response.statusCode, response.json()]).toEqual([200, { id: '42' }])
   })
 
   it('keeps the CORS fields that the app has set on the metadata', async () => {

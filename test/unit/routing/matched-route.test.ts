@@ -244,6 +244,23 @@ test('a preflight passes to a declared pattern, unless a key is for OPTIONS', as
   }
 })
 
+test('a preflight passes to a handler of every path where its path is declared, and no key answers OPTIONS', async () => {
+  const headers = { origin: 'https://page.example.com', 'access-control-request-method': 'GET' }
+  const keys: Policy['routes'] = { 'GET /x/:id': scoped, 'GET /files/*': scoped }
+  const ask = (routes: Policy['routes'], url: string) =>
+    verifierOf(routes, { preflight: true }).verify({
+      method: 'OPTIONS',
+      url,
+      headers,
+      routing: { route: '*', params: { '*': url } },
+    })
+  expect(await ask(keys, '/x/1')).toEqual({ outcome: 'public' })
+  for (const url of ['/y/1', '/X/1', '/x/1/', '/x/%00', '/files/%2e%2e%2fx']) {
+    expect(await ask(keys, url)).toMatchObject({ code: 'credentials_missing' })
+  }
+  expect(await ask({ ...keys, 'OPTIONS /z': scoped }, '/x/1')).toMatchObject({ code: 'credentials_missing' })
+})
+
 describe('routers that report the matched pattern', () => {
   const guard = verifierOf({ 'GET /v1/orders/:id': { scope: 'right' }, 'GET /v1/files/*': 'public' })
   type Judge = (
