@@ -162,7 +162,7 @@ export function bindPattern(pattern: RoutePattern, params: object): BoundPattern
 /** Whether no segment of a wildcard's text is empty, but for a slash at the end, and none leads out of its folder. */
 function isPlainRest({ segments, restName, isWholePath }: RoutePattern, params: object): boolean {
   if (segments[segments.length - 1]?.kind !== 'rest') return true
-  const value = own(params, restName)
+  const value = ownMember(params, restName)
   const text = Array.isArray(value) ? value.join('/') : value
   if (typeof text !== 'string') return true
   return isPlainValue(text) && !/^\/|\/\//.test(isWholePath ? text.replace('/', '') : text)
