@@ -86,7 +86,7 @@ export const examples: Readonly<Record<string, Example>> = {
       "import { fastifyListener } from '../test/support/fastify.js'\nconst listener = fastifyListener(app)\nexport { listener }",
     check: async ({ listener }) => {
       const origin = await serve(listener as App)
-      await protects(origin, { order: '42', readBy: 'agent-7' })
+      await protects(origin, { route: '/orders/:id', readBy: 'agent-7' })
       const path = '/orders/42/refund'
       const may = honest(path, 'POST', { scope: 'orders:refund' })
       expect(await said(fetch(origin + path, may))).toEqual([200, { ok: true }])
