@@ -7,6 +7,7 @@ import { FetchError, fetchJson, shown } from './fetch-json.js'
 import type { IssuerKey } from './issuer-key.js'
 import { type IssuerKeys, keyNotFound } from './issuer-keys.js'
 import { type KeySet, readKeySet } from './key-set.js'
+import { createSharedTask } from './shared-task.js'
 import { createStopwatches, type Stopwatch } from './stopwatch.js'
 
 export interface RemoteKeysOptions {
@@ -54,8 +55,8 @@ interface Failure {
 }
 
 /**
- * Keys that are fetched: by one fetch at a time for all requests, in the background before they are `maxAge` old, and
- * kept through an outage. Requests drive all of it: no timer keeps a process alive.
+ * Keys that are fetched: one fetch at a time for all requests, in the background before the keys are `maxAge` old. Keys
+ * are kept through an outage. Requests start every fetch: no timer keeps a process alive.
  */
 export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
   const milliseconds = (seconds: number) => seconds * 1000
@@ -70,8 +71,16 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
   let set: KeySet | undefined
   let age: Stopwatch = () => Number.POSITIVE_INFINITY
   let failure: Failure | undefined
-  let inFlight: Promise<boolean> | undefined
   let jwksUri = options.jwksUri
+  const fetching = createSharedTask(
+    async () => {
+      const succeeded = await attempt()
+      report(options, succeeded)
+      return succeeded
+    },
+    milliseconds(options.timeout),
+    startStopwatch,
+  )
 
   async function attempt(): Promise<boolean> {
     // From the request, not the answer: a key that is withdrawn while it is under way is noticed in time.
@@ -121,33 +130,25 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
     return `no answer within ${options.timeout} s from ${[...pending].map(shown).join(' and ')}`
   }
 
-  /** Every fetch starts here, and is shared by all requests that wait for one. */
-  function fetchKeys(): Promise<boolean> {
-    inFlight ??= attempt().then((succeeded) => {
-      inFlight = undefined
-      report(options, succeeded)
-      return succeeded
-    })
-    return inFlight
-  }
-
   function untilRetry(): number {
     return failure === undefined ? 0 : Math.max(0, failure.backoff - failure.elapsed())
   }
 
   function mayFetch(): boolean {
-    return inFlight === undefined && untilRetry() === 0 && !closing.signal.aborted
+    return !fetching.isRunning() && untilRetry() === 0 && !closing.signal.aborted
   }
 
   /**
-   * The keys that serve without waiting: younger than `maxAge`, or any that are kept while the last attempt to refresh
-   * them has failed and the next is not due. Without that limit, a withdrawn key would be good for `maxStale`.
+   * The keys that serve without waiting: younger than `maxAge`, or kept while the last refresh has failed and the next
+   * is not due. Without that limit, a withdrawn key would be accepted for `maxStale`.
    */
   function current(): KeySet | undefined {
     const elapsed = age()
     const kept = keptSet(elapsed)
-    if (kept !== undefined && elapsed > maxAge * refreshShare && mayFetch()) void fetchKeys()
-    return elapsed <= maxAge || inFlight === undefined ? kept : undefined
+    if (kept === undefined) return undefined
+    const isFetchDue = elapsed > maxAge * refreshShare && mayFetch()
+    if (isFetchDue && fetching.outlivesRequests) void fetching.run()
+    return elapsed <= maxAge || !(isFetchDue || fetching.isRunning()) ? kept : undefined
   }
 
   /** The keys of the last fetch that succeeded, for as long as they may serve through an outage. */
@@ -170,7 +171,7 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
       await fetchWhere(mayFetch)
       keys = keptSet()
     } else if (kid !== undefined && !keys.hasKid(kid)) {
-      // The key may be new. A fetch that is under way costs nothing to wait for; any other is one of the budget.
+      // The key may be new. A fetch under way costs nothing to wait for. Any other is one of the budget.
       isUnknown = !(await fetchWhere(() => mayFetch() && forUnknownKids.take()))
       keys = keptSet()
     }
@@ -181,10 +182,10 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
     return isUnknown ? noFetchLeft(kid) : keyNotFound(keys, kid, algorithm)
   }
 
-  /** Waits for the fetch that is under way, or for a new one where it is allowed; false where there is none. */
+  /** Waits for the fetch under way, or for a new one where it is allowed. False where there is none. */
   async function fetchWhere(isAllowed: () => boolean): Promise<boolean> {
-    if (inFlight === undefined && !isAllowed()) return false
-    await fetchKeys()
+    if (!fetching.isRunning() && !isAllowed()) return false
+    await fetching.run()
     return true
   }
 
@@ -223,9 +224,9 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
     find,
     findOthers,
     async refresh() {
-      // A fetch that began before this call may bring what was there before it.
-      await inFlight
-      return fetchKeys()
+      // A fetch that began before this call may bring older keys.
+      if (fetching.isRunning()) await fetching.run()
+      return fetching.run()
     },
     async ready() {
       if (current() === undefined) await fetchWhere(mayFetch)

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { type IssuerKeys, inlineKeys } from '../keys/issuer-keys.js'
 import { remoteKeys } from '../keys/remote-keys.js'
+import { createSharedTask, type SharedTask } from '../keys/shared-task.js'
 import { createStopwatches, type Stopwatch } from '../keys/stopwatch.js'
 import { snapshot } from '../lib/plain-data.js'
 import { type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
@@ -97,7 +98,7 @@ function createResolver(
     },
   })
   const unknown = new LRUCache<string, Stopwatch>({ max: maxUnknown })
-  const pending = new Map<string, Promise<TrustedIssuer | Refusal | undefined>>()
+  const pending = new Map<string, SharedTask<TrustedIssuer | Refusal | undefined>>()
 
   async function resolve(iss: string): Promise<TrustedIssuer | Refusal | undefined> {
     const age = startStopwatch()
@@ -124,6 +125,13 @@ function createResolver(
     return issuer
   }
 
+  /** In Workers, a call dies with its request, and leaves its name here. */
+  function isFull(): boolean {
+    if (pending.size < maxPending) return false
+    for (const [iss, task] of pending) if (!task.isRunning()) pending.delete(iss)
+    return pending.size >= maxPending
+  }
+
   /** The cached issuer, with its keys, if the entry is the same as before. */
   function reuseOrCreate(iss: string, entry: CompiledIssuer, text: string): TrustedIssuer {
     const before = known.get(iss)
@@ -142,13 +150,14 @@ function createResolver(
       if (found !== undefined && found.age() < resolvedLifetime) return found.issuer
       if (!isIssuerName(iss) || (unknown.get(iss)?.() ?? unknownLifetime) < unknownLifetime) return undefined
       const inFlight = pending.get(iss)
-      if (inFlight !== undefined) return inFlight
+      if (inFlight !== undefined) return inFlight.run()
       // The limit is for unknown names only: a flood of them must not delay tokens of a known issuer.
-      if (found === undefined && pending.size >= maxPending)
+      if (found === undefined && isFull())
         return unavailable('too many calls of resolveIssuer are pending', iss)
-      const resolution = resolve(iss).finally(() => pending.delete(iss))
-      pending.set(iss, resolution)
-      return resolution
+      const work = () => resolve(iss).finally(() => pending.delete(iss))
+      const task = createSharedTask(work, STORE_TIMEOUT_SECONDS * 1000, startStopwatch)
+      pending.set(iss, task)
+      return task.run()
     },
     close() {
       for (const { issuer } of known.values()) issuer.keys.close()
