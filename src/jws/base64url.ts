@@ -36,8 +36,3 @@ export function isExact(text: string): boolean {
       return false
   }
 }
-
-/** The bytes that canonical base64url of this length decodes to. */
-export function decodedLength(text: string): number {
-  return Math.floor((text.length * 3) / 4)
-}

@@ -1,7 +1,7 @@
 import { fromBase64url, sha256 } from '#runtime'
 import { importJwk } from '#signature'
 import { type Algorithm, algorithms, isSameAlgorithm } from './algorithms.js'
-import { decodeBase64url, decodedLength, isExact } from './base64url.js'
+import { decodeBase64url, isExact } from './base64url.js'
 import { toBigInt } from './big-endian.js'
 import type { KeyHandle, PublicJwk, PublicKey } from './public-key.js'
 
@@ -52,8 +52,9 @@ export function importKey(jwk: PublicJwk): PublicKey | undefined {
   const handle: KeyHandle | undefined = importJwk(jwk)
   if (handle === undefined) return undefined
   const { kty, crv, alg, thumbprint, members } = jwk
-  const modulusLength = members.n === undefined ? undefined : decodedLength(members.n)
-  return { handle, kty, crv, modulusLength, alg, thumbprint }
+  // A copy: Node's decoder gives a part of a larger buffer, which would stay in memory.
+  const modulus = members.n === undefined ? undefined : Uint8Array.from(fromBase64url(members.n))
+  return { handle, kty, crv, modulus, alg, thumbprint }
 }
 
 /** `readPublicJwk` and `importKey` in one. */

@@ -17,8 +17,8 @@ export interface PublicJwk {
 /** A public key that can verify signatures. */
 export interface PublicKey extends Omit<PublicJwk, 'members'> {
   readonly handle: KeyHandle
-  /** Bytes of an RSA modulus; undefined for other keys. */
-  readonly modulusLength: number | undefined
+  /** Of an RSA key, the highest byte first; undefined for other keys. */
+  readonly modulus: Uint8Array | undefined
 }
 
 /** A key as the signature backend of the runtime holds it. */
@@ -39,7 +39,14 @@ export type SignatureCheck = (
   signature: string,
 ) => MaybePromise<boolean>
 
-/** Bytes of a signature under this key. */
-export function signatureLength(key: PublicKey, algorithm: Algorithm): number | undefined {
-  return algorithm.size === undefined ? key.modulusLength : algorithm.size * 2
+/**
+ * Whether a signature has the length that its key asks for, and is a number below an RSA modulus (RFC 8017 section
+ * 5.2.2). Deno accepts greater ones, so that one token would have several spellings.
+ */
+export function hasFittingSize(signature: Uint8Array, key: PublicKey, algorithm: Algorithm): boolean {
+  const { modulus } = key
+  if (algorithm.size !== undefined) return signature.length === algorithm.size * 2
+  if (modulus === undefined || signature.length !== modulus.length) return false
+  const at = modulus.findIndex((byte, index) => byte !== signature[index])
+  return at >= 0 && (signature[at] as number) < (modulus[at] as number)
 }

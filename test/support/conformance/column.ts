@@ -88,7 +88,8 @@ function judgeParser(response: WireResponse, difference: string, runs: number): 
   expect(runs).toBe(0)
 }
 
-function judge(
+/** Compares a response with what a row expects, and the number of handlers that have run. */
+export function judge(
   response: WireResponse,
   runs: number,
   expected: Expectation,

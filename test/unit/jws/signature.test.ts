@@ -1,9 +1,8 @@
 import { constants, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { type Algorithm, algorithms } from '../../../src/jws/algorithms.js'
-import { decodedLength } from '../../../src/jws/base64url.js'
 import { readPublicJwk } from '../../../src/jws/jwk.js'
-import type { PublicJwk, PublicKey } from '../../../src/jws/public-key.js'
+import { hasFittingSize, type PublicJwk, type PublicKey } from '../../../src/jws/public-key.js'
 import * as node from '../../../src/jws/signature-node.js'
 import * as web from '../../../src/jws/signature-web.js'
 
@@ -36,7 +35,7 @@ describe.each([...backends])('signatures by %s', (_name, backend) => {
     const handle = backend.importJwk(jwk)
     if (handle === undefined) throw new Error('not imported')
     const { n } = jwk.members
-    return { ...jwk, handle, modulusLength: n === undefined ? undefined : decodedLength(n) }
+    return { ...jwk, handle, modulus: n === undefined ? undefined : Buffer.from(n, 'base64url') }
   }
 
   test.each([...algorithms.values()])('$name: its own signature, and no other', async (algorithm) => {
@@ -133,8 +132,19 @@ test('the backends refuse keys of each other', async () => {
   const input = inputOf('Ed25519')
   const signature = signed(algorithm, privateKey, input)
   const keyOf = (handle: PublicKey['handle'] | undefined) =>
-    ({ ...jwk, handle, modulusLength: undefined }) as PublicKey
+    ({ ...jwk, handle, modulus: undefined }) as PublicKey
   expect(await web.isSignedBy(keyOf(web.importJwk(jwk)), algorithm, input, signature)).toBe(true)
   expect(await web.isSignedBy(keyOf(node.importJwk(jwk)), algorithm, input, signature)).toBe(false)
   expect(node.isSignedBy(keyOf(web.importJwk(jwk)), algorithm, input, signature)).toBe(false)
+})
+
+test('an RSA signature is a number below the modulus (RFC 8017 section 5.2.2)', () => {
+  const algorithm = algorithms.get('PS256') as Algorithm
+  const key = { modulus: Uint8Array.of(200, 100, 7) } as PublicKey
+  const fits = (...bytes: number[]) => hasFittingSize(Uint8Array.from(bytes), key, algorithm)
+  expect([fits(200, 100, 6), fits(199, 255, 255), fits(0, 0, 0)]).toEqual([true, true, true])
+  expect([fits(200, 100, 7), fits(200, 100, 8), fits(200, 101, 0), fits(201, 0, 0)]).toEqual(
+    Array(4).fill(false),
+  )
+  expect([fits(200, 100), fits(0, 200, 100, 6), fits()]).toEqual([false, false, false])
 })

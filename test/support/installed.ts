@@ -1,0 +1,22 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/** The folder of a private package with a lock of its own, such as `test/runtimes`. */
+export function folderOf(name: string): string {
+  return fileURLToPath(new URL(`../${name}`, import.meta.url))
+}
+
+/**
+ * Whether the packages of `test/NAME` are installed. Where they are not, tests that need them are skipped by name, and
+ * fail in CI.
+ */
+export function isInstalled(name: string): boolean {
+  if (existsSync(`${folderOf(name)}/node_modules/.package-lock.json`)) return true
+  if (process.env.CI) throw new Error(`test/${name} is not installed: run npm ci --prefix test/${name}`)
+  return false
+}
+
+/** For the name of a test that may be skipped. */
+export function needs(name: string): string {
+  return isInstalled(name) ? '' : ` (skipped: run npm ci --prefix test/${name})`
+}

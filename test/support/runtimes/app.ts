@@ -1,0 +1,101 @@
+import { type Context, Hono } from 'hono'
+import { type AjwtEnv, ajwt } from '../../../middleware/hono.js'
+import { createVerifier, type Policy, type VerifierOptions } from '../../../src/index.js'
+
+/** A row of the conformance table, as the tests send it to an app in another runtime. */
+export interface RemoteRow {
+  readonly id: string
+  readonly policy: Policy
+  /** The options that are data. */
+  readonly options: Pick<VerifierOptions, 'nonceSecret'>
+  /** The options that are functions of the tests, such as `replayStore.remember`: asked for over HTTP. */
+  readonly remote: readonly string[]
+  /** The routes of the app, the most specific first. */
+  readonly routes: readonly { readonly methods: readonly string[]; readonly path: string }[]
+}
+
+interface RunningRow {
+  readonly app: { fetch(request: Request): Response | Promise<Response> }
+  clock: string
+  runs: number
+}
+
+/** Field of a request of a row: which row, and the time of its clock in milliseconds, `NaN` or `throw`. */
+const rowField = 'x-row'
+const clockField = 'x-clock'
+
+/** What every runtime serves. `tests` is the origin of the server that answers for functions of the tests. */
+export function createConformanceApp(tests: string): (request: Request) => Promise<Response> {
+  let rows = new Map<string, RemoteRow>()
+  const running = new Map<string, RunningRow>()
+
+  function start(row: RemoteRow): RunningRow {
+    const { id, policy, routes } = row
+    const state: RunningRow = { clock: '', runs: 0, app: new Hono<AjwtEnv>() }
+    const now = () => {
+      if (state.clock === 'throw') throw new Error('no time')
+      return Number(state.clock)
+    }
+    const verifier = createVerifier(policy, { ...row.options, ...remoteOptions(row), now })
+    const app = state.app as Hono<AjwtEnv>
+    app.use((c, next) => {
+      // A forged grant, which the middleware has to remove.
+      c.set('ajwt', { forged: true } as never)
+      return next()
+    })
+    app.use(ajwt(verifier))
+    for (const { methods, path } of routes) {
+      const handler = (c: Context<AjwtEnv>) => {
+        state.runs += 1
+        return c.json({ handler: path, grant: (c.get('ajwt') ?? null) as never })
+      }
+      if (methods.includes('*')) app.all(path, handler)
+      else app.on([...methods], path, handler)
+    }
+    running.set(id, state)
+    return state
+  }
+
+  function remoteOptions({ id, remote }: RemoteRow): VerifierOptions {
+    const ask = async (name: string, argument: unknown): Promise<unknown> => {
+      const body = JSON.stringify({ row: id, name, argument })
+      const response = await fetch(`${tests}/functions`, { method: 'POST', body })
+      const answer = (await response.json()) as { value?: unknown; error?: string }
+      if (answer.error !== undefined) throw new Error(answer.error)
+      return answer.value
+    }
+    const has = (name: string) => remote.includes(name)
+    return {
+      fetch: async (input) => new Response(String(await ask('fetch', String(input)))),
+      ...(has('replayStore') && {
+        replayStore: { remember: async (key, ttl) => (await ask('replayStore', [key, ttl])) as boolean },
+      }),
+      ...(has('revocations') && {
+        revocations: { isRevoked: async (ids) => (await ask('revocations', [ids])) as boolean },
+      }),
+      ...(has('onDecision') && {
+        onDecision: () => {
+          throw new Error('listener')
+        },
+      }),
+    }
+  }
+
+  return async (request) => {
+    if (request.method === 'PUT' && new URL(request.url).pathname === '/rows') {
+      rows = new Map(((await request.json()) as RemoteRow[]).map((row) => [row.id, row]))
+      running.clear()
+      return new Response(null, { status: 204 })
+    }
+    const id = request.headers.get(rowField) ?? ''
+    const row = rows.get(id)
+    if (row === undefined) return new Response(`no row ${id}`, { status: 500 })
+    const state = running.get(id) ?? start(row)
+    state.clock = request.headers.get(clockField) ?? ''
+    const runsBefore = state.runs
+    const response = await state.app.fetch(request)
+    const copy = new Response(response.body, response)
+    copy.headers.set('x-handler-runs', String(state.runs - runsBefore))
+    return copy
+  }
+}
