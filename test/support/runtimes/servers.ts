@@ -21,7 +21,12 @@ export function commandOf(name: string): string {
 }
 
 const conditions: Readonly<Record<Runtime, readonly string[]>> = {
-  workerd: ['--conditions=workerd,worker,browser', '--platform=neutral', '--main-fields=module,main'],
+  workerd: [
+    '--conditions=workerd,worker,browser',
+    '--platform=neutral',
+    '--main-fields=module,main',
+    '--external:cloudflare:*',
+  ],
   bun: ['--conditions=bun', '--platform=node'],
   deno: ['--conditions=deno', '--platform=node'],
 }
