@@ -5,6 +5,7 @@ import { rows } from '../../fixtures/conformance/index.js'
 
 const tests = new URL('..', import.meta.url)
 const sources = readdirSync(tests, { recursive: true, encoding: 'utf8' })
+  .filter((file) => !file.includes('node_modules/'))
   .filter((file) => file.endsWith('.test.ts') || file.startsWith('support/conformance/'))
   .filter((file) => file.endsWith('.ts'))
   .map((file) => readFileSync(new URL(file, tests), 'utf8'))
