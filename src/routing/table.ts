@@ -25,10 +25,13 @@ export interface RouteMatch {
   readonly params: { readonly [name: string]: string }
 }
 
-/** The entry of an index for a declared path, whatever the method. Not a valid method. */
+/** The entry of a tree for a declared path, whatever the method. Not a valid method. */
 const anyMethod = '(ANY)'
 
-/** The declared routes. One tree for each combination of routing semantics that is in use. */
+/** What a path's trailing slash means to the router, and whether the path has one. */
+type TrailingSlash = 'ignored' | 'present' | 'absent'
+
+/** The declared routes. One tree for each reading of letter case and trailing slash that is in use. */
 export interface RouteTable {
   /** `reusable` is a match of the same path. It is returned again if it has the found route. */
   find(
@@ -52,22 +55,20 @@ export interface RouteTable {
 }
 
 export function createRouteTable(routes: readonly Route[]): RouteTable {
-  const indexes: (RouteTree<Route> | undefined)[] = new Array(16)
+  const trees: Record<'exactCase' | 'foldedCase', { [slash in TrailingSlash]?: RouteTree<Route> }> = {
+    exactCase: {},
+    foldedCase: {},
+  }
   let byShape: Map<string, Map<string, Route>> | undefined
 
-  function indexFor(path: string, semantics: RoutingSemantics): RouteTree<Route> {
-    const { caseSensitive, strict, emptyRest } = semantics
-    const slash = strict && path.length > 1 && path.endsWith('/')
-    const slot = (caseSensitive ? 1 : 0) + (emptyRest ? 2 : 0) + (strict ? 4 : 0) + (slash ? 8 : 0)
-    let index = indexes[slot]
-    if (index === undefined) {
-      const indexed = strict
-        ? routes.filter((route) => endsInRest(route) || route.hasTrailingSlash === slash)
-        : routes
-      index = createIndex(indexed, semantics)
-      indexes[slot] = index
-    }
-    return index
+  function treeFor(path: string, { caseSensitive, strict }: RoutingSemantics): RouteTree<Route> {
+    const ofCase = caseSensitive ? trees.exactCase : trees.foldedCase
+    const slash = !strict ? 'ignored' : path.length > 1 && path.endsWith('/') ? 'present' : 'absent'
+    ofCase[slash] ??= createTree(
+      routes.filter((route) => hasSlash(route, slash)),
+      caseSensitive,
+    )
+    return ofCase[slash]
   }
 
   /** Routes by shape and method. Made for the first request with a matched pattern. */
@@ -89,7 +90,7 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
   }
 
   function findRoute(method: string, path: string, semantics: RoutingSemantics): Route | undefined {
-    return indexFor(path, semantics).find(method, foldCase(path, semantics))
+    return treeFor(path, semantics).find(method, foldCase(path, semantics), semantics.emptyRest)
   }
 
   return {
@@ -99,7 +100,7 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
     },
     findRoute,
     findAll: (method, path, semantics) =>
-      indexFor(path, semantics).findAll(method, foldCase(path, semantics)),
+      treeFor(path, semantics).findAll(method, foldCase(path, semantics), semantics.emptyRest),
     isDeclaredPath: (path, semantics) => findRoute(anyMethod, path, semantics) !== undefined,
     findShape: (method, segments, hasTrailingSlash) =>
       pick(getShapes().get(exactShapeOf(segments, hasTrailingSlash)), method),
@@ -110,24 +111,29 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
   }
 }
 
-function createIndex(routes: readonly Route[], semantics: RoutingSemantics): RouteTree<Route> {
-  const index = new RouteTree<Route>(semantics.emptyRest)
+/** Whether a router that reads a trailing slash this way may send the path to the route. */
+function hasSlash(route: Route, slash: TrailingSlash): boolean {
+  return slash === 'ignored' || endsInRest(route) || route.hasTrailingSlash === (slash === 'present')
+}
+
+function createTree(routes: readonly Route[], caseSensitive: boolean): RouteTree<Route> {
+  const tree = new RouteTree<Route>()
   const shapesWithHead = new Set(
     routes.filter((route) => route.methods.includes('HEAD')).map((route) => shapeOf(route.segments)),
   )
   for (const route of routes) {
-    const segments = route.segments.map((segment) => foldSegment(segment, semantics))
-    for (const method of route.methods) index.add(segments, method, route)
+    const segments = route.segments.map((segment) => foldSegment(segment, caseSensitive))
+    for (const method of route.methods) tree.add(segments, method, route)
     // Without a HEAD handler, routers answer HEAD with the GET handler.
     if (route.methods.includes('GET') && !shapesWithHead.has(shapeOf(route.segments))) {
-      index.add(segments, 'HEAD', route)
+      tree.add(segments, 'HEAD', route)
     }
-    index.add(segments, anyMethod, route)
+    tree.add(segments, anyMethod, route)
   }
-  return index
+  return tree
 }
 
-function foldSegment(segment: Segment, { caseSensitive }: RoutingSemantics): Segment {
+function foldSegment(segment: Segment, caseSensitive: boolean): Segment {
   if (segment.kind !== 'literal' || caseSensitive) return segment
   return { kind: 'literal', text: segment.text.toLowerCase() }
 }

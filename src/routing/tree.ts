@@ -19,12 +19,6 @@ interface Node<T> {
  */
 export class RouteTree<T> {
   readonly #root: Node<T> = createNode()
-  readonly #emptyRest: boolean
-
-  /** `emptyRest`: whether `*` also matches nothing. */
-  constructor(emptyRest: boolean) {
-    this.#emptyRest = emptyRest
-  }
 
   /** Keeps the first value for a pattern and method. */
   add(segments: readonly Segment[], method: string, value: T): void {
@@ -41,54 +35,72 @@ export class RouteTree<T> {
     if (!node.values.has(method)) node.values.set(method, value)
   }
 
-  /** The most specific value. `path` starts with a slash. A trailing slash is ignored. */
-  find(method: string, path: string): T | undefined {
+  /**
+   * The most specific value. `path` starts with a slash. A trailing slash is ignored. `emptyRest`: whether `*` also
+   * matches nothing.
+   */
+  find(method: string, path: string, emptyRest: boolean): T | undefined {
     const end = endOf(path)
-    return end === 0 ? this.#findAtEnd(this.#root, method) : this.#find(this.#root, method, path, 1, end)
+    return end === 0
+      ? findAtEnd(this.#root, method, emptyRest)
+      : this.#find(this.#root, method, path, 1, end, emptyRest)
   }
 
   /** The values of all patterns that match, the most specific last. */
-  findAll(method: string, path: string): T[] {
+  findAll(method: string, path: string, emptyRest: boolean): T[] {
     const found: T[] = []
     const end = endOf(path)
-    this.#collect(this.#root, method, path, 1, end, found)
+    this.#collect(this.#root, method, path, 1, end, emptyRest, found)
     return found.reverse()
   }
 
-  #find(node: Node<T>, method: string, path: string, start: number, end: number): T | undefined {
+  #find(
+    node: Node<T>,
+    method: string,
+    path: string,
+    start: number,
+    end: number,
+    emptyRest: boolean,
+  ): T | undefined {
     const slash = path.indexOf('/', start)
     const isLast = slash < 0 || slash >= end
-    const next = node.literals.get(path.slice(start, isLast ? end : slash))
-    if (next !== undefined) {
-      const found = isLast ? this.#findAtEnd(next, method) : this.#find(next, method, path, slash + 1, end)
-      if (found !== undefined) return found
-    }
-    if (node.param !== undefined) {
+    const literal = node.literals.get(path.slice(start, isLast ? end : slash))
+    for (const child of [literal, node.param]) {
+      if (child === undefined) continue
       const found = isLast
-        ? this.#findAtEnd(node.param, method)
-        : this.#find(node.param, method, path, slash + 1, end)
+        ? findAtEnd(child, method, emptyRest)
+        : this.#find(child, method, path, slash + 1, end, emptyRest)
       if (found !== undefined) return found
     }
     return pick(node.wildcards, method)
   }
 
-  #findAtEnd(node: Node<T>, method: string): T | undefined {
-    return pick(node.values, method) ?? (this.#emptyRest ? pick(node.wildcards, method) : undefined)
-  }
-
-  #collect(node: Node<T>, method: string, path: string, start: number, end: number, found: T[]): void {
+  #collect(
+    node: Node<T>,
+    method: string,
+    path: string,
+    start: number,
+    end: number,
+    emptyRest: boolean,
+    found: T[],
+  ): void {
     if (start > end) {
       collectValues(node.values, method, found)
-      if (this.#emptyRest) collectValues(node.wildcards, method, found)
+      if (emptyRest) collectValues(node.wildcards, method, found)
       return
     }
     const slash = path.indexOf('/', start)
     const stop = slash < 0 || slash >= end ? end : slash
     const literal = node.literals.get(path.slice(start, stop))
-    if (literal !== undefined) this.#collect(literal, method, path, stop + 1, end, found)
-    if (node.param !== undefined) this.#collect(node.param, method, path, stop + 1, end, found)
+    for (const child of [literal, node.param]) {
+      if (child !== undefined) this.#collect(child, method, path, stop + 1, end, emptyRest, found)
+    }
     collectValues(node.wildcards, method, found)
   }
+}
+
+function findAtEnd<T>(node: Node<T>, method: string, emptyRest: boolean): T | undefined {
+  return pick(node.values, method) ?? (emptyRest ? pick(node.wildcards, method) : undefined)
 }
 
 /** The end of the last segment. 0 if there is none. */
