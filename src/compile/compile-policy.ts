@@ -20,7 +20,7 @@ import type { PolicyData, RuleData } from '../policy/schema.js'
 import { defaultProofAlgorithmNames } from '../protocol/algorithms.js'
 import { metadataUrl } from '../response/resource-metadata.js'
 import type { ChallengeContext } from '../response/www-authenticate.js'
-import { findWeakerHeadRules } from '../routing/head.js'
+import { type DeclaredRoute, findWeakerHeadRules } from '../routing/head.js'
 import { createRouteTable, type Route, type RouteTable, shapeOf } from '../routing/table.js'
 import {
   type AgentConstraint,
@@ -34,25 +34,25 @@ import { findIdProblem, findNameProblems, findUnreachable } from './unreachable.
 
 export type { CompiledIssuer } from '../policy/issuer.js'
 
-/** A policy made ready for requests: every default filled in, every list a set, nothing left to interpret. */
+/** A policy with all defaults filled in, compiled to sets, maps and checks. */
 export interface CompiledPolicy {
   readonly issuers: ReadonlyMap<string, CompiledIssuer>
   readonly audiences: ReadonlySet<string>
-  /** Normalised origins with path prefix, without a last slash. */
+  /** Normalised origins with path prefix, without a trailing slash. */
   readonly publicUrls: readonly string[]
   /** The resource identifier of RFC 9728. */
   readonly resource: string
   readonly mode: 'enforce' | 'observe'
-  /** Whether no route is enforced: neither by the policy nor by a rule of its own. */
+  /** Whether no route is enforced, by the policy or by its own rule. */
   readonly areAllRoutesObserved: boolean
   readonly preflight: boolean
   readonly unmatched: 'deny' | 'authenticate' | 'public'
   readonly token: TokenRules
-  /** What some issuer's tokens may be: for a token that names none of them. */
+  /** All that is allowed for the tokens of any issuer. Applies to tokens of unknown issuers. */
   readonly anyToken: TokenRules
-  /** For entries that `resolveIssuer` gives. */
+  /** For entries that `resolveIssuer` returns. */
   readonly issuerDefaults: IssuerDefaults
-  /** Request fields beside `Authorization` that tokens come in, in lower case. */
+  /** Request fields for tokens besides `Authorization`, in lower case. */
   readonly tokenFields: readonly string[]
   readonly proof: {
     readonly required: boolean
@@ -62,15 +62,15 @@ export interface CompiledPolicy {
   }
   readonly delegation: { readonly maxDepth: number; readonly signed: 'required' | 'optional' }
   readonly ruleContext: RuleContext
-  /** The rule of `'authenticated'` and of `unmatched: 'authenticate'`: the policy's agents, and nothing else. */
+  /** The rule of `'authenticated'` and of `unmatched: 'authenticate'`: checks only `agents` of the policy. */
   readonly authenticated: Rule
   readonly routes: RouteTable
-  /** Every scope that some route needs. */
+  /** The scopes that any route needs. */
   readonly scopes: readonly string[]
   readonly challenge: ChallengeContext
 }
 
-/** Checks and compiles a policy. Throws a PolicyError that names every wrong place. */
+/** Checks and compiles a policy. Throws PolicyError with all problems. */
 export function compilePolicy(policy: Policy, hasResolver = false): CompiledPolicy {
   const { data, routeKeys, problems } = parsePolicy(policy)
   findCollisions(routeKeys, problems)
@@ -83,7 +83,7 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     allowInsecureHttp: data.allowInsecureHttp ?? false,
   }
   const issuers = compileIssuers(data.issuer, issuerDefaults, problems)
-  const urls = compilePublicUrls(data, audiences, problems)
+  const { publicUrls, resource } = compilePublicUrls(data, audiences, problems)
   const workflows = compileWorkflows(data.workflows ?? {}, problems)
   const token = compileTokenRules(issuerDefaults.token)
   const { clockTolerance } = token
@@ -101,11 +101,10 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
   if (!isProofRequired && !hasResolver) checkUnboundTokens(issuers, problems)
   problems.throwIfAny()
 
-  const resource = audiences.find(isHttpUrl) ?? (urls.asWritten[0] as string)
   return Object.freeze({
     issuers,
     audiences: new Set(audiences),
-    publicUrls: Object.freeze(urls.normalized),
+    publicUrls: Object.freeze(publicUrls),
     resource,
     mode: data.mode ?? 'enforce',
     areAllRoutesObserved: data.mode === 'observe' && !routes.some(isEnforced),
@@ -150,12 +149,12 @@ function compileProof(written: PolicyData['proof']): CompiledPolicy['proof'] {
   })
 }
 
-/** Tokens of an issuer with profile "ajwt" are bound to a key whatever the policy says. */
+/** Tokens of profile "ajwt" are always bound to a key. */
 function checkUnboundTokens(issuers: CompiledPolicy['issuers'], problems: Problems): void {
   if (issuers.size === 0 || [...issuers.values()].some(({ profile }) => profile === 'oauth')) return
   problems.add(
     ['proof', 'required'],
-    'can only be false where an issuer has profile "oauth": others always bind',
+    'can only be false if an issuer has profile "oauth": tokens of profile "ajwt" are always bound to a key',
   )
 }
 
@@ -172,7 +171,8 @@ function compileIssuers(
     const issuer = compileIssuer(item, defaults, (path, message) =>
       problems.add([...place, ...path], message),
     )
-    if (issuers.has(issuer.name)) problems.add(place, 'names an issuer a second time')
+    if (issuers.has(issuer.name))
+      problems.add(place, 'is the same issuer as an earlier entry: remove one of them')
     issuers.set(issuer.name, issuer)
   }
   return issuers
@@ -182,23 +182,28 @@ function compilePublicUrls(
   data: Partial<PolicyData>,
   audiences: readonly string[],
   problems: Problems,
-): { asWritten: readonly string[]; normalized: string[] } {
+): Pick<CompiledPolicy, 'publicUrls' | 'resource'> {
   const audience = audiences.find(isHttpUrl)
-  const asWritten = data.publicUrl === undefined ? [] : toArray(data.publicUrl)
-  if (asWritten.some((url) => !isSecureUrl(url, data.allowInsecureHttp)))
+  const urls = data.publicUrl === undefined ? [] : toArray(data.publicUrl)
+  if (urls.some((url) => !isSecureUrl(url, data.allowInsecureHttp)))
     problems.add(['publicUrl'], 'must be an https URL (http on loopback only, else see allowInsecureHttp)')
-  if (asWritten.length > 0) return { asWritten, normalized: asWritten.map(normalizeBase) }
-  if (audience !== undefined) return { asWritten, normalized: [new URL(audience).origin] }
+  const [first] = urls
+  if (first !== undefined) return { publicUrls: urls.map(normalizeBase), resource: audience ?? first }
+  if (audience !== undefined) return { publicUrls: [new URL(audience).origin], resource: audience }
   if (data.audience !== undefined && !problems.has('publicUrl')) {
-    problems.add(['publicUrl'], 'is needed where no audience is an http(s) URL: proofs are compared with it')
+    problems.add(
+      ['publicUrl'],
+      'is required if no audience is an http(s) URL: htu of proofs is compared with it',
+    )
   }
-  return { asWritten, normalized: [] }
+  return { publicUrls: [], resource: '' }
 }
 
 function normalizeBase(url: string): string {
   const { origin } = new URL(url)
   const path = /^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(url)?.[1] ?? ''
-  return `${origin}${(normalizePath(path === '' ? '/' : path) as string).replace(/\/+$/, '')}`
+  const normalized = normalizePath(path === '' ? '/' : path) ?? path
+  return `${origin}${normalized.replace(/\/+$/, '')}`
 }
 
 function compileWorkflows(
@@ -213,9 +218,10 @@ function compileWorkflows(
         : { id: step.id, optional: step.optional === true },
     )
     const place = ['workflows', id, 'steps']
-    if (new Set(steps.map((step) => step.id)).size < steps.length) problems.add(place, 'names a step twice')
+    if (new Set(steps.map((step) => step.id)).size < steps.length)
+      problems.add(place, 'names a step twice: give each step its own id')
     else if (steps.filter((step) => step.optional).length > maxOptionalSteps) {
-      problems.add(place, `has more than ${maxOptionalSteps} optional steps`)
+      problems.add(place, `has more than ${maxOptionalSteps} optional steps: split the workflow`)
     } else compiled.set(id, compileWorkflow(steps))
   }
   return compiled
@@ -232,12 +238,12 @@ function compileAgents(
     if (problem !== undefined) problems.add(['agents', entry], problem, 'name')
     const read = readId(entry)
     if (typeof read === 'string') continue
-    const ofIssuer = compiled.get(read.issuer) ?? new Map<string, AgentConstraint>()
-    ofIssuer.set(read.id, {
+    const agentsOfIssuer = compiled.get(read.issuer) ?? new Map<string, AgentConstraint>()
+    agentsOfIssuer.set(read.id, {
       checksums: checksums && new Set(checksums),
       registrationIds: registrationIds && new Set(registrationIds),
     })
-    compiled.set(read.issuer, ofIssuer)
+    compiled.set(read.issuer, agentsOfIssuer)
   }
   return compiled
 }
@@ -248,29 +254,25 @@ function compileRoutes(
   delegation: CompiledPolicy['delegation'],
   problems: Problems,
 ): readonly Route[] {
-  const compiled: Route[] = []
-  for (const [key, value] of Object.entries(routes)) {
+  const declared: DeclaredRoute[] = []
+  for (const [key, access] of Object.entries(routes)) {
     const route = parseRouteKey(key)
     if (typeof route === 'string') continue
     const place = ['routes', key]
-    if (typeof value === 'string') compiled.push({ ...route, access: value })
+    if (typeof access === 'string') declared.push({ route: { ...route, access }, access })
     else {
       const report = (path: readonly PropertyKey[], message: string) =>
         problems.add([...place, ...path], message)
-      findNameProblems(value, context, report)
-      findUnreachable(value, route, context, delegation, report)
-      compiled.push({ ...route, access: compileRule(value, context) })
+      findNameProblems(access, context, report)
+      findUnreachable(access, route, context, delegation, report)
+      declared.push({ route: { ...route, access: compileRule(access, context) }, access })
     }
   }
-  findWeakerHeadRules(
-    compiled,
-    (key) => routes[key] as PolicyData['routes'][string],
-    (key, message) => problems.add(['routes', key], message, 'name'),
-  )
-  return compiled
+  findWeakerHeadRules(declared, (key, message) => problems.add(['routes', key], message, 'name'))
+  return declared.map(({ route }) => route)
 }
 
-/** Two keys that match the same requests, in routers that fold letter case at least: one request, two rules. */
+/** Reports two keys for the same requests. Letter case is ignored, as some routers do. */
 function findCollisions(keys: readonly string[], problems: Problems): void {
   const taken = new Map<string, string>()
   for (const key of keys) {

@@ -9,8 +9,9 @@ import { compileRule, type Rule, type RuleContext } from '../rules/rule.js'
 import { findNameProblems } from './unreachable.js'
 
 /**
- * Compiles a rule of `requireIntent`, whose names could not be checked before the policy was known. One with a wrong
- * name refuses every request as `internal_error` and warns once: the app is wrong, not the caller.
+ * Compiles a rule of `requireIntent`, whose names could not be checked before the policy was known. One
+ * with a wrong name refuses every request as `internal_error` and warns once: the app is wrong, not the
+ * caller.
  */
 export function compileLateRule(rule: RuleData, context: RuleContext): Rule {
   const issues: PolicyIssue[] = []
@@ -28,7 +29,10 @@ const rulesRead = sharedInProcess(
   () => new WeakMap<RouteRule, { readonly text: string; readonly data: RuleData }>(),
 )
 
-/** Reads a rule of `check` or `checkIntent`: a resolver comes with the same few. Throws a PolicyError where it is wrong. */
+/**
+ * Reads a rule of `check` or `checkIntent`: a resolver comes with the same few. Throws a PolicyError where
+ * it is wrong.
+ */
 export function readLateRule(rule: RouteRule): RuleData {
   const known = rulesRead.get(rule)
   if (known !== undefined && known.text === JSON.stringify(rule)) return known.data

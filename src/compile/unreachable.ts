@@ -6,19 +6,19 @@ import type { RouteKey } from '../policy/route-key.js'
 import type { RuleData } from '../policy/schema.js'
 import type { RuleContext } from '../rules/rule.js'
 
-/** Reports a wrong place of a rule, by its path within the rule. */
+/** Reports a problem by its path within the rule. */
 export type Report = (path: readonly PropertyKey[], message: string) => void
 
 const agentId = /^[^\p{Cc}\p{Cs}]{1,256}$/u
 
-/** What is wrong with an id as a policy writes it, or undefined. */
+/** The problem of an id in a policy, or undefined. */
 export function findIdProblem(entry: string, { readId }: Pick<RuleContext, 'readId'>): string | undefined {
   const read = readId(entry)
   if (typeof read === 'string') return read
-  return agentId.test(read.id) ? undefined : 'must hold an id of 1 to 256 characters'
+  return agentId.test(read.id) ? undefined : 'must have an id of 1 to 256 characters'
 }
 
-/** What is wrong with the names in a rule: only a policy knows its issuers, workflows and steps. */
+/** Reports names in a rule that the policy does not have: issuers, workflows and steps. */
 export function findNameProblems(rule: RuleData, context: RuleContext, report: Report): void {
   findIntentProblems(rule, context, report)
   const { initiators = [], chains = [] } = rule.delegation ?? {}
@@ -42,11 +42,9 @@ function findIntentProblems({ intent }: RuleData, context: RuleContext, report: 
   if (intent === undefined || names === undefined) return
   const { workflow: name } = intent
   if (!names.includes(name)) {
+    const problem = "is not in the policy's workflows, so its step order would not be checked"
     const choice = formatChoice(name, names, 'workflow')
-    report(
-      ['intent', 'workflow'],
-      `${JSON.stringify(name)} is not in the policy's workflows, so that its step order would not be checked${choice}`,
-    )
+    report(['intent', 'workflow'], `${JSON.stringify(name)} ${problem}${choice}`)
     return
   }
   const workflow = context.workflows.get(name)
@@ -70,17 +68,14 @@ function findChainProblems(
     const read = readId(entry)
     if (typeof read === 'string') continue
     issuers.add(read.issuer)
-    if (read.id.includes('|')) report([...place, hop], 'must not hold "|", which joins ids in a hash')
+    if (read.id.includes('|')) report([...place, hop], 'must not contain "|", which joins ids in a hash')
   }
   if (issuers.size > 1) {
-    report(
-      place,
-      "names agents of several issuers: a chain belongs to the token's issuer, so write one for each",
-    )
+    report(place, 'names agents of several issuers: write one chain for each issuer')
   }
 }
 
-/** Conditions that no request can meet: a mistake in the policy, found before the first request is. */
+/** Reports conditions that no request can meet. */
 export function findUnreachable(
   rule: RuleData,
   route: RouteKey,
@@ -92,9 +87,9 @@ export function findUnreachable(
   if (maxDepth > policy.maxDepth)
     report(['delegation', 'maxDepth'], `is more than the policy's delegation.maxDepth, ${policy.maxDepth}`)
   if (required === true && maxDepth === 0)
-    report(['delegation', 'required'], 'cannot hold where maxDepth is 0')
+    report(['delegation', 'required'], 'contradicts maxDepth 0: remove one of them')
   for (const [index, chain] of chains.entries()) {
-    for (const problem of problemsOfChain(chain, rule, maxDepth)) {
+    for (const problem of findUnreachableChain(chain, rule, maxDepth)) {
       report(['delegation', 'chains', index], problem)
     }
   }
@@ -105,25 +100,25 @@ export function findUnreachable(
     })
   const texts = new Map(chains.map((chain) => [ids(chain).join('|'), hashIds(ids(chain))]))
   if (new Set(texts.values()).size < texts.size) {
-    report(['delegation', 'chains'], 'lists two chains that have one hash')
+    report(['delegation', 'chains'], 'lists two chains with the same hash: remove one of them')
   }
   findClaimProblems(rule, route, report)
   if (rule.anonymous === true && rule.mode === 'observe')
-    report(['anonymous'], 'has no effect beside mode "observe"')
+    report(['anonymous'], 'has no effect with mode "observe": remove one of them')
 }
 
-/** Why no request comes by this chain. */
-function problemsOfChain(chain: readonly string[], rule: RuleData, maxDepth: number): string[] {
+/** The reasons why no request can have this chain. */
+function findUnreachableChain(chain: readonly string[], rule: RuleData, maxDepth: number): string[] {
   const { initiators, required } = rule.delegation ?? {}
   const problems: string[] = []
-  if (chain.length - 1 > maxDepth) problems.push(`is deeper than maxDepth allows, ${maxDepth}`)
-  if (new Set(chain).size < chain.length) problems.push('names an agent twice')
-  if (required === true && chain.length === 1) problems.push('is a direct call, which required refuses')
+  if (chain.length - 1 > maxDepth) problems.push(`has more hops than maxDepth, ${maxDepth}`)
+  if (new Set(chain).size < chain.length) problems.push('names an agent twice, which is a loop')
+  if (required === true && chain.length === 1) problems.push('is a direct call, which contradicts required')
   if (rule.agents !== undefined && !rule.agents.includes(chain.at(-1) ?? '')) {
-    problems.push("ends in an agent that the rule's agents do not name")
+    problems.push('ends with an agent that is not in agents of the rule')
   }
   if (chain.length > 1 && initiators !== undefined && !initiators.includes(chain[0] ?? '')) {
-    problems.push('begins with an agent that initiators does not name')
+    problems.push('begins with an agent that is not in initiators')
   }
   return problems
 }

@@ -2,21 +2,21 @@ import type { Json } from '../lib/json.js'
 import { isSameJson, parsePointer, resolvePointer } from './json-pointer.js'
 import type { ConstraintData } from './schema.js'
 
-/** Whether a claim meets a constraint. `params` are the path parameters that `param` refers to. */
+/** Whether a claim meets a constraint. `params` are the path parameters of the request. */
 export type ConstraintCheck = (
   value: Json | undefined,
   params: { readonly [name: string]: string },
 ) => boolean
 
-/** Turns a constraint on one claim into a check: all of its keys have to hold. */
+/** Compiles a constraint on one claim. All of its keys must hold. */
 export function compileConstraint(constraint: ConstraintData): ConstraintCheck {
   const { equals, in: oneOf, min, max, exists, param, includes, some } = constraint
   if (exists === false) return (value) => value === undefined
   const included = includes === undefined ? undefined : [includes].flat()
   const members = some && Object.entries(some).map(([pointer, inner]) => compileMember(pointer, inner))
   const checks: ValueCheck[] = []
-  if (Object.hasOwn(constraint, 'equals')) checks.push((value) => isSameJson(value, equals as Json))
-  if (oneOf !== undefined) checks.push((value) => isOneOf(value, oneOf as readonly Json[]))
+  if (Object.hasOwn(constraint, 'equals')) checks.push((value) => isSameJson(value, equals))
+  if (oneOf !== undefined) checks.push((value) => isOneOf(value, oneOf))
   if (min !== undefined || max !== undefined) checks.push((value) => isInRange(value, min, max))
   if (included !== undefined) checks.push((value) => includesAll(value, included))
   if (members !== undefined) checks.push((value, params) => hasElement(value, members, params))
@@ -24,16 +24,16 @@ export function compileConstraint(constraint: ConstraintData): ConstraintCheck {
   return (value, params) => value !== undefined && checks.every((check) => check(value, params))
 }
 
-/** What no value can meet, or what would be passed over: by its path within the constraint. */
+/** Reports constraints that no value can meet, by their path within the constraint. */
 export function findConstraintProblems(
   constraint: ConstraintData,
   report: (path: readonly PropertyKey[], message: string) => void,
 ): void {
   const { exists, min, max, some = {} } = constraint
-  if (min !== undefined && max !== undefined && min > max) report([], 'min is more than max')
+  if (min !== undefined && max !== undefined && min > max) report([], 'min is greater than max')
   if (exists === false && Object.keys(constraint).length > 1)
-    report([], 'a claim that is absent has no value')
-  if (!isEqualsInRange(constraint)) report([], 'equals lies outside min and max')
+    report([], 'exists false contradicts the other keys: remove them')
+  if (!isEqualsInRange(constraint)) report([], 'equals is outside min and max')
   for (const [pointer, inner] of Object.entries(some))
     findConstraintProblems(inner, (path, message) => report(['some', pointer, ...path], message))
 }
@@ -43,10 +43,10 @@ function isEqualsInRange({ equals, min, max }: ConstraintData): boolean {
   return typeof equals === 'number' && isInRange(equals, min, max)
 }
 
-/** A check of a claim that is there. */
+/** A check of a claim that the token has. */
 type ValueCheck = (value: Json, params: Parameters<ConstraintCheck>[1]) => boolean
 
-function isOneOf(value: Json, candidates: readonly Json[]): boolean {
+function isOneOf(value: Json, candidates: readonly unknown[]): boolean {
   return candidates.some((candidate) => isSameJson(value, candidate))
 }
 
@@ -59,11 +59,11 @@ interface MemberCheck {
   readonly check: ConstraintCheck
 }
 
-function compileMember(pointer: string, constraint: object): MemberCheck {
-  return { pointer: parsePointer(pointer), check: compileConstraint(constraint as ConstraintData) }
+function compileMember(pointer: string, constraint: Omit<ConstraintData, 'some'>): MemberCheck {
+  return { pointer: parsePointer(pointer), check: compileConstraint(constraint) }
 }
 
-/** One element has to meet all of the checks: an array is never taken by position. */
+/** One element must meet all checks. The position in the array does not matter. */
 function hasElement(
   value: Json,
   members: readonly MemberCheck[],
@@ -74,13 +74,13 @@ function hasElement(
   return Array.isArray(value) && value.some(isMet)
 }
 
-/** Each text is an element of the array, or a word of the blank-separated string. */
+/** Whether each text is an element of the array or a word of the space-separated string. */
 function includesAll(value: Json, texts: readonly string[]): boolean {
   const words = typeof value === 'string' ? value.split(' ') : value
   return Array.isArray(words) && texts.every((text) => words.includes(text))
 }
 
-/** A parameter is text: a claim equals it as a string, or as the decimal form of an exact integer. */
+/** Compares a claim with a parameter: as a string, or as the decimal form of a safe integer. */
 function isParameter(value: Json, params: { readonly [name: string]: string }, name: string): boolean {
   if (!Object.hasOwn(params, name)) return false
   if (typeof value === 'string') return value === params[name]

@@ -1,18 +1,18 @@
 import type { RegisteredMethod } from './methods.js'
 import type { ClaimConstraint, Policy, RouteRule } from './policy.js'
 
-/** Gives a policy its type, for an editor to check and to complete; returns it as it is. */
+/** Returns the policy unchanged. Its type lets editors complete and check the keys and names. */
 export function definePolicy<const P extends Policy>(policy: P & NoInfer<CheckedPolicy<P>>): P {
   return policy
 }
 
-/** What the compiler shows for a wrong place; no value has this type. */
+/** The type of a wrong place, for the message of the compiler. No value has this type. */
 interface Mistake<Message extends string> {
   readonly [mistake]: Message
 }
 declare const mistake: unique symbol
 
-/** The policy with a mistake in place of each key, route, name of a workflow, step or parameter that is wrong. */
+/** The policy with `Mistake` in place of each wrong key, route, workflow, step or parameter. */
 type CheckedPolicy<P extends Policy> = {
   readonly [Key in keyof P]: Key extends 'routes'
     ? CheckedRoutes<P[Key], Workflows<P>>
@@ -28,7 +28,7 @@ type CheckedRoutes<Routes, W> = {
       : Key extends `${infer Methods} /${infer Path}`
         ? AreMethods<Methods> extends true
           ? CheckedAccess<Routes[Key], ParameterOf<Path>, W>
-          : Mistake<`"${Methods}" is not a method that HTTP has registered, several joined by ",", or "*"`>
+          : Mistake<`"${Methods}" is not a registered HTTP method, several joined by ",", or "*"`>
         : Mistake<'a key of routes is written "METHOD /path"'>
     : Routes[Key]
 }
@@ -85,7 +85,7 @@ type CheckedSteps<Steps, Step extends string> = Steps extends readonly unknown[]
   ? { readonly [Index in keyof Steps]: Known<Steps[Index], Step, 'is not a step of this workflow'> }
   : Known<Steps, Step, 'is not a step of this workflow'>
 
-/** A name that has to be one of these; text that the compiler does not know is left to the runtime. */
+/** A name that must be one of `Names`. A `string` that is not a literal is checked at run time. */
 type Known<Name, Names extends string, Message extends string> = Name extends string
   ? string extends Name
     ? Name
@@ -94,7 +94,7 @@ type Known<Name, Names extends string, Message extends string> = Name extends st
       : Mistake<`"${Name}" ${Message}`>
   : Name
 
-/** The workflows of a policy; of one without them, any. */
+/** The workflows of a policy. Any workflow for a policy without them. */
 type Workflows<P> = P extends { readonly workflows: infer W } ? W : Record<string, unknown>
 
 type StepOf<W, Name> = Name extends keyof W
@@ -106,8 +106,8 @@ type StepOf<W, Name> = Name extends keyof W
   : string
 
 /**
- * A value with a mistake in place of each key that its shape does not have, at every level. A shape that names no key,
- * as that of a JWK, takes all.
+ * A value with `Mistake` in place of each unknown key, at every level. A shape without keys, as of a JWK,
+ * allows all.
  */
 type Exact<Value, Shape> = Value extends readonly unknown[]
   ? { readonly [Index in keyof Value]: Exact<Value[Index], ElementOf<Shape>> }

@@ -1,11 +1,11 @@
 import { brandError } from '../lib/copies.js'
 
-/** One wrong place of a policy. */
+/** One mistake in a policy. */
 export interface PolicyIssue {
-  /** Where, as in `routes["GET /orders/:id"].scope[0]`; empty for the policy as a whole. */
+  /** The path, such as `routes["GET /orders/:id"].scope[0]`. Empty for the policy as a whole. */
   readonly path: string
   readonly message: string
-  /** Where that stands in the file that `loadPolicy` has read: lines and columns count from 1. */
+  /** The position in the file that `loadPolicy` read. Lines and columns count from 1. */
   readonly file?: string
   readonly line?: number
   readonly column?: number
@@ -23,10 +23,9 @@ export class PolicyError extends Error {
   readonly issues: readonly PolicyIssue[]
 
   constructor(issues: readonly PolicyIssue[]) {
+    const places = issues.length === 1 ? 'one place' : `${issues.length} places`
     const lines = issues.map((issue) => `  ${formatIssue(issue)}`)
-    super(
-      `The policy is wrong in ${issues.length === 1 ? 'one place' : `${issues.length} places`}:\n${lines.join('\n')}`,
-    )
+    super(`The policy is wrong in ${places}:\n${lines.join('\n')}`)
     this.issues = issues
   }
 }
@@ -36,7 +35,7 @@ function formatIssue({ path, message, file, line, column }: PolicyIssue): string
   return `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`
 }
 
-/** A path as a person would write it: `issuer[0].keys.maxAge`, `routes["GET /orders"]`. */
+/** Formats a path as in JavaScript: `issuer[0].keys.maxAge`, `routes["GET /orders"]`. */
 export function formatPath(path: readonly PropertyKey[]): string {
   let text = ''
   for (const key of path) {

@@ -175,7 +175,7 @@ function checkAddresses(entry: IssuerData, allowInsecureHttp: InsecureHttp, repo
   const { url, name, jwksUri, jwks } = entry
   if (url === undefined && name === undefined) {
     const what = Object.hasOwn(entry, 'url')
-      ? 'is undefined, as an environment variable is that is not set'
+      ? 'is undefined (an environment variable that is not set?)'
       : 'is missing'
     report(['url'], `${what}: it must be a string`)
   }

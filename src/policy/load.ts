@@ -4,9 +4,9 @@ import { readJson } from './json-file.js'
 import type { Policy } from './policy.js'
 
 /**
- * Reads a policy from a JSON file (UTF-8). Throws the error of the file system where the file cannot be read, and a
- * PolicyError with line and column where it is not JSON or has a member twice in one object. `createVerifier` checks the
- * content. Its PolicyError names line and column, too.
+ * Reads a policy from a JSON file (UTF-8). Throws the error of the file system where the file cannot be
+ * read, and a PolicyError with line and column where it is not JSON or has a member twice in one object.
+ * `createVerifier` checks the content. Its PolicyError names line and column, too.
  */
 export function loadPolicy(file: string | URL): Policy {
   const name = typeof file === 'string' ? file : decodeURIComponent(file.pathname)

@@ -1,7 +1,4 @@
-/**
- * The methods of the IANA HTTP Method Registry (RFC 9110 section 16.1.1, filled by RFC 7237 and later by others, last
- * QUERY): `*` is in the registry as well, for no request to use.
- */
+/** The IANA HTTP Method Registry (RFC 9110 section 16.1.1), except `*`, which is reserved. */
 export const registeredMethods = [
   'ACL',
   'BASELINE-CONTROL',

@@ -13,19 +13,19 @@ import {
   schema,
 } from './schema.js'
 
-/** Collects what is wrong with a policy, so that a person mends it in one go. */
+/** Collects all mistakes of a policy, so that they can be corrected together. */
 export interface Problems {
-  /** `part`: what of a member is marked where the policy was read from a file. */
+  /** `part`: whether the position in a file is that of the name or of the value. */
   add(path: readonly PropertyKey[], message: string, part?: 'name' | 'value'): void
-  /** Whether this path, or one within it, is already known to be wrong. */
+  /** Whether there is a problem at or below this path. */
   has(path: string): boolean
   throwIfAny(): void
 }
 
-/** A policy that was read: the parts that have the right shape, and what is wrong with the others. */
+/** The valid parts of a policy, and the problems of the others. */
 export interface ParsedPolicy {
   readonly data: Partial<PolicyData>
-  /** The keys of `routes`, those included whose rule is wrong. */
+  /** All keys of `routes`, including those with an invalid rule. */
   readonly routeKeys: readonly string[]
   readonly problems: Problems
 }
@@ -33,7 +33,7 @@ export interface ParsedPolicy {
 export function parsePolicy(policy: unknown): ParsedPolicy {
   const problems = createProblems(policy)
   const input = snapshot(policy)
-  refuseOddData(policy, [], problems)
+  refuseUnsafeData(policy, [], problems)
   const result = schema.safeParse(input)
   for (const issue of result.error?.issues ?? []) addIssue(issue, [], input, problems)
   if (isObject(input)) {
@@ -41,42 +41,45 @@ export function parsePolicy(policy: unknown): ParsedPolicy {
     refuseUndefined(input.agents, ['agents'], problems)
     refuseUndefinedOfIssuers(input.issuer, problems)
   }
-  const data: Partial<PolicyData> = snapshot(result.success ? result.data : partsThatParse(input))
+  const data: Partial<PolicyData> = snapshot(result.success ? result.data : validParts(input))
   const routes = isObject(input) ? input.routes : undefined
   return { data, routeKeys: isObject(routes) ? Object.keys(routes) : [], problems }
 }
 
-/** Reads one entry of `issuer`; throws a PolicyError where it has not the right shape. */
+/** Parses one entry of `issuer`. Throws PolicyError if it is malformed. */
 export function parseIssuer(issuer: unknown): { data: string | IssuerData; problems: Problems } {
   const problems = createProblems(issuer)
   const input = snapshot(typeof issuer === 'string' ? { url: issuer } : issuer)
-  refuseOddData(issuer, [], problems)
+  refuseUnsafeData(issuer, [], problems)
   const result = issuerSchema.safeParse(input)
   for (const issue of result.error?.issues ?? []) addIssue(issue, [], input, problems)
   refuseUndefinedOfIssuer(input, [], problems)
   problems.throwIfAny()
-  return { data: snapshot(result.data) as IssuerData, problems }
+  if (!result.success) throw result.error
+  return { data: snapshot(result.data), problems }
 }
 
-/** Throws a PolicyError where the rule has not the right shape. */
+/** Parses a rule. Throws PolicyError if it is malformed. */
 export function parseRule(rule: unknown): RuleData {
   const problems = createProblems(rule)
   const input = snapshot(rule)
-  refuseOddData(rule, [], problems)
+  refuseUnsafeData(rule, [], problems)
   const result = ruleSchema.safeParse(input)
-  if (!result.success) for (const issue of result.error.issues) addIssue(issue, [], input, problems)
+  for (const issue of result.error?.issues ?? []) addIssue(issue, [], input, problems)
   refuseUndefined(input, [], problems)
   problems.throwIfAny()
-  return snapshot(result.data) as RuleData
+  if (!result.success) throw result.error
+  return snapshot(result.data)
 }
 
-/** So that one wrong key hides nothing that is wrong elsewhere. */
-function partsThatParse(input: unknown): Record<string, unknown> {
+/** Parses each key alone, so that one wrong key does not hide mistakes elsewhere. */
+function validParts(input: unknown): Record<string, unknown> {
   const parts: Record<string, unknown> = {}
   if (!isObject(input)) return parts
-  for (const [key, part] of Object.entries(schema.shape)) {
+  const keySchemas: Readonly<Record<string, z.ZodType>> = schema.shape
+  for (const [key, keySchema] of Object.entries(keySchemas)) {
     const value = input[key]
-    const result = (part as z.ZodType).safeParse(value)
+    const result = keySchema.safeParse(value)
     if (result.success && result.data !== undefined) parts[key] = result.data
     else if (key === 'routes' && isObject(value)) {
       parts[key] = Object.fromEntries(
@@ -89,27 +92,24 @@ function partsThatParse(input: unknown): Record<string, unknown> {
   return parts
 }
 
-/**
- * Refuses what the schema would not see: a member that it passes over, so that what it was to constrain were free,
- * and objects that are more than their data.
- */
-function refuseOddData(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
+/** Refuses data that the schema ignores or does not see: `__proto__`, class instances, deep nesting. */
+function refuseUnsafeData(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
   if (typeof value !== 'object' || value === null || path.length > maxDepth) return
   if (path.length === maxDepth) problems.add(path, `nests more than ${maxDepth} levels`)
-  if (!isPlainData(value)) problems.add(path, 'must be plain data, as JSON has it')
+  if (!isPlainData(value)) problems.add(path, 'must be plain data, as in JSON')
   for (const [name, member] of Object.entries(value)) {
     const place = [...path, Array.isArray(value) ? Number(name) : name]
-    if (name === '__proto__') problems.add(place, 'is a name that cannot be used: rename it', 'name')
-    refuseOddData(member, place, problems)
+    if (name === '__proto__') problems.add(place, 'is a reserved name: rename it', 'name')
+    refuseUnsafeData(member, place, problems)
   }
 }
 
-/** Members of a rule that are no conditions on a token. */
+/** Members of a rule that are not conditions on a token. */
 const flags: ReadonlySet<string> = new Set(['once', 'anonymous', 'mode'])
 
 /**
- * Refuses a condition that is undefined: the schema takes it for one that is left out, so that `{ scope:
- * process.env.SCOPE }` would let every token in where the variable is not set.
+ * Refuses undefined conditions, which the schema treats as absent: `{ scope: process.env.SCOPE }` would
+ * accept every token if the variable is not set.
  */
 function refuseUndefined(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
   if (typeof value !== 'object' || value === null || path.length > maxDepth) return
@@ -119,7 +119,7 @@ function refuseUndefined(value: unknown, path: readonly PropertyKey[], problems:
     else if (!flags.has(name) && !problems.has(formatPath(place))) {
       problems.add(
         place,
-        'is undefined, as an environment variable is that is not set: set it, or leave the key out',
+        'is undefined (an environment variable that is not set?): set it, or remove the key',
       )
     }
   }
@@ -131,7 +131,7 @@ function refuseUndefinedOfIssuers(value: unknown, problems: Problems): void {
   } else refuseUndefinedOfIssuer(value, ['issuer'], problems)
 }
 
-/** Members of an issuer's entry without which more tokens would be accepted. */
+/** Members of an issuer's entry that restrict the accepted tokens. */
 const narrowing = ['audience', 'claims', 'header', 'token'] as const
 
 function refuseUndefinedOfIssuer(value: unknown, path: readonly PropertyKey[], problems: Problems): void {
@@ -140,7 +140,9 @@ function refuseUndefinedOfIssuer(value: unknown, path: readonly PropertyKey[], p
   refuseUndefined(Object.fromEntries(written.map((name) => [name, value[name]])), path, problems)
 }
 
-/** In whatever realm it was made: a test runner's or a worker's Object is not this module's. */
+/**
+ * Accepts objects of other realms, such as those of test runners and workers, which have another `Object`.
+ */
 function isPlainData(value: object): boolean {
   const prototype = Object.getPrototypeOf(value)
   if (Array.isArray(value) || prototype === null) return true
@@ -163,25 +165,26 @@ function addIssue(issue: Issue, prefix: readonly PropertyKey[], input: unknown, 
   } else problems.add(path, explain(issue, path, input))
 }
 
-/** What is wrong at a place, and what can stand there. */
+/** Says what is wrong at this path, and which values are allowed. */
 function explain(issue: Issue, path: readonly PropertyKey[], input: unknown): string {
-  const forms = formsOf(issue)
+  const forms = allowedForms(issue)
   if (forms === undefined) return issue.message
   const parent = valueAt(input, path.slice(0, -1))
   const value = valueAt(input, path)
-  if (value !== undefined || path.length === 0) {
+  const key = path.at(-1)
+  if (value !== undefined || key === undefined) {
     const meant = typeof value === 'string' && issue.code === 'invalid_value' ? didYouMean(value, issue) : ''
     return `must be ${forms}, not ${describeType(value)}${meant}`
   }
-  if (!isObject(parent) || !Object.hasOwn(parent, path[path.length - 1] as PropertyKey)) {
+  if (!isObject(parent) || !Object.hasOwn(parent, key)) {
     return `is missing: it must be ${forms}`
   }
-  return `is undefined, as an environment variable is that is not set: it must be ${forms}`
+  return `is undefined (an environment variable that is not set?): it must be ${forms}`
 }
 
-/** What a value must be; undefined where the message of the schema says it all. */
-function formsOf(issue: Issue): string | undefined {
-  // The one union without a message of this schema's is that of JSON values.
+/** The allowed values. Undefined if the message of the schema is complete. */
+function allowedForms(issue: Issue): string | undefined {
+  // Only the union of JSON values has no message in the schema.
   if (issue.code === 'invalid_union')
     return issue.message === 'Invalid input' ? 'a JSON value' : issue.message
   if (issue.code === 'invalid_value') return issue.values.map((value) => JSON.stringify(value)).join(' or ')
@@ -199,7 +202,7 @@ const typeNames: { readonly [expected: string]: string } = {
   string: 'a string',
 }
 
-/** Never the value itself: it could be a secret that stands in the wrong place. */
+/** Never the value itself, which could be a misplaced secret. */
 function describeType(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'
@@ -221,16 +224,16 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   let found = value
   for (const key of path) {
     if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined
-    found = (found as Record<PropertyKey, unknown>)[key]
+    found = Reflect.get(found, key)
   }
   return found
 }
 
-/** Of several forms that a value could have had, the one that it was meant to have. */
+/** The branch of a union that the value was probably written for. */
 function closestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
-  const isAboutTheWhole = (issue: Issue) =>
+  const isWrongType = (issue: Issue) =>
     issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value')
-  return branches.find((issues) => !issues.some(isAboutTheWhole))
+  return branches.find((issues) => !issues.some(isWrongType))
 }
 
 function createProblems(policy: unknown): Problems {
@@ -241,9 +244,9 @@ function createProblems(policy: unknown): Problems {
       if (!issues.some((known) => known.path === problem.path && known.message === message))
         issues.push(problem)
     },
-    has: (place) =>
+    has: (prefix) =>
       issues.some(
-        ({ path }) => path === place || path.startsWith(`${place}.`) || path.startsWith(`${place}[`),
+        ({ path }) => path === prefix || path.startsWith(`${prefix}.`) || path.startsWith(`${prefix}[`),
       ),
     throwIfAny() {
       if (issues.length > 0) throw new PolicyError(issues)

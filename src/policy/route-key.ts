@@ -7,10 +7,10 @@ export type Segment =
   | { readonly kind: 'param'; readonly name: string }
   | { readonly kind: 'rest' }
 
-/** A key of `routes`, read. */
+/** A parsed key of `routes`. */
 export interface RouteKey {
   readonly key: string
-  /** Upper-case methods; `*` stands for every method. */
+  /** Methods in upper case. `*` stands for every method. */
   readonly methods: readonly string[]
   /** The path pattern as written. */
   readonly path: string
@@ -18,25 +18,25 @@ export interface RouteKey {
   readonly hasTrailingSlash: boolean
 }
 
-// What a path can spell in one way only, and no router takes for a pattern of its own.
+// Characters that have one spelling in a path and no meaning in the patterns of any router.
 const literalSegment = /^[A-Za-z0-9._~&',;=@-]+$/
 const methodNames: ReadonlySet<string> = new Set(registeredMethods)
 
-/** Whether a segment is literal to every router. */
+/** Whether every router matches the segment literally. */
 export function isLiteral(text: string): boolean {
   return literalSegment.test(text) && text !== '.' && text !== '..'
 }
 
-/** Reads `METHOD /path`; a string is what is wrong with it. */
+/** Parses `METHOD /path`. Returns a message if the key is wrong. */
 export function parseRouteKey(key: string): RouteKey | string {
   const match = /^(\S+) (\/\S*)$/.exec(key)
   if (match === null) return 'must be written as "METHOD /path", such as "GET /orders/:id"'
-  const methods = (match[1] as string).split(',')
-  const path = match[2] as string
+  const [, methodList = '', path = ''] = match
+  const methods = methodList.split(',')
   const wrongMethod = methods.find((method) => method !== '*' && !methodNames.has(method))
   if (wrongMethod !== undefined) return explainMethod(wrongMethod)
-  if (new Set(methods).size < methods.length) return 'names a method twice'
-  if (methods.includes('*') && methods.length > 1) return '"*" stands for every method, and so alone'
+  if (new Set(methods).size < methods.length) return 'names a method twice: remove one of them'
+  if (methods.includes('*') && methods.length > 1) return '"*" stands for every method: remove the others'
 
   const hasTrailingSlash = path.length > 1 && path.endsWith('/')
   const texts = path === '/' ? [] : path.slice(1, hasTrailingSlash ? -1 : undefined).split('/')
@@ -55,7 +55,7 @@ function readSegments(texts: readonly string[], hasTrailingSlash: boolean): Segm
       return '"*" can only be the last segment'
     }
     if (segment.kind === 'param') {
-      if (names.has(segment.name)) return `":${segment.name}" stands twice in the path`
+      if (names.has(segment.name)) return `":${segment.name}" occurs twice in the path: rename one of them`
       names.add(segment.name)
     }
     segments.push(segment)
@@ -63,7 +63,7 @@ function readSegments(texts: readonly string[], hasTrailingSlash: boolean): Segm
   return segments
 }
 
-/** Reads one segment of a path; a string is what is wrong with it. */
+/** Parses one segment. Returns a message if it is wrong. */
 function readSegment(text: string): Segment | string {
   if (text === '*') return { kind: 'rest' }
   if (text.startsWith(':')) {
@@ -73,18 +73,18 @@ function readSegment(text: string): Segment | string {
     }
     return { kind: 'param', name }
   }
-  if (text === '') return 'has an empty segment ("//")'
-  if (text === '.' || text === '..') return 'has a dot segment, which no request reaches'
+  if (text === '') return 'has an empty segment ("//"): remove one slash'
+  if (text === '.' || text === '..') return 'has a dot segment, which no request can reach: remove it'
   if (!literalSegment.test(text)) {
-    return `segment "${text}" holds a character that is not literal in every router`
+    return `segment "${text}" has a character that is not literal in every router: allowed are A-Z a-z 0-9 . _ ~ & ' , ; = @ -`
   }
   return { kind: 'literal', text }
 }
 
 function explainMethod(method: string): string {
-  const problem = `"${method}" is not a method that HTTP has registered`
+  const problem = `"${method}" is not a registered HTTP method`
   if (/^(all|any)$/i.test(method)) return `${problem}: "*" stands for every method`
   const meant = nearest(method, registeredMethods)
   if (meant !== undefined) return `${problem}; did you mean "${meant}"?`
-  return `${problem}: write one in capitals, several as "GET,POST", or "*" for every method`
+  return `${problem}: write one in upper case, several as "GET,POST", or "*" for every method`
 }

@@ -4,25 +4,24 @@ import { algorithmNames } from '../protocol/algorithms.js'
 import { knownServers } from './known-servers.js'
 import { parseRouteKey } from './route-key.js'
 
-// Structure only, one refinement a field: what spans several fields is checked when the policy is compiled.
-// Messages follow "must be"/"is": of a union, the message names the forms; of unknown keys, it lists the known ones.
+// Checks the structure only. Conditions on several fields are checked when the policy is compiled. The
+// message of a union completes "must be"; the message for unknown keys is the list of known keys.
 
-/** An id as tokens carry it; none that enters a hash may hold the "|" that joins them. */
 const identifier = z.string().regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
-const hashedIdentifier = identifier.regex(/^[^|]*$/, 'must not hold "|", which joins ids in a hash')
+const hashedIdentifier = identifier.regex(/^[^|]*$/, 'must not contain "|", which joins ids in a hash')
 
-// An agent as tokens carry it, alone or behind its issuer and a blank. What it holds is checked when the issuers are known.
+// An agent id, or `<issuer> <id>`. The parts are checked when the issuers are known.
 const agentEntry = z
   .string()
   .regex(/^[^\p{Cc}\p{Cs}]{1,2048}$/u, 'must be an agent id without control characters')
-const chainEntry = agentEntry.regex(/^(\S+ )?[^|]*$/, 'must not hold "|", which joins ids in a hash')
+const chainEntry = agentEntry.regex(/^(\S+ )?[^|]*$/, 'must not contain "|", which joins ids in a hash')
 const scopeToken = z
   .string()
   .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, { error: ({ input }) => explainScope(String(input)) })
-/** Ends up in a quoted string of a challenge, in a list that blanks separate. */
+/** Becomes part of a quoted string in a challenge, in a list separated by spaces. */
 const acrValue = z
   .string()
-  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be printable ASCII without blanks and quotes')
+  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be printable ASCII without spaces, quotes and backslashes')
 
 const text = z.string().min(1, 'must not be empty')
 
@@ -41,7 +40,7 @@ function union<const T extends readonly z.ZodType[]>(branches: T, forms: string)
   return z.union(branches, { error: forms })
 }
 
-/** Refuses keys that it does not know: a condition that is misspelt would be a condition that always holds. */
+/** Refuses unknown keys: a misspelt condition would never be checked. */
 function object<T extends z.ZodRawShape>(shape: T) {
   const names = Object.keys(shape).join(' ')
   return z.strictObject(shape, {
@@ -62,10 +61,10 @@ function wholeNumber(least: number, most: number, unit = '') {
 function explainScope(text: string): string {
   const scopes = text.split(/\s+/).filter((scope) => scope !== '')
   if (scopes.length < 2) return 'must be a scope token (RFC 6749 section 3.3)'
-  return `holds a blank: use an array, [${scopes.map((scope) => `'${scope}'`).join(', ')}]`
+  return `contains a space: use an array, [${scopes.map((scope) => `'${scope}'`).join(', ')}]`
 }
 
-// Whether http is allowed depends on the host and on allowInsecureHttp: checked when the policy is compiled.
+// Whether http is allowed for the host is checked when the policy is compiled.
 const url = z
   .string()
   .refine(
@@ -100,18 +99,18 @@ const some = z
     pointer,
     object({ ...constraintShape, param: text.optional() }).refine(
       hasKeys,
-      'must hold at least one constraint',
+      'must have at least one constraint',
     ),
   )
-  .refine(hasKeys, 'must hold at least one pointer')
-/** On a token before any route is known: no path parameter to compare with. */
+  .refine(hasKeys, 'must have at least one pointer')
+/** Without `param`: the constraint applies to tokens, before the route is known. */
 const tokenConstraint = object({ ...constraintShape, some: some.optional() }).refine(
   hasKeys,
-  'must hold at least one constraint',
+  'must have at least one constraint',
 )
 const claimConstraint = object({ ...constraintShape, some: some.optional(), param: text.optional() }).refine(
   hasKeys,
-  'must hold at least one constraint',
+  'must have at least one constraint',
 )
 
 const tokenType = z
@@ -133,9 +132,9 @@ const issuer = object({
   url: url.optional(),
   name: z
     .string()
-    .regex(/^[\x21-\x7e]{1,256}$/, 'must be 1 to 256 characters of printable ASCII without blanks')
+    .regex(/^[\x21-\x7e]{1,256}$/, 'must be 1 to 256 characters of printable ASCII without spaces')
     .optional(),
-  like: z.enum(Object.keys(knownServers) as [string, ...string[]]).optional(),
+  like: z.enum(Object.keys(knownServers)).optional(),
   audience: oneOrSeveral(text, 'audience').optional(),
   header: fieldName.optional(),
   token: object({
@@ -160,8 +159,8 @@ const issuer = object({
     .object({
       keys: z
         .array(z.record(z.string(), z.unknown()))
-        .min(1, 'must hold a key')
-        .max(100, 'must hold at most 100 keys'),
+        .min(1, 'must have at least one key')
+        .max(100, 'must have at most 100 keys'),
     })
     .optional(),
   profile: z.enum(['ajwt', 'oauth']).optional(),
@@ -199,10 +198,10 @@ export const ruleSchema = object({
     sub: nonEmpty(agentEntry, 'person').optional(),
     acr: nonEmpty(acrValue, 'acr value').optional(),
     amr: nonEmpty(text, 'amr value').optional(),
-    // Goes out as max_age, which is a whole number (RFC 9470 section 3).
+    // Sent as max_age, which is a whole number (RFC 9470 section 3).
     maxAge: wholeNumber(0, 31_536_000, ' seconds').optional(),
   })
-    .refine((user) => Object.keys(user).length > 0, 'must hold at least one condition')
+    .refine((user) => Object.keys(user).length > 0, 'must have at least one condition')
     .optional(),
   claims: z.record(pointer, claimConstraint).optional(),
   once: z.boolean().optional(),
@@ -283,8 +282,8 @@ export type RuleData = z.infer<typeof ruleSchema>
 export type IssuerData = z.infer<typeof issuer>
 export type ConstraintData = z.infer<typeof claimConstraint>
 
-/** One entry of `issuer`, as the option `resolveIssuer` gives it. */
+/** One entry of `issuer`, as `resolveIssuer` returns it. */
 export const issuerSchema = issuer
 
-/** The JSON Schema (draft 2020-12) of a policy, for editors and for other languages. */
+/** The JSON Schema (draft 2020-12) of a policy, for editors and other languages. */
 export const policySchema = z.toJSONSchema(schema, { io: 'input' })

@@ -5,6 +5,12 @@ import { createRouteTable, type Route, type RoutingSemantics } from './table.js'
 
 type Access = PolicyData['routes'][string]
 
+/** A compiled route with its access as written in the policy. */
+export interface DeclaredRoute {
+  readonly route: Route
+  readonly access: Access
+}
+
 const allSemantics: readonly RoutingSemantics[] = [true, false].flatMap((caseSensitive) =>
   [true, false].flatMap((strict) => [true, false].map((emptyRest) => ({ caseSensitive, strict, emptyRest }))),
 )
@@ -14,14 +20,15 @@ const allSemantics: readonly RoutingSemantics[] = [true, false].flatMap((caseSen
  * answer HEAD with the GET handler, which would then run under the weaker rule.
  */
 export function findWeakerHeadRules(
-  routes: readonly Route[],
-  accessOf: (key: string) => Access,
+  declared: readonly DeclaredRoute[],
   report: (key: string, message: string) => void,
 ): void {
-  const heads = routes.filter(({ methods }) => methods.includes('HEAD') && !methods.includes('GET'))
+  const hasMethod = ({ route }: DeclaredRoute, method: string) => route.methods.includes(method)
+  const heads = declared.filter((entry) => hasMethod(entry, 'HEAD') && !hasMethod(entry, 'GET'))
   if (heads.length === 0) return
+  const routes = declared.map(({ route }) => route)
   const table = createRouteTable(routes)
-  const others = routes.filter(({ methods }) => methods.includes('GET') || methods.includes('*'))
+  const others = declared.filter((entry) => hasMethod(entry, 'GET') || hasMethod(entry, '*'))
   const longest = Math.max(...routes.map(({ segments }) => segments.length)) + 1
 
   /** Whether some router uses these two keys for the same path. */
@@ -37,12 +44,12 @@ export function findWeakerHeadRules(
 
   for (const head of heads) {
     const looser = others.find(
-      (other) => !isAtLeastAsStrict(accessOf(head.key), accessOf(other.key)) && shareAPath(head, other),
+      (other) => !isAtLeastAsStrict(head.access, other.access) && shareAPath(head.route, other.route),
     )
     if (looser === undefined) continue
     report(
-      head.key,
-      `needs less than ${JSON.stringify(looser.key)}, and routers answer HEAD with the handler of that key: ` +
+      head.route.key,
+      `needs less than ${JSON.stringify(looser.route.key)}, and routers answer HEAD with the handler of that key: ` +
         'remove this key, so that the rule for GET applies, or add every condition of the other key',
     )
   }
@@ -86,7 +93,7 @@ function canHaveLength(segments: readonly Segment[], length: number): boolean {
 }
 
 /** Whether every request that the first rule allows is also allowed by the second. */
-export function isAtLeastAsStrict(one: Access, other: Access): boolean {
+function isAtLeastAsStrict(one: Access, other: Access): boolean {
   if (other === 'public') return true
   if (one === 'public') return false
   const rule = toRule(one)

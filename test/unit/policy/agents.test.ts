@@ -8,7 +8,7 @@ interface Agent {
   readonly token: string
 }
 
-test('a thousand requests of forty agents at once: each is answered for the agent that made it', async () => {
+test('a thousand concurrent requests of forty agents: each gets the grant of its agent', async () => {
   const kit = createKit()
   const { verify } = verifierFor(kit)
   const agents = Array.from({ length: 40 }, (_, index): Agent => {

@@ -36,7 +36,7 @@ describe('a file that is not a policy in JSON', () => {
       'a member twice',
       '{\n  "mode": "enforce",\n  "mode": "observe"\n}',
       '3:3 mode',
-      'stands twice in one object, first at 2:3',
+      'occurs twice in one object, first at 2:3',
     ],
     [
       'a member twice, deeper',
@@ -44,21 +44,21 @@ describe('a file that is not a policy in JSON', () => {
       '2:2 routes["GET /a"]',
       'remove one of them',
     ],
-    ['a member twice, once with an escape', '{"a":1,"\\u0061":2}', '1:8 a', 'stands twice'],
-    ['"__proto__" twice', '{"__proto__":1,"__proto__":2}', '1:16 __proto__', 'stands twice'],
-    ['a comma behind the last member', '{\n  "a": 1,\n}', '3:1 ', 'no comma behind the last one'],
-    ['a comma behind the last element', '{"a": [1, ]}', '1:11 ', 'no comma behind the last one'],
-    ['a comment', '{\n  // why\n  "a": 1 }', '2:3 ', 'JSON has no comments'],
-    ['single quotes', "{'a': 1}", '1:2 ', 'JSON has double quotes only'],
-    ['a name without quotes', '{a: 1}', '1:2 ', 'a name in double quotes should stand here'],
-    ['no colon', '{"a" 1}', '1:6 ', 'must have ":" behind the name "a"'],
-    ['no comma', '{"a": 1 "b": 2}', '1:9 ', '"," or "}" should stand here'],
-    ['an end too early', '{"a": {\n', '2:1 ', 'ends where a name in double quotes should stand'],
-    ['nothing', '', '1:1 ', 'ends where a value should stand'],
-    ['more behind the end', '{} {}', '1:4 ', 'has more text behind its end'],
-    ['a text that does not end', '{"a": "b\n"}', '1:7 ', 'this text does not end'],
-    ['a number that begins with zero', '{"a": 01}', '1:8 ', '"," or "}" should stand here'],
-    ['NaN', '{"a": NaN}', '1:7 ', 'a value should stand here'],
+    ['a member twice, once with an escape', '{"a":1,"\\u0061":2}', '1:8 a', 'occurs twice'],
+    ['"__proto__" twice', '{"__proto__":1,"__proto__":2}', '1:16 __proto__', 'occurs twice'],
+    ['a comma after the last member', '{\n  "a": 1,\n}', '3:1 ', 'a comma after the last element'],
+    ['a comma after the last element', '{"a": [1, ]}', '1:11 ', 'a comma after the last element'],
+    ['a comment', '{\n  // why\n  "a": 1 }', '2:3 ', 'JSON does not allow comments'],
+    ['single quotes', "{'a': 1}", '1:2 ', 'JSON needs double quotes'],
+    ['a name without quotes', '{a: 1}', '1:2 ', 'expected a name in double quotes'],
+    ['no colon', '{"a" 1}', '1:6 ', 'expected ":" after the name "a"'],
+    ['no comma', '{"a": 1 "b": 2}', '1:9 ', 'expected "," or "}"'],
+    ['an end too early', '{"a": {\n', '2:1 ', 'ends too early: expected a name in double quotes'],
+    ['nothing', '', '1:1 ', 'ends too early: expected a value'],
+    ['text after the end', '{} {}', '1:4 ', 'has text after the end of the JSON value'],
+    ['a string that is not closed', '{"a": "b\n"}', '1:7 ', 'this string is not closed'],
+    ['a number that begins with zero', '{"a": 01}', '1:8 ', 'expected "," or "}"'],
+    ['NaN', '{"a": NaN}', '1:7 ', 'expected a value'],
     ['no object', '[]', '1:1 ', 'must be a JSON object'],
     ['nesting without end', '['.repeat(100_000), '1:42 ', 'nests more than 40 levels'],
   ])('%s: line, column and what to do', (_, text, place, message) => {
@@ -68,7 +68,7 @@ describe('a file that is not a policy in JSON', () => {
     expect(error.message).toContain(message)
   })
 
-  test('every member that stands twice is named', () => {
+  test('every member that occurs twice is reported', () => {
     const error = errorOf(() => loadPolicy(write('{"a":1,"a":2,\n"b":{"c":1,"c":2}}')))
     expect(placesOf(error)).toEqual(['1:8 a', '2:12 b.c'])
   })
@@ -78,13 +78,13 @@ describe('a file that is not a policy in JSON', () => {
     expect(error.message).toContain('is not UTF-8')
   })
 
-  test('is not there: the error of the file system', () => {
+  test('does not exist: the error of the file system', () => {
     expect(() => loadPolicy(join(folder, 'none.json'))).toThrow('ENOENT')
   })
 })
 
-describe('what a file says', () => {
-  test('is what JSON.parse reads, whatever the JSON', () => {
+describe('the content of a file', () => {
+  test('is the value that JSON.parse returns, for any JSON', () => {
     fc.assert(
       fc.property(fc.json({ maxDepth: 6 }), fc.constantFrom(undefined, 2, '\t'), (json, indent) => {
         const value: unknown = JSON.parse(json)
@@ -94,7 +94,7 @@ describe('what a file says', () => {
     )
   })
 
-  test('is refused wherever JSON.parse refuses it', () => {
+  test('is refused if JSON.parse refuses it', () => {
     const pieces = [
       '{',
       '}',
@@ -133,7 +133,7 @@ describe('what a file says', () => {
     expect(valid).toBeGreaterThan(20)
   })
 
-  test('may begin with a byte order mark, be named by a URL, and hold $schema', () => {
+  test('can start with a byte order mark, be given by a URL, and contain $schema', () => {
     const policy = { $schema: './policy.schema.json', ...defaultPolicy() }
     write(`\ufeff${JSON.stringify(policy)}`)
     expect(loadPolicy(pathToFileURL(file))).toEqual(JSON.parse(JSON.stringify(policy)))
@@ -159,7 +159,7 @@ const wrong = `{
   }
 }`
 
-describe('what is wrong with a policy from a file, found when the verifier is made', () => {
+describe('a mistake in a policy from a file, found when the verifier is made', () => {
   const places = [
     '2:13 issuer',
     '4:3 worklfows',
@@ -171,19 +171,19 @@ describe('what is wrong with a policy from a file, found when the verifier is ma
     '15:33 routes["POST /orders"].intent.workflow',
   ]
 
-  test('is named by line and column', () => {
+  test('is reported with line and column', () => {
     const error = errorOf(() => createVerifier(loadPolicy(write(wrong))))
     expect(placesOf(error).sort()).toEqual([...places].sort())
     for (const place of places) expect(error.message).toContain(`  ${file}:${place.replace(' ', ': ')}: `)
   })
 
-  test('the name of a workflow, too', () => {
+  test('is reported with line and column for the name of a workflow', () => {
     const text = wrong.replace('"a b"', '"b"')
     const error = errorOf(() => createVerifier(loadPolicy(write(text))))
     expect(placesOf(error)).toContain('12:31 routes["GET /orders/:id"].intent.workflow')
   })
 
-  test('is named in the parts of a policy that is put together in code', () => {
+  test('is reported with line and column for a policy that is built from several files', () => {
     const policy = loadPolicy(write(wrong))
     const { issuer, audience, routes } = policy
     const error = errorOf(() => createVerifier({ issuer, audience: 1 as never, routes } satisfies Policy))

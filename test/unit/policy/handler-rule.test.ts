@@ -31,14 +31,14 @@ const outcomeOf = (passage: MiddlewareResult) =>
 const onceInPolicy = { routes: { 'GET /orders/:id': { once: true } } }
 const open = { routes: { 'GET /orders/:id': 'authenticated' } } as const
 
-describe('a token that is good for one request', () => {
+describe('a single-use token', () => {
   test.each<[string, Partial<Policy>, RouteRule[]]>([
     ['the policy alone', onceInPolicy, []],
     ['the handler alone', open, [{ once: true }]],
     ['policy and handler', onceInPolicy, [{ once: true }]],
     ['two rules of the handler', open, [{ once: true }, { once: true }]],
     ['the second rule of the handler', open, [{ scope: 'orders:read' }, { once: true }]],
-  ])('is used up by one request, and not within it: asked for by %s', async (_, policy, rules) => {
+  ])('is consumed by one request, once for all its rules: %s', async (_, policy, rules) => {
     const kit = createKit()
     const call = wayThrough(kit, policy, ...rules)
     const token = kit.token()
@@ -47,7 +47,7 @@ describe('a token that is good for one request', () => {
     expect(await call(kit.token())).toBe('continue')
   })
 
-  test('is not used up by a handler whose rule does not hold', async () => {
+  test('is not consumed by a handler whose rule does not hold', async () => {
     const kit = createKit()
     const token = kit.token()
     const call = wayThrough(kit, open, { once: true, claims: { '/order': { param: 'id' } } })
@@ -65,13 +65,13 @@ describe("a handler's rule on the delegation", () => {
     ['of another initiator', { initiators: ['planner'] }, 'delegation_not_allowed'],
     ['listed', { chains: [['supervisor', 'planner', 'researcher', 'agent-7']] }, 'continue'],
     ['not listed', { chains: [['supervisor', 'agent-7']] }, 'delegation_not_allowed'],
-  ])('judges the signed chain: %s', async (_, delegation, outcome) => {
+  ])('checks the signed chain: %s', async (_, delegation, outcome) => {
     const kit = createKit()
     const call = wayThrough(kit, open, { delegation: delegation as NonNullable<RouteRule['delegation']> })
     expect(await call(delegatedToken(kit, await mintChain(kit)))).toBe(outcome)
   })
 
-  test('does not vouch for a chain that the policy does not list', async () => {
+  test('does not allow a chain that the policy does not list', async () => {
     const kit = createKit()
     const listed = { delegation: { chains: [['planner', 'agent-7']] } }
     const intent = kit.intent({ delegation_chain: shortHash('planner', 'agent-7'), initiated_by: 'planner' })
@@ -85,7 +85,7 @@ describe("a handler's rule on the delegation", () => {
   })
 })
 
-describe("a handler's rule that takes anonymous callers, and is to be enforced", () => {
+describe("an enforced handler's rule with anonymous", () => {
   const rule: RouteRule = { anonymous: true, scope: 'orders:read', mode: 'enforce' }
   const expired = (kit: Kit) =>
     kit.token({ claims: { iat: Math.floor(kit.now / 1000) - 120, exp: Math.floor(kit.now / 1000) - 60 } })
@@ -94,13 +94,13 @@ describe("a handler's rule that takes anonymous callers, and is to be enforced",
     ['a policy that observes', { mode: 'observe' }],
     ['a route that observes', { routes: { 'GET /orders/:id': { mode: 'observe' } } }],
     ['a public route', { routes: { 'GET /orders/:id': 'public' } }],
-  ])('refuses an expired token behind %s', async (_, policy) => {
+  ])('denies an expired token after %s', async (_, policy) => {
     const kit = createKit()
     expect(await wayThrough(kit, policy, rule)(expired(kit))).toBe('credentials_missing')
   })
 })
 
-test('a rule of the handler is enforced where its route is, in a policy that observes', async () => {
+test("a handler's rule is enforced if its route is, in a policy with mode observe", async () => {
   const kit = createKit()
   const routes = (mode: 'enforce' | 'observe') => ({ 'GET /orders/:id': { mode } })
   const call = (policy: Partial<Policy>) => wayThrough(kit, policy, { scope: 'admin' })(kit.token())

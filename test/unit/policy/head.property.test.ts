@@ -48,7 +48,7 @@ describe('a HEAD key that needs less than GET does is refused', () => {
     )
   }
 
-  test('exactly where some path shows it', () => {
+  test('if and only if some path has the weaker rule', () => {
     const seen = { refused: 0, taken: 0 }
     fc.assert(
       fc.property(routeLists, (routes) => {

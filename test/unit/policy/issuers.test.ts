@@ -127,17 +127,17 @@ const refused: [what: string, entry: object, says: string, policy?: object][] = 
   [
     'a claim that has to be absent and equal',
     { ...base, claims: { '/a': { exists: false, equals: 1 } } },
-    'issuer.claims["/a"]: a claim that is absent has no value',
+    'issuer.claims["/a"]: exists false contradicts the other keys',
   ],
   [
     'the same in an element',
     { ...base, claims: { '/a': { some: { '/b': { exists: false, min: 1 } } } } },
-    'issuer.claims["/a"].some["/b"]: a claim that is absent',
+    'issuer.claims["/a"].some["/b"]: exists false contradicts the other keys',
   ],
   [
     'no number between',
     { ...base, claims: { '/a': { min: 2, max: 1 } } },
-    'issuer.claims["/a"]: min is more than max',
+    'issuer.claims["/a"]: min is greater than max',
   ],
   [
     'a constraint that is undefined',
@@ -156,7 +156,7 @@ const refused: [what: string, entry: object, says: string, policy?: object][] = 
   [
     'one iss twice',
     [base, { name: ISSUER, jwks, profile: 'oauth' }],
-    'issuer[1]: names an issuer a second time',
+    'issuer[1]: is the same issuer as an earlier entry',
   ],
   ['http', { ...base, url: 'http://as.internal' }, 'issuer.url: must be an https URL'],
   [
@@ -216,7 +216,7 @@ describe('like', () => {
     expect(constraints.map(({ name }) => name)).toEqual(['/token_use'])
   })
 
-  test('each key that is written wins, and leaves the others', () => {
+  test('each written key wins, and the others stay', () => {
     const { token, sources, constraints } = compiled({
       url: ISSUER,
       like: 'entra',
@@ -231,12 +231,12 @@ describe('like', () => {
     expect([tid?.check('tenant', {}), tid?.check('other', {})]).toEqual([true, false])
   })
 
-  test('a profile that is written wins, and what is not its own is refused', () => {
+  test('a written profile wins, and keys of the other profile are refused', () => {
     expect(() => compiled({ url: ISSUER, like: 'entra', profile: 'ajwt' })).toThrow(/profile "oauth" only/)
   })
 })
 
-test('allowInsecureHttp is told at the start, in one warning', async () => {
+test('allowInsecureHttp causes one warning at the start', async () => {
   const warnings: string[] = []
   const listen = (warning: Error & { code?: string }) => {
     if (warning.code === 'AJWT_INSECURE_HTTP') warnings.push(warning.message)

@@ -40,11 +40,11 @@ const examples: readonly [pointer: string, value: Json][] = [
 const escaped = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
 
 describe('JSON pointers', () => {
-  test.each(examples)('%j leads to %j, as RFC 6901 section 5 says', (pointer, value) => {
+  test.each(examples)('%j has the value %j (RFC 6901 section 5)', (pointer, value) => {
     expect(resolvePointer(document, parsePointer(pointer))).toEqual(value)
   })
 
-  test.each(examples)('%j does so in a rule', async (pointer, value) => {
+  test.each(examples)('%j has it in a rule, too', async (pointer, value) => {
     const kit = createKit()
     const at = (equals: Json) =>
       verifierFor(kit, { routes: { 'GET /orders/:id': { claims: { [pointer]: { equals } } } } })
@@ -52,14 +52,14 @@ describe('JSON pointers', () => {
     expect(await at('other').outcome(kit.call({ token: { claims: document } }))).toBe('claim_not_allowed')
   })
 
-  test('of a rule lead into the claims: the whole of them, a fragment or a bad escape is a PolicyError', () => {
+  test('of a rule point into the claims: an empty pointer, a fragment or a bad escape is a PolicyError', () => {
     for (const pointer of ['', 'foo', '#/foo', '/~', '/~2', '/a~', '/~01~']) {
       const policy = { routes: { 'GET /orders/:id': { claims: { [pointer]: { exists: true } } } } }
       expect(() => verifierFor(createKit(), policy), pointer).toThrow(/JSON pointer/)
     }
   })
 
-  test('lead to any member of any document, and to nothing that is not there', () => {
+  test('find every member of any document, and no missing member', () => {
     fc.assert(
       fc.property(
         fc.dictionary(fc.string(), fc.dictionary(fc.string(), fc.jsonValue())),
@@ -80,7 +80,7 @@ describe('JSON pointers', () => {
     )
   })
 
-  test('find nothing that a prototype holds', () => {
+  test('do not find inherited members', () => {
     for (const value of [{}, [], 'text', 1, true, null] satisfies Json[]) {
       for (const name of [
         ...Object.getOwnPropertyNames(Object.prototype),
@@ -102,7 +102,7 @@ describe('the equality of JSON values', () => {
     fc.jsonValue().map((value): [unknown, unknown] => [value, reversed(value)]),
   )
 
-  test('is that of their canonical forms (RFC 8785)', () => {
+  test('is the equality of their canonical forms (RFC 8785)', () => {
     fc.assert(
       fc.property(pair, ([one, other]) => {
         expect(isSameJson(one, other)).toBe(canonicalize(one) === canonicalize(other))

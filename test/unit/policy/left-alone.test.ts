@@ -6,7 +6,7 @@ import { AUDIENCE, agentKeys, createKit, ISSUER } from '../../../fixtures/kit.js
 import { createVerifier, type VerifyRequest } from '../../../src/index.js'
 
 describe('a policy that changes later', () => {
-  test('A285 objects and lists that the application holds on to change nothing', async () => {
+  test('A285 later changes of the objects and lists of the application have no effect', async () => {
     const kit = createKit()
     const policy = defaultPolicy()
     const audience = [AUDIENCE]
@@ -46,7 +46,7 @@ describe('a policy that changes later', () => {
     expect(await outcomeOf(call({}))).toBe('allow')
   })
 
-  test('A285 what the verifier shows of its policy cannot be changed either', () => {
+  test('A285 the policy of the verifier cannot be changed', () => {
     const verifier = createVerifier(defaultPolicy())
     expect(() => Object.assign(verifier.policy, { mode: 'observe' })).toThrow(TypeError)
     expect(() => Object.assign(verifier.policy.routes, { 'GET /new': 'public' })).toThrow(TypeError)
@@ -140,7 +140,7 @@ describe('a polluted Object.prototype', () => {
 
   const make = () => createVerifier(defaultPolicy(), { now: () => createKit().now })
 
-  test('A288 decides nothing, be it polluted before the verifier is made or after', async () => {
+  test('A288 does not change decisions, polluted before or after the verifier is made', async () => {
     const asked = requests()
     const honest = await outcomes(asked, make)
     expect(honest[0]).toBe('allow')
@@ -152,7 +152,7 @@ describe('a polluted Object.prototype', () => {
     expect(await outcomes(asked, make)).toEqual(honest)
   })
 
-  test('A288 does not route a request either', async () => {
+  test('A288 does not change the route of a request', async () => {
     const asked = requests()
     const honest = await outcomes(asked, make)
     root.routing = { path: '/health', caseSensitive: false, strict: false, emptyRest: false }
@@ -160,8 +160,8 @@ describe('a polluted Object.prototype', () => {
   })
 })
 
-describe('the end of a verifier', () => {
-  test('A290 whatever comes after close is refused with 503', async () => {
+describe('close', () => {
+  test('A290 denies later requests with 503', async () => {
     const kit = createKit()
     const verifier = createVerifier(defaultPolicy(), { now: () => kit.now })
     const { method, url, headers } = kit.call()
@@ -172,7 +172,7 @@ describe('the end of a verifier', () => {
     expect(() => verifier.close()).not.toThrow()
   })
 
-  test('A290 a fetch of keys that is under way ends, and nobody waits for it', async () => {
+  test('A290 ends a running fetch of keys, and no request waits for it', async () => {
     // Takes the request, and never answers.
     const server = createServer(() => {})
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -25,19 +25,19 @@ const messages: (readonly [what: string, override: object, path: string, message
     'an environment variable that is not set, for the issuer',
     { issuer: undefined },
     'issuer',
-    /^is undefined, as an environment variable is that is not set: it must be an issuer URL such as "https:\/\/as\.example\.com", or \{ url, .*\}, or an array of these$/,
+    /^is undefined \(an environment variable that is not set\?\): it must be an issuer URL such as "https:\/\/as\.example\.com", or \{ url, .*\}, or an array of these$/,
   ],
   [
     'an environment variable that is not set, for the audience',
     { audience: undefined },
     'audience',
-    'is undefined, as an environment variable is that is not set: it must be a string (one audience), or an array of these',
+    'is undefined (an environment variable that is not set?): it must be a string (one audience), or an array of these',
   ],
   [
     'an environment variable that is not set, inside of the issuer',
     { issuer: { url: undefined } },
     'issuer.url',
-    'is undefined, as an environment variable is that is not set: it must be a string',
+    'is undefined (an environment variable that is not set?): it must be a string',
   ],
   ...(
     [
@@ -53,14 +53,14 @@ const messages: (readonly [what: string, override: object, path: string, message
         `an environment variable that is not set, in a rule: ${path}`,
         rule(value),
         inRule(path),
-        'is undefined, as an environment variable is that is not set: set it, or leave the key out',
+        'is undefined (an environment variable that is not set?): set it, or remove the key',
       ] as const,
   ),
   [
     'an environment variable that is not set, for the checksums of an agent',
     { agents: { refunder: { registrationIds: ['reg-1'], checksums: undefined } } },
     'agents.refunder.checksums',
-    'is undefined, as an environment variable is that is not set: set it, or leave the key out',
+    'is undefined (an environment variable that is not set?): set it, or remove the key',
   ],
   ['an issuer that is a number', { issuer: 5 }, 'issuer', /^must be an issuer URL .*, not a number$/],
   [
@@ -87,12 +87,17 @@ const messages: (readonly [what: string, override: object, path: string, message
     inRule('intent.colour'),
     'is not a key here; keys here: "workflow", "step"',
   ],
-  ['two scopes in one', rule({ scope: 'a b' }), inRule('scope'), "holds a blank: use an array, ['a', 'b']"],
+  [
+    'two scopes in one',
+    rule({ scope: 'a b' }),
+    inRule('scope'),
+    "contains a space: use an array, ['a', 'b']",
+  ],
   [
     'the same in a list',
     rule({ scope: ['a b'] }),
     inRule('scope[0]'),
-    "holds a blank: use an array, ['a', 'b']",
+    "contains a space: use an array, ['a', 'b']",
   ],
   ['agents that are no list', rule({ agents: 'a' }), inRule('agents'), 'must be an array, not this string'],
   [
@@ -124,19 +129,19 @@ const messages: (readonly [what: string, override: object, path: string, message
     'a workflow that is not listed',
     { ...rule({ intent: { workflow: 'refnud' } }), workflows },
     inRule('intent.workflow'),
-    '"refnud" is not in the policy\'s workflows, so that its step order would not be checked; did you mean "refund"?',
+    '"refnud" is not in the policy\'s workflows, so its step order would not be checked; did you mean "refund"?',
   ],
   [
     'a workflow that every object inherits',
     { ...rule({ intent: { workflow: 'constructor' } }), workflows },
     inRule('intent.workflow'),
-    '"constructor" is not in the policy\'s workflows, so that its step order would not be checked; workflow here: "refund"',
+    '"constructor" is not in the policy\'s workflows, so its step order would not be checked; workflow here: "refund"',
   ],
   [
     'a workflow where the list is empty',
     { ...rule({ intent: { workflow: 'refund' } }), workflows: {} },
     inRule('intent.workflow'),
-    '"refund" is not in the policy\'s workflows, so that its step order would not be checked',
+    '"refund" is not in the policy\'s workflows, so its step order would not be checked',
   ],
   [
     'a step that is not listed',
@@ -183,7 +188,7 @@ describe('a message says what is wrong and what to write', () => {
   })
 
   test('a rule of requireIntent, too', () => {
-    expect(() => requireIntent({ scope: 'a b' })).toThrow("scope: holds a blank: use an array, ['a', 'b']")
+    expect(() => requireIntent({ scope: 'a b' })).toThrow("scope: contains a space: use an array, ['a', 'b']")
     expect(() => requireIntent({ agent: ['a'] } as never)).toThrow('did you mean "agents"?')
   })
 })
@@ -201,9 +206,9 @@ describe('the method of a route', () => {
     ['any', '"*" stands for every method'],
     ['GTE', 'did you mean "GET"?'],
     ['get', 'did you mean "GET"?'],
-    ['POST,DELTE', '"DELTE" is not a method that HTTP has registered; did you mean "DELETE"?'],
-    ['FOO', 'write one in capitals, several as "GET,POST", or "*" for every method'],
-    ['PURGE', '"PURGE" is not a method that HTTP has registered'],
+    ['POST,DELTE', '"DELTE" is not a registered HTTP method; did you mean "DELETE"?'],
+    ['FOO', 'write one in upper case, several as "GET,POST", or "*" for every method'],
+    ['PURGE', '"PURGE" is not a registered HTTP method'],
     ['*,GET', '"*" stands for every method'],
   ])('%s is not', (method, message) => {
     expect(messageOf(`${method} /x`)).toContain(message)

@@ -22,7 +22,7 @@ const lost: readonly [what: string, policy: string][] = [
 ]
 
 describe('a policy in which __proto__ is the name of', () => {
-  test.each(lost)('%s is refused, or does what it says', async (_, text) => {
+  test.each(lost)('%s is refused, or works as any other name', async (_, text) => {
     const kit = createKit()
     const policy = JSON.parse(text) as Partial<Policy>
     const merged = Object.defineProperties({ ...policy }, Object.getOwnPropertyDescriptors(policy))
@@ -30,7 +30,7 @@ describe('a policy in which __proto__ is the name of', () => {
   })
 })
 
-test('a policy may name what an object inherits', async () => {
+test('a policy can use names of inherited members', async () => {
   const kit = createKit()
   const { outcome } = verifierFor(kit, {
     agents: { constructor: { checksums: ['x'] }, toString: { checksums: ['x'] } } as never,

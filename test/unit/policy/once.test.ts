@@ -24,8 +24,8 @@ function slowStore(): ReplayStore {
 describe.each([
   ['the store in memory', () => memoryReplayStore()],
   ['a store that takes its time', slowStore],
-])('a token that is good for one request, with %s', (_, store) => {
-  test('lets in exactly one of fifty that come at once, each with a proof of its own', async () => {
+])('a single-use token, with %s', (_, store) => {
+  test('allows exactly one of fifty concurrent requests with different proofs', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit, { routes }, { replayStore: store() })
     const token = kit.token()
@@ -34,7 +34,7 @@ describe.each([
     expect(count(outcomes, 'token_reused')).toBe(49)
   })
 
-  test('lets in one for each token, however their requests mix', async () => {
+  test('allows one request for each token, in any order', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit, { routes }, { replayStore: store() })
     const tokens = Array.from({ length: 5 }, () => kit.token())
@@ -48,7 +48,7 @@ describe.each([
     }
   })
 
-  test('lets in one over two verifiers that share the store', async () => {
+  test('allows one request with two verifiers that share the store', async () => {
     const kit = createKit()
     const shared = store()
     const processes = [1, 2].map(() => verifierFor(kit, { routes }, { replayStore: shared }))
@@ -59,7 +59,7 @@ describe.each([
     expect([count(outcomes, 'allow'), count(outcomes, 'token_reused')]).toEqual([1, 49])
   })
 
-  test('is not used up by requests that are refused beside it', async () => {
+  test('is not consumed by denied requests', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit, { routes }, { replayStore: store() })
     const token = kit.token()
@@ -70,7 +70,7 @@ describe.each([
   })
 })
 
-test('a store hears of a token by a digest only, and for as long as the token could be accepted', async () => {
+test('a store receives a digest of the token, for as long as the token could be accepted', async () => {
   const kit = createKit()
   const asked: [key: string, ttl: number][] = []
   const replayStore: ReplayStore = { remember: (key, ttl) => asked.push([key, ttl]) > 0 }

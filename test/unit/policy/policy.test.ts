@@ -230,7 +230,7 @@ describe('a wrong policy', () => {
     })
   }
 
-  test('A284 names every wrong place at once', () => {
+  test('A284 reports all mistakes at once', () => {
     const { paths } = issuesOf({
       issuer: 'http://as.example.com',
       token: { algorithms: ['none'], clockTolerance: -1 },
@@ -250,18 +250,18 @@ describe('a wrong policy', () => {
     )
   })
 
-  test('A284 is no policy at all', () => {
+  test('A284 is not an object', () => {
     for (const policy of [undefined, null, 'policy', 1, [], new Map()]) {
       expect(() => createVerifier(policy as never)).toThrow(PolicyError)
     }
   })
 
-  test('A284 a rule of requireIntent that is wrong throws at once', () => {
+  test('A284 a wrong rule of requireIntent throws at once', () => {
     expect(() => requireIntent({ scopes: 'a' } as never)).toThrow(PolicyError)
     expect(() => requireIntent({ scope: [] })).toThrow(/scope/)
   })
 
-  test('A284 nothing of it is quoted where it could be a secret', () => {
+  test('A284 values that could be secrets are not quoted', () => {
     const secret = issuerKeys.es256.privateKey.export({ format: 'jwk' }).d as string
     const { message } = issuesOf(issuer({ jwks: { keys: [{ ...issuerKeys.es256.jwk, d: secret }] } }))
     expect(message).toContain('issuer.jwks')

@@ -18,7 +18,7 @@ async function outcomes(kit: Kit, policy: Partial<Policy>, claims: object = {}):
 
 const route = (rule: RouteRule): Partial<Policy> => ({ routes: { 'GET /orders/:id': rule } })
 
-describe('with several issuers, an agent of one is not the agent of the same id of the other', () => {
+describe('with several issuers, the same agent id at another issuer is another agent', () => {
   test('in the agents of a rule', async () => {
     const rule = { agents: [`${ISSUER} agent-7`, `${OTHER} agent-8`] }
     expect(await outcomes(createKit(), route(rule))).toEqual(['allow', 'agent_not_allowed'])
@@ -35,7 +35,7 @@ describe('with several issuers, an agent of one is not the agent of the same id 
     expect(await outcomes(createKit(), route(rule), { intent })).toEqual(['delegation_not_allowed', 'allow'])
   })
 
-  test('in a chain that is listed', async () => {
+  test('in a listed chain', async () => {
     const kit = createKit()
     const intent = kit.intent({
       initiated_by: 'planner',
@@ -45,7 +45,7 @@ describe('with several issuers, an agent of one is not the agent of the same id 
     expect(await outcomes(kit, route(rule), { intent })).toEqual(['allow', 'delegation_not_allowed'])
   })
 
-  test('in a signed chain that has to be listed', async () => {
+  test('in a signed chain that must be listed', async () => {
     for (const [issuer, expected] of [
       [ISSUER, 'allow'],
       [OTHER, 'delegation_not_allowed'],
@@ -58,7 +58,7 @@ describe('with several issuers, an agent of one is not the agent of the same id 
     }
   })
 
-  test('ids may hold blanks: the first one ends the issuer', async () => {
+  test('ids can contain spaces: the first one ends the issuer', async () => {
     const claims = { sub: 'agent 7', intent: createKit().intent({ executed_by: 'agent 7' }) }
     const rule = { agents: [`${OTHER} agent 7`] }
     expect(await outcomes(createKit(), route(rule), claims)).toEqual(['agent_not_allowed', 'allow'])
@@ -78,7 +78,7 @@ function issuesOf(policy: Partial<Policy>): Record<string, string> {
 
 const place = (path: string) => `routes["GET /orders/:id"].${path}`
 
-describe('an id that does not say whose it is', () => {
+describe('an id without its issuer', () => {
   test.each<[what: string, policy: Partial<Policy>, path: string]>([
     ['in agents', route({ agents: ['agent-7'] }), place('agents[0]')],
     [
@@ -97,10 +97,10 @@ describe('an id that does not say whose it is', () => {
       route({ agents: ['https://third.example.com a'] }),
       place('agents[0]'),
     ],
-    ['with two blanks', route({ agents: [`${ISSUER}  agent-7`] }), place('agents[0]')],
+    ['with two spaces', route({ agents: [`${ISSUER}  agent-7`] }), place('agents[0]')],
     ['with no id', route({ agents: [`${ISSUER} `] }), place('agents[0]')],
   ])('%s is a PolicyError that says how to write it', (_, policy, path) => {
-    expect(issuesOf({ issuer: both, ...policy })[path]).toContain('"<issuer> <id>" with one blank')
+    expect(issuesOf({ issuer: both, ...policy })[path]).toContain('"<issuer> <id>" with one space')
   })
 
   test('an issuer with a typo is named', () => {
@@ -116,7 +116,7 @@ describe('an id that does not say whose it is', () => {
     expect(issues[place('delegation.chains[0]')]).toContain('agents of several issuers')
   })
 
-  test('with one issuer the id stands alone, and a message gives it', () => {
+  test('with one issuer, the id is written alone, and the message shows it', () => {
     expect(issuesOf(route({ agents: [`${ISSUER} agent-7`] }))).toEqual({
       [place('agents[0]')]: 'must be the id alone, "agent-7": the policy has one issuer',
     })
@@ -126,7 +126,7 @@ describe('an id that does not say whose it is', () => {
   })
 })
 
-describe('a requireIntent whose names the policy does not have', () => {
+describe('a requireIntent with names that the policy does not have', () => {
   const warnings: (Error & { code?: string })[] = []
   const listen = (warning: Error & { code?: string }) => {
     if (warning.code === 'AJWT_RULE') warnings.push(warning)

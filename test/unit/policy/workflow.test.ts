@@ -39,8 +39,8 @@ const workflow = fc
     fc.tuple(...ids.map((id) => fc.boolean().map((optional): WorkflowStep => ({ id, optional })))),
   )
 
-describe('the hashes that are right for a step', () => {
-  test('are those of every order in which its predecessors can have been completed, and no others', () => {
+describe('the valid hashes for a step', () => {
+  test('are those of all sequences in which the steps before it can be completed, and no others', () => {
     fc.assert(
       fc.property(workflow, (steps) => {
         const compiled = compileWorkflow(steps)
@@ -56,14 +56,14 @@ describe('the hashes that are right for a step', () => {
     )
   })
 
-  test('are found in time for the most optional steps that a policy may have', () => {
+  test('are computed in time for the maximum number of optional steps', () => {
     const steps = Array.from({ length: 12 }, (_, index) => ({ id: `s${index}`, optional: true }))
     const compiled = compileWorkflow([...steps, { id: 'end', optional: false }])
     expect(compiled.get('end')?.size).toBe(2 * 2 ** 12)
   })
 })
 
-test('the hash of ids is the one of the draft', () => {
+test('the hash of ids is that of the draft', () => {
   expect(hashIds([])).toBe('e3b0c44298fc1c14')
   expect(hashIds(['planner', 'worker'])).toBe(short(['planner', 'worker']))
   fc.assert(
@@ -73,7 +73,7 @@ test('the hash of ids is the one of the draft', () => {
   )
 })
 
-test('a policy names every mistake in its workflows', () => {
+test('all mistakes in workflows are reported', () => {
   const steps = (list: unknown) => ({ workflows: { refund: { steps: list } } }) as never
   const wrong: readonly [unknown, RegExp][] = [
     [['a', 'b', 'a'], /workflows\.refund\.steps.*twice/],
@@ -89,7 +89,7 @@ test('a policy names every mistake in its workflows', () => {
   }
 })
 
-test('a route may not ask for a step that its workflow has not', () => {
+test('a route cannot require a step that its workflow does not have', () => {
   const policy = {
     workflows: { refund: { steps: ['look', 'issue'] } },
     routes: { 'GET /a': { intent: { workflow: 'refund', step: ['issue', 'pay'] } } },
