@@ -76,7 +76,8 @@ function readSegment(text: string): Segment | string {
   if (text === '') return 'has an empty segment ("//"): remove one slash'
   if (text === '.' || text === '..') return 'has a dot segment, which no request can reach: remove it'
   if (!literalSegment.test(text)) {
-    return `segment "${text}" has a character that is not literal in every router: allowed are A-Z a-z 0-9 . _ ~ & ' , ; = @ -`
+    const allowed = "A-Z a-z 0-9 . _ ~ & ' , ; = @ -"
+    return `segment "${text}" has a character that is not literal in every router: allowed are ${allowed}`
   }
   return { kind: 'literal', text }
 }
