@@ -59,7 +59,7 @@ describe('docs/issuers.md', () => {
 
   it('has policies in the guide that a verifier takes', () => {
     const found = policies(guide)
-    expect(found).toHaveLength(4)
+    expect(found).toHaveLength(5)
     for (const policy of found) createVerifier(policy).close()
   })
 
