@@ -1,29 +1,29 @@
 import { sha256 } from '#runtime'
 
-/** What can be used once: a DPoP proof, or an access token under a rule with `once`. */
+/** A DPoP proof, or an access token under a rule with `once`. */
 export type ReplayKind = 'proof' | 'token'
 
 /**
- * The key of a replay store: the owner (a SHA-256 digest in base64url), a mark of the kind, and the digest of the id.
- * Always 87 characters.
+ * The key for a replay store: the owner (a SHA-256 digest in base64url), a separator that depends on the
+ * kind, and the digest of the id. Always 87 characters.
  */
 export function replayKey(kind: ReplayKind, owner: string, id: string): string {
   return `${owner}${kind === 'proof' ? '.' : '~'}${sha256(id)}`
 }
 
-/** The kind of a key; undefined where `replayKey` did not make it. */
+/** The kind of a key. Undefined if `replayKey` did not make the key. */
 export function kindOf(key: string): ReplayKind | undefined {
-  const mark = /^[\w-]{43}([.~])[\w-]{43}$/.exec(key)?.[1]
-  if (mark === undefined) return undefined
-  return mark === '.' ? 'proof' : 'token'
+  const separator = /^[\w-]{43}([.~])[\w-]{43}$/.exec(key)?.[1]
+  if (separator === undefined) return undefined
+  return separator === '.' ? 'proof' : 'token'
 }
 
 /**
- * A store with `true` under this name gets a third argument to `remember`: the longest ttl that this key can have had, in
- * seconds. A store that can lose its memory needs it to tell whether it may have known the key. By `Symbol.for`, so that
- * it holds between two copies of the package.
+ * If a store has `true` under this symbol, the verifier calls `remember` with a third argument: the longest
+ * ttl that the key can have had, in seconds. A store that may lose its data needs it to know whether it may
+ * have lost this key. `Symbol.for` is the same in all copies of the package.
  */
-export const takesLongestTtl: unique symbol = Symbol.for('ajwt.replayStore.takesLongestTtl') as never
+export const takesLongestTtl: unique symbol = Symbol.for('ajwt.replayStore.takesLongestTtl')
 
 export interface TakesLongestTtl {
   readonly [takesLongestTtl]: true

@@ -3,34 +3,36 @@ import { describeError, Refusal } from '../refusal.js'
 import { type ReplayKind, replayKey, type TakesLongestTtl, takesLongestTtl } from './replay-key.js'
 import type { ReplayStore } from './store.js'
 
-/** A use that a request has made of a store, and its result. */
+/** A proof or token that a request has consumed, with the result. */
 export interface Consumed {
   readonly store: ReplayStore
   readonly key: string
   readonly answer: MaybePromise<Refusal | undefined>
 }
 
-/** Something that can be used once. */
-export interface Use {
+/** A proof or token to consume. */
+export interface SingleUse {
   readonly kind: ReplayKind
-  /** Digest of the owner. Ids are unique per owner. */
+  /** Digest of the owner. Ids are unique for each owner. */
   readonly owner: string
   readonly id: string
-  /** Seconds for which a replay would still be accepted. */
+  /** Seconds for which the verifier would accept a replay. */
   readonly ttl: number
-  /** The `ttl` at the first moment at which it could be used, in seconds. */
+  /** The `ttl` when the proof or token became valid, in seconds. */
   readonly longestTtl: number
 }
 
 /**
- * Consumes a proof or a single-use token; refuses where it was consumed before. A second verifier or rule of the same
- * request gets the first result from `consumed`, or the request would count as a replay of itself.
+ * Consumes a proof or a single-use token, and refuses one that was consumed before. A second verifier or rule
+ * of the same request gets the first result from `consumed`. Otherwise the request would count as a replay of
+ * itself.
  */
-export type ConsumeOnce = (use: Use, consumed: Consumed[] | undefined) => MaybePromise<Refusal | undefined>
+export type ConsumeOnce = (
+  item: SingleUse,
+  consumed: Consumed[] | undefined,
+) => MaybePromise<Refusal | undefined>
 
 export function createConsumeOnce(store: ReplayStore): ConsumeOnce {
-  const isPrecise = (store as Partial<TakesLongestTtl>)[takesLongestTtl] === true
-
   function remember(
     kind: ReplayKind,
     key: string,
@@ -38,14 +40,11 @@ export function createConsumeOnce(store: ReplayStore): ConsumeOnce {
     longestTtl: number,
   ): MaybePromise<Refusal | undefined> {
     try {
-      const isNew: unknown = isPrecise
-        ? (store as TakesLongestTtl).remember(key, ttl, longestTtl)
+      const isNew: unknown = needsLongestTtl(store)
+        ? store.remember(key, ttl, longestTtl)
         : store.remember(key, ttl)
-      if (!isPromiseLike(isNew)) return refusalOfReplay(isNew, kind)
-      return withDeadline(isNew, STORE_TIMEOUT_SECONDS).then(
-        (answer) => refusalOfReplay(answer, kind),
-        unavailable,
-      )
+      if (!isPromiseLike(isNew)) return toRefusal(isNew, kind)
+      return withDeadline(isNew, STORE_TIMEOUT_SECONDS).then((result) => toRefusal(result, kind), unavailable)
     } catch (error) {
       return unavailable(error)
     }
@@ -53,19 +52,25 @@ export function createConsumeOnce(store: ReplayStore): ConsumeOnce {
 
   return ({ kind, owner, id, ttl, longestTtl }, consumed) => {
     const key = replayKey(kind, owner, id)
-    const earlier = consumed?.find((use) => use.store === store && use.key === key)
+    const earlier = consumed?.find((item) => item.store === store && item.key === key)
     if (earlier !== undefined) return earlier.answer
-    // One second longer: the store reads the clock later, and some stores round a short ttl down to nothing.
-    // Always the same second, so that the end of an entry is fixed.
+    // One second more: the store reads the clock later, and some stores round a short ttl down to 0.
+    // A constant, so that the expiry of an entry stays the same.
     const answer = remember(kind, key, ttl + 1, longestTtl + 1)
     consumed?.push({ store, key, answer })
     return answer
   }
 }
 
-/** Only booleans count: a store that answers "OK" for a known key would let replays in. */
-function refusalOfReplay(isNew: unknown, kind: ReplayKind): Refusal | undefined {
-  if (typeof isNew !== 'boolean') return unavailable(new TypeError('remember answered with no boolean'))
+function needsLongestTtl(store: ReplayStore): store is ReplayStore & TakesLongestTtl {
+  return takesLongestTtl in store && store[takesLongestTtl] === true
+}
+
+/** Accepts booleans only. A truthy value such as "OK" for a known key would allow replays. */
+function toRefusal(isNew: unknown, kind: ReplayKind): Refusal | undefined {
+  if (typeof isNew !== 'boolean') {
+    return unavailable(new TypeError('remember() of the replay store must return a boolean'))
+  }
   if (isNew) return undefined
   return new Refusal(kind === 'proof' ? 'proof_replayed' : 'token_reused')
 }

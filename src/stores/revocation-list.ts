@@ -1,27 +1,28 @@
-/** A qualified id: it names its kind and, but for keys, its issuer. */
+/** An id with its kind and, except for keys, its issuer. */
 const QUALIFIED = /^(?:(?:token|registration|agent):[!-~]+ [ -~]+|key:[\w-]+)$/
-/** The year 5138 in seconds. A time in milliseconds is larger, so a mix-up is detected. */
-const LATEST = 1e11
+/** The year 5138 in seconds. Any current time in milliseconds is larger. */
+const MAX_TIME = 1e11
 
-/** An id that is revoked, until a time in seconds since the epoch. */
+/** An id that is revoked until a time, in seconds since the epoch. */
 export interface Revocation {
   readonly id: string
   readonly until: number
 }
 
-/** Throws `TypeError` for arguments of `revoke(id, until)` that would revoke nothing. */
+/** Throws `TypeError` for invalid arguments of `revoke(id, until)`. */
 export function checkRevocation(store: string, id: string, until: number): void {
   checkId(store, id)
-  if (typeof until !== 'number' || !(until > 0 && until < LATEST)) {
+  if (typeof until !== 'number' || !(until > 0 && until < MAX_TIME)) {
     throw new TypeError(`${store}: until must be a time in seconds since the epoch`)
   }
 }
 
-/** Throws `TypeError` for an id that nothing can be revoked by. */
+/** Throws `TypeError` for an id that no token can have. */
 export function checkId(store: string, id: string): void {
   if (typeof id !== 'string' || !QUALIFIED.test(id)) {
     throw new TypeError(
-      `${store}: the id must be "token:<iss> <jti>", "registration:<iss> <id>", "agent:<iss> <id>" or "key:<thumbprint>"`,
+      `${store}: the id must be written "token:<iss> <jti>", "registration:<iss> <id>", "agent:<iss> <id>" ` +
+        'or "key:<thumbprint>"',
     )
   }
 }
@@ -29,15 +30,15 @@ export function checkId(store: string, id: string): void {
 /** Entries checked for expiry per call. */
 const SWEEP = 4
 
-/**
- * Ids with the time until which each is revoked, in seconds since the epoch. Entries leave by themselves. `at` orders what
- * is done to one id: it counts up with each revocation and each `unrevoke` of a fleet.
- */
+/** The revoked ids. Removes expired entries. */
 export interface RevocationList {
   isRevoked(ids: readonly string[]): boolean
-  /** What is known of an id; undefined where it is not revoked. */
+  /** Undefined if the id is not revoked. */
   get(id: string): Entry | undefined
-  /** Takes over what holds as of `at`; `until` 0 for an id that is not revoked. What is late only lengthens. */
+  /**
+   * Sets the state of an id as of `at`. `until` is 0 for an id that is not revoked. A change that is older
+   * than the known state can extend a revocation, but not shorten or end it.
+   */
   apply(id: string, until: number, at: number): void
   /** The entries that have not expired. */
   current(): Revocation[]
@@ -45,13 +46,15 @@ export interface RevocationList {
 }
 
 export interface Entry {
+  /** Seconds since the epoch. */
   readonly until: number
+  /** Orders the changes of one id: each `revoke` and `unrevoke` in a fleet has a larger value. */
   readonly at: number
 }
 
 export function revocationList(now: () => number = () => Date.now()): RevocationList {
   const entries = new Map<string, Entry>()
-  let hand = entries.entries()
+  let sweepIterator = entries.entries()
 
   function isRevoked(ids: readonly string[]): boolean {
     if (entries.size === 0) return false
@@ -68,18 +71,18 @@ export function revocationList(now: () => number = () => Date.now()): Revocation
     sweep(now() / 1000)
     const known = entries.get(id)
     if (known !== undefined && at < known.at) {
-      // Out of order, as after a failover: what is late may lengthen a revocation, never end or shorten it.
+      // Out of order, for example after a failover. Fails closed: only an extension is applied.
       if (until > known.until) entries.set(id, { until, at: known.at })
     } else if (until > 0) entries.set(id, { until, at })
     else entries.delete(id)
   }
 
-  /** Checks a few entries per call for expiry: no timer, and no call scans the whole list. */
+  /** Removes expired entries, a few per call: needs no timer, and no call scans the whole list. */
   function sweep(time: number): void {
     for (let step = 0; step < SWEEP; step++) {
-      const next = hand.next()
+      const next = sweepIterator.next()
       if (next.done) {
-        hand = entries.entries()
+        sweepIterator = entries.entries()
         return
       }
       if (next.value[1].until <= time) entries.delete(next.value[0])

@@ -1,14 +1,15 @@
-/** Remembers what was used once. */
+/** Remembers the proofs and single-use tokens that were used. */
 export interface ReplayStore {
   /**
-   * Exactly `true` when the key was new; it is then kept for `ttl` seconds. One atomic step: of two calls with
-   * one key, one is told `true`. Keys are digests of one fixed length, 87 characters of `A-Z a-z 0-9 - _ . ~`. A throw refuses the request with 503.
+   * Returns `true` if the key is new, and keeps it for `ttl` seconds. Returns `false` if the key is known.
+   * Must be atomic: only one of two simultaneous calls with the same key gets `true`. Keys have 87 characters
+   * of `A-Z a-z 0-9 - _ . ~`. If the method throws, the request is denied with 503.
    */
   remember(key: string, ttl: number): boolean | Promise<boolean>
 }
 
-/** Knows what was revoked. */
+/** Knows the revoked tokens, agents, registrations and keys. */
 export interface Revocations {
-  /** Whether any of these ids is revoked. A throw refuses the request with 503. */
+  /** Whether any of these ids is revoked. If the method throws, the request is denied with 503. */
   isRevoked(ids: string[]): boolean | Promise<boolean>
 }

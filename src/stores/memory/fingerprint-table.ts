@@ -1,30 +1,32 @@
 import type { Fingerprint } from './fingerprint.js'
-import { FloatRows, IntRows } from './rows.js'
+import { Rows } from './rows.js'
 
-const CHAIN = 4
-/** The first field that is the owner's; the ones before hold the fingerprint and the chain of its bucket. */
-export const OWN = 5
-const FIRST_BUCKETS = 1024
+/** Fields 0 to 3 are the fingerprint. Field 4 is the next row of the same bucket, or of the free list. */
+const NEXT = 4
+/** The first of the caller's fields. */
+export const FIRST_FIELD = 5
+const INITIAL_BUCKETS = 1024
 
 /**
- * Rows found by fingerprint, each with `fields` integers and one time. Row 0 stands for "none".
- * Linear hashing: the table grows by splitting one bucket per insert, so no insert pays for all the others.
+ * A hash table from fingerprints to rows. A row has a time and the caller's integer fields. Row 0 means
+ * "none". Linear hashing: each insert splits at most one bucket, so that no insert rehashes the whole table.
  */
 export class FingerprintTable {
-  /** Rows that hold something. */
+  /** The number of rows in use. */
   size = 0
-  /** The highest row ever used: what a scan has to walk. */
+  /** The highest row that was ever in use. */
   top = 0
+  /** The first row of the free list. */
   #free = 0
-  #mask = FIRST_BUCKETS - 1
-  #bucketCount = FIRST_BUCKETS
-  readonly #buckets = new IntRows(1)
-  readonly #rows: IntRows
-  readonly #times = new FloatRows()
+  #mask = INITIAL_BUCKETS - 1
+  #bucketCount = INITIAL_BUCKETS
+  readonly #buckets = new Rows(Int32Array, 1)
+  readonly #rows: Rows
+  readonly #times = new Rows(Float64Array, 1)
 
   constructor(fields: number) {
-    this.#rows = new IntRows(OWN + fields)
-    this.#buckets.ensure(FIRST_BUCKETS - 1)
+    this.#rows = new Rows(Int32Array, FIRST_FIELD + fields)
+    this.#buckets.ensure(INITIAL_BUCKETS - 1)
   }
 
   get(row: number, field: number): number {
@@ -36,51 +38,28 @@ export class FingerprintTable {
   }
 
   time(row: number): number {
-    return this.#times.get(row)
+    return this.#times.get(row, 0)
   }
 
   setTime(row: number, time: number): void {
-    this.#times.set(row, time)
+    this.#times.set(row, 0, time)
   }
 
+  /** The row with this fingerprint, or 0. */
   find(print: Fingerprint): number {
-    const rows = this.#rows
-    let row = this.#buckets.get(this.#bucket(print[0] as number), 0)
-    while (row !== 0) {
-      const chunk = rows.chunk(row)
-      const at = rows.at(row)
-      if (
-        chunk[at] === print[0] &&
-        chunk[at + 1] === print[1] &&
-        chunk[at + 2] === print[2] &&
-        chunk[at + 3] === print[3]
-      ) {
-        return row
-      }
-      row = chunk[at + CHAIN] as number
-    }
-    return 0
+    let row = this.#buckets.get(this.#bucketOf(print[0]), 0)
+    while (row !== 0 && !this.#hasFingerprint(row, print)) row = this.#rows.get(row, NEXT)
+    return row
   }
 
-  /** Adds a fingerprint that `find` does not know; the owner's fields come as they were left. */
+  /**
+   * Adds a row for a new fingerprint. The caller sets its own fields, which may have values of a deleted row.
+   */
   add(print: Fingerprint, time: number): number {
-    const rows = this.#rows
-    let row = this.#free
-    if (row === 0) {
-      row = ++this.top
-      rows.ensure(row)
-      this.#times.ensure(row)
-    } else {
-      this.#free = rows.get(row, CHAIN)
-    }
-    const chunk = rows.chunk(row)
-    const at = rows.at(row)
-    chunk[at] = print[0] as number
-    chunk[at + 1] = print[1] as number
-    chunk[at + 2] = print[2] as number
-    chunk[at + 3] = print[3] as number
-    this.#times.set(row, time)
-    this.#push(this.#bucket(print[0] as number), row)
+    const row = this.#allocate()
+    for (const [field, word] of print.entries()) this.#rows.set(row, field, word)
+    this.#times.set(row, 0, time)
+    this.#link(this.#bucketOf(print[0]), row)
     this.size += 1
     if (this.size > this.#bucketCount) this.#split()
     return row
@@ -88,28 +67,44 @@ export class FingerprintTable {
 
   delete(row: number): void {
     const rows = this.#rows
-    const bucket = this.#bucket(rows.get(row, 0))
-    const next = rows.get(row, CHAIN)
+    const bucket = this.#bucketOf(rows.get(row, 0))
+    const next = rows.get(row, NEXT)
     let before = this.#buckets.get(bucket, 0)
     if (before === row) {
       this.#buckets.set(bucket, 0, next)
     } else {
-      while (rows.get(before, CHAIN) !== row) before = rows.get(before, CHAIN)
-      rows.set(before, CHAIN, next)
+      while (rows.get(before, NEXT) !== row) before = rows.get(before, NEXT)
+      rows.set(before, NEXT, next)
     }
-    rows.set(row, CHAIN, this.#free)
+    rows.set(row, NEXT, this.#free)
     this.#free = row
-    this.#times.set(row, Number.POSITIVE_INFINITY)
+    this.#times.set(row, 0, Number.POSITIVE_INFINITY)
     this.size -= 1
   }
 
-  #bucket(word: number): number {
+  #allocate(): number {
+    const free = this.#free
+    if (free !== 0) {
+      this.#free = this.#rows.get(free, NEXT)
+      return free
+    }
+    this.top += 1
+    this.#rows.ensure(this.top)
+    this.#times.ensure(this.top)
+    return this.top
+  }
+
+  #hasFingerprint(row: number, print: Fingerprint): boolean {
+    return print.every((word, field) => this.#rows.get(row, field) === word)
+  }
+
+  #bucketOf(word: number): number {
     const wide = word & (2 * this.#mask + 1)
     return wide < this.#bucketCount ? wide : word & this.#mask
   }
 
-  #push(bucket: number, row: number): void {
-    this.#rows.set(row, CHAIN, this.#buckets.get(bucket, 0))
+  #link(bucket: number, row: number): void {
+    this.#rows.set(row, NEXT, this.#buckets.get(bucket, 0))
     this.#buckets.set(bucket, 0, row)
   }
 
@@ -121,8 +116,8 @@ export class FingerprintTable {
     let row = this.#buckets.get(from, 0)
     this.#buckets.set(from, 0, 0)
     while (row !== 0) {
-      const next = this.#rows.get(row, CHAIN)
-      this.#push(this.#bucket(this.#rows.get(row, 0)), row)
+      const next = this.#rows.get(row, NEXT)
+      this.#link(this.#bucketOf(this.#rows.get(row, 0)), row)
       row = next
     }
   }

@@ -1,50 +1,19 @@
-/** 128 bits that stand for a key, or for the owner that it belongs to. */
-export type Fingerprint = Int32Array
+/** A keyed 128-bit hash of a text, as four int32 words. */
+export type Fingerprint = readonly [number, number, number, number]
 
-/** Fingerprints of what was used once. */
-export interface Fingerprinter {
-  /** Makes those of an owner, and of an id among the owner's. */
-  take(owner: string, id: string): void
-  /** As `take` left them, for reading only. */
-  readonly owner: Fingerprint
-  readonly id: Fingerprint
+/** A secret of the process, so that no client can choose texts with equal fingerprints. */
+export function randomSeed(): Fingerprint {
+  const [a = 0, b = 0, c = 0, d = 0] = crypto.getRandomValues(new Int32Array(4))
+  return [a, b, c, d]
 }
 
 /**
- * Makes fingerprints. Any two texts are told apart, whatever is in them.
- *
- * The mixing is MurmurHash3's, with one set of its constants, under a seed that no client knows. It is no cryptographic
- * hash, but its input is: the verifier's keys are made of SHA-256 digests. Two that meet would cost the second a refusal,
- * as if it were a replay, and never give a pass.
+ * The fingerprint of a text, with the mixing steps of MurmurHash3. It is not a cryptographic hash, but the
+ * keys of the verifier are made of SHA-256 digests. A collision would deny a new proof, and never allow a
+ * replay.
  */
-export function createFingerprinter(): Fingerprinter {
-  // Not before the first request: Workers have no randomness while a module loads.
-  let seed: Fingerprint | undefined
-  const ownerPrint: Fingerprint = new Int32Array(4)
-  const idPrint: Fingerprint = new Int32Array(4)
-  let lastOwner: string | undefined
-  return {
-    take(owner, id) {
-      seed ??= crypto.getRandomValues(new Int32Array(4))
-      // Who sends one proof mostly sends the next one, too.
-      if (owner !== lastOwner) mix(owner, seed, ownerPrint)
-      lastOwner = owner
-      mix(id, ownerPrint, idPrint)
-    },
-    owner: ownerPrint,
-    id: idPrint,
-  }
-}
-
-/**
- * Mixes a text under `seed` into `out`, a character at a time, into one of the four words after the other. A loop as short
- * as that, since it runs once a request: unrolled, its code takes longer to be fetched than to be run.
- */
-function mix(text: string, seed: Fingerprint, out: Fingerprint): void {
-  let a = seed[0] as number
-  let b = seed[1] as number
-  let c = seed[2] as number
-  let d = seed[3] as number
+export function fingerprint(text: string, seed: Fingerprint): Fingerprint {
+  let [a, b, c, d] = seed
   for (let at = 0; at < text.length; at++) {
     const word = Math.imul(rotate(Math.imul(text.charCodeAt(at), 0x239b961b), 16), 0x9e3779b1)
     const mixed = (Math.imul(rotate(a ^ word, 19) + b, 5) + 0x561ccd1b) | 0
@@ -62,10 +31,7 @@ function mix(text: string, seed: Fingerprint, out: Fingerprint): void {
   c = avalanche((a + c) | 0)
   d = avalanche((a + d) | 0)
   a = (avalanche(a) + b + c + d) | 0
-  out[0] = a
-  out[1] = a + b
-  out[2] = a + c
-  out[3] = a + d
+  return [a, (a + b) | 0, (a + c) | 0, (a + d) | 0]
 }
 
 function rotate(word: number, bits: number): number {

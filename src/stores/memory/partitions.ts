@@ -1,23 +1,24 @@
 import type { Fingerprint } from './fingerprint.js'
-import { FingerprintTable, OWN } from './fingerprint-table.js'
-import { IntRows } from './rows.js'
+import { FIRST_FIELD, FingerprintTable } from './fingerprint-table.js'
+import { Rows } from './rows.js'
 
-const COUNT = OWN
-const OLDEST = OWN + 1
-const NEWEST = OWN + 2
-const BEFORE = OWN + 3
-const AFTER = OWN + 4
+const COUNT = FIRST_FIELD
+const OLDEST = FIRST_FIELD + 1
+const NEWEST = FIRST_FIELD + 2
+const BEFORE = FIRST_FIELD + 3
+const AFTER = FIRST_FIELD + 4
 
 /**
- * One record per agent key: how many entries it holds, its oldest and newest, and its floor, the expiry up to
- * which it has forgotten something. Records that hold equally many stand in one ring, oldest first, so that the
- * largest is known without a search.
+ * One partition for each agent key: the number of its entries, the oldest and the newest one, and its floor.
+ * The floor is the latest expiry of the entries that the partition has lost. Partitions of equal size are in
+ * one ring, oldest first, so that the largest partition is found without a search.
  */
 export class Partitions {
   readonly #table = new FingerprintTable(5)
-  readonly #rings = new IntRows(1)
+  /** The first partition of each size. */
+  readonly #rings = new Rows(Int32Array, 1)
   #largestCount = 0
-  /** The floor of every key that has no record: the highest of the records that were dropped. */
+  /** The floor of all keys without a partition: the highest floor of the dropped partitions. */
   #commonFloor = Number.NEGATIVE_INFINITY
 
   constructor() {
@@ -41,7 +42,9 @@ export class Partitions {
     return partition
   }
 
-  /** Forgets the record that has held nothing for longest. Its floor outlives it, for all that are unknown. */
+  /**
+   * Drops the partition that has been empty for the longest time. Its floor then applies to all unknown keys.
+   */
   dropIdle(): void {
     const partition = this.#rings.get(0, 0)
     this.#commonFloor = Math.max(this.#commonFloor, this.floor(partition))
@@ -49,8 +52,8 @@ export class Partitions {
     this.#table.delete(partition)
   }
 
-  /** Drops a few idle records whose floor can no longer refuse anything. */
-  tidy(now: number): void {
+  /** Drops up to two empty partitions whose floor is in the past, so that it refuses nothing. */
+  dropExpired(now: number): void {
     for (let step = 0; step < 2; step++) {
       const partition = this.#rings.get(0, 0)
       if (partition === 0 || this.floor(partition) > now) return
@@ -87,8 +90,8 @@ export class Partitions {
   }
 
   /**
-   * Who gives an entry up so that `partition` can have one more: the largest, or `partition` itself once it is as
-   * large. So nobody is pushed below an equal share, however many proofs another agent sends.
+   * The partition that loses an entry if `partition` adds one: the largest, or `partition` itself if it would
+   * become the largest. So a flood of one agent cannot push another below an equal share.
    */
   evictionVictim(partition: number): number {
     const count = this.count(partition)
@@ -102,7 +105,7 @@ export class Partitions {
     this.#table.set(partition, COUNT, count)
     this.#enter(partition, count)
     if (count > this.#largestCount) this.#largestCount = count
-    // One step is enough: what left the top ring went into the ring below it.
+    // One step is enough, because the partition moved to the ring of the next smaller size.
     else if (this.#rings.get(this.#largestCount, 0) === 0) this.#largestCount -= 1
   }
 

@@ -1,49 +1,54 @@
-import { createFingerprinter } from './fingerprint.js'
-import { FingerprintTable, OWN } from './fingerprint-table.js'
+import { type Fingerprint, fingerprint, randomSeed } from './fingerprint.js'
+import { FIRST_FIELD, FingerprintTable } from './fingerprint-table.js'
 import { Partitions } from './partitions.js'
 
-const PARTITION = OWN
-const BEFORE = OWN + 1
-const AFTER = OWN + 2
+const PARTITION = FIRST_FIELD
+const BEFORE = FIRST_FIELD + 1
+const AFTER = FIRST_FIELD + 2
 
-/** Longer than any token lives. A ttl beyond it is a mistake, and an entry that never left would be a leak. */
-const LONGEST_TTL = 31 * 24 * 3600
-/** Entries looked at per call for having expired: a full store is walked once per `maxEntries / 8` calls. */
+/** Seconds. No token lives longer, so a longer ttl is a mistake. */
+const MAX_TTL = 31 * 24 * 3600
+/** Entries checked for expiry per call. A full store is swept once in `maxEntries / 8` calls. */
 const SWEEP = 8
-/** Places an entry may move ahead on arrival: one agent's proofs come almost in the order of their `iat`. */
+/**
+ * Positions that a new entry may move up. Enough, because the proofs of one agent arrive almost in the order
+ * of `iat`.
+ */
 const REORDER = 8
 /**
- * The verifier reads the clock, then the store does: two presentations of one proof can differ by a pause of the
- * process in between, so an expiry this close (in seconds) to a forgotten one may be the same proof's.
+ * Seconds. The verifier and the store read the clock one after the other, so the expiry of the same proof may
+ * differ by a pause of the process.
  */
-const READING_SLACK = 0.1
-/** After an eviction the slack is one step of `iat`, which most clients send in whole seconds. */
+const CLOCK_SLACK = 0.1
+/** Seconds. After an eviction the slack is one step of `iat`, which most clients send in whole seconds. */
 const EVICTION_SLACK = 1
 
-/** A replay store in memory; see {@link memoryReplayStore}. The counters are for metrics. */
+/** A replay store in memory, made by {@link memoryReplayStore}. The counters are for metrics. */
 export interface MemoryReplayStore {
   remember(key: string, ttl: number): boolean
-  /** Entries held, those included that have expired and wait to be swept. */
+  /** The number of entries, including expired ones that are not swept yet. */
   readonly size: number
-  /** Agents that hold entries or have a floor. */
+  /** The number of agents with entries or a floor. */
   readonly agents: number
-  /** Entries that were forced out before their time. */
+  /** The number of entries that were evicted before they expired. */
   readonly evicted: number
-  /** Keys that were refused without being known: a bad ttl, or no way to tell that they are new. */
+  /** The number of refused keys that were not known: an invalid ttl, or an expiry below the floor. */
   readonly refused: number
 }
 
 /**
- * Remembers proofs in this process: `remember` is true exactly when the key is new, and keeps it for `ttl` seconds.
+ * A replay store for one process. `remember` returns `true` if the key is new, and keeps the key for `ttl`
+ * seconds.
  *
- * Once `maxEntries` are held, the agent with the most gives up its oldest, and from then on everything of that
- * agent that would expire no later than what it gave up is refused: late proofs may be lost, none passes twice.
- * The same floor is left by entries that expire, so a clock that is set back opens nothing. For that to hold, `ttl`
- * must be the time left until a fixed end of the proof, read from the clock that `now` (milliseconds) reads.
+ * If the store has `maxEntries`, the agent with the most entries loses its oldest one. From then on, the
+ * store refuses every key of that agent that would expire no later than the lost entry (the agent's floor).
+ * Some new proofs may be denied, but no replay passes. Expired entries raise the floor too, so setting the
+ * clock back allows no replay. This requires that `ttl` is the time until a fixed expiry, read from the clock
+ * that `now` (milliseconds) reads.
  *
- * What comes before the first `.` of a key (before the first `~` where there is no dot) is its owner: the agent's key
- * for a proof, the issuer for a single-use token. A `ttl` that is not a number between 0 and
- * 31 days is refused. Throws `TypeError` for a bad option or a key that is no string.
+ * The owner of a key is its text up to the first `.`, or up to the first `~` if it has no dot: the agent's
+ * key for a proof, the issuer for a single-use token. A `ttl` that is not between 0 and 31 days is refused.
+ * Throws `TypeError` for an invalid option or a key that is not a string.
  */
 export function memoryReplayStore({
   maxEntries = 1_000_000,
@@ -55,59 +60,65 @@ export function memoryReplayStore({
   if (!Number.isInteger(maxEntries) || maxEntries < 1 || maxEntries > 2 ** 27) {
     throw new TypeError('memoryReplayStore: maxEntries must be an integer from 1 to 134217728')
   }
-  const prints = createFingerprinter()
+  // Made by the first call, because Workers have no randomness while a module loads.
+  let seed: Fingerprint | undefined
   const entries = new FingerprintTable(3)
   const partitions = new Partitions()
-  let hand = 0
+  let sweepPosition = 0
   let evicted = 0
   let refused = 0
 
   function remember(key: string, ttl: number): boolean {
     if (typeof key !== 'string') throw new TypeError('memoryReplayStore: the key must be a string')
     const time = now() / 1000
-    // Written so that NaN fails; a clock that is not a number must not make an entry that never expires, either.
-    if (!(ttl > 0 && ttl <= LONGEST_TTL && Number.isFinite(time))) return refuse()
+    // NaN must fail this test. With a NaN clock the entry would never expire.
+    if (!(ttl > 0 && ttl <= MAX_TTL && Number.isFinite(time))) return refuse()
     const expiry = time + ttl
     sweep(time)
 
     const end = ownerEnd(key)
-    prints.take(key.slice(0, end), key.slice(end))
-    let partition = partitions.find(prints.owner)
+    seed ??= randomSeed()
+    const owner = fingerprint(key.slice(0, end), seed)
+    const id = fingerprint(key.slice(end), owner)
+    let partition = partitions.find(owner)
     if (expiry <= partitions.floor(partition)) return refuse()
 
-    const seen = entries.find(prints.id)
-    if (seen !== 0) return renew(seen, partition, time, expiry)
+    const known = entries.find(id)
+    if (known !== 0) return renew(known, partition, time, expiry)
     if (entries.size >= maxEntries && !evict(partition, expiry)) return refuse()
-    if (partition === 0) partition = addPartition()
-    const entry = entries.add(prints.id, expiry)
+    if (partition === 0) partition = addPartition(owner)
+    const entry = entries.add(id, expiry)
     link(entry, partition)
     partitions.changeCount(partition, 1)
     return true
   }
 
-  /** Records are bounded like entries. With as many agents as entries, a freed one's floor goes to all. */
-  function addPartition(): number {
+  /** Bounds the partitions too. With `maxEntries` agents, one of them has no entry and can be dropped. */
+  function addPartition(owner: Fingerprint): number {
     if (partitions.size >= maxEntries) partitions.dropIdle()
-    return partitions.add(prints.owner)
+    return partitions.add(owner)
   }
 
-  /** A known key is new again once its entry has expired. */
+  /** A known key counts as new once its entry has expired. */
   function renew(entry: number, partition: number, time: number, expiry: number): boolean {
-    const known = entries.time(entry)
-    if (time < known || expiry <= known + READING_SLACK) return false
+    const knownExpiry = entries.time(entry)
+    if (time < knownExpiry || expiry <= knownExpiry + CLOCK_SLACK) return false
     entries.setTime(entry, expiry)
     unlink(entry, partition)
     link(entry, partition)
     return true
   }
 
-  /** Makes room for an entry of this partition; false where that entry would be the first to go. */
+  /**
+   * Evicts an entry for a new one of this partition. False if the new entry would itself be the first to
+   * evict.
+   */
   function evict(partition: number, expiry: number): boolean {
-    const evictionVictim = partitions.evictionVictim(partition)
-    const oldest = partitions.oldest(evictionVictim)
+    const victim = partitions.evictionVictim(partition)
+    const oldest = partitions.oldest(victim)
     const floor = entries.time(oldest) + EVICTION_SLACK
-    // Its own floor would refuse the newcomer: then the entry that is held is worth more.
-    if (evictionVictim === partition && expiry <= floor) return false
+    // The floor that the eviction leaves would refuse the new entry.
+    if (victim === partition && expiry <= floor) return false
     evicted += 1
     release(oldest, floor)
     return true
@@ -118,18 +129,18 @@ export function memoryReplayStore({
     return false
   }
 
-  /** A hand that goes round over the rows: no timer, and no call that pays for more than a few entries. */
+  /** Removes expired entries, a few per call: needs no timer, and no call scans the whole table. */
   function sweep(time: number): void {
     const steps = Math.min(SWEEP, entries.top)
     for (let step = 0; step < steps; step++) {
-      hand = hand < entries.top ? hand + 1 : 1
-      const end = entries.time(hand) + READING_SLACK
-      if (end <= time) release(hand, end)
+      sweepPosition = sweepPosition < entries.top ? sweepPosition + 1 : 1
+      const end = entries.time(sweepPosition) + CLOCK_SLACK
+      if (end <= time) release(sweepPosition, end)
     }
-    partitions.tidy(time)
+    partitions.dropExpired(time)
   }
 
-  /** Forgets an entry, and with it whatever of the same agent would expire no later than `floor`. */
+  /** Removes an entry. The store then refuses the agent's keys that would expire no later than `floor`. */
   function release(entry: number, floor: number): void {
     const partition = entries.get(entry, PARTITION)
     partitions.raiseFloor(partition, floor)
@@ -181,7 +192,7 @@ export function memoryReplayStore({
   }
 }
 
-/** Where the owner of a key ends, its mark included: so that keys of two kinds never have one owner. */
+/** The end of the owner in a key. Includes the separator, so that proofs and tokens never share an owner. */
 function ownerEnd(key: string): number {
   const dot = key.indexOf('.')
   const end = dot >= 0 ? dot : key.indexOf('~')

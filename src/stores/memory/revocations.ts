@@ -1,22 +1,22 @@
 import { checkId, checkRevocation, type Revocation, revocationList } from '../revocation-list.js'
 
-/** A revocation list in memory; see {@link memoryRevocations}. */
+/** A revocation list in memory, made by {@link memoryRevocations}. */
 export interface MemoryRevocations {
   isRevoked(ids: readonly string[]): boolean
   revoke(id: string, until: number): void
-  /** Takes a revocation back: what bears `id` passes again. */
+  /** Ends a revocation. Tokens with this id are accepted again. */
   unrevoke(id: string): void
-  /** What is revoked now. */
+  /** The revocations that have not expired. */
   list(): Revocation[]
-  /** Ids held, those included that have expired and wait to be swept. */
+  /** The number of ids, including expired ones that are not swept yet. */
   readonly size: number
 }
 
 /**
- * The revocation list of one process. `revoke(id, until)` refuses whatever bears `id` until `until`, in seconds
- * since the epoch: at least the `exp` of the last token in question plus the clock tolerance. A later call can
- * lengthen an entry, never shorten it; `unrevoke(id)` ends it. Throws `TypeError` for an id that is not qualified or a time in milliseconds.
- * `now` gives milliseconds.
+ * A revocation list for one process. `revoke(id, until)` denies every token with this id until `until`, in
+ * seconds since the epoch. Use at least the `exp` of the last such token plus the clock tolerance. A second
+ * call can extend a revocation, never shorten it. Throws `TypeError` for an id without a kind and issuer, and
+ * for a time in milliseconds. `now` returns milliseconds.
  */
 export function memoryRevocations({
   now = () => Date.now(),

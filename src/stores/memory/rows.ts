@@ -1,59 +1,39 @@
-/** 2 ** 14 rows a chunk: with fewer, it is the many chunks themselves that have to be fetched into the processor's cache. */
+/** Rows in one chunk: 2 ** 14. */
 const SHIFT = 14
 const ROWS = 1 << SHIFT
 const MASK = ROWS - 1
 
 /**
- * Rows of int32 fields outside the JavaScript heap. They grow by one chunk and never by copying what is
- * there: copying a full store, or rehashing a `Map` of a million, would stop the event loop for milliseconds.
+ * Rows of numbers in typed arrays. They grow by one chunk, because copying a full store would stop the event
+ * loop for milliseconds (bench/replay-store.ts).
  */
-export class IntRows {
-  readonly #chunks: Int32Array[] = []
+export class Rows {
+  readonly #chunks: (Int32Array | Float64Array)[] = []
   readonly #width: number
+  readonly #type: Int32ArrayConstructor | Float64ArrayConstructor
 
-  constructor(width: number) {
+  /** `width` is the number of fields in each row. */
+  constructor(type: Int32ArrayConstructor | Float64ArrayConstructor, width: number) {
+    this.#type = type
     this.#width = width
   }
 
+  /** Allocates all rows up to `row`. */
   ensure(row: number): void {
-    while (row >> SHIFT >= this.#chunks.length) this.#chunks.push(new Int32Array(ROWS * this.#width))
-  }
-
-  /** The chunk that holds `row`, from `at(row)` on: for code that reads several fields. */
-  chunk(row: number): Int32Array {
-    return this.#chunks[row >> SHIFT] as Int32Array
-  }
-
-  at(row: number): number {
-    return (row & MASK) * this.#width
+    while (row >> SHIFT >= this.#chunks.length) this.#chunks.push(new this.#type(ROWS * this.#width))
   }
 
   get(row: number, field: number): number {
-    return this.chunk(row)[this.at(row) + field] as number
+    return this.#chunk(row)[(row & MASK) * this.#width + field] ?? 0
   }
 
   set(row: number, field: number, value: number): void {
-    this.chunk(row)[this.at(row) + field] = value
-  }
-}
-
-/** One float64 per row, grown in the same way. */
-export class FloatRows {
-  readonly #chunks: Float64Array[] = []
-
-  ensure(row: number): void {
-    while (row >> SHIFT >= this.#chunks.length) this.#chunks.push(new Float64Array(ROWS))
+    this.#chunk(row)[(row & MASK) * this.#width + field] = value
   }
 
-  get(row: number): number {
-    return this.#chunk(row)[row & MASK] as number
-  }
-
-  set(row: number, value: number): void {
-    this.#chunk(row)[row & MASK] = value
-  }
-
-  #chunk(row: number): Float64Array {
-    return this.#chunks[row >> SHIFT] as Float64Array
+  #chunk(row: number): Int32Array | Float64Array {
+    const chunk = this.#chunks[row >> SHIFT]
+    if (chunk === undefined) throw new RangeError(`row ${row} is not allocated`)
+    return chunk
   }
 }

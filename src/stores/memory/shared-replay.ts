@@ -1,25 +1,26 @@
+import { isObject } from '../../lib/objects.js'
 import type { Consumed } from '../replay.js'
 import type { ReplayStore } from '../store.js'
 import { memoryReplayStore } from './replay.js'
 
-/** What all verifiers of a process share, whichever copy of the package they come from. */
+/** Shared by all verifiers of a process, also by those of other copies of the package. */
 interface Shared {
   readonly store: ReplayStore
-  /** By the framework's request object. */
+  /** The keys are the request objects of the framework. */
   readonly consumed: WeakMap<object, Consumed[]>
 }
 
-/** The number is that of the form of `Shared`, of the keys and of `Consumed`: another form takes another name. */
+/** Contains a version. Increase it with each change of `Shared`, `Consumed` or the replay keys. */
 const NAME = Symbol.for('ajwt.replay.1')
 
 let shared: Shared | undefined
 
-/** The store of every verifier that is given neither `replayStore` nor `now`. */
+/** The store of every verifier without the options `replayStore` and `now`. */
 export function sharedReplayStore(): ReplayStore {
   return share().store
 }
 
-/** What this request has used up so far, for all verifiers on its way. */
+/** The proofs and tokens that all verifiers have consumed for this request. */
 export function consumedBy(request: object): Consumed[] {
   const { consumed } = share()
   let uses = consumed.get(request)
@@ -31,24 +32,29 @@ export function consumedBy(request: object): Consumed[] {
 }
 
 function share(): Shared {
-  shared ??= take() ?? put({ store: memoryReplayStore(), consumed: new WeakMap() })
+  shared ??= findShared() ?? publish({ store: memoryReplayStore(), consumed: new WeakMap() })
   return shared
 }
 
-/** What another copy has put there; undefined where nothing is, or something else. */
-function take(): Shared | undefined {
+/** The value of another copy of the package, if there is one. */
+function findShared(): Shared | undefined {
   const found: unknown = Object.getOwnPropertyDescriptor(globalThis, NAME)?.value
-  if (typeof found !== 'object' || found === null) return undefined
-  const { store, consumed } = found as Partial<Shared>
-  return typeof store?.remember === 'function' && consumed instanceof WeakMap
-    ? { store, consumed }
-    : undefined
+  return isShared(found) ? { store: found.store, consumed: found.consumed } : undefined
 }
 
-/** Not writable, so that nothing takes its place later. Where the name is taken, each copy has its own. */
-function put(own: Shared): Shared {
+function isShared(found: unknown): found is Shared {
+  return (
+    isObject(found) &&
+    isObject(found.store) &&
+    typeof found.store.remember === 'function' &&
+    found.consumed instanceof WeakMap
+  )
+}
+
+/** Not writable, so that nothing can replace it. If the name is taken, each copy has its own store. */
+function publish(value: Shared): Shared {
   if (!Object.hasOwn(globalThis, NAME)) {
-    Reflect.defineProperty(globalThis, NAME, { value: Object.freeze(own) })
+    Reflect.defineProperty(globalThis, NAME, { value: Object.freeze(value) })
   }
-  return own
+  return value
 }
