@@ -115,7 +115,7 @@ function routingOf(req: Request): Routing {
     method: req.method,
     caseSensitive: req.app.enabled('case sensitive routing'),
     strict: req.app.enabled('strict routing'),
-    emptyRest: false,
+    wildcardMatchesEmpty: false,
   }
 }
 

@@ -133,7 +133,13 @@ function coreOf(options: AjwtOptions): ReturnType<typeof createMiddlewareCore> {
 function routingOf(request: FastifyRequest): Routing {
   const { method, params, url } = request
   if (request.is404) {
-    return { path: url.replace(/\?.*$/s, ''), method, caseSensitive: true, strict: true, emptyRest: false }
+    return {
+      path: url.replace(/\?.*$/s, ''),
+      method,
+      caseSensitive: true,
+      strict: true,
+      wildcardMatchesEmpty: false,
+    }
   }
   return {
     route: request.routeOptions.url,

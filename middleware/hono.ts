@@ -94,7 +94,14 @@ export async function checkIntent(
 function routingOf(c: Context): Routing {
   // It answers HEAD by the handler of GET, and by no other.
   const method = c.req.method === 'HEAD' ? 'GET' : c.req.method
-  return { path: c.req.path, decoded: true, method, caseSensitive: true, strict: true, emptyRest: true }
+  return {
+    path: c.req.path,
+    decoded: true,
+    method,
+    caseSensitive: true,
+    strict: true,
+    wildcardMatchesEmpty: true,
+  }
 }
 
 async function answer(

@@ -111,7 +111,7 @@ function routingOf(ctx: Context): Routing {
     method: ctx.method,
     caseSensitive: false,
     strict: false,
-    emptyRest: false,
+    wildcardMatchesEmpty: false,
   }
 }
 

@@ -5,7 +5,7 @@ import { registeredMethods } from './methods.js'
 export type Segment =
   | { readonly kind: 'literal'; readonly text: string }
   | { readonly kind: 'param'; readonly name: string }
-  | { readonly kind: 'rest' }
+  | { readonly kind: 'wildcard' }
 
 /** A parsed key of `routes`. */
 export interface RouteKey {
@@ -51,7 +51,7 @@ function readSegments(texts: readonly string[], hasTrailingSlash: boolean): Segm
   for (const [index, text] of texts.entries()) {
     const segment = readSegment(text)
     if (typeof segment === 'string') return segment
-    if (segment.kind === 'rest' && (index < texts.length - 1 || hasTrailingSlash)) {
+    if (segment.kind === 'wildcard' && (index < texts.length - 1 || hasTrailingSlash)) {
       return '"*" can only be the last segment'
     }
     if (segment.kind === 'param') {
@@ -65,7 +65,7 @@ function readSegments(texts: readonly string[], hasTrailingSlash: boolean): Segm
 
 /** Parses one segment. Returns a message if it is wrong. */
 function readSegment(text: string): Segment | string {
-  if (text === '*') return { kind: 'rest' }
+  if (text === '*') return { kind: 'wildcard' }
   if (text.startsWith(':')) {
     const name = text.slice(1)
     if (!/^[A-Za-z_]\w*$/.test(name) || name === '__proto__') {

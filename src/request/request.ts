@@ -19,7 +19,7 @@ export interface PathRouting {
   /** Whether `/a` and `/a/` are different paths. */
   readonly strict: boolean
   /** Whether a final `*` also matches nothing, as in `/a` for `/a/*`. */
-  readonly emptyRest: boolean
+  readonly wildcardMatchesEmpty: boolean
 }
 
 /** The pattern that a framework has matched. The policy's key of the same shape applies; no path is looked up. */
@@ -200,7 +200,7 @@ function readRouting(request: VerifyRequest): RequestFacts['routing'] {
     method: typeof method === 'string' ? method : '',
     caseSensitive: ownMember(routing, 'caseSensitive') === true,
     strict: ownMember(routing, 'strict') === true,
-    emptyRest: ownMember(routing, 'emptyRest') === true,
+    wildcardMatchesEmpty: ownMember(routing, 'wildcardMatchesEmpty') === true,
   }
 }
 

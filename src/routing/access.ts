@@ -35,7 +35,7 @@ export function accessFor(policy: RoutingPolicy, { access, path }: Route, params
 }
 
 /** A CORS preflight that passes. */
-export const accessOfPreflight: Access = Object.freeze({
+export const preflightAccess: Access = Object.freeze({
   kind: 'public',
   route: undefined,
   params: noParams,
@@ -44,7 +44,7 @@ export const accessOfPreflight: Access = Object.freeze({
 })
 
 /** No key of `routes` matches: `unmatched` of the policy applies. `target` is a path or a pattern. */
-export function unmatched(policy: RoutingPolicy, method: string, target: string): Access {
+export function unmatchedAccess(policy: RoutingPolicy, method: string, target: string): Access {
   const access = { route: undefined, params: noParams, mode: undefined }
   if (policy.unmatched !== 'deny') {
     const kind = policy.unmatched === 'public' ? 'public' : policy.authenticated
@@ -60,7 +60,12 @@ export function unmatched(policy: RoutingPolicy, method: string, target: string)
 }
 
 /** A router could run the handler of an enforced route: denied, also if the policy observes. */
-export function undecidable(policy: RoutingPolicy, reason: string, method: string, target: string): Access {
+export function ambiguousAccess(
+  policy: RoutingPolicy,
+  reason: string,
+  method: string,
+  target: string,
+): Access {
   const cause: Cause = { reason, found: describe(`${method} ${target}`), unverified: true }
   const mode = policy.areAllRoutesObserved ? undefined : 'enforce'
   return { kind: 'undeclared', route: undefined, params: noParams, cause, mode }

@@ -12,7 +12,9 @@ export interface DeclaredRoute {
 }
 
 const allSemantics: readonly RoutingSemantics[] = [true, false].flatMap((caseSensitive) =>
-  [true, false].flatMap((strict) => [true, false].map((emptyRest) => ({ caseSensitive, strict, emptyRest }))),
+  [true, false].flatMap((strict) =>
+    [true, false].map((wildcardMatchesEmpty) => ({ caseSensitive, strict, wildcardMatchesEmpty })),
+  ),
 )
 
 /**
@@ -87,7 +89,7 @@ function commonPath(
 
 /** Whether a pattern matches paths of `length` segments. In some routers a `*` also matches no segment. */
 function canHaveLength(segments: readonly Segment[], length: number): boolean {
-  return segments[segments.length - 1]?.kind === 'rest'
+  return segments[segments.length - 1]?.kind === 'wildcard'
     ? length >= segments.length - 1
     : length === segments.length
 }

@@ -3,21 +3,21 @@ import type { KnownRouting, RequestFacts } from '../request/request.js'
 import {
   type Access,
   accessFor,
-  accessOfPreflight,
+  ambiguousAccess,
+  preflightAccess,
   type RoutingPolicy,
-  undecidable,
-  unmatched,
+  unmatchedAccess,
 } from './access.js'
 import { matchRoute } from './match-pattern.js'
 import type { Route, RouteMatch, RoutingSemantics } from './table.js'
 
 export type { Access } from './access.js'
 
-const express: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: false }
-const hono: RoutingSemantics = { caseSensitive: true, strict: true, emptyRest: true }
+const express: RoutingSemantics = { caseSensitive: false, strict: false, wildcardMatchesEmpty: false }
+const hono: RoutingSemantics = { caseSensitive: true, strict: true, wildcardMatchesEmpty: true }
 
 /** Matches every path that any supported router matches. */
-const loose: RoutingSemantics = { caseSensitive: false, strict: false, emptyRest: true }
+const loose: RoutingSemantics = { caseSensitive: false, strict: false, wildcardMatchesEmpty: true }
 
 /**
  * Finds the rule of a request. The rule is never weaker than the rule of the handler that the framework
@@ -28,26 +28,26 @@ export function matchRequest(policy: RoutingPolicy, request: RequestFacts): Acce
   const { routing } = request
   const method = routing?.method ?? request.method
   const problem = findMethodProblem(request, method)
-  if (problem !== undefined) return undecidable(policy, problem, method, request.path)
+  if (problem !== undefined) return ambiguousAccess(policy, problem, method, request.path)
   if (routing?.kind === 'route') return matchRoute(policy, request, routing)
 
   const path = routing?.path ?? request.path
   if (!isPlain(request, path, routing) || (routing === undefined && isMisparsedByElysia(request))) {
-    return undecidable(policy, 'the path can be read in more than one way', method, path)
+    return ambiguousAccess(policy, 'the path can be read in more than one way', method, path)
   }
   const isPreflight = policy.preflight && request.isPreflight && method === 'OPTIONS'
-  if (isPreflight && isPreflightTarget(policy, path, routing)) return accessOfPreflight
+  if (isPreflight && isPreflightTarget(policy, path, routing)) return preflightAccess
 
   const match =
     routing === undefined ? findInEveryFramework(policy, method, path) : find(policy, method, path, routing)
   if (match === 'ambiguous') {
-    return undecidable(policy, 'the path is another spelling of a stricter route', method, path)
+    return ambiguousAccess(policy, 'the path is another spelling of a stricter route', method, path)
   }
   if (match !== undefined) return accessFor(policy, match.route, match.params)
   if (mayBeDeclared(policy, method, path)) {
-    return undecidable(policy, 'the path may be another spelling of a route', method, path)
+    return ambiguousAccess(policy, 'the path may be another spelling of a route', method, path)
   }
-  return unmatched(policy, method, path)
+  return unmatchedAccess(policy, method, path)
 }
 
 /** Why the method does not determine the handler, or undefined. */

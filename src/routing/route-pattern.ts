@@ -2,42 +2,42 @@ import { ownMember } from '../lib/objects.js'
 import { isLiteral, type Segment } from '../policy/route-key.js'
 import { isPlainValue } from '../request/path.js'
 
-/** A path pattern as a framework writes it, in the segments that policies have. */
+/** A path pattern of a framework, parsed into the segments of policies. */
 export interface RoutePattern {
   readonly segments: readonly Segment[]
   readonly hasTrailingSlash: boolean
-  /** Whether the last segment is a parameter that may be missing, as in `/a/:b?`. */
+  /** Whether the last segment is an optional parameter, as in `/a/:b?`. */
   readonly isLastOptional: boolean
-  /** Names of parameters with a constraint of their own, which may match slashes. */
+  /** Names of parameters with a constraint, which may match slashes. */
   readonly constrained: ReadonlySet<string>
-  /** The name under which the framework has the text of a final wildcard. */
-  readonly restName: string
-  /** Whether that text is the whole path, with its first slash: `*` in Fastify. */
+  /** The name of a final wildcard in the params of the framework. */
+  readonly wildcardName: string
+  /** Whether the wildcard matches the whole path, with its first slash: `*` in Fastify. */
   readonly isWholePath: boolean
 }
 
-/** Patterns that were read before. Their number is the app's own, unless somebody passes paths as patterns. */
-const known = new Map<string, RoutePattern | undefined>()
-const maxKnown = 10_000
+/** Parsed patterns. Bounded, because an app could pass paths as patterns. */
+const cache = new Map<string, RoutePattern | undefined>()
+const maxCached = 10_000
 
 /**
- * Reads a framework's pattern: `/a/:b`, constrained parameters (`:b(\\d+)` in Fastify and Express 4, `:b{[0-9]+}` in
- * Hono), a last parameter that may be missing (`:b?`, `{/:b}`), and a final wildcard (`*`, `*rest`, `{*rest}`,
- * `{/*rest}`). Undefined for all that a policy has no shape for.
+ * Parses a pattern: `/a/:b`, constrained parameters (`:b(\\d+)` in Fastify and Express 4, `:b{[0-9]+}` in
+ * Hono), an optional last parameter (`:b?`, `{/:b}`), and a final wildcard (`*`, `*rest`, `{*rest}`,
+ * `{/*rest}`). Undefined for patterns that a policy cannot express.
  */
 export function readRoutePattern(route: string): RoutePattern | undefined {
-  if (known.has(route)) return known.get(route)
+  if (cache.has(route)) return cache.get(route)
   const pattern = parse(route)
-  if (known.size < maxKnown) known.set(route, pattern)
+  if (cache.size < maxCached) cache.set(route, pattern)
   return pattern
 }
 
 function parse(route: string): RoutePattern | undefined {
   const constrained = new Set<string>()
   if (route === '*' || route === '/') {
-    const segments = route === '*' ? [rest] : []
+    const segments = route === '*' ? [wildcard] : []
     const none = { hasTrailingSlash: false, isLastOptional: false, constrained }
-    return { segments, ...none, restName: '*', isWholePath: route === '*' }
+    return { segments, ...none, wildcardName: '*', isWholePath: route === '*' }
   }
   // Express 5 and Koa: an optional end in braces.
   const optionalEnd = /^(.*)\{(\/)?([:*]\w+)\}$/.exec(route)
@@ -52,11 +52,11 @@ function parse(route: string): RoutePattern | undefined {
   const segments = parseSegments(texts, hasTrailingSlash ? undefined : texts.length - 1, constrained)
   if (segments === undefined) return undefined
   const isLastOptional = isOptionalParameter || texts.some((text) => text.endsWith('?'))
-  const restName = /\*(\w+)\}?$/.exec(route)?.[1] ?? '*'
-  return { segments, hasTrailingSlash, isLastOptional, constrained, restName, isWholePath: false }
+  const wildcardName = /\*(\w+)\}?$/.exec(route)?.[1] ?? '*'
+  return { segments, hasTrailingSlash, isLastOptional, constrained, wildcardName, isWholePath: false }
 }
 
-/** Adds the names of parameters that have a constraint to `constrained`. */
+/** Adds the names of constrained parameters to `constrained`. */
 function parseSegments(
   texts: readonly string[],
   last: number | undefined,
@@ -66,7 +66,7 @@ function parseSegments(
   const names: string[] = []
   for (const [index, text] of texts.entries()) {
     const segment = parseSegment(index === last ? text.replace(/\?$/, '') : text)
-    if (segment === undefined || !mayStand(segment, text, index === last)) return undefined
+    if (segment === undefined || !isValidPosition(segment, text, index === last)) return undefined
     if (segment.kind === 'param') names.push(segment.name)
     if (segment.kind === 'param' && /[({]/.test(text)) constrained.add(segment.name)
     segments.push(segment)
@@ -74,16 +74,16 @@ function parseSegments(
   return new Set(names).size < names.length ? undefined : segments
 }
 
-/** A wildcard stands at the end, and "?" behind a parameter. */
-function mayStand({ kind }: Segment, text: string, isLast: boolean): boolean {
-  if (kind === 'rest' && !isLast) return false
+/** A wildcard must be last, and "?" must follow a parameter. */
+function isValidPosition({ kind }: Segment, text: string, isLast: boolean): boolean {
+  if (kind === 'wildcard' && !isLast) return false
   return kind === 'param' || !text.endsWith('?')
 }
 
-const rest: Segment = Object.freeze({ kind: 'rest' })
+const wildcard: Segment = Object.freeze({ kind: 'wildcard' })
 
 function parseSegment(text: string): Segment | undefined {
-  if (/^\*\w*$/.test(text)) return rest
+  if (/^\*\w*$/.test(text)) return wildcard
   const parameter = /^:([A-Za-z_]\w*)(.*)$/s.exec(text)
   if (parameter === null) return isLiteral(text) ? { kind: 'literal', text } : undefined
   const [, name = '', constraint = ''] = parameter
@@ -91,14 +91,14 @@ function parseSegment(text: string): Segment | undefined {
   return { kind: 'param', name }
 }
 
-/** The texts between the slashes, but for slashes in the constraint of a parameter. */
+/** Splits at slashes, except for slashes in the constraint of a parameter. */
 function splitSegments(path: string): string[] | undefined {
   if (!path.startsWith('/')) return undefined
   const texts: string[] = []
   let depth = 0
   let start = 1
   for (let at = 1; at < path.length; at++) {
-    const character = path[at] as string
+    const character = path.charAt(at)
     if (character === '\\') at++
     else if ('({'.includes(character)) depth++
     else if (')}'.includes(character)) depth--
@@ -112,8 +112,8 @@ function splitSegments(path: string): string[] | undefined {
 }
 
 /**
- * Whether all of a text is one group in parentheses or braces, and so the constraint of one parameter. Brackets
- * that hold either are not read: they could hide where the group ends.
+ * Whether the text is one group in parentheses or braces: the constraint of one parameter. False for
+ * parentheses or braces in brackets, which could hide the end of the group.
  */
 function isOneGroup(text: string): boolean {
   const [open, close] = text.startsWith('(') ? '()' : '{}'
@@ -128,22 +128,22 @@ function isOneGroup(text: string): boolean {
   return false
 }
 
-/** What a pattern means for one request: without its optional end where that is missing. */
+/** A pattern for one request: without its optional parameter if that is missing. */
 export interface BoundPattern {
   readonly segments: readonly Segment[]
   readonly hasTrailingSlash: boolean
-  /** The values of its parameters, in their order. */
+  /** The values of the parameters, in order. */
   readonly values: readonly string[]
 }
 
 /**
- * Takes the values of a pattern's parameters. Undefined where one is missing, or is not what one segment of a path can
- * be: a constraint may match slashes, and then the pattern is of another shape. A value with a control character or a
- * dot segment is none either: a file system or another server would take `public/../secret` for `secret`.
+ * Reads the values of the parameters. Undefined if one is missing or is not one segment: a constraint can
+ * match slashes. Undefined too for control characters and dot segments: a file system reads
+ * `public/../secret` as `secret`.
  */
 export function bindPattern(pattern: RoutePattern, params: object): BoundPattern | undefined {
   const { segments, hasTrailingSlash, isLastOptional, constrained } = pattern
-  if (!isPlainRest(pattern, params)) return undefined
+  if (!isPlainWildcard(pattern, params)) return undefined
   const values: string[] = []
   for (const [index, segment] of segments.entries()) {
     if (segment.kind !== 'param') continue
@@ -159,10 +159,10 @@ export function bindPattern(pattern: RoutePattern, params: object): BoundPattern
   return { segments, hasTrailingSlash, values }
 }
 
-/** Whether no segment of a wildcard's text is empty, but for a slash at the end, and none leads out of its folder. */
-function isPlainRest({ segments, restName, isWholePath }: RoutePattern, params: object): boolean {
-  if (segments[segments.length - 1]?.kind !== 'rest') return true
-  const value = ownMember(params, restName)
+/** Whether the text of a wildcard has no dot segment, and no empty segment except at the end. */
+function isPlainWildcard({ segments, wildcardName, isWholePath }: RoutePattern, params: object): boolean {
+  if (segments[segments.length - 1]?.kind !== 'wildcard') return true
+  const value = ownMember(params, wildcardName)
   const text = Array.isArray(value) ? value.join('/') : value
   if (typeof text !== 'string') return true
   return isPlainValue(text) && !/^\/|\/\//.test(isWholePath ? text.replace('/', '') : text)

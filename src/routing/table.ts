@@ -14,7 +14,7 @@ export interface RoutingSemantics {
   /** Whether `/a` and `/a/` are different paths. */
   readonly strict: boolean
   /** Whether `/a/*` also matches `/a`. */
-  readonly emptyRest: boolean
+  readonly wildcardMatchesEmpty: boolean
 }
 
 export interface RouteMatch {
@@ -90,7 +90,7 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
   }
 
   function findRoute(method: string, path: string, semantics: RoutingSemantics): Route | undefined {
-    return treeFor(path, semantics).find(method, foldCase(path, semantics), semantics.emptyRest)
+    return treeFor(path, semantics).find(method, foldCase(path, semantics), semantics.wildcardMatchesEmpty)
   }
 
   return {
@@ -100,7 +100,7 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
     },
     findRoute,
     findAll: (method, path, semantics) =>
-      treeFor(path, semantics).findAll(method, foldCase(path, semantics), semantics.emptyRest),
+      treeFor(path, semantics).findAll(method, foldCase(path, semantics), semantics.wildcardMatchesEmpty),
     isDeclaredPath: (path, semantics) => findRoute(anyMethod, path, semantics) !== undefined,
     findShape: (method, segments, hasTrailingSlash) =>
       pick(getShapes().get(exactShapeOf(segments, hasTrailingSlash)), method),
@@ -113,7 +113,7 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
 
 /** Whether a router that reads a trailing slash this way may send the path to the route. */
 function hasSlash(route: Route, slash: TrailingSlash): boolean {
-  return slash === 'ignored' || endsInRest(route) || route.hasTrailingSlash === (slash === 'present')
+  return slash === 'ignored' || endsWithWildcard(route) || route.hasTrailingSlash === (slash === 'present')
 }
 
 function createTree(routes: readonly Route[], caseSensitive: boolean): RouteTree<Route> {
@@ -140,12 +140,12 @@ function foldSegment(segment: Segment, caseSensitive: boolean): Segment {
 
 function toMatch(route: Route, path: string): RouteMatch {
   const hasSlash = path.length > 1 && path.endsWith('/')
-  let isSpelledAsRoute = endsInRest(route) || hasSlash === route.hasTrailingSlash
+  let isSpelledAsRoute = endsWithWildcard(route) || hasSlash === route.hasTrailingSlash
   const params: Record<string, string> = {}
   const { segments } = route
   let start = 1
   for (const segment of segments) {
-    if (segment.kind === 'rest') break
+    if (segment.kind === 'wildcard') break
     const slash = path.indexOf('/', start)
     const text = path.slice(start, slash < 0 ? path.length : slash)
     start += text.length + 1
@@ -170,7 +170,7 @@ export function shapeOf(segments: RouteKey['segments']): string {
   return segments
     .map((segment) => {
       if (segment.kind === 'param') return '/:'
-      return segment.kind === 'rest' ? '/*' : `/${segment.text.toLowerCase()}`
+      return segment.kind === 'wildcard' ? '/*' : `/${segment.text.toLowerCase()}`
     })
     .join('')
 }
@@ -179,7 +179,7 @@ export function shapeOf(segments: RouteKey['segments']): string {
 function exactShapeOf(segments: RouteKey['segments'], hasTrailingSlash: boolean): string {
   const texts = segments.map((segment) => {
     if (segment.kind === 'param') return '/:'
-    return segment.kind === 'rest' ? '/*' : `/${segment.text}`
+    return segment.kind === 'wildcard' ? '/*' : `/${segment.text}`
   })
   return texts.join('') + (hasTrailingSlash || texts.length === 0 ? '/' : '')
 }
@@ -192,13 +192,13 @@ function hasMethod({ methods }: Route, method: string): boolean {
 function mayOverlap(one: RouteKey['segments'], other: RouteKey['segments']): boolean {
   for (let position = 0; ; position++) {
     const [first, second] = [one[position], other[position]]
-    if (first?.kind === 'rest' || second?.kind === 'rest') return true
+    if (first?.kind === 'wildcard' || second?.kind === 'wildcard') return true
     if (first === undefined || second === undefined) return first === second
     const areLiteral = first.kind === 'literal' && second.kind === 'literal'
     if (areLiteral && first.text.toLowerCase() !== second.text.toLowerCase()) return false
   }
 }
 
-function endsInRest(route: RouteKey): boolean {
-  return route.segments[route.segments.length - 1]?.kind === 'rest'
+function endsWithWildcard(route: RouteKey): boolean {
+  return route.segments[route.segments.length - 1]?.kind === 'wildcard'
 }

@@ -24,7 +24,7 @@ export class RouteTree<T> {
   add(segments: readonly Segment[], method: string, value: T): void {
     let node = this.#root
     for (const segment of segments) {
-      if (segment.kind === 'rest') {
+      if (segment.kind === 'wildcard') {
         node.wildcards ??= new Map()
         if (!node.wildcards.has(method)) node.wildcards.set(method, value)
         return
@@ -36,21 +36,21 @@ export class RouteTree<T> {
   }
 
   /**
-   * The most specific value. `path` starts with a slash. A trailing slash is ignored. `emptyRest`: whether `*` also
-   * matches nothing.
+   * The most specific value. `path` starts with a slash. A trailing slash is ignored.
+   * `wildcardMatchesEmpty`: whether `*` also matches nothing.
    */
-  find(method: string, path: string, emptyRest: boolean): T | undefined {
+  find(method: string, path: string, wildcardMatchesEmpty: boolean): T | undefined {
     const end = endOf(path)
     return end === 0
-      ? findAtEnd(this.#root, method, emptyRest)
-      : this.#find(this.#root, method, path, 1, end, emptyRest)
+      ? findAtEnd(this.#root, method, wildcardMatchesEmpty)
+      : this.#find(this.#root, method, path, 1, end, wildcardMatchesEmpty)
   }
 
   /** The values of all patterns that match, the most specific last. */
-  findAll(method: string, path: string, emptyRest: boolean): T[] {
+  findAll(method: string, path: string, wildcardMatchesEmpty: boolean): T[] {
     const found: T[] = []
     const end = endOf(path)
-    this.#collect(this.#root, method, path, 1, end, emptyRest, found)
+    this.#collect(this.#root, method, path, 1, end, wildcardMatchesEmpty, found)
     return found.reverse()
   }
 
@@ -60,7 +60,7 @@ export class RouteTree<T> {
     path: string,
     start: number,
     end: number,
-    emptyRest: boolean,
+    wildcardMatchesEmpty: boolean,
   ): T | undefined {
     const slash = path.indexOf('/', start)
     const isLast = slash < 0 || slash >= end
@@ -68,8 +68,8 @@ export class RouteTree<T> {
     for (const child of [literal, node.param]) {
       if (child === undefined) continue
       const found = isLast
-        ? findAtEnd(child, method, emptyRest)
-        : this.#find(child, method, path, slash + 1, end, emptyRest)
+        ? findAtEnd(child, method, wildcardMatchesEmpty)
+        : this.#find(child, method, path, slash + 1, end, wildcardMatchesEmpty)
       if (found !== undefined) return found
     }
     return pick(node.wildcards, method)
@@ -81,26 +81,26 @@ export class RouteTree<T> {
     path: string,
     start: number,
     end: number,
-    emptyRest: boolean,
+    wildcardMatchesEmpty: boolean,
     found: T[],
   ): void {
     if (start > end) {
       collectValues(node.values, method, found)
-      if (emptyRest) collectValues(node.wildcards, method, found)
+      if (wildcardMatchesEmpty) collectValues(node.wildcards, method, found)
       return
     }
     const slash = path.indexOf('/', start)
     const stop = slash < 0 || slash >= end ? end : slash
     const literal = node.literals.get(path.slice(start, stop))
     for (const child of [literal, node.param]) {
-      if (child !== undefined) this.#collect(child, method, path, stop + 1, end, emptyRest, found)
+      if (child !== undefined) this.#collect(child, method, path, stop + 1, end, wildcardMatchesEmpty, found)
     }
     collectValues(node.wildcards, method, found)
   }
 }
 
-function findAtEnd<T>(node: Node<T>, method: string, emptyRest: boolean): T | undefined {
-  return pick(node.values, method) ?? (emptyRest ? pick(node.wildcards, method) : undefined)
+function findAtEnd<T>(node: Node<T>, method: string, wildcardMatchesEmpty: boolean): T | undefined {
+  return pick(node.values, method) ?? (wildcardMatchesEmpty ? pick(node.wildcards, method) : undefined)
 }
 
 /** The end of the last segment. 0 if there is none. */

@@ -48,7 +48,13 @@ test('a path longer than a request line gets is nobody’s, and is not taken apa
   expect(await get(`/files/${'a'.repeat(16_384)}`)).toBe('credentials_missing')
   expect(await get(`/files/${'%61'.repeat(5_500)}`)).toBe('credentials_missing')
   const decoded = `/files/${'a'.repeat(16_384)}`
-  const routing = { path: decoded, decoded: true, caseSensitive: true, strict: true, emptyRest: true }
+  const routing = {
+    path: decoded,
+    decoded: true,
+    caseSensitive: true,
+    strict: true,
+    wildcardMatchesEmpty: true,
+  }
   const verifier = createVerifier({ ...defaultPolicy(), routes: { 'GET /files/*': 'public' } })
   const decision = await verifier.verify({ method: 'GET', url: '/files/a', headers: {}, routing })
   expect(outcomeOf(decision)).toBe('credentials_missing')

@@ -41,7 +41,13 @@ function asRequest({ method, url, headers }: WireRequest): VerifyRequest {
   return { method, url, headers: Object.fromEntries(headers) }
 }
 
-const routing = { path: '/health', method: 'GET', caseSensitive: false, strict: false, emptyRest: false }
+const routing = {
+  path: '/health',
+  method: 'GET',
+  caseSensitive: false,
+  strict: false,
+  wildcardMatchesEmpty: false,
+}
 
 /** What a prototype could say, to a reader that does not ask whose word it is. */
 const words: readonly [name: string, value: unknown][] = [
@@ -84,7 +90,7 @@ test.each(words)('Object.prototype.%s changes no decision', async (name, value) 
     { ...asRequest(plainRequest('POST', '/health')), routing: { ...routing, method: 'POST' } },
     {
       ...asRequest(plainRequest('GET', '/orders/42')),
-      routing: { caseSensitive: false, strict: false, emptyRest: false },
+      routing: { caseSensitive: false, strict: false, wildcardMatchesEmpty: false },
     },
     asRequest(plainRequest('GET', '/feed')),
   ]

@@ -6,7 +6,9 @@ import type { Report } from './finding.js'
 
 /** Every way in which a supported framework may read paths. */
 export const everySemantics: readonly RoutingSemantics[] = [true, false].flatMap((caseSensitive) =>
-  [true, false].flatMap((strict) => [true, false].map((emptyRest) => ({ caseSensitive, strict, emptyRest }))),
+  [true, false].flatMap((strict) =>
+    [true, false].map((wildcardMatchesEmpty) => ({ caseSensitive, strict, wildcardMatchesEmpty })),
+  ),
 )
 
 /** The keys of a policy, in a form that can be looked up; the rules themselves do not matter for that. */
@@ -25,10 +27,10 @@ export function methodsOf({ methods }: Route): readonly string[] {
 /** Paths that a pattern matches, with these texts in place of its parameters. */
 export function samplePaths(segments: readonly Segment[], hasTrailingSlash: boolean): readonly string[] {
   const texts = segments.flatMap((segment, index) =>
-    segment.kind === 'rest' ? [] : [segment.kind === 'literal' ? segment.text : `any!${index}`],
+    segment.kind === 'wildcard' ? [] : [segment.kind === 'literal' ? segment.text : `any!${index}`],
   )
   const path = `/${texts.join('/')}`
-  if (segments.at(-1)?.kind !== 'rest') return [hasTrailingSlash ? `${path}/` : path]
+  if (segments.at(-1)?.kind !== 'wildcard') return [hasTrailingSlash ? `${path}/` : path]
   const base = path === '/' ? '' : path
   return [`${base}/any!rest`, `${base}/any!rest/any!more`, path]
 }
@@ -78,14 +80,14 @@ export function findPublicUnderProtected(policy: Policy, report: Report): void {
 }
 
 function isBelow({ segments }: Route, { segments: above }: Route): boolean {
-  const prefix = above.at(-1)?.kind === 'rest' ? above.slice(0, -1) : above
+  const prefix = above.at(-1)?.kind === 'wildcard' ? above.slice(0, -1) : above
   // Everything lies under the root: that says nothing.
   if (prefix.length === 0 || prefix.length >= segments.length) return false
   return prefix.every((segment, index) => mayBeSame(segment, segments[index] as Segment))
 }
 
 function mayBeSame(one: Segment, other: Segment): boolean {
-  if (one.kind !== 'literal' || other.kind !== 'literal') return other.kind !== 'rest'
+  if (one.kind !== 'literal' || other.kind !== 'literal') return other.kind !== 'wildcard'
   return one.text.toLowerCase() === other.text.toLowerCase()
 }
 

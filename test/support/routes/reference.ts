@@ -22,7 +22,7 @@ export type Credential = 'none' | ReadonlySet<string>
 export interface Semantics {
   readonly caseSensitive: boolean
   readonly strict: boolean
-  readonly emptyRest: boolean
+  readonly wildcardMatchesEmpty: boolean
 }
 
 export function declare(
@@ -91,7 +91,11 @@ function matches(route: DeclaredRoute, path: string, semantics: Semantics): bool
   const hasRest = route.segments[route.segments.length - 1] === '*'
   if (semantics.strict && !hasRest && slash !== route.hasTrailingSlash) return false
   const fixed = hasRest ? route.segments.slice(0, -1) : route.segments
-  if (hasRest ? texts.length < fixed.length + (semantics.emptyRest ? 0 : 1) : texts.length !== fixed.length) {
+  if (
+    hasRest
+      ? texts.length < fixed.length + (semantics.wildcardMatchesEmpty ? 0 : 1)
+      : texts.length !== fixed.length
+  ) {
     return false
   }
   return fixed.every((segment, index) => {
@@ -123,8 +127,8 @@ function isAtMostAsStrict(route: DeclaredRoute, other: DeclaredRoute): boolean {
   return route.access === 'authenticated' && other.access !== 'public'
 }
 
-export const asExpress: Semantics = { caseSensitive: false, strict: false, emptyRest: false }
-export const asHono: Semantics = { caseSensitive: true, strict: true, emptyRest: true }
+export const asExpress: Semantics = { caseSensitive: false, strict: false, wildcardMatchesEmpty: false }
+export const asHono: Semantics = { caseSensitive: true, strict: true, wildcardMatchesEmpty: true }
 
 /**
  * Whether a request that means this route has to be taken for it. It may be refused where it is not spelled as the
@@ -139,7 +143,7 @@ export function isSettled(
   semantics: Semantics,
 ): boolean {
   if (findReference(routes, method, path, semantics) !== route) return false
-  const forgiving = { caseSensitive: false, strict: false, emptyRest: true }
+  const forgiving = { caseSensitive: false, strict: false, wildcardMatchesEmpty: true }
   const closest = findReference(routes, method, path, forgiving)
   if (closest === route && matches(route, path, { ...semantics, caseSensitive: true, strict: true }))
     return true

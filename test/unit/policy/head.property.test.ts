@@ -31,8 +31,8 @@ describe('a HEAD key that needs less than GET does is refused', () => {
   }
   const paths = pathsOf(5)
   const everySemantics: Semantics[] = [true, false].flatMap((caseSensitive) =>
-    [true, false].flatMap((emptyRest) =>
-      [true, false].map((strict) => ({ caseSensitive, emptyRest, strict })),
+    [true, false].flatMap((wildcardMatchesEmpty) =>
+      [true, false].map((strict) => ({ caseSensitive, wildcardMatchesEmpty, strict })),
     ),
   )
   const strictness = (access: RouteAccess) => ['public', 'authenticated'].indexOf(access as string) + 1 || 3

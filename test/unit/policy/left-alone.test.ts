@@ -155,7 +155,7 @@ describe('a polluted Object.prototype', () => {
   test('A288 does not change the route of a request', async () => {
     const asked = requests()
     const honest = await outcomes(asked, make)
-    root.routing = { path: '/health', caseSensitive: false, strict: false, emptyRest: false }
+    root.routing = { path: '/health', caseSensitive: false, strict: false, wildcardMatchesEmpty: false }
     expect(await outcomes(asked, make)).toEqual(honest)
   })
 })

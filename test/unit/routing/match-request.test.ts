@@ -306,7 +306,7 @@ describe('the most specific of the matching routes applies', () => {
   const semantics: fc.Arbitrary<Semantics> = fc.record({
     caseSensitive: fc.boolean(),
     strict: fc.boolean(),
-    emptyRest: fc.boolean(),
+    wildcardMatchesEmpty: fc.boolean(),
   })
   const methods = fc.constantFrom('GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS', 'REPORT', 'PUT')
 
