@@ -1,12 +1,12 @@
 import { countRequestInTick } from '#runtime'
-import { checkRule } from '../src/compile/compile-policy.js'
-import { readLateRule } from '../src/compile/late-rule.js'
+import { parseHandlerRule } from '../src/compile/handler-rule.js'
 import type { Answer, Decision, Denial, Grant } from '../src/decision.js'
 import type { AuthorizedRequest, Engine } from '../src/engine.js'
 import { sharedInProcess } from '../src/lib/copies.js'
 import { processWarning } from '../src/lib/process-warning.js'
 import type { VerifierOptions } from '../src/options.js'
 import { PolicyError } from '../src/policy/error.js'
+import { parseRule } from '../src/policy/parse.js'
 import type { Policy, RouteRule } from '../src/policy/policy.js'
 import type { RuleData } from '../src/policy/schema.js'
 import { describe, Refusal } from '../src/refusal.js'
@@ -122,7 +122,7 @@ export function createRuleMiddleware(
   rule: RouteRule,
 ): (source: object, params: unknown) => Promise<MiddlewareResult> {
   if (isRequest(rule)) refuseUncalled('rule', 'requireIntent', 'requireIntent(rule)')
-  const data = checkRule(rule)
+  const data = parseRule(rule)
   warnAboutObservedRule(data)
   const warnOnce = createWarning()
   return (source, params) => applyRule(source, data, params, true, warnOnce)
@@ -134,7 +134,7 @@ export async function checkRequest(
   rule: RouteRule,
   params: unknown,
 ): Promise<AjwtDenial | undefined> {
-  const result = await applyRule(source, readLateRule(rule), params, false, warnOfCheck)
+  const result = await applyRule(source, parseHandlerRule(rule), params, false, warnOfCheck)
   return result.kind === 'answer' && result.denial !== undefined ? new AjwtDenial(result.denial) : undefined
 }
 

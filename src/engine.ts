@@ -1,7 +1,7 @@
 import { isTickCrowded } from '#runtime'
 import { createSignatureCheck } from '#signature'
 import type { CompiledPolicy } from './compile/compile-policy.js'
-import { compileLateRule } from './compile/late-rule.js'
+import { compileHandlerRule } from './compile/handler-rule.js'
 import type { Decision, Denial, Grant, Stage } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
 import { createDelegationVerifier } from './delegation/verify-chain.js'
@@ -47,7 +47,7 @@ export interface DecidedRequest {
 }
 
 /** A rule that is applied after the route's own, and the request that it is applied to. */
-export interface LateRule {
+export interface HandlerRule {
   readonly data: RuleData
   /** The values that `param` in a claim constraint refers to. */
   readonly params: Grant['params']
@@ -72,7 +72,7 @@ export class Engine {
   readonly #nonces: Nonces | undefined
   readonly #now: () => number
   readonly #knownScopes = createKnownScopes()
-  readonly #lateRules = new WeakMap<RuleData, Rule>()
+  readonly #handlerRules = new WeakMap<RuleData, Rule>()
   readonly #decidedRequests = new WeakMap<Decision, DecidedRequest>()
   /** Anonymous decisions on requests that had another party's credentials. */
   readonly #withForeignCredentials = new WeakSet<Decision>()
@@ -142,7 +142,7 @@ export class Engine {
   async applyRule(
     decision: Decision,
     authorized: AuthorizedRequest | undefined,
-    rule: LateRule,
+    rule: HandlerRule,
   ): Promise<Decision | undefined> {
     return authorized === undefined
       ? this.#refuseWithoutGrant(decision, rule)
@@ -200,15 +200,15 @@ export class Engine {
     }
   }
 
-  async #applyToGrant(authorized: AuthorizedRequest, late: LateRule): Promise<Decision> {
+  async #applyToGrant(authorized: AuthorizedRequest, handlerRule: HandlerRule): Promise<Decision> {
     const { grant, access, verified, delegation, consumed } = authorized
     const start = this.#reporter.start()
-    const rule = this.#toRule(late.data)
+    const rule = this.#toRule(handlerRule.data)
     const routeRule = typeof access.kind === 'object' ? access.kind : undefined
     // If the route has mode "enforce", its handler's rules are enforced too, even in an observing policy.
     const mode = rule.mode ?? (routeRule?.mode === 'enforce' ? 'enforce' : undefined)
-    if (late.isPermanent && (mode ?? this.compiled.mode) === 'enforce')
-      this.#knownScopes.record(late.method, grant.route, rule.scope)
+    if (handlerRule.isPermanent && (mode ?? this.compiled.mode) === 'enforce')
+      this.#knownScopes.record(handlerRule.method, grant.route, rule.scope)
     let stage: Stage = 'rule'
     let refusal: Refusal | undefined
     try {
@@ -217,20 +217,20 @@ export class Engine {
       // A WebSocket message may arrive long after the request that opened the socket.
       const expired = checkTokenTime(verified.token, now)
       if (expired !== undefined) stage = 'token'
-      const subject = { token: verified.token, delegation, params: late.params, now, consumed }
+      const subject = { token: verified.token, delegation, params: handlerRule.params, now, consumed }
       refusal = expired ?? (await checks.checkRule(rule, subject))
     } catch (error) {
       refusal = new Refusal('internal_error', { reason: describeError(error) })
     }
     if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: noHeaders })
-    const withScopes = this.#knownScopes.addTo(refusal, late.method, grant.route, routeRule?.scope)
+    const withScopes = this.#knownScopes.addTo(refusal, handlerRule.method, grant.route, routeRule?.scope)
     const decision = this.#refuse(stage, withScopes, mode, grant.route)
-    this.#reporter.reportDecision(decision, late.method, { ...authorized, refusal }, start, 'allow')
+    this.#reporter.reportDecision(decision, handlerRule.method, { ...authorized, refusal }, start, 'allow')
     return decision
   }
 
   /** A request without a grant meets no enforced rule, unless the rule accepts anonymous requests. */
-  #refuseWithoutGrant(decision: Decision, { data, method }: LateRule): Decision | undefined {
+  #refuseWithoutGrant(decision: Decision, { data, method }: HandlerRule): Decision | undefined {
     if (decision.outcome === 'deny') return decision
     if (decision.outcome === 'anonymous' && this.#isAnonymousAllowed(decision, data.anonymous))
       return undefined
@@ -247,8 +247,8 @@ export class Engine {
   }
 
   #toRule(data: RuleData): Rule {
-    const rule = this.#lateRules.get(data) ?? compileLateRule(data, this.compiled.ruleContext)
-    this.#lateRules.set(data, rule)
+    const rule = this.#handlerRules.get(data) ?? compileHandlerRule(data, this.compiled.ruleContext)
+    this.#handlerRules.set(data, rule)
     return rule
   }
 

@@ -1,5 +1,5 @@
 import { compilePolicy } from './compile/compile-policy.js'
-import { readLateRule } from './compile/late-rule.js'
+import { parseHandlerRule } from './compile/handler-rule.js'
 import type { Decision, Denial } from './decision.js'
 import { Engine } from './engine.js'
 import type { Explanation } from './explain/explanation.js'
@@ -77,11 +77,11 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
           'check: another verifier made this decision. Pass the object that verify() returned, not a copy',
         )
       }
-      const data = readLateRule(rule)
+      const data = parseHandlerRule(rule)
       const { method, authorized } = known
       const paramTexts = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
-      const late = { data, params: paramTexts, method, isPermanent: false }
-      const result = await engine.applyRule(decision, authorized, late)
+      const handlerRule = { data, params: paramTexts, method, isPermanent: false }
+      const result = await engine.applyRule(decision, authorized, handlerRule)
       return result?.outcome === 'deny' ? new AjwtDenial(result) : undefined
     },
     close: () => engine.close(),

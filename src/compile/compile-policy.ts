@@ -12,8 +12,8 @@ import {
   type TokenRules,
   uniteTokenRules,
 } from '../policy/issuer.js'
-import { type Problems, parsePolicy, parseRule } from '../policy/parse.js'
-import type { Policy, RouteRule } from '../policy/policy.js'
+import { type Problems, parsePolicy } from '../policy/parse.js'
+import type { Policy } from '../policy/policy.js'
 import { createIdReader, type ReadId } from '../policy/qualified-id.js'
 import { parseRouteKey } from '../policy/route-key.js'
 import type { PolicyData, RuleData } from '../policy/schema.js'
@@ -126,14 +126,6 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
       isBearerAllowed: !isProofRequired,
     }),
   })
-}
-
-/**
- * Checks a rule that stands outside a policy. Throws a PolicyError; what the rule refers to is settled when
- * the policy is known.
- */
-export function checkRule(rule: RouteRule): RuleData {
-  return parseRule(rule)
 }
 
 function compileDelegation(written: PolicyData['delegation']): CompiledPolicy['delegation'] {

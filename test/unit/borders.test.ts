@@ -16,7 +16,7 @@ function importsOf(folder: string): { file: string; from: string }[] {
 }
 
 describe('borders', () => {
-  it('finds imports to judge', () => {
+  it('finds imports', () => {
     expect(importsOf('src').length).toBeGreaterThan(100)
     expect(importsOf('middleware').length).toBeGreaterThan(6)
   })

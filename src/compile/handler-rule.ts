@@ -9,11 +9,10 @@ import { compileRule, type Rule, type RuleContext } from '../rules/rule.js'
 import { findNameProblems } from './unreachable.js'
 
 /**
- * Compiles a rule of `requireIntent`, whose names could not be checked before the policy was known. One
- * with a wrong name refuses every request as `internal_error` and warns once: the app is wrong, not the
- * caller.
+ * Compiles a rule of a handler. Its names can be checked only now that the policy is known. A rule with a
+ * wrong name refuses every request with `internal_error` and warns once.
  */
-export function compileLateRule(rule: RuleData, context: RuleContext): Rule {
+export function compileHandlerRule(rule: RuleData, context: RuleContext): Rule {
   const issues: PolicyIssue[] = []
   findNameProblems(rule, context, (path, message) => issues.push(toIssue(path, message)))
   if (issues.length === 0) return compileRule(rule, context)
@@ -23,20 +22,20 @@ export function compileLateRule(rule: RuleData, context: RuleContext): Rule {
   return Object.freeze({ ...compileRule(rule, context), check: () => denial, once: false })
 }
 
-/** Rules that were read before, each with its text then: an object can be changed between two calls. */
-const rulesRead = sharedInProcess(
-  'rules read',
+/** Parsed rules with their JSON, because the object can change between two calls. */
+const parsedRules = sharedInProcess(
+  'parsed rules',
   () => new WeakMap<RouteRule, { readonly text: string; readonly data: RuleData }>(),
 )
 
 /**
- * Reads a rule of `check` or `checkIntent`: a resolver comes with the same few. Throws a PolicyError where
- * it is wrong.
+ * Parses a rule of `check` or `checkIntent`. Cached, because an app passes the same few rules. Throws
+ * PolicyError.
  */
-export function readLateRule(rule: RouteRule): RuleData {
-  const known = rulesRead.get(rule)
-  if (known !== undefined && known.text === JSON.stringify(rule)) return known.data
+export function parseHandlerRule(rule: RouteRule): RuleData {
+  const cached = parsedRules.get(rule)
+  if (cached !== undefined && cached.text === JSON.stringify(rule)) return cached.data
   const data = parseRule(rule)
-  rulesRead.set(rule, { text: JSON.stringify(rule), data })
+  parsedRules.set(rule, { text: JSON.stringify(rule), data })
   return data
 }
