@@ -11,7 +11,15 @@ import { createSenderConstraintCheck } from './dpop/sender-constraint.js'
 import { createRecorder, type Explanation } from './explain/explanation.js'
 import { type CacheOptions, withDefaults } from './lib/cache.js'
 import type { VerifierOptions } from './options.js'
-import { type Checks, decide, emptyState, type Outcome, type Pipeline } from './pipeline.js'
+import {
+  type Checks,
+  decide,
+  emptyState,
+  type FailedStage,
+  type Outcome,
+  type Pipeline,
+  recheck,
+} from './pipeline.js'
 import type { RuleData } from './policy/schema.js'
 import { type CheckObserver, describeError, Refusal } from './refusal.js'
 import { readRequest, type VerifyRequest } from './request/request.js'
@@ -149,9 +157,9 @@ export class Engine {
       : this.#applyToGrant(authorized, rule)
   }
 
-  /** Refuses a request that an earlier decision let through, and reports the refusal. */
+  /** Refuses a request that an earlier decision let through, or that has none, and reports the refusal. */
   overrule(
-    overruled: Decision,
+    overruled: Decision | undefined,
     stage: Stage,
     refusal: Refusal,
     method: string,
@@ -159,8 +167,32 @@ export class Engine {
   ): Decision {
     const start = this.#reporter.start()
     const decision = this.#refuse(stage, refusal, mode)
-    this.#reporter.reportDecision(decision, method, { ...emptyState, refusal }, start, overruled.outcome)
+    this.#reporter.reportDecision(decision, method, { ...emptyState, refusal }, start, overruled?.outcome)
     return decision
+  }
+
+  /**
+   * Verifies the token of an allowed request again, for a connection that stays open. The denial, which is reported, or
+   * the seconds that the token has left.
+   */
+  async recheck(decision: Decision): Promise<Decision | number> {
+    const known = this.requestOf(decision)
+    if (known?.authorized === undefined) return Number.POSITIVE_INFINITY
+    const { authorized, method } = known
+    const start = this.#reporter.start()
+    let failed: FailedStage
+    try {
+      const result = await recheck(authorized, this.#pipeline)
+      if (typeof result === 'number') return result
+      failed = result
+    } catch (error) {
+      failed = { stage: 'token', refusal: new Refusal('internal_error', { reason: describeError(error) }) }
+    }
+    const { stage, refusal } = failed
+    const { access } = authorized
+    const denial = this.#refuse(stage, refusal, this.#modeOf(access), access.route)
+    this.#reporter.reportDecision(denial, method, { ...authorized, refusal }, start, 'allow')
+    return denial
   }
 
   /** For benchmarks: verifies all signatures on the event loop, or all in the thread pool. */

@@ -40,4 +40,11 @@ export { type MemoryRevocations, memoryRevocations } from './stores/memory/revoc
 export type { ReplayStore, Revocations } from './stores/store.js'
 export type { DecisionFacts } from './telemetry/facts.js'
 export type { IssuerReadiness, Readiness } from './token/trusted-issuers.js'
+export {
+  guardUpgrade,
+  type UpgradeGuard,
+  type UpgradeOptions,
+  type UpgradeRequest,
+  type UpgradeServer,
+} from './upgrade/guard-upgrade.js'
 export { createVerifier, type Verifier } from './verifier.js'

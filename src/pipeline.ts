@@ -133,6 +133,30 @@ function schemesOf({ authorization, tokenFields }: RequestFacts): string {
   return [...schemes, ...tokenFields.map(({ name }) => fieldName(name))].join(', ') || 'no token'
 }
 
+/** The stage that failed, and how. */
+export interface FailedStage {
+  readonly stage: Stage
+  readonly refusal: Refusal
+}
+
+/**
+ * Verifies the token of an allowed request again, long after it, and asks for revocations again. The seconds that the
+ * token has left, or the stage that fails now. An assertion of its delegation never expires before the token.
+ */
+export async function recheck(
+  { access, verified: { text } }: { readonly access: Access; readonly verified: VerifiedToken },
+  { checks, clock }: Pipeline,
+): Promise<number | FailedStage> {
+  const verified = await checks.tokens.verify(text, clock(), clock)
+  if (isRefusal(verified)) return { stage: 'token', refusal: verified }
+  const { token } = verified
+  const rule = typeof access.kind === 'object' ? access.kind : undefined
+  const allowedChain = findAllowedChain(token, rule?.chains?.get(token.issuer))
+  const revocation = await checks.checkRevocation(verified, allowedChain)
+  if (revocation !== undefined) return { stage: 'revocation', refusal: revocation }
+  return token.exp + token.limits.clockTolerance - clock()
+}
+
 /** Whether a request has no credentials or, for `anonymous: 'foreign'`, only another party's. */
 async function isAnonymous(
   request: RequestFacts,

@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import { AUDIENCE } from '../../../fixtures/kit.js'
 import { honest, said, serve } from './issuer.js'
 import type { Example } from './run.js'
+import { socketExamples } from './sockets.js'
 
 /** The policy that the first example of the README writes out, and others take for granted. */
 const policy = `const policy = {
@@ -60,6 +61,7 @@ app.get('/orders/:id', (req, res) => void res.json({ order: req.params.id }))`
 
 /** By the name in the comment above a block. */
 export const examples: Readonly<Record<string, Example>> = {
+  ...socketExamples,
   express: {
     after: 'export { app }',
     check: async (exports) => protects(await asApp(exports), { order: '42', readBy: 'agent-7' }),

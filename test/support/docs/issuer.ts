@@ -1,4 +1,4 @@
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { vi } from 'vitest'
 import { createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
@@ -31,7 +31,11 @@ const open: (() => void)[] = []
 
 /** Serves an app until `closeAll`. */
 export async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
+  return serveOn(createServer(listener))
+}
+
+/** Serves on the server of an example until `closeAll`. */
+export async function serveOn(server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   open.push(() => {
     server.close()

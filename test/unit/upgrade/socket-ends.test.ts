@@ -1,0 +1,128 @@
+import { once } from 'node:events'
+import { setTimeout as wait } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { delegatedCall, oneHop } from '../../../fixtures/delegation-kit.js'
+import { ISSUER } from '../../../fixtures/kit.js'
+import { memoryRevocations, type Revocations } from '../../../src/index.js'
+import { closeOf, handshakeText, rawConnection, serveSockets } from '../../support/sockets.js'
+
+const path = '/live/17'
+const often = { recheckInterval: 0.05 }
+const inOneSecond = () => ({ token: { claims: { exp: Math.floor(Date.now() / 1000) + 2 } } })
+
+describe('an open socket', () => {
+  it('ends with its token, with Close code 1008', async () => {
+    const { connect, call, codes, told, sockets } = await serveSockets()
+    const { socket } = await connect(call(path, inOneSecond()))
+    const opened = Date.now()
+    expect(await closeOf(socket)).toBe('1008 token_expired')
+    expect(Date.now() - opened).toBeLessThan(2500)
+    expect([codes, told[1]?.overrules]).toEqual([['allow', 'deny token token_expired'], 'allow'])
+    while (sockets.clients.size > 0) await wait(5)
+  })
+
+  it.each([
+    ['its token', (jti: string) => `token:${ISSUER} ${jti}`],
+    ['its agent', () => `agent:${ISSUER} agent-7`],
+    ['its registration', () => `registration:${ISSUER} reg-7`],
+  ])('ends when %s is revoked', async (_, idOf) => {
+    const revocations = memoryRevocations()
+    const { connect, call, reached, codes } = await serveSockets({}, { revocations }, often)
+    const { socket } = await connect(call(path))
+    await wait(120)
+    expect(socket.readyState).toBe(1)
+    revocations.revoke(idOf(reached[0]?.ajwt?.token.id ?? ''), Date.now() / 1000 + 600)
+    expect(await closeOf(socket)).toBe('1008 token_revoked')
+    expect(codes).toEqual(['allow', 'deny revocation token_revoked'])
+  })
+
+  it('ends when the agent that initiated the run is revoked', async () => {
+    const revocations = memoryRevocations()
+    const { connect, kit } = await serveSockets({}, { revocations }, often)
+    const { socket } = await connect(await delegatedCall(kit, { agents: oneHop }))
+    revocations.revoke(`agent:${ISSUER} supervisor`, Date.now() / 1000 + 600)
+    expect(await closeOf(socket)).toBe('1008 token_revoked')
+  })
+
+  it('ends when revocations are unavailable, as a request would', async () => {
+    let isUp = true
+    const revocations: Revocations = {
+      isRevoked: async () => (isUp ? false : Promise.reject(new Error('down'))),
+    }
+    const { connect, call } = await serveSockets({}, { revocations }, often)
+    const { socket } = await connect(call(path))
+    await wait(120)
+    isUp = false
+    expect(await closeOf(socket)).toBe('1008 revocations_unavailable')
+    await expect(connect(call(path))).resolves.toMatchObject({ status: 503 })
+  })
+
+  it('ends when its verifier is closed', async () => {
+    const { connect, call, verifier } = await serveSockets({}, {}, often)
+    const { socket } = await connect(call(path))
+    verifier.close()
+    expect(await closeOf(socket)).toBe('1008 internal_error')
+  })
+
+  it('stays open on a public route', async () => {
+    let asked = 0
+    const counting: Revocations = { isRevoked: () => ++asked < 0 }
+    const { connect, kit } = await serveSockets({}, { revocations: counting }, often)
+    const { socket } = await connect({ ...kit.call({ path: '/open' }), headers: [] })
+    await wait(150)
+    expect([socket.readyState, asked]).toEqual([1, 0])
+  })
+
+  it('lets no message through after its end, though the peer goes on to send', async () => {
+    const revocations = memoryRevocations()
+    const { kit, port, heard, codes } = await serveSockets({}, { revocations }, often)
+    const { socket, received } = await rawConnection(port, { allowHalfOpen: true })
+    socket.write(handshakeText(kit.call({ path })))
+    await once(socket, 'data')
+    // A masked text frame: "go".
+    const frame = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x67, 0x6f])
+    const sending = setInterval(() => socket.writable && socket.write(frame), 1)
+    while (heard.length < 5) await wait(1)
+    revocations.revoke(`agent:${ISSUER} agent-7`, Date.now() / 1000 + 600)
+    while (codes.length < 2) await wait(1)
+    const heardBefore = heard.length
+    expect(await received).toContain('token_revoked')
+    clearInterval(sending)
+    expect(heard.length).toBe(heardBefore)
+  })
+
+  it('is destroyed where the peer neither reads nor closes', async () => {
+    const revocations = memoryRevocations()
+    const { kit, port, sockets } = await serveSockets({}, { revocations }, often)
+    sockets.on('connection', (webSocket) => webSocket.send('x'.repeat(4_000_000)))
+    const { socket } = await rawConnection(port)
+    socket.write(handshakeText(kit.call({ path })))
+    await once(socket, 'data')
+    socket.pause()
+    revocations.revoke(`agent:${ISSUER} agent-7`, Date.now() / 1000 + 600)
+    const since = Date.now()
+    while (sockets.clients.size > 0) await wait(10)
+    expect(Date.now() - since).toBeLessThan(2000)
+  })
+
+  it('is dropped without a Close frame where the app has not answered the handshake', async () => {
+    const { server, kit, port } = await serveSockets({}, {}, often)
+    server.removeAllListeners('upgrade')
+    server.on('upgrade', () => {})
+    const { socket, received } = await rawConnection(port)
+    socket.write(handshakeText(kit.call({ path, ...inOneSecond() })))
+    expect(await received).toBe('')
+  })
+
+  it('is asked about no more once it has closed', async () => {
+    let asked = 0
+    const revocations: Revocations = { isRevoked: () => ++asked < 0 }
+    const { connect, call, sockets } = await serveSockets({}, { revocations }, often)
+    const opened = await Promise.all(Array.from({ length: 20 }, () => connect(call(path))))
+    for (const { socket } of opened) socket.close()
+    while (sockets.clients.size > 0) await wait(5)
+    const afterTheEnd = asked
+    await wait(150)
+    expect(asked).toBe(afterTheEnd)
+  })
+})
