@@ -27,7 +27,7 @@ export interface TokenRules {
 /** A JSON pointer, split. */
 export type Pointer = readonly string[]
 
-/** What claims are called in causes, as in `act.sub`; of several, joined by "or". */
+/** The names of claims in causes, such as `act.sub`; several are joined by "or". */
 export interface ClaimNames {
   readonly scope: string
   readonly id: string
@@ -76,7 +76,7 @@ export interface CompiledIssuer {
 
 export type InsecureHttp = boolean | readonly string[]
 
-/** What an issuer's entry takes over from the policy. */
+/** The settings of the policy that an entry without its own takes over. */
 export interface IssuerDefaults {
   readonly token: NonNullable<PolicyData['token']>
   readonly audiences: readonly string[]
@@ -84,17 +84,18 @@ export interface IssuerDefaults {
   readonly allowInsecureHttp: InsecureHttp
 }
 
-/** Reports a wrong place of an entry, by its path within the entry. */
+/** Reports a mistake in an entry, by the path of its place within the entry. */
 type Report = (path: readonly PropertyKey[], message: string) => void
 
-/** Compiles one entry of `issuer`. What is wrong with it is reported. */
+/** Compiles one entry of `issuer`, and reports its mistakes. */
 export function compileIssuer(
   written: string | IssuerData,
   defaults: IssuerDefaults,
   reportPlace: Report,
 ): CompiledIssuer {
   const isUrl = typeof written === 'string'
-  const entry = withKnownServer(isUrl ? withoutPrototype({ url: written }) : written)
+  // Members are read by name: a snapshot has no prototype that somebody could have polluted.
+  const entry = withKnownServer(isUrl ? snapshot({ url: written }) : written)
   // An entry that is a URL has no members to name.
   const report: Report = (path, message) => reportPlace(isUrl ? [] : path, message)
   const { url, jwksUri, profile = 'ajwt' } = entry
@@ -103,13 +104,13 @@ export function compileIssuer(
   const jwks = entry.jwks && readKeySet(entry.jwks)
   if (entry.jwks !== undefined && jwks === undefined)
     report(['jwks'], 'holds no public key that this library verifies with')
-  const token = compileTokenRules(withoutPrototype({ ...defaults.token, ...entry.token }))
+  const token = compileTokenRules(snapshot({ ...defaults.token, ...entry.token }))
   const audiences = entry.audience === undefined ? defaults.audiences : toArray(entry.audience)
   if (profile !== 'oauth') refuseOauthKeys(entry, report)
   refuseOtherTypes(entry.token?.types ?? [], report)
-  const constraints = compileConstraints(entry.claims ?? withoutPrototype({}), report)
+  const constraints = compileConstraints(entry.claims ?? snapshot({}), report)
   if (profile === 'oauth' && token.mayBeIdToken && constraints.length === 0) {
-    refuseIdTokens(audiences, types(entry, defaults), report)
+    refuseIdTokens(audiences, typesAsText(entry, defaults), report)
   }
   if (entry.header !== undefined && (defaults.isProofRequired || profile !== 'oauth'))
     report(['header'], 'is for unbound tokens only: it needs profile "oauth" and proof.required false')
@@ -122,7 +123,7 @@ export function compileIssuer(
     keys: compileKeyOptions(entry, report),
     token,
     audiences: new Set(audiences),
-    sources: compileSources(entry.read ?? withoutPrototype({})),
+    sources: compileSources(entry.read ?? snapshot({})),
     constraints,
     header: entry.header?.toLowerCase(),
     allowInsecureHttp: defaults.allowInsecureHttp,
@@ -147,17 +148,17 @@ function refuseOtherTypes(types: readonly string[], report: Report): void {
 }
 
 /** An audience that is no URI may be the client id of ID tokens. */
-function refuseIdTokens(audiences: readonly string[], typesOfTokens: string, report: Report): void {
+function refuseIdTokens(audiences: readonly string[], types: string, report: Report): void {
   const audience = audiences.find((text) => !isAbsoluteUri(text))
   if (audience === undefined) return
   report(
     ['claims'],
-    `is needed: with ${typesOfTokens} an ID token would be accepted where its client id is the audience ` +
+    `is needed: with ${types} an ID token would be accepted where its client id is the audience ` +
       `${JSON.stringify(audience)}. Name a claim that access tokens alone have, such as { "/scope": { "exists": true } }`,
   )
 }
 
-/** The entry with what `like` stands for: each key that is written wins, `read` and `claims` member by member. */
+/** Fills in the entry from `like`. Each written key wins: `read`, `token` and `claims` member by member. */
 function withKnownServer(entry: IssuerData): IssuerData {
   if (entry.like === undefined) return entry
   const { profile, token, read, claims }: KnownServer = knownServers[entry.like as keyof typeof knownServers]
@@ -189,12 +190,12 @@ function checkAddresses(entry: IssuerData, allowInsecureHttp: InsecureHttp, repo
   }
 }
 
-/** An intent token says what it says in the claims of its profile. */
+/** The claims of an intent token are fixed by its profile. */
 function refuseOauthKeys(entry: IssuerData, report: Report): void {
   if (entry.read !== undefined) report(['read'], 'is for profile "oauth" only')
 }
 
-function types(entry: IssuerData, defaults: IssuerDefaults): string {
+function typesAsText(entry: IssuerData, defaults: IssuerDefaults): string {
   const names = entry.token?.types ?? defaults.token.types ?? []
   return `the types ${names.map((name) => JSON.stringify(name)).join(', ')}`
 }
@@ -217,7 +218,7 @@ export function compileTokenRules({
   })
 }
 
-/** The rules that every token meets which meets one of these; times are those of the first. */
+/** Rules that accept a token as soon as one of these does; lifetime and tolerance are those of the first. */
 export function uniteTokenRules(rules: readonly [TokenRules, ...TokenRules[]]): TokenRules {
   return Object.freeze({
     ...rules[0],
@@ -278,9 +279,4 @@ function pointers(written: string | readonly string[]): readonly Pointer[] {
 
 function nameOf(pointers: readonly Pointer[]): string {
   return pointers.map((pointer) => pointer.join('.')).join(' or ')
-}
-
-/** Members are read by name: none may come from a polluted Object.prototype. */
-function withoutPrototype<T extends object>(members: T): T {
-  return snapshot(members)
 }

@@ -1,7 +1,7 @@
 import type { AlgorithmName } from '../protocol/algorithms.js'
 import type { ClaimConstraint } from './claim-constraint.js'
 
-/** What an issuer's entry in the policy takes over from `like`. */
+/** The keys that `like` fills in at an issuer's entry of the policy. */
 export interface KnownServer {
   readonly profile: 'ajwt' | 'oauth'
   /** `maxLifetime` is in seconds: the longest that the server is documented to issue or, where it has no upper limit, its default. */
@@ -10,7 +10,7 @@ export interface KnownServer {
     readonly maxLifetime: number
     readonly algorithms?: readonly AlgorithmName[]
   }
-  /** Where the server puts what RFC 9068 has a claim for. JSON pointers, or for `id` the word `hash`. */
+  /** The server's claims for scope, id, agent, audience and subject: JSON pointers, or `hash` for `id`. */
   readonly read?: {
     readonly scope?: string | readonly string[]
     readonly id?: string | readonly string[]
@@ -24,7 +24,7 @@ export interface KnownServer {
   readonly source: string
 }
 
-/** How the access tokens of known authorization servers look, by the names that `like` takes. */
+/** The access tokens of known authorization servers, by the names that `like` takes. */
 export const knownServers = {
   keycloak: {
     profile: 'oauth',
@@ -121,7 +121,7 @@ export const knownServers = {
     // strategies.jwt.scope_claim: an array in scp (the default), a string in scope, or both.
     read: { scope: ['/scope', '/scp'] },
     claims: { '/client_id': { exists: true } },
-    source: 'https://github.com/ory/hydra/issues/3531',
+    source: 'https://github.com/ory/hydra/pull/3531',
   },
   fusionauth: {
     profile: 'oauth',
@@ -135,7 +135,7 @@ export const knownServers = {
     token: { types: ['none'], maxLifetime: 300 },
     // The session. An ID token of a Connect application has none.
     claims: { '/sid': { exists: true } },
-    source: 'https://workos.com/docs/reference/workos-connect/metadata',
+    source: 'https://workos.com/docs/authkit/connect/token-claims',
   },
   clerk: {
     profile: 'oauth',
@@ -182,7 +182,7 @@ export const knownServers = {
     // "org" is the token of the sign-in itself.
     claims: { '/type': { equals: 'app' } },
     source:
-      'https://developers.cloudflare.com/cloudflare-one/identity/authorization-cookie/application-token',
+      'https://developers.cloudflare.com/cloudflare-one/access-controls/applications/http-apps/authorization-cookie/application-token/',
   },
   kubernetes: {
     profile: 'oauth',
@@ -195,7 +195,7 @@ export const knownServers = {
     profile: 'oauth',
     token: { types: ['JWT'], maxLifetime: 300 },
     claims: { '/repository': { exists: true } },
-    source: 'https://docs.github.com/en/actions/concepts/security/openid-connect',
+    source: 'https://docs.github.com/en/actions/reference/security/oidc',
   },
   gitlab: {
     profile: 'oauth',
