@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { groups } from '../../fixtures/conformance/index.js'
 import { type Row, stepsOf } from '../../fixtures/conformance/row.js'
-import { benchOf } from '../../fixtures/conformance/run.js'
+import { setupOf } from '../../fixtures/conformance/run.js'
 import { createKit, type Kit } from '../../fixtures/kit.js'
 import type { DecisionFacts, DenialCode, VerifierOptions } from '../../src/index.js'
 
@@ -31,7 +31,7 @@ async function toldOf(row: Row): Promise<{ told: Told[]; secrets: string[] }> {
       if ('code' in decision) told.push({ code: decision.code, facts })
     },
   })
-  const { verifier } = benchOf({ ...row, options }, kit)
+  const { verifier } = setupOf({ ...row, options }, kit)
   const secrets: string[] = []
   for (const step of stepsOf(row, kit)) {
     kit.advance(step.after ?? 0)

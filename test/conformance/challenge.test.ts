@@ -2,7 +2,7 @@ import * as oauth from 'oauth4webapi'
 import { describe, expect, test } from 'vitest'
 import { rows } from '../../fixtures/conformance/index.js'
 import { type Refusal, type Row, stepsOf } from '../../fixtures/conformance/row.js'
-import { benchOf } from '../../fixtures/conformance/run.js'
+import { setupOf } from '../../fixtures/conformance/run.js'
 import { createKit, type Header, type Kit } from '../../fixtures/kit.js'
 import { type Denial, denials } from '../../src/index.js'
 
@@ -15,7 +15,7 @@ function rowFor(code: string): Row | undefined {
 }
 
 async function refuse(row: Row, kit: Kit): Promise<Denial> {
-  const { verifier } = benchOf(row, kit)
+  const { verifier } = setupOf(row, kit)
   const [first] = stepsOf(row, kit)
   const request = await first?.request(kit)
   if (request === undefined) throw new Error('a row without a request')

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { rows } from '../../fixtures/conformance/index.js'
 import { allowed, type Row, stepsOf } from '../../fixtures/conformance/row.js'
-import { benchOf } from '../../fixtures/conformance/run.js'
+import { setupOf } from '../../fixtures/conformance/run.js'
 import { agentKeys, createKit } from '../../fixtures/kit.js'
 import { denials } from '../../src/index.js'
 import { testCore } from '../support/conformance/core.js'
@@ -19,7 +19,7 @@ describe('at the same time', () => {
 
   test('A163 of 100 identical proofs, one is accepted', async () => {
     const kit = createKit()
-    const { verifier } = benchOf(row, kit)
+    const { verifier } = setupOf(row, kit)
     const { method, url, headers } = kit.call()
     const request = { method, url, headers: Object.fromEntries(headers) }
     const decisions = await Promise.all(Array.from({ length: 100 }, () => verifier.verify(request)))
@@ -30,7 +30,7 @@ describe('at the same time', () => {
 
   test('A259 of 100 agents, each is taken for itself', async () => {
     const kit = createKit()
-    const { verifier } = benchOf(row, kit)
+    const { verifier } = setupOf(row, kit)
     const ids = Array.from({ length: 100 }, (_, index) => `agent-${index}`)
     const granted = await Promise.all(
       ids.map(async (id, index) => {

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { groups } from '../../fixtures/conformance/index.js'
 import { type Row, stepsOf } from '../../fixtures/conformance/row.js'
-import { benchOf } from '../../fixtures/conformance/run.js'
+import { setupOf } from '../../fixtures/conformance/run.js'
 import { createKit, type WireRequest } from '../../fixtures/kit.js'
 import {
   type Decision,
@@ -101,7 +101,7 @@ async function explainRow(row: Row): Promise<Explained[]> {
     },
     onDecision: () => void told.push('onDecision'),
   })
-  const { verifier } = benchOf({ ...row, options }, kit)
+  const { verifier } = setupOf({ ...row, options }, kit)
   const explained: Explained[] = []
   for (const step of stepsOf(row, kit)) {
     kit.advance(step.after ?? 0)

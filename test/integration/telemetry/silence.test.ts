@@ -4,7 +4,7 @@ import pino from 'pino'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { rows } from '../../../fixtures/conformance/index.js'
 import { type Expectation, type Row, stepsOf } from '../../../fixtures/conformance/row.js'
-import { benchOf } from '../../../fixtures/conformance/run.js'
+import { setupOf } from '../../../fixtures/conformance/run.js'
 import { createKit, type Kit, type WireRequest } from '../../../fixtures/kit.js'
 import { denials, type VerifierOptions } from '../../../src/index.js'
 import { printable } from '../../../src/lib/sanitize.js'
@@ -92,7 +92,7 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
     }
     const kit = createKit(row.now)
     const options = (own: Kit) => ({ ...row.options?.(own), ...telemetry })
-    const { verifier, policy } = benchOf({ ...row, options }, kit)
+    const { verifier, policy } = setupOf({ ...row, options }, kit)
     for (const key of Object.keys(policy.routes)) patterns.add(key.slice(key.indexOf(' ') + 1))
     for (const issuer of verifier.metadata().authorization_servers ?? []) issuers.add(issuer)
     for (const step of stepsOf(row, kit)) {

@@ -9,7 +9,7 @@ import {
   type Step,
   stepsOf,
 } from '../../../fixtures/conformance/row.js'
-import { benchOf, JWKS_URI } from '../../../fixtures/conformance/run.js'
+import { JWKS_URI, setupOf } from '../../../fixtures/conformance/run.js'
 import { send, type WireResponse } from '../../../fixtures/conformance/wire.js'
 import { createKit, ISSUER, type WireRequest } from '../../../fixtures/kit.js'
 import type { Policy } from '../../../src/index.js'
@@ -36,7 +36,7 @@ export function testColumn(
   test('A163 of 20 identical requests at once, one runs a handler', async () => {
     const kit = createKit()
     const row: Row = { id: 'A163', title: '', clause: '', request: () => kit.call(), expect: allowed() }
-    const { verifier, policy } = benchOf(row, kit)
+    const { verifier, policy } = setupOf(row, kit)
     const app = await start(verifier, policy)
     try {
       const request = kit.call()
@@ -62,7 +62,7 @@ function expectationOf(step: Pick<Step, 'on' | 'expect'>, column: Column): Expec
 
 async function run(row: Row, column: Column, start: StartApp): Promise<void> {
   const kit = createKit(row.now)
-  const { verifier, policy, fetched } = benchOf(row, kit)
+  const { verifier, policy, fetched } = setupOf(row, kit)
   const app = await start(verifier, policy)
   try {
     for (const step of stepsOf(row, kit)) {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { groups } from '../../../fixtures/conformance/index.js'
 import { type Expectation, type Row, stepsOf } from '../../../fixtures/conformance/row.js'
-import { benchOf, JWKS_URI } from '../../../fixtures/conformance/run.js'
+import { JWKS_URI, setupOf } from '../../../fixtures/conformance/run.js'
 import { createKit, type Header, type WireRequest } from '../../../fixtures/kit.js'
 import { type Decision, denials, type Policy, type VerifyRequest } from '../../../src/index.js'
 import { judgeHeaders, judgeRefusal, judgeSilence } from './judge.js'
@@ -20,7 +20,7 @@ export function testCore(formName: string, toHeaders: HeaderForm): void {
 
 async function run(row: Row, toHeaders: HeaderForm): Promise<void> {
   const kit = createKit(row.now)
-  const { verifier, policy, fetched } = benchOf(row, kit)
+  const { verifier, policy, fetched } = setupOf(row, kit)
   for (const step of stepsOf(row, kit)) {
     kit.advance(step.after ?? 0)
     const request = await step.request(kit)
