@@ -5,9 +5,9 @@ import { headerJwk, readCompact } from '../jws/jws.js'
 import type { Json } from '../lib/json.js'
 import { isObject } from '../lib/objects.js'
 import { isIdentifier, isStringArray } from '../lib/strings.js'
+import { maxAssertionLength } from '../protocol/limits.js'
+import { delegationAssertionType } from '../protocol/token-types.js'
 import { Refusal } from '../refusal.js'
-
-const maxAssertionLength = 8 * 1024
 
 /** A well-formed delegation assertion. Its signature is not verified yet. */
 export interface Assertion {
@@ -81,7 +81,7 @@ function tooDeep(hops: number, maxDepth: number): Refusal {
 
 function readAssertion(text: string, algorithms: ReadonlyMap<string, Algorithm>): Assertion | undefined {
   const unverified = readCompact(text, maxAssertionLength)
-  if (unverified?.header.typ !== 'ajwt-delegation+jwt') return undefined
+  if (unverified?.header.typ !== delegationAssertionType) return undefined
   const algorithm = algorithms.get(unverified.header.alg)
   const jwk = headerJwk(unverified.header)
   const key = jwk && importPublicKey(jwk)

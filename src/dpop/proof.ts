@@ -7,11 +7,12 @@ import type { SignatureCheck } from '../jws/public-key.js'
 import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import type { DenialCode } from '../protocol/denials.js'
+import { maxProofLength } from '../protocol/limits.js'
+import { dpopProofType } from '../protocol/token-types.js'
 import { type CheckObserver, describe, isRefusal, Refusal } from '../refusal.js'
 import type { RequestFacts } from '../request/request.js'
 import { normalizeHttpUri, normalizePath } from './htu.js'
 
-const maxProofLength = 8 * 1024
 const maxJtiLength = 256
 /** Longest proof header, in characters, that a cached token keeps: an RSA key of 4096 bits fits. */
 const maxRememberedHeader = 1100
@@ -164,8 +165,8 @@ function readSigner(
 ): ProofSigner | Refusal {
   const header = readHeader(segment)
   if (header === undefined) return malformed('the header is no JOSE header in base64url')
-  observer?.begin('typ', 'dpop+jwt', header.typ)
-  if (header.typ !== 'dpop+jwt') return mismatch('proof_malformed', 'typ', 'dpop+jwt', header.typ)
+  observer?.begin('typ', dpopProofType, header.typ)
+  if (header.typ !== dpopProofType) return mismatch('proof_malformed', 'typ', dpopProofType, header.typ)
   observer?.begin('alg', [...policy.proof.algorithms.keys()].join(' or '), header.alg)
   const algorithm = policy.proof.algorithms.get(header.alg)
   if (algorithm === undefined) {

@@ -3,6 +3,7 @@ import { type KeySet, readKeySet } from '../keys/key-set.js'
 import { snapshot } from '../lib/plain-data.js'
 import { toArray } from '../lib/to-array.js'
 import { isSecureUrl } from '../lib/url.js'
+import { defaultClockTolerance } from '../protocol/limits.js'
 import { noType, otherTokenTypes } from '../protocol/token-types.js'
 import { type ConstraintCheck, compileConstraint, findConstraintProblems } from './constraint.js'
 import { parsePointer } from './json-pointer.js'
@@ -204,7 +205,7 @@ export function compileTokenRules({
   types = ['at+jwt'],
   algorithms: names,
   maxLifetime = 300,
-  clockTolerance = 5,
+  clockTolerance = defaultClockTolerance,
 }: NonNullable<IssuerData['token']>): TokenRules {
   const known = types.filter((type) => type !== noType).map(mediaType)
   const allowsNoType = types.includes(noType)

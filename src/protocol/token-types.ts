@@ -1,11 +1,17 @@
+/** `typ` of a DPoP proof (RFC 9449 section 4.2). */
+export const dpopProofType = 'dpop+jwt'
+
+/** `typ` of a delegation assertion (draft-goswami-agentic-jwt-01). */
+export const delegationAssertionType = 'ajwt-delegation+jwt'
+
 /** Values of `typ` that are never accepted for access tokens, even if the policy lists them. */
 export const otherTokenTypes = [
-  'dpop+jwt',
+  dpopProofType,
   'logout+jwt',
   'secevent+jwt',
   'oauth-id-jag+jwt',
   'kb+jwt',
-  'ajwt-delegation+jwt',
+  delegationAssertionType,
 ] as const
 
 /** The name, in a policy, for tokens without `typ`. */

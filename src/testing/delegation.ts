@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { assertionClaims } from '../agent/delegation/delegate.js'
+import { delegationAssertionType } from '../protocol/token-types.js'
 import { base64urlHash, signJws, type TestKey } from './key.js'
 import type { DelegationGrant, TestAgent, TestDelegation } from './types.js'
 
@@ -21,22 +23,22 @@ export function delegate(
   const issuedAt = Math.floor(now / 1000)
   const expiresAt = grant.ttl === undefined ? (after?.expiresAt ?? issuedAt + 300) : issuedAt + grant.ttl
   const last = after?.assertions.at(-1)
+  const hop = {
+    from: from.id,
+    to: to.id,
+    toKey: to.keyThumbprint,
+    audience: [grant.audience ?? audience].flat(),
+    scope,
+    issuedAt,
+    expiresAt,
+    id: randomUUID(),
+    workflow,
+    hash,
+    prev: last && base64urlHash(last),
+  }
   const assertion = signJws(
-    { typ: 'ajwt-delegation+jwt', jwk: key.jwk },
-    {
-      iss: from.id,
-      sub: to.id,
-      cnf: { jkt: to.keyThumbprint },
-      aud: grant.audience ?? audience,
-      scope: scope.join(' '),
-      iat: issuedAt,
-      exp: expiresAt,
-      jti: randomUUID(),
-      workflow_id: workflow,
-      intent_hash: hash,
-      prev: last && base64urlHash(last),
-      ...grant.claims,
-    },
+    { typ: delegationAssertionType, jwk: key.jwk },
+    { ...assertionClaims(hop), ...grant.claims },
     key,
   )
   return Object.freeze({

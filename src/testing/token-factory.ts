@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { proofClaims } from '../agent/keys/proof.js'
+import { dpopProofType } from '../protocol/token-types.js'
 import { type AgentRegistry, idOf } from './agent.js'
 import { scopeList } from './delegation.js'
 import { base64urlHash, sequenceHash, signJws, type TestKey } from './key.js'
@@ -138,16 +140,13 @@ export function createTokenFactory({
     sign: (claims, header = {}, signingKey = key) =>
       signJws({ typ: 'at+jwt', kid, ...header }, claims, signingKey),
     proof({ method, url, token, key: proofKey, nonce, header, claims }) {
-      const htu = url.split(/[?#]/, 1)[0]
-      const payload = {
-        jti: randomUUID(),
-        htm: method,
-        htu,
-        iat: seconds(),
-        ath: base64urlHash(token),
-        nonce,
-      }
-      return signJws({ typ: 'dpop+jwt', jwk: proofKey.jwk, ...header }, { ...payload, ...claims }, proofKey)
+      const htu = url.replace(/[?#].*$/s, '')
+      const payload = proofClaims({ method, htu, ath: base64urlHash(token), nonce }, seconds() * 1000)
+      return signJws(
+        { typ: dpopProofType, jwk: proofKey.jwk, ...header },
+        { ...payload, ...claims },
+        proofKey,
+      )
     },
     urlOf(url) {
       const text = String(url)

@@ -13,15 +13,13 @@ import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
 import type { CompiledIssuer, TokenRules } from '../policy/issuer.js'
 import type { DenialCode } from '../protocol/denials.js'
+import { maxTokenLength } from '../protocol/limits.js'
 import { type CheckObserver, describe, isRefusal, Refusal } from '../refusal.js'
 import { findAgent, readTokenClaims, type TokenClaims } from './claims.js'
 import { type Identity, toIdentity } from './identity.js'
 import { checkTokenKind } from './token-kind.js'
 import { checkTokenTime } from './token-time.js'
 import type { Issuers, TrustedIssuer } from './trusted-issuers.js'
-
-/** In characters, all of them ASCII. */
-const maxTokenLength = 16 * 1024
 
 /** The part of a policy that applies to tokens. */
 export interface TokenPolicy {

@@ -49,7 +49,7 @@ const apart: Readonly<Record<string, readonly string[]>> = {
     'testing',
   ],
   agent: ['protocol', 'lib'],
-  testing: ['agent', 'index'],
+  testing: ['agent', 'protocol', 'index'],
   'oidc-provider': ['agent', 'protocol', 'lib'],
 }
 

@@ -39,7 +39,7 @@ export async function acceptChain(
   delegation: string,
   from: AgentIdentity,
 ): Promise<Hop[]> {
-  const chain = await readChain(delegation, maxDepth, now)
+  const chain = await readChain(typeof delegation === 'string' ? delegation.split(' ') : [], maxDepth, now)
   const last = chain.at(-1)
   if (last?.to !== self.id || last.toKey !== self.jkt) {
     throw new AgentDelegationError(

@@ -1,5 +1,7 @@
 import { calculateJwkThumbprint, compactVerify, EmbeddedJWK } from 'jose'
 import { algorithmNames } from '../../protocol/algorithms.js'
+import { defaultClockTolerance, maxAssertionLength } from '../../protocol/limits.js'
+import { delegationAssertionType } from '../../protocol/token-types.js'
 import { AgentDelegationError, type DelegationFault } from '../errors.js'
 import { parseAgentId, parseAudiences, parseScope, parseSha256, parseWorkflowId } from '../http/grammar.js'
 import { sha256base64url } from '../keys/bytes.js'
@@ -23,18 +25,17 @@ export interface Hop {
   readonly assertion: string
 }
 
-const MAX_ASSERTION = 8192
-
-const CLOCK_TOLERANCE_MS = 5000
-
 /**
- * Reads and verifies a chain of assertions, outermost first, separated by spaces, as in the `delegation`
- * parameter of a token request.
+ * Reads and verifies a chain of assertions, outermost first. `now` in milliseconds. Client and issuer share it, and the
+ * verifier has its own.
  *
  * @throws AgentDelegationError with the code of the broken rule
  */
-export async function readChain(delegation: string, maxDepth: number, now: number): Promise<Hop[]> {
-  const assertions = typeof delegation === 'string' ? delegation.split(' ') : []
+export async function readChain(
+  assertions: readonly string[],
+  maxDepth: number,
+  now: number,
+): Promise<Hop[]> {
   // Counted before any is read, to bound the work.
   if (assertions.length > maxDepth) fail('delegation_too_deep', `more than ${maxDepth} delegations`)
   const hops: Hop[] = []
@@ -52,7 +53,7 @@ export async function checkChain(hops: readonly Hop[], maxDepth: number, now: nu
     if (hop.prev !== prev) fail('delegation_link_broken', 'an assertion does not continue the one before it')
     if (before) checkLink(before, hop)
     if (hop.expiresAt * 1000 <= now) fail('delegation_expired', 'an assertion has expired')
-    if (hop.issuedAt * 1000 > now + CLOCK_TOLERANCE_MS)
+    if (hop.issuedAt * 1000 > now + defaultClockTolerance * 1000)
       fail('delegation_expired', 'an assertion was issued in the future')
   }
   const agents = hops.flatMap((hop, i) => (i === 0 ? [hop.from, hop.to] : [hop.to]))
@@ -77,7 +78,7 @@ function checkLink(before: Hop, hop: Hop): void {
 }
 
 async function readHop(assertion: string): Promise<Hop> {
-  if (assertion.length > MAX_ASSERTION) fail('delegation_malformed', 'an assertion is too long')
+  if (assertion.length > maxAssertionLength) fail('delegation_malformed', 'an assertion is too long')
   // EmbeddedJWK refuses a header key that is not public.
   const options = { algorithms: [...algorithmNames] }
   const verified = await compactVerify(assertion, EmbeddedJWK, options).catch((error) => {
@@ -86,7 +87,7 @@ async function readHop(assertion: string): Promise<Hop> {
   })
   try {
     const { protectedHeader: header, payload } = verified
-    if (header.typ !== 'ajwt-delegation+jwt') throw new TypeError('typ')
+    if (header.typ !== delegationAssertionType) throw new TypeError('typ')
     if (header.jwk === undefined) throw new TypeError('jwk')
     const fromKey = await calculateJwkThumbprint(header.jwk)
     return hopOf(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)), fromKey, assertion)

@@ -1,4 +1,6 @@
 import { SignJWT } from 'jose'
+import type { DelegationClaims } from '../../protocol/claims.js'
+import { delegationAssertionType } from '../../protocol/token-types.js'
 import { AgentDelegationError } from '../errors.js'
 import { parseAgentId, parseAudiences, parseScope, parseSha256 } from '../http/grammar.js'
 import { sha256base64url } from '../keys/bytes.js'
@@ -81,8 +83,15 @@ export async function delegate(
 }
 
 function sign(hop: Hop, key: AgentKey): Promise<string> {
+  return new SignJWT({ ...assertionClaims(hop) })
+    .setProtectedHeader({ typ: delegationAssertionType, alg: key.alg, jwk: key.jwk })
+    .sign(key.privateKey)
+}
+
+/** The payload of the assertion for one hop. */
+export function assertionClaims(hop: Omit<Hop, 'fromKey' | 'assertion'>): DelegationClaims {
   const [first = '', ...more] = hop.audience
-  const claims = {
+  return {
     iss: hop.from,
     sub: hop.to,
     cnf: { jkt: hop.toKey },
@@ -91,13 +100,10 @@ function sign(hop: Hop, key: AgentKey): Promise<string> {
     iat: hop.issuedAt,
     exp: hop.expiresAt,
     jti: hop.id,
-    ...(hop.workflow === undefined ? {} : { workflow_id: hop.workflow }),
-    ...(hop.hash === undefined ? {} : { intent_hash: hop.hash }),
-    ...(hop.prev === undefined ? {} : { prev: hop.prev }),
+    workflow_id: hop.workflow,
+    intent_hash: hop.hash,
+    prev: hop.prev,
   }
-  return new SignJWT(claims)
-    .setProtectedHeader({ typ: 'ajwt-delegation+jwt', alg: key.alg, jwk: key.jwk })
-    .sign(key.privateKey)
 }
 
 function seconds(ttl: number): number {

@@ -1,5 +1,7 @@
 import { SignJWT } from 'jose'
 import { LRUCache } from 'lru-cache'
+import type { DpopProofClaims } from '../../protocol/claims.js'
+import { dpopProofType } from '../../protocol/token-types.js'
 import { sha256base64url } from './bytes.js'
 import type { AgentKey } from './keys.js'
 
@@ -17,18 +19,21 @@ export async function signProof(
   { method, url, token, nonce }: ProofInput,
   now: number,
 ): Promise<string> {
-  const claims = {
-    jti: crypto.randomUUID(),
-    htm: method,
-    // Without query and fragment (RFC 9449 section 4.2): a proof may be logged, a query may contain a secret.
-    htu: `${url.origin}${url.pathname}`,
-    iat: Math.floor(now / 1000),
-    ...(token ? { ath: await sha256base64url(token) } : {}),
-    ...(nonce ? { nonce } : {}),
-  }
-  return new SignJWT(claims)
-    .setProtectedHeader({ typ: 'dpop+jwt', alg: key.alg, jwk: key.jwk })
+  const ath = token ? await sha256base64url(token) : undefined
+  // Without query and fragment (RFC 9449 section 4.2): a proof may be logged, a query may contain a secret.
+  const htu = `${url.origin}${url.pathname}`
+  return new SignJWT({ ...proofClaims({ method, htu, ath, nonce: nonce || undefined }, now) })
+    .setProtectedHeader({ typ: dpopProofType, alg: key.alg, jwk: key.jwk })
     .sign(key.privateKey)
+}
+
+/** The payload of a DPoP proof; `now` in milliseconds. */
+export function proofClaims(
+  call: { method: string; htu: string; ath: string | undefined; nonce: string | undefined },
+  now: number,
+): DpopProofClaims {
+  const { method, htu, ath, nonce } = call
+  return { jti: crypto.randomUUID(), htm: method, htu, iat: Math.floor(now / 1000), ath, nonce }
 }
 
 /** The newest nonce of each server (RFC 9449 sections 8 and 9), by origin. */
