@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import manifest from '../../../package.json' with { type: 'json' }
 import { type Block, root } from './markdown.js'
 
 /** What an example takes for granted, and what is seen of it from outside. */
@@ -17,16 +18,14 @@ export interface Example {
   readonly needsRedis?: true
 }
 
-const entries: Readonly<Record<string, string>> = {
-  ajwt: 'src/index.js',
-  'ajwt/express': 'middleware/express.js',
-  'ajwt/koa': 'middleware/koa.js',
-  'ajwt/hono': 'middleware/hono.js',
-  'ajwt/redis': 'src/stores/redis/index.js',
-  'ajwt/agent': 'src/agent/index.js',
-  'ajwt/testing': 'src/testing/index.js',
-  'ajwt/oidc-provider': 'src/oidc-provider/index.js',
-}
+/** The source of each entry of the package, by name. */
+const entries: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(manifest.exports).flatMap(([name, entry]) =>
+    typeof entry === 'string'
+      ? []
+      : [[name.replace(/^\./, 'ajwt'), entry.import.default.replace('./dist/', '')]],
+  ),
+)
 
 /** A folder of the repository's, so that packages and sources are found from it. */
 export interface Workshop {
