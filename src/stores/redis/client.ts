@@ -1,80 +1,94 @@
 import { plainReply } from './reply.js'
 
-/** What is used of a `Redis` of the package `ioredis`. */
+/** The members of an `ioredis` client that ajwt uses. */
 export interface IoredisClient {
   readonly status: string
   call(command: string, ...args: string[]): Promise<unknown>
-  duplicate(override?: object): unknown
+  duplicate(override?: object): IoredisClient
   connect(): Promise<unknown>
   disconnect(): void
   on(event: string, listener: () => void): unknown
 }
 
-/** What is used of a client that `createClient` of the package `redis` makes. */
+/** The members of a client of `createClient` (package `redis`) that ajwt uses. */
 export interface NodeRedisClient {
   readonly isReady: boolean
-  readonly options?: object
+  readonly options?: { readonly socket?: object }
   sendCommand(args: readonly string[]): Promise<unknown>
   select(database: number): Promise<unknown>
-  duplicate(overrides?: object): unknown
+  duplicate(overrides?: object): NodeRedisClient
   connect(): Promise<unknown>
   destroy(): void
   on(event: string, listener: () => void): unknown
 }
 
-/** A client of one Redis or Valkey server: `new Redis(...)` of ioredis 5 or later, `createClient(...)` of redis 5 or later. */
+/**
+ * A client of one Redis or Valkey server: `new Redis()` of ioredis 5 or later, or `createClient()` of redis 5
+ * or later.
+ */
 export type RedisClient = IoredisClient | NodeRedisClient
 
-/** The one form in which both clients are used here. Replies are in plain types, see `plainReply`. */
+/** Sends one command. The reply has plain types, see `plainReply`. */
+export type SendCommand = (name: string, ...args: string[]) => Promise<unknown>
+
+/** One interface for both clients. */
 export interface RedisAdapter {
-  command(...args: string[]): Promise<unknown>
-  /** Calls `listener` whenever the connection is lost, before a new one is made. */
-  onLoss(listener: () => void): void
-  /** Calls `listener` whenever a connection can take commands, and soon where it can already. */
+  readonly command: SendCommand
+  /** Calls `listener` each time the connection is lost, before the client reconnects. */
+  onDisconnect(listener: () => void): void
+  /** Calls `listener` each time a connection is ready. If one is ready now, calls it soon. */
   onReady(listener: () => void): void
-  /** A connection of our own to the same server. It tries once, and does not come back by itself. */
+  /** A separate connection to the same server. It does not reconnect. */
   dedicated(): DedicatedConnection
 }
 
 export interface DedicatedConnection {
   connect(): Promise<unknown>
-  command(...args: string[]): Promise<unknown>
+  readonly command: SendCommand
   destroy(): void
 }
 
-/** ioredis emits the first on a loss, redis the second, both the third at the end. */
-const LOSS_EVENTS = ['close', 'reconnecting', 'end']
+/**
+ * A lost connection: ioredis emits `close`, redis `reconnecting`. Both emit `end` if they do not reconnect.
+ */
+const DISCONNECT_EVENTS = ['close', 'reconnecting', 'end']
 
-/** Tells the two clients apart by their shape, so that neither package is imported. Throws `TypeError` for any other. */
+/**
+ * Recognizes the clients by their members, so that neither package is imported. Throws `TypeError` for any
+ * other.
+ */
 export function redisAdapter(client: RedisClient): RedisAdapter {
   if (isIoredis(client)) return ioredis(client)
   if (isNodeRedis(client)) return nodeRedis(client)
   throw new TypeError(
-    'ajwt/redis: the client must be a Redis of "ioredis" or what createClient of "redis" returns, for one server or a Sentinel group, not a cluster or a pool',
+    'ajwt/redis: the client must be made by new Redis() of "ioredis" or by createClient() of "redis", ' +
+      'for one server or a Sentinel group, not for a cluster or a pool',
   )
 }
 
 function isIoredis(client: RedisClient): client is IoredisClient {
-  const { call, status, isCluster } = client as Partial<IoredisClient> & { isCluster?: boolean }
-  return typeof call === 'function' && typeof status === 'string' && isCluster !== true
+  if (!('call' in client && 'status' in client)) return false
+  const isCluster = 'isCluster' in client && client.isCluster === true
+  return typeof client.call === 'function' && typeof client.status === 'string' && !isCluster
 }
 
-// `select` is what a client has and a cluster, a pool or a Sentinel client of that package has not.
+/** Only a client for one server has `select`. A cluster, a pool and a Sentinel client of `redis` do not. */
 function isNodeRedis(client: RedisClient): client is NodeRedisClient {
-  const { sendCommand, select, isReady } = client as Partial<NodeRedisClient>
+  if (!('sendCommand' in client && 'select' in client && 'isReady' in client)) return false
+  const { sendCommand, select, isReady } = client
   return typeof sendCommand === 'function' && typeof select === 'function' && typeof isReady === 'boolean'
 }
 
 function ioredis(client: IoredisClient): RedisAdapter {
   return {
-    command: async (command, ...args) => plainReply(await client.call(command as string, ...args)),
-    onLoss: (listener) => listen(client, LOSS_EVENTS, listener),
+    command: async (name, ...args) => plainReply(await client.call(name, ...args)),
+    onDisconnect: (listener) => listen(client, DISCONNECT_EVENTS, listener),
     onReady(listener) {
       listen(client, ['ready'], listener)
       if (client.status === 'ready') queueMicrotask(listener)
     },
     dedicated() {
-      const own = client.duplicate({
+      const copy = client.duplicate({
         lazyConnect: true,
         retryStrategy: () => null,
         sentinelRetryStrategy: () => null,
@@ -82,12 +96,12 @@ function ioredis(client: IoredisClient): RedisAdapter {
         maxRetriesPerRequest: 0,
         commandTimeout: undefined,
         socketTimeout: undefined,
-      }) as IoredisClient
-      own.on('error', ignore)
+      })
+      copy.on('error', ignore)
       return {
-        connect: () => own.connect(),
-        command: async (command, ...args) => plainReply(await own.call(command as string, ...args)),
-        destroy: () => own.disconnect(),
+        connect: () => copy.connect(),
+        command: async (name, ...args) => plainReply(await copy.call(name, ...args)),
+        destroy: () => copy.disconnect(),
       }
     },
   }
@@ -96,23 +110,22 @@ function ioredis(client: IoredisClient): RedisAdapter {
 function nodeRedis(client: NodeRedisClient): RedisAdapter {
   return {
     command: async (...args) => plainReply(await client.sendCommand(args)),
-    onLoss: (listener) => listen(client, LOSS_EVENTS, listener),
+    onDisconnect: (listener) => listen(client, DISCONNECT_EVENTS, listener),
     onReady(listener) {
       listen(client, ['ready'], listener)
       if (client.isReady) queueMicrotask(listener)
     },
     dedicated() {
-      const { socket } = (client.options ?? {}) as { socket?: object }
-      const own = client.duplicate({
-        socket: { ...socket, reconnectStrategy: false, socketTimeout: undefined },
+      const copy = client.duplicate({
+        socket: { ...client.options?.socket, reconnectStrategy: false, socketTimeout: undefined },
         disableOfflineQueue: true,
         commandOptions: undefined,
-      }) as NodeRedisClient
-      own.on('error', ignore)
+      })
+      copy.on('error', ignore)
       return {
-        connect: () => own.connect(),
-        command: async (...args) => plainReply(await own.sendCommand(args)),
-        destroy: () => own.destroy(),
+        connect: () => copy.connect(),
+        command: async (...args) => plainReply(await copy.sendCommand(args)),
+        destroy: () => copy.destroy(),
       }
     },
   }
@@ -122,5 +135,5 @@ function listen(client: RedisClient, events: readonly string[], listener: () => 
   for (const event of events) client.on(event, listener)
 }
 
-/** What failed is told by the command that was waiting; without a listener an `error` event would end the process. */
+/** The command that failed rejects. Without a listener, an `error` event would end the process. */
 function ignore(): void {}

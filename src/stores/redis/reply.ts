@@ -1,6 +1,6 @@
 /**
- * A reply in plain types, however the client was told to map them: text for bytes and verbatim strings, arrays for sets,
- * maps and objects with plain values. RESP2, RESP3, node-redis's type mapping and ioredis's options all end up the same.
+ * Converts a reply to the same types for RESP2, RESP3, every type mapping of redis and every option of
+ * ioredis: strings for bytes, arrays for sets, a `Map` for an object.
  */
 export function plainReply(reply: unknown): unknown {
   if (typeof reply !== 'object' || reply === null) return typeof reply === 'bigint' ? Number(reply) : reply

@@ -1,118 +1,126 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { withDeadline } from '../../lib/promise.js'
 import { checkId, checkRevocation, type Revocation, revocationList } from '../revocation-list.js'
-import { type DedicatedConnection, type RedisClient, redisAdapter } from './client.js'
+import { type DedicatedConnection, type RedisClient, redisAdapter, type SendCommand } from './client.js'
 import { serverInfo } from './server-info.js'
 
-/** Seconds for one exchange with Redis, beyond what a blocking read may wait. */
-const ANSWER = 2
-const FIRST_ANSWER = 0.25
+/** Seconds to wait for a reply, in addition to the time that a blocking read waits. */
+const REPLY_TIMEOUT = 2
+/** Seconds that a request waits for the first load of the list. */
+const FIRST_LOAD_TIMEOUT = 0.25
 const MAX_BACKOFF = 1
 const PAGE = '1000'
 const LOG_LENGTH = 10_000
-/** Seconds for which Redis keeps what has expired: the clocks of those who revoke may differ. */
-const KEPT_EXPIRED = 3600
+/** Seconds for which Redis keeps expired entries, because the clocks of the processes may differ. */
+const EXPIRED_RETENTION = 3600
 
-/** A revocation list in Redis; see {@link redisRevocations}. */
+/** A revocation list in Redis, made by {@link redisRevocations}. */
 export interface RedisRevocations {
   isRevoked(ids: readonly string[]): boolean | Promise<boolean>
   revoke(id: string, until: number): Promise<void>
-  /** Takes a revocation back in the whole fleet: what bears `id` passes again. Resolves when Redis has it. */
+  /**
+   * Ends a revocation in all processes. Tokens with this id are accepted again. Resolves when Redis has the
+   * change.
+   */
   unrevoke(id: string): Promise<void>
-  /** What is revoked now, as far as this process knows. Rejects where that could not be kept current. */
+  /** The revocations that have not expired. Rejects if the list of this process is out of date. */
   list(): Promise<Revocation[]>
   ready(): Promise<void>
   close(): Promise<void>
 }
 
-// KEYS: the list, the log, what was unrevoked. ARGV: the id, until (0: unrevoke), the time up to which entries have
-// expired, and two things that the caller knows: `at` of a revocation that it gives back ('+inf' for a new one), and until
-// when the id is revoked as far as it knows.
-// The log's ids count up by one and carry the second in which that log was begun, so a gap and a server that began anew
-// both show. `at` is the server's time in microseconds, and counts up: it orders what is done to one id.
-// Answers with until and `at` as they are then.
+// KEYS: the list, the log, the unrevoked ids. ARGV: the id; until (0 ends the revocation); the time before
+// which entries have expired; `at` of a restored revocation, '+inf' for a new one; until when the caller
+// knows it as revoked. The ids of the log are `<number>-<second in which the log was started>`. The number
+// increases by one, so that gaps and a new log are noticed. `at` is the server's time in microseconds, always
+// increasing. Returns {until, at}.
 const CHANGE = `
 local id, till, expired, known, knownTill = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. expired)
-local undone = tonumber(redis.call('ZSCORE', KEYS[3], id) or 0)
-if known ~= '+inf' and undone >= tonumber(known) then return {'0', string.format('%.0f', undone)} end
+local unrevoked = tonumber(redis.call('ZSCORE', KEYS[3], id) or 0)
+if known ~= '+inf' and unrevoked >= tonumber(known) then return {'0', string.format('%.0f', unrevoked)} end
 local time = redis.call('TIME')
-local number, begun, at = 0, time[1], 0
+local number, start, at = 0, time[1], 0
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if last then
-  number, begun = string.match(last[1], '^(%d+)-(%d+)$')
+  number, start = string.match(last[1], '^(%d+)-(%d+)$')
   at = tonumber(last[2][6]) or 0
 end
-local nextAt = string.format('%.0f', math.max(at + 1, undone + 1, time[1] * 1000000 + time[2]))
+local nextAt = string.format('%.0f', math.max(at + 1, unrevoked + 1, time[1] * 1000000 + time[2]))
 if till == '0' then
-  local kept = math.max(tonumber(redis.call('ZSCORE', KEYS[1], id) or 0), tonumber(knownTill), tonumber(expired))
+  local listed = tonumber(redis.call('ZSCORE', KEYS[1], id) or 0)
+  local kept = math.max(listed, tonumber(knownTill), tonumber(expired))
   redis.call('ZREM', KEYS[1], id)
   redis.call('ZADD', KEYS[3], nextAt, id)
-  local left = math.ceil(kept - time[1]) + ${2 * KEPT_EXPIRED}
+  local left = math.ceil(kept - time[1]) + ${2 * EXPIRED_RETENTION}
   if redis.call('TTL', KEYS[3]) < left then redis.call('EXPIRE', KEYS[3], string.format('%.0f', left)) end
 elseif redis.call('ZADD', KEYS[1], 'GT', 'CH', till, id) == 0 then
   return {redis.call('ZSCORE', KEYS[1], id), string.format('%.0f', at)}
 else
   till = redis.call('ZSCORE', KEYS[1], id)
 end
-local entry = string.format('%d-%s', tonumber(number) + 1, begun)
+local entry = string.format('%d-%s', tonumber(number) + 1, start)
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${LOG_LENGTH}, entry, 'id', id, 'until', till, 'at', nextAt)
 return {till, nextAt}`
 
 /**
- * The revocation list of a fleet, kept in Redis 6.2 or later (or Valkey) and pushed to every process: `isRevoked`
- * asks no network. Over a connection of its own it loads the whole list, follows its log with blocking reads, which
- * are the heartbeat as well, and loads it anew whenever that connection was lost.
+ * A revocation list for all processes of an API, in Redis 6.2 or later, or Valkey. Each process has the whole
+ * list in memory, so `isRevoked` sends nothing. A separate connection loads the list, follows its log with
+ * blocking reads, and loads the list again after each disconnect.
  *
- * Cut off from Redis it answers from what it knows for `maxStale` seconds, then throws, so that the request is
- * answered 503. `revoke(id, until)` (until in seconds since the epoch, at least the `exp` of the last token in
- * question plus the clock tolerance) and `unrevoke(id)` resolve when Redis has it. `ready()` resolves when the list is loaded and
- * followed; it rejects where that takes longer than `maxStale`. `close()` ends the connection.
+ * Without a connection, the list is used for `maxStale` seconds. After that `isRevoked` throws, and requests
+ * are denied with 503. `revoke(id, until)` takes seconds since the epoch: use at least the `exp` of the last
+ * such token plus the clock tolerance. `revoke` and `unrevoke` resolve when Redis has the change. `ready()`
+ * resolves when the list is loaded, and rejects if that takes longer than `maxStale`. `close()` closes the
+ * connection.
  */
 export function redisRevocations(
   client: RedisClient,
   { prefix = 'ajwt:revoked:', maxStale = 30 }: { prefix?: string; maxStale?: number } = {},
 ): RedisRevocations {
   if (!(maxStale > 0 && maxStale < Number.POSITIVE_INFINITY)) {
-    throw new TypeError('redisRevocations: maxStale must be a number of seconds')
+    throw new TypeError('redisRevocations: maxStale must be a number of seconds greater than 0')
   }
   const redis = redisAdapter(client)
   const list = revocationList()
-  // One slot, should the server be part of a cluster: the script touches all of them.
+  // Braces put the keys in one hash slot, because one script uses all of them.
   const listKey = `{${prefix}}list`
   const logKey = `{${prefix}}log`
-  const undoneKey = `{${prefix}}undone`
+  const unrevokedKey = `{${prefix}}unrevoked`
   const heartbeat = Math.min(1, maxStale / 4)
   const closing = new AbortController()
   let loaded = false
-  /** The moment, in seconds of the monotonic clock, as of which the list was whole. */
-  let wholeAt = Number.NEGATIVE_INFINITY
-  /** `at` of the last entry of the log that was taken over. */
+  /** The last time at which the list was complete, in seconds of the monotonic clock. */
+  let completeAt = Number.NEGATIVE_INFINITY
+  /** `at` of the last applied log entry. */
   let logAt = 0
-  let failure: unknown
-  let waiting: (() => void)[] = []
-  const followed = follow()
+  let lastError: unknown
+  let loadListeners: (() => void)[] = []
+  const stopped = synchronize()
 
   function isRevoked(ids: readonly string[]): boolean | Promise<boolean> {
     if (list.isRevoked(ids)) return true
     if (isCurrent()) return false
-    if (loaded || closing.signal.aborted) throw stale()
-    // A request that comes before the first load is worth a moment's wait.
-    return withDeadline(nextLoad(), Math.min(FIRST_ANSWER, maxStale), stale).then(() => list.isRevoked(ids))
+    if (loaded || closing.signal.aborted) throw staleError()
+    // Requests right after the start wait for the first load.
+    return withDeadline(nextLoad(), Math.min(FIRST_LOAD_TIMEOUT, maxStale), staleError).then(() =>
+      list.isRevoked(ids),
+    )
   }
 
   function isCurrent(): boolean {
-    return performance.now() / 1000 - wholeAt <= maxStale
+    return performance.now() / 1000 - completeAt <= maxStale
   }
 
-  function stale(): Error {
-    return new Error(`redisRevocations: the list could not be kept current for ${maxStale} s`, {
-      cause: failure,
-    })
+  function staleError(): Error {
+    return new Error(
+      `redisRevocations: the list is out of date by more than ${maxStale} s. Check the connection to Redis`,
+      { cause: lastError },
+    )
   }
 
   function nextLoad(): Promise<void> {
-    return new Promise((resolve) => waiting.push(resolve))
+    return new Promise((resolve) => loadListeners.push(resolve))
   }
 
   async function revoke(id: string, until: number): Promise<void> {
@@ -125,138 +133,148 @@ export function redisRevocations(
     await change(redis.command, id, 0)
   }
 
-  /** Revokes an id, or takes that back; with `knownAt`, gives a revocation back that the server seems to have lost. */
+  /**
+   * Revokes an id, or with `until` 0 ends its revocation. With `knownAt`, restores a revocation that Redis
+   * lost.
+   */
   async function change(
-    command: DedicatedConnection['command'],
+    command: SendCommand,
     id: string,
     until: number,
     knownAt: number | undefined = undefined,
   ): Promise<void> {
-    const expired = Date.now() / 1000 - KEPT_EXPIRED
+    const expired = Date.now() / 1000 - EXPIRED_RETENTION
     const known = knownAt === undefined ? '+inf' : String(knownAt)
     const values = [id, String(until), String(expired), known, String(list.get(id)?.until ?? 0)]
-    const reply = await answer(command('EVAL', CHANGE, '3', listKey, logKey, undoneKey, ...values))
-    const [untilThen, at] = Array.isArray(reply) ? reply.map(Number) : []
-    if (untilThen === undefined || at === undefined || !(untilThen >= 0 && at >= 0)) {
-      throw new Error('redisRevocations: unexpected reply to a change')
-    }
-    // What the log has told already may have been changed again since.
-    if (at > logAt || knownAt !== undefined) list.apply(id, untilThen, at)
+    const reply = await withReplyTimeout(
+      command('EVAL', CHANGE, '3', listKey, logKey, unrevokedKey, ...values),
+    )
+    const [newUntil, at] = Array.isArray(reply) ? reply.map(Number) : []
+    if (newUntil === undefined || at === undefined || !(newUntil >= 0 && at >= 0)) throw unexpected('EVAL')
+    // If the log is already past this change, a later change of the id may have been applied.
+    if (at > logAt || knownAt !== undefined) list.apply(id, newUntil, at)
   }
 
-  /** Connects, loads, follows; and again when any of it fails. Ends with `close()`. */
-  async function follow(): Promise<void> {
+  /** Loads the list and follows its log. Starts again after each failure, until `close()`. */
+  async function synchronize(): Promise<void> {
     let backoff = 0.05
     while (!closing.signal.aborted) {
       const connection = redis.dedicated()
       const abort = () => connection.destroy()
       closing.signal.addEventListener('abort', abort)
       try {
-        await answer(connection.connect())
+        await withReplyTimeout(connection.connect())
         let position = await load(connection)
         backoff = 0.05
-        while (!closing.signal.aborted) position = await next(connection, position)
+        while (!closing.signal.aborted) position = await readLog(connection, position)
       } catch (error) {
-        failure = error
+        lastError = error
       } finally {
         closing.signal.removeEventListener('abort', abort)
         connection.destroy()
       }
-      // Jitter, so that a fleet does not come back to a restarted Redis all at once.
-      await pause(backoff * (0.5 + Math.random()) * 1000, undefined, { signal: closing.signal }).catch(
+      // Jitter, so that not all processes reconnect to a restarted Redis at once.
+      await sleep(backoff * (0.5 + Math.random()) * 1000, undefined, { signal: closing.signal }).catch(
         () => {},
       )
       backoff = Math.min(2 * backoff, MAX_BACKOFF)
     }
   }
 
-  /** Reads the whole list. The log's end is read before it, so what changes meanwhile comes with the log. */
+  /** Loads the list. Reads the end of the log first, so that later changes are read from the log. */
   async function load(connection: DedicatedConnection): Promise<string> {
-    const { role } = await answer(serverInfo(connection.command))
-    if (role !== undefined && role !== 'master') throw new Error(`redisRevocations: the server is a ${role}`)
-    const asked = performance.now() / 1000
+    const { role } = await withReplyTimeout(serverInfo(connection.command))
+    if (role !== undefined && role !== 'master') {
+      throw new Error(`redisRevocations: the server is a ${role}, which may be behind. Connect to the master`)
+    }
+    const startedAt = performance.now() / 1000
     const [position, at] = await logEnd(connection)
-    const listed = await scores(connection, listKey)
-    // After the list: what was unrevoked while the list was read must not look lost.
-    const undone = await scores(connection, undoneKey)
-    const lost = takeOver(listed, undone, at)
-    // A replica that was promoted before it had the last revocations learns them from whoever saw them.
+    const listed = await readScores(connection, listKey)
+    // Read after the list, so that an id that is unrevoked meanwhile does not look lost.
+    const unrevoked = await readScores(connection, unrevokedKey)
+    const lost = applyList(listed, unrevoked, at)
+    // A promoted replica may lack the last revocations. Every process that knows them restores them.
     for (const { id, until } of lost) await change(connection.command, id, until, list.get(id)?.at ?? 0)
     loaded = true
     logAt = at
-    markWhole(asked)
+    setComplete(startedAt)
     return position
   }
 
-  /** Takes a list over that was read, and gives back what is known here and was neither in it nor taken back. */
-  function takeOver(
+  /** Applies a loaded list. Returns the known revocations that are neither in the list nor unrevoked. */
+  function applyList(
     listed: ReadonlyMap<string, number>,
-    undone: ReadonlyMap<string, number>,
+    unrevoked: ReadonlyMap<string, number>,
     at: number,
   ): Revocation[] {
     const lost: Revocation[] = []
     for (const { id, until } of list.current()) {
       const knownAt = list.get(id)?.at ?? 0
-      const undoneAt = undone.get(id)
-      if (undoneAt !== undefined && undoneAt >= knownAt) list.apply(id, 0, undoneAt)
+      const unrevokedAt = unrevoked.get(id)
+      if (unrevokedAt !== undefined && unrevokedAt >= knownAt) list.apply(id, 0, unrevokedAt)
       else if (until > (listed.get(id) ?? 0)) lost.push({ id, until })
     }
-    for (const [id, until] of listed) list.apply(id, until, Math.max(at, undone.get(id) ?? 0))
+    for (const [id, until] of listed) list.apply(id, until, Math.max(at, unrevoked.get(id) ?? 0))
     return lost
   }
 
   /** The members of a sorted set with their scores. */
-  async function scores(connection: DedicatedConnection, key: string): Promise<Map<string, number>> {
-    const found = new Map<string, number>()
+  async function readScores(connection: DedicatedConnection, key: string): Promise<Map<string, number>> {
+    const scores = new Map<string, number>()
     let cursor = '0'
     do {
-      const reply = await answer(connection.command('ZSCAN', key, cursor, 'COUNT', PAGE))
+      const reply = await withReplyTimeout(connection.command('ZSCAN', key, cursor, 'COUNT', PAGE))
       const [next, pairs] = Array.isArray(reply) ? reply : []
-      for (const [member, score] of memberScores(pairs)) found.set(member, score)
+      for (const [member, score] of parseScores(pairs)) scores.set(member, score)
       cursor = String(next)
     } while (cursor !== '0')
-    return found
+    return scores
   }
 
-  /** Waits for changes after `position`, at most a heartbeat long. */
-  async function next(connection: DedicatedConnection, position: string): Promise<string> {
-    const asked = performance.now() / 1000
+  /** Waits for log entries after `position`, at most for one heartbeat. Returns the new position. */
+  async function readLog(connection: DedicatedConnection, position: string): Promise<string> {
+    const startedAt = performance.now() / 1000
     const block = String(Math.ceil(heartbeat * 1000))
     const read = connection.command('XREAD', 'COUNT', PAGE, 'BLOCK', block, 'STREAMS', logKey, position)
-    const entries = streamEntries(await answer(read, heartbeat))
+    const entries = streamEntries(await withReplyTimeout(read, heartbeat))
     let end = position
     for (const reply of entries) {
-      const { entry, id, until, at } = logEntry(reply)
-      if (!follows(entry, end)) throw new Error('redisRevocations: the log has a gap')
+      const { entry, id, until, at } = parseLogEntry(reply)
+      if (!isNext(entry, end)) throw new Error('redisRevocations: the log has a gap')
       list.apply(id, until, at)
       logAt = at
       end = entry
     }
-    // An emptied server begins its log anew, below where we wait: without this look we would wait for ever.
+    // An emptied server starts a new log with lower numbers, and this process would wait for ever.
     if (entries.length === 0 && isBehind((await logEnd(connection))[0], end)) {
-      throw new Error('redisRevocations: the log was begun anew')
+      throw new Error('redisRevocations: Redis has a new log')
     }
-    if (entries.length < Number(PAGE)) markWhole(asked)
+    if (entries.length < Number(PAGE)) setComplete(startedAt)
     return end
   }
 
   async function logEnd(connection: DedicatedConnection): Promise<[entry: string, at: number]> {
-    const reply = await answer(connection.command('XREVRANGE', logKey, '+', '-', 'COUNT', '1'))
+    const reply = await withReplyTimeout(connection.command('XREVRANGE', logKey, '+', '-', 'COUNT', '1'))
     if (!Array.isArray(reply)) throw unexpected('XREVRANGE')
     if (reply.length === 0) return ['0-0', 0]
-    const { entry, at } = logEntry(reply[0])
+    const { entry, at } = parseLogEntry(reply[0])
     return [entry, at]
   }
 
-  /** The list holds everything up to when the last question was sent, which is sooner than its answer came. */
-  function markWhole(asked: number): void {
-    wholeAt = asked
-    for (const resolve of waiting) resolve()
-    waiting = []
+  /** The list has all changes up to `startedAt`, the time before the command was sent. */
+  function setComplete(startedAt: number): void {
+    completeAt = startedAt
+    for (const resolve of loadListeners) resolve()
+    loadListeners = []
   }
 
-  function answer<T>(work: Promise<T>, blocking = 0): Promise<T> {
-    return withDeadline(work, blocking + ANSWER, () => new Error('redisRevocations: no answer from Redis'))
+  function withReplyTimeout<T>(reply: Promise<T>, blockedFor = 0): Promise<T> {
+    const seconds = blockedFor + REPLY_TIMEOUT
+    return withDeadline(
+      reply,
+      seconds,
+      () => new Error(`redisRevocations: no answer from Redis within ${seconds} s`),
+    )
   }
 
   return {
@@ -265,22 +283,22 @@ export function redisRevocations(
     unrevoke,
     async list() {
       if (!isCurrent()) {
-        if (loaded || closing.signal.aborted) throw stale()
-        await withDeadline(nextLoad(), maxStale, stale)
+        if (loaded || closing.signal.aborted) throw staleError()
+        await withDeadline(nextLoad(), maxStale, staleError)
       }
       return list.current()
     },
     ready: async () => {
-      if (!loaded || !isCurrent()) await withDeadline(nextLoad(), maxStale, stale)
+      if (!loaded || !isCurrent()) await withDeadline(nextLoad(), maxStale, staleError)
     },
     close: async () => {
       closing.abort()
-      await followed
+      await stopped
     },
   }
 }
 
-/** The entries of the one stream that was read, as RESP2 or RESP3 and either client give them. */
+/** The entries in a reply to XREAD for one stream, in RESP2 or RESP3. */
 function streamEntries(reply: unknown): unknown[] {
   if (reply === null) return []
   const streams = reply instanceof Map ? [...reply] : reply
@@ -290,8 +308,10 @@ function streamEntries(reply: unknown): unknown[] {
   return entries
 }
 
-/** What one ZSCAN has found. A score that is no number would end a revocation. */
-function memberScores(pairs: unknown): [member: string, score: number][] {
+/**
+ * The pairs in a reply to ZSCAN. Throws for a score that is not a number, because it would end a revocation.
+ */
+function parseScores(pairs: unknown): [member: string, score: number][] {
   if (!Array.isArray(pairs)) throw unexpected('ZSCAN')
   const flat = pairs.flat()
   const found: [string, number][] = []
@@ -303,8 +323,8 @@ function memberScores(pairs: unknown): [member: string, score: number][] {
   return found
 }
 
-/** One change, as the script has written it. A number that is none would end a revocation, or never take effect. */
-function logEntry(reply: unknown): { entry: string; id: string; until: number; at: number } {
+/** A log entry. Throws for an invalid number, because it would end a revocation or have no effect. */
+function parseLogEntry(reply: unknown): { entry: string; id: string; until: number; at: number } {
   const [entry, fields] = Array.isArray(reply) ? reply : []
   const [, id, , until, , at] = Array.isArray(fields) ? fields : []
   const numbers = { until: Number(until), at: Number(at) }
@@ -318,19 +338,21 @@ function unexpected(command: string): Error {
   return new Error(`redisRevocations: unexpected reply to ${command}`)
 }
 
-function follows(entry: string, before: string): boolean {
-  const [number, begun] = parts(entry)
-  const [numberBefore, begunBefore] = parts(before)
-  return number === numberBefore + 1 && (numberBefore === 0 || begun === begunBefore)
+/** Whether a log entry follows the one before it, in the same log and without a gap. */
+function isNext(entry: string, before: string): boolean {
+  const [number, start] = parseEntryId(entry)
+  const [numberBefore, startBefore] = parseEntryId(before)
+  return number === numberBefore + 1 && (numberBefore === 0 || start === startBefore)
 }
 
+/** Whether the end of the log is before `position`, or the end of another log. */
 function isBehind(end: string, position: string): boolean {
-  const [number, begun] = parts(end)
-  const [ours, oursBegun] = parts(position)
-  return number < ours || (ours > 0 && begun !== oursBegun)
+  const [endNumber, endStart] = parseEntryId(end)
+  const [number, start] = parseEntryId(position)
+  return endNumber < number || (number > 0 && endStart !== start)
 }
 
-function parts(entry: string): [number: number, begun: number] {
-  const [number, begun] = entry.split('-').map(Number)
-  return [number as number, begun as number]
+function parseEntryId(entry: string): [number: number, start: number] {
+  const [number = Number.NaN, start = Number.NaN] = entry.split('-').map(Number)
+  return [number, start]
 }

@@ -1,23 +1,25 @@
-/** What `INFO` says about the server at the other end. Every member is absent where the server does not tell. */
+import type { SendCommand } from './client.js'
+
+/** The reply to `INFO`. A member is undefined if the reply does not contain it. */
 export interface ServerInfo {
-  /** A new one for each start of each server process. */
+  /** Different for each start of each server process. */
   readonly runId: string | undefined
   readonly role: string | undefined
-  /** Seconds for which the server process has been up at least, by its own clock. */
+  /** The minimum uptime of the server process, in seconds by its own clock. */
   readonly uptime: number | undefined
-  /** The history of data that the server continues. */
+  /** `master_replid`: the replication history of the server. */
   readonly replicationId: string | undefined
-  /** The history that it continued before it was made a master; absent where it has always been one. */
+  /** `master_replid2`: the replication history before the server was promoted to a master. */
   readonly earlierReplicationId: string | undefined
 }
 
-const warned = new Set<string>()
+const sentWarnings = new Set<string>()
 
 /**
- * Asks the server who it is, and warns once per process where its `maxmemory-policy` may throw out entries that
- * must stay. A server that forbids `INFO` to this user answers nothing, which is told once as well.
+ * Sends `INFO`. Warns once per process if the `maxmemory-policy` allows Redis to evict entries, or if the
+ * user may not run `INFO`.
  */
-export async function serverInfo(command: (...args: string[]) => Promise<unknown>): Promise<ServerInfo> {
+export async function serverInfo(command: SendCommand): Promise<ServerInfo> {
   let info: unknown
   try {
     info = await command('INFO')
@@ -25,29 +27,31 @@ export async function serverInfo(command: (...args: string[]) => Promise<unknown
     if (!(error instanceof Error) || !/^(?:NOPERM|ERR unknown command)/.test(error.message)) throw error
     warnOnce(
       'AJWT_REDIS_INFO',
-      'ajwt/redis: INFO is refused, so a server that evicts entries or has lost them is not noticed.',
+      'ajwt/redis: the Redis user may not run INFO, so ajwt cannot notice lost or evicted entries. ' +
+        'Allow INFO for this user.',
     )
-    return NOTHING
+    return UNKNOWN
   }
   if (typeof info !== 'string') throw new Error('ajwt/redis: unexpected reply to INFO')
   const policy = field(info, 'maxmemory_policy')
   if (policy !== undefined && policy !== 'noeviction') {
     warnOnce(
       'AJWT_REDIS_EVICTION',
-      `ajwt/redis: maxmemory-policy is ${policy}, so Redis may forget proofs and revocations while they matter. Set it to noeviction.`,
+      `ajwt/redis: maxmemory-policy is ${policy}, so Redis may evict proofs and revocations too early. ` +
+        'Set it to noeviction.',
     )
   }
   const earlier = field(info, 'master_replid2')
   return {
     runId: field(info, 'run_id'),
     role: field(info, 'role'),
-    uptime: leastUptime(info),
+    uptime: minimumUptime(info),
     replicationId: field(info, 'master_replid'),
     earlierReplicationId: earlier === undefined || /^0*$/.test(earlier) ? undefined : earlier,
   }
 }
 
-const NOTHING: ServerInfo = {
+const UNKNOWN: ServerInfo = {
   runId: undefined,
   role: undefined,
   uptime: undefined,
@@ -55,12 +59,14 @@ const NOTHING: ServerInfo = {
   earlierReplicationId: undefined,
 }
 
-/** `uptime_in_seconds` is the difference of two times that were cut to whole seconds. */
-function leastUptime(info: string): number | undefined {
+/**
+ * `uptime_in_seconds` is the difference between two times that were rounded down, so it may be 1 s too long.
+ */
+function minimumUptime(info: string): number | undefined {
   const uptime = Number(field(info, 'uptime_in_seconds'))
   const microseconds = Number(field(info, 'server_time_usec') ?? 0)
-  const least = uptime - 1 + (microseconds % 1e6) / 1e6
-  return Number.isFinite(least) ? Math.max(0, least) : undefined
+  const minimum = uptime - 1 + (microseconds % 1e6) / 1e6
+  return Number.isFinite(minimum) ? Math.max(0, minimum) : undefined
 }
 
 function field(info: string, name: string): string | undefined {
@@ -68,7 +74,7 @@ function field(info: string, name: string): string | undefined {
 }
 
 function warnOnce(code: string, message: string): void {
-  if (warned.has(code)) return
-  warned.add(code)
+  if (sentWarnings.has(code)) return
+  sentWarnings.add(code)
   process.emitWarning(message, { code })
 }
