@@ -12,8 +12,8 @@ export interface PolicyIssue {
 }
 
 /**
- * The policy, a rule or an option is wrong. Thrown when the verifier is made, never by a request; the message
- * names every wrong place at once, with `FILE:LINE:COLUMN` where it was read from a file.
+ * A policy, a rule or an option is wrong. Thrown when the verifier is made, never for a request. The
+ * message names all mistakes, with `FILE:LINE:COLUMN` for a policy from a file.
  */
 export class PolicyError extends Error {
   static {

@@ -4,13 +4,13 @@ import { readJson } from './json-file.js'
 import type { Policy } from './policy.js'
 
 /**
- * Reads a policy from a JSON file (UTF-8). Throws the error of the file system where the file cannot be
- * read, and a PolicyError with line and column where it is not JSON or has a member twice in one object.
- * `createVerifier` checks the content. Its PolicyError names line and column, too.
+ * Reads a policy from a JSON file (UTF-8). Throws the error of the file system, or PolicyError with line
+ * and column if the file is not JSON or an object has a member twice. `createVerifier` checks the content,
+ * and its PolicyError has line and column, too.
  */
 export function loadPolicy(file: string | URL): Policy {
   const name = typeof file === 'string' ? file : decodeURIComponent(file.pathname)
-  // Not imported: this module also loads where there are no files.
+  // Not imported, because runtimes without files load this module too.
   const fs = globalThis.process?.getBuiltinModule?.('node:fs')
   if (fs === undefined) {
     const message = 'this runtime has no files: import the JSON and pass it to createVerifier'
@@ -24,7 +24,7 @@ export function loadPolicy(file: string | URL): Policy {
   return policy as unknown as Policy
 }
 
-/** A byte order mark is left out. */
+/** Removes a byte order mark. */
 function decodeUtf8(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)

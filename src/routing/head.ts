@@ -49,9 +49,10 @@ export function findWeakerHeadRules(
       (other) => !isAtLeastAsStrict(head.access, other.access) && shareAPath(head.route, other.route),
     )
     if (looser === undefined) continue
+    const other = JSON.stringify(looser.route.key)
     report(
       head.route.key,
-      `needs less than ${JSON.stringify(looser.route.key)}, and routers answer HEAD with the handler of that key: ` +
+      `needs less than ${other}, and routers answer HEAD with the handler of that key: ` +
         'remove this key, so that the rule for GET applies, or add every condition of the other key',
     )
   }
