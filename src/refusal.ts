@@ -63,9 +63,14 @@ export function isRefusal(result: unknown): result is Refusal {
  */
 const compactJws = /(?<![A-Za-z0-9])e(?:y[AJ]|w[0ko])[\w.%-]{16,}/g
 
+/** The text without tokens, proofs and assertions. */
+export function withoutJws(text: string): string {
+  return text.replace(compactJws, '[JWS]')
+}
+
 /** A value for `expected` or `found`: printable, at most 128 characters. Arrays and objects are not shown. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return printable(value.slice(0, 4096).replace(compactJws, '[JWS]'))
+  if (typeof value === 'string') return printable(withoutJws(value.slice(0, 4096)))
   if (value === undefined) return 'nothing'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return printable(String(value))

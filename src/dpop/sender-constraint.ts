@@ -110,6 +110,10 @@ export function createSenderConstraintCheck(
       return new Refusal('proof_malformed', { reason: 'the request has more than one DPoP field' })
     }
 
+    // Fields of one name may be joined on the way (RFC 9110 section 5.3); no proof holds a comma.
+    if (request.dpop[0]?.includes(','))
+      return new Refusal('proof_malformed', { reason: 'the DPoP field has more than one proof' })
+
     const target = { bound: verified, request, now }
     const proof = verifyProof(trimBlanks(request.dpop[0] as string), target, observer)
     return isPromiseLike(proof)

@@ -80,10 +80,13 @@ const specialAdvice: { readonly [Code in DenialCode]?: (cause: Cause) => string 
     found === 'nothing'
       ? 'At the issuer: put step_sequence_hash into the token. At the caller: name the completed steps in the token request.'
       : undefined,
-  route_not_declared: ({ reason, found }) =>
-    reason.startsWith('no key')
+  route_not_declared: ({ reason, found }) => {
+    if (reason.includes('spelling') || reason.includes('read'))
+      return 'At the caller: send the path as the policy writes it: letter case, slashes and percent-encoding count. At the API: an adapter knows how its framework reads paths; without one, pass routing to verify.'
+    return reason.startsWith('no key')
       ? `At the API: add a key for ${quoted(found)} to routes, or mount ajwt where it sees that path. At the caller: check method, letter case and slashes of the path.`
-      : undefined,
+      : undefined
+  },
   agent_checksum_not_allowed: ({ found }) =>
     `At the API: add ${quoted(found)} to checksums of this agent, if it is the version that was deployed. At the caller: roll the agent back.`,
 }

@@ -14,8 +14,8 @@ export type RevocationCheck = (
 /** Without `revocations`, no token is revoked. */
 export function createRevocationCheck(revocations: Revocations | undefined): RevocationCheck {
   if (revocations === undefined) {
-    return (_verified, _allowedChain, observer) => {
-      observer?.skip('revocation', 'no id of the token is revoked', 'the verifier has no option revocations')
+    return (verified, _allowedChain, observer) => {
+      observer?.skip('revocation', 'no id of the token is revoked', revocationIdsOf(verified).join(', '))
       return undefined
     }
   }

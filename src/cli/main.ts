@@ -1,0 +1,7 @@
+#!/usr/bin/env node
+import { run } from './program.js'
+import { processTerminal } from './terminal.js'
+
+// The process warnings of a verifier are for servers: a command tells what is to be told itself.
+process.removeAllListeners('warning')
+process.exitCode = await run(process.argv.slice(2), processTerminal())

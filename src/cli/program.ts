@@ -1,0 +1,135 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { agentChecksum } from '../agent/checksum.js'
+import type { AgentDefinition } from '../agent/definition.js'
+import { PolicyError } from '../policy/error.js'
+import { policySchema } from '../policy/schema.js'
+import { type CheckOptions, check } from './check/check.js'
+import { lintNames } from './check/finding.js'
+import { type ExplainOptions, explain, frameworks } from './explain/explain.js'
+import { messageOf, readJsonFile } from './policy-file.js'
+import type { Terminal } from './terminal.js'
+import { UsageError } from './usage-error.js'
+
+/** Carries out a command. 0: all is well; 1: a finding or a denial; 2: the command was wrong. */
+export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const isJson = argv.includes('--json')
+  let code = 0
+  const program = createProgram(terminal, isJson, (result) => {
+    code = result
+  })
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return code
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0
+    const message = explainError(error)
+    if (isJson) terminal.print(JSON.stringify({ error: message }))
+    else if (!(error instanceof CommanderError)) terminal.remark(`ajwt: ${message}`)
+    return 2
+  }
+}
+
+function explainError(error: unknown): string {
+  if (error instanceof PolicyError) return `${error.message}\nnpx ajwt check POLICY tells more.`
+  if (error instanceof UsageError || error instanceof CommanderError) return error.message
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+function createProgram(terminal: Terminal, isJson: boolean, done: (code: number) => void): Command {
+  const program = new Command('ajwt')
+    .description('Checks policies, and tells why a request is denied.')
+    .version(versionOf())
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      writeErr: (text) => (isJson ? undefined : terminal.remark(text.trimEnd())),
+      getOutHelpWidth: () => terminal.columns,
+      getErrHelpWidth: () => terminal.columns,
+    })
+    .addHelpText('after', '\nExit code: 0 all is well, 1 a finding or a denial, 2 the command is wrong.')
+
+  addCheck(program, terminal, done)
+  addExplain(program, terminal, done)
+  program
+    .command('checksum')
+    .description('print the checksum of an agent: a JSON file with id, prompt, tools and config')
+    .argument('<agent>', 'JSON file, or - for standard input')
+    .action(async (file: string) => {
+      terminal.print(await checksumOf(file))
+    })
+  program
+    .command('schema')
+    .description('print the JSON Schema of a policy, for editors')
+    .action(() => terminal.print(JSON.stringify(policySchema, null, 2)))
+  return program
+}
+
+function addCheck(program: Command, terminal: Terminal, done: (code: number) => void): void {
+  program
+    .command('check')
+    .description('print every fault and every lint of a policy, as FILE:LINE:COLUMN: message')
+    .argument('[policy]', 'JSON file, or a JavaScript module that exports the policy')
+    .option('--openapi <file>', 'compare with an OpenAPI document, JSON or YAML')
+    .option('--from-openapi <file>', 'print a first policy for an OpenAPI document')
+    .option('--resolver', 'the verifier has the option resolveIssuer')
+    .addOption(new Option('--allow <lint...>', 'accept a lint').choices(lintNames))
+    .option('--json', 'print the findings as JSON')
+    .action(async (file: string | undefined, options: CheckOptions) =>
+      done(await check(file, options, terminal)),
+    )
+}
+
+function addExplain(program: Command, terminal: Terminal, done: (code: number) => void): void {
+  program
+    .command('explain')
+    .description(
+      'tell why a request is allowed or denied: every check, what it expected and found, what to do',
+    )
+    .requiredOption('--policy <file>', 'the policy of the API')
+    .option('--method <method>', 'of the request (default: GET)')
+    .option('--url <url>', 'of the request: absolute, or path with query')
+    .option('--token <token>', 'the access token, with or without its scheme')
+    .option('--proof <proof...>', 'the DPoP proof')
+    .option('--header <field...>', 'a further field, as "Name: value"')
+    .option('--curl <command>', 'take the request from a curl command')
+    .option('--har <file>', 'take the request from a HAR file')
+    .option('--otlp <file>', 'take the request from spans in OTLP/JSON that captured its fields')
+    .option('--entry <number>', 'which request of the file, from 1 (default: the first refused)', toNumber)
+    .option(
+      '--at <time>',
+      'the time of the request, as 2026-11-28T14:00:00Z (default: of the recording, or now)',
+    )
+    .option('--jwks <file>', "the issuer's keys, so that nothing is fetched")
+    .option('--revoked <id...>', 'an entry of the revocation list, as "agent:https://as.example.com agent-7"')
+    .option('--redis <url>', 'read revocations and the state of the replay store from Redis')
+    .option('--redis-prefix <prefix>', 'of redisRevocations, where it is not the default')
+    .addOption(new Option('--framework <name>', 'how the API matches paths').choices(Object.keys(frameworks)))
+    .option('--json', 'print JSON, and nothing on standard error')
+    .action(async (options: ExplainOptions) => done(await explain(options, terminal)))
+}
+
+function toNumber(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('must be a number from 1.')
+  return Number(text)
+}
+
+async function checksumOf(file: string): Promise<string> {
+  const definition = readJsonFile(file)
+  try {
+    return await agentChecksum(definition as AgentDefinition)
+  } catch (error) {
+    throw new UsageError(`${file}: ${messageOf(error)}`)
+  }
+}
+
+/** Of the package, which is two or three folders up: from the sources, or from `dist`. */
+function versionOf(): string {
+  for (const place of ['../../../package.json', '../../package.json']) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8'))
+      if (name === 'ajwt') return version
+    } catch {}
+  }
+  return 'unknown'
+}

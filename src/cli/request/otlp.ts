@@ -1,0 +1,101 @@
+import { isObject } from '../../lib/own.js'
+import { readText } from '../policy-file.js'
+import { UsageError } from '../usage-error.js'
+import { type CapturedRequest, groupFields, pick } from './captured.js'
+
+interface Span {
+  readonly name: string
+  readonly attributes: ReadonlyMap<string, readonly string[]>
+  readonly at: number | undefined
+}
+
+const fieldPrefix = 'http.request.header.'
+
+/**
+ * Reads the request of a server span out of OTLP in JSON: one export request, one span, or one of these a line, as the
+ * Collector's file exporter writes them. The span needs the captured fields `authorization` and `dpop`.
+ */
+export function readOtlp(file: string, asked: number | undefined): CapturedRequest {
+  const spans = readDocuments(file).flatMap(spansIn).map(toSpan)
+  const captured = spans.filter(({ attributes }) =>
+    [...attributes.keys()].some((key) => key.startsWith(fieldPrefix)),
+  )
+  if (captured.length === 0) throw new UsageError(explainMissing(file, spans))
+  const { attributes, at } = pick(
+    captured,
+    asked,
+    (span) => Number(one(span, 'http.response.status_code', 'http.status_code')) >= 400,
+    file,
+  )
+  const method = one({ attributes }, 'http.request.method', 'http.method')
+  const url = urlOf(attributes)
+  if (method === undefined || url === undefined)
+    throw new UsageError(`${file}: the span has no http.request.method, or neither url.full nor url.path`)
+  const fields = [...attributes].flatMap(([key, values]) =>
+    key.startsWith(fieldPrefix)
+      ? values.map((value) => [key.slice(fieldPrefix.length).replaceAll('_', '-'), value] as const)
+      : [],
+  )
+  return { method, url, headers: groupFields(fields), ...(at === undefined ? {} : { at }) }
+}
+
+function readDocuments(file: string): unknown[] {
+  const text = readText(file)
+  try {
+    return [JSON.parse(text)]
+  } catch {
+    try {
+      return text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [JSON.parse(line)]))
+    } catch {
+      throw new UsageError(`${file} is no OTLP in JSON`)
+    }
+  }
+}
+
+/** Every object with attributes and a name, wherever it is: resourceSpans, scopeSpans, spans. */
+function spansIn(document: unknown): Record<string, unknown>[] {
+  if (Array.isArray(document)) return document.flatMap(spansIn)
+  if (!isObject(document)) return []
+  const inner = ['resourceSpans', 'scopeSpans', 'spans'].flatMap((name) => spansIn(document[name]))
+  return Array.isArray(document.attributes) && typeof document.name === 'string'
+    ? [document, ...inner]
+    : inner
+}
+
+function toSpan({ name, attributes, startTimeUnixNano }: Record<string, unknown>): Span {
+  const pairs = (attributes as unknown[]).flatMap((attribute) =>
+    isObject(attribute) && typeof attribute.key === 'string'
+      ? [[attribute.key, textsOf(attribute.value)] as const]
+      : [],
+  )
+  const nanoseconds = Number(startTimeUnixNano)
+  const at = nanoseconds > 0 ? Math.round(nanoseconds / 1e6) : undefined
+  return { name: String(name), attributes: new Map(pairs), at }
+}
+
+function textsOf(value: unknown): string[] {
+  if (!isObject(value)) return []
+  if (isObject(value.arrayValue) && Array.isArray(value.arrayValue.values))
+    return value.arrayValue.values.flatMap(textsOf)
+  const scalar = value.stringValue ?? value.intValue ?? value.boolValue
+  return scalar === undefined ? [] : [String(scalar)]
+}
+
+function one({ attributes }: Pick<Span, 'attributes'>, ...keys: string[]): string | undefined {
+  return keys.map((key) => attributes.get(key)?.[0]).find((value) => value !== undefined)
+}
+
+function urlOf(attributes: Span['attributes']): string | undefined {
+  const url = one({ attributes }, 'url.full', 'http.url', 'http.target')
+  if (url !== undefined) return url
+  const [path, query] = [one({ attributes }, 'url.path'), one({ attributes }, 'url.query')]
+  return path !== undefined && query !== undefined && query !== '' ? `${path}?${query}` : path
+}
+
+/** The spans of the library itself never hold credentials, and yet they tell what came of the request. */
+function explainMissing(file: string, spans: readonly Span[]): string {
+  const denial = spans.find(({ name }) => name === 'ajwt.verify')
+  const code = denial && one(denial, 'ajwt.code')
+  const told = code === undefined ? '' : ` Its span ajwt.verify says ${code}.`
+  return `${file} has no span with request fields.${told} Let the HTTP instrumentation of the API capture authorization and dpop (OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST), for as long as you need it`
+}

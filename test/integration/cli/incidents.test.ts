@@ -1,0 +1,109 @@
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { AUDIENCE, createKit, issuerJwks, type WireRequest } from '../../../fixtures/kit.js'
+import { type BuiltCommand, buildCommand, type CommandResult } from '../../support/cli/command.js'
+import { claims, type Incident, incidents, policy } from '../../support/cli/incidents.js'
+
+// An operator has a recorded request that was denied, and types one command.
+
+let command: BuiltCommand
+beforeAll(() => {
+  command = buildCommand()
+}, 60_000)
+afterAll(() => command.remove())
+
+/** The command as an operator would type it. */
+async function explain(incident: Incident, more: readonly string[] = []): Promise<CommandResult> {
+  const kit = createKit()
+  const { request } = incident
+  const call = typeof request === 'function' ? request(kit) : kit.call(request)
+  const at = new Date(kit.now + 1000 * (incident.late ?? 0)).toISOString()
+  const policyFile = command.write('policy.json', { ...policy, ...incident.policy })
+  const jwks = command.write('jwks.json', incident.jwks ?? issuerJwks())
+  const curl = toCurl(call)
+  const keys = incident.jwks === null ? [] : ['--jwks', jwks]
+  return command.run([
+    'explain',
+    '--policy',
+    policyFile,
+    '--curl',
+    curl,
+    '--at',
+    at,
+    ...keys,
+    ...(incident.flags ?? []),
+    ...more,
+  ])
+}
+
+function toCurl({ method, url, headers }: WireRequest): string {
+  const fields = headers.map(([name, value]) => ` \\\n  -H '${name}: ${value}'`)
+  return `curl -X ${method} '${AUDIENCE}${url}'${fields.join('')} --compressed`
+}
+
+describe('keys that cannot be had', () => {
+  const answers: Readonly<Record<string, RequestListener>> = {
+    '404': (_, response) => response.writeHead(404).end('not here'),
+    HTML: (_, response) =>
+      response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>'),
+    'no answer': () => {},
+  }
+
+  it.each([
+    ['404', '404'],
+    ['HTML', 'JSON'],
+    ['no answer', 'no answer within 1 s'],
+    ['no server', 'ECONNREFUSED'],
+  ])('%s', async (name, says) => {
+    const server = await listen(answers[name])
+    const { port } = server.address() as AddressInfo
+    if (name === 'no server') await close(server)
+    const url = `http://127.0.0.1:${port}`
+    const issuer = { url, jwksUri: `${url}/jwks`, keys: { timeout: 1 } }
+    const incident = {
+      name,
+      policy: { issuer },
+      request: claims({ iss: url }),
+      jwks: null,
+      code: '',
+      says: [],
+    }
+    const { status, stdout } = await explain(incident)
+    if (name !== 'no server') await close(server)
+    expect([status, stdout.split('\n', 1)[0]]).toEqual([1, 'DENIED 503 keys_unavailable'])
+    expect(flat(stdout)).toContain(`${url}/jwks`)
+    expect(flat(stdout)).toContain(says)
+    expect(flat(stdout)).toContain('Check egress rules')
+  })
+})
+
+async function listen(answer: RequestListener = () => {}): Promise<Server> {
+  const server = createServer(answer)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return server
+}
+
+async function close(server: Server): Promise<void> {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+}
+
+/** As a person reads it: in one line. */
+const flat = (text: string) => text.replaceAll(/\s+/g, ' ')
+
+describe('one command names the cause', () => {
+  it.each(incidents.map((incident) => [incident.name, incident] as const))('%s', async (_, incident) => {
+    const { status, stdout, stderr } = await explain(incident)
+    expect(stderr).toBe('')
+    expect(stdout.split('\n', 1)[0]).toContain(incident.code)
+    const verdict = flat(stdout.slice(0, stdout.indexOf('\nrequest\n')))
+    for (const text of incident.says)
+      expect(verdict).toMatch(text instanceof RegExp ? text : new RegExp(literal(text)))
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
+    expect(stdout).not.toMatch(/eyJ|(?<!sha256:)\b[A-Za-z0-9_-]{60}/)
+    expect(status).toBe(1)
+  })
+})
+
+const literal = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&')
