@@ -38,6 +38,7 @@ export type { ResourceMetadata } from './response/resource-metadata.js'
 export { type MemoryReplayStore, memoryReplayStore } from './stores/memory/replay.js'
 export { type MemoryRevocations, memoryRevocations } from './stores/memory/revocations.js'
 export type { ReplayStore, Revocations } from './stores/store.js'
+export type { DenialLogger } from './telemetry/denial-log.js'
 export type { DecisionFacts } from './telemetry/facts.js'
 export type { IssuerReadiness, Readiness } from './token/trusted-issuers.js'
 export {

@@ -4,6 +4,7 @@ import { type CacheOptions, cacheDefaults } from './lib/cache.js'
 import { PolicyError, type PolicyIssue } from './policy/error.js'
 import type { IssuerPolicy } from './policy/policy.js'
 import type { ReplayStore, Revocations } from './stores/store.js'
+import type { DenialLogger } from './telemetry/denial-log.js'
 import type { DecisionFacts } from './telemetry/facts.js'
 
 /** Options of `createVerifier` and of the adapters. */
@@ -37,6 +38,11 @@ export interface VerifierOptions {
    * the policy let through. Not awaited. A throw or a rejection changes nothing.
    */
   onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
+  /**
+   * Gets one line for each denial: cause, agent, route and trace id, never a token, a proof, a key or a secret.
+   * `console`, a logger of pino, or anything with a method `warn`. `NODE_DEBUG=ajwt` writes the same to standard error.
+   */
+  log?: DenialLogger
   /** The fraction of non-denied requests that get a span, from 0 to 1. Every denial gets one. Default: 0. */
   traceAllowed?: number
   /** Default: the global provider, even if it is registered later. */
@@ -60,6 +66,7 @@ export function checkOptions(options: VerifierOptions): void {
     fetch: true,
     now: true,
     onDecision: true,
+    log: true,
     traceAllowed: true,
     tracerProvider: true,
     meterProvider: true,
@@ -75,6 +82,7 @@ export function checkOptions(options: VerifierOptions): void {
   check('fetch', typeof options.fetch === 'function', 'must be a function')
   check('now', typeof options.now === 'function', 'must be a function')
   check('onDecision', typeof options.onDecision === 'function', 'must be a function')
+  check('log', typeof options.log?.warn === 'function', 'must have a method warn, as console and pino have')
   check('traceAllowed', isRatio(options.traceAllowed), 'must be a number from 0 to 1')
   check(
     'tracerProvider',

@@ -13,6 +13,7 @@ import {
 import type { Decision } from '../decision.js'
 import { printable } from '../lib/sanitize.js'
 import type { Cause, Refusal } from '../refusal.js'
+import { createDenialLog, type DenialLogger } from './denial-log.js'
 import type { DecisionFacts, ReportedState } from './facts.js'
 import { createInstrumentSource, type Instruments } from './instruments.js'
 
@@ -31,6 +32,7 @@ const methods = new Set([
 
 /** The verifier's options for telemetry. */
 export interface ReporterOptions {
+  readonly log?: DenialLogger
   readonly onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
   readonly traceAllowed?: number
   readonly tracerProvider?: TracerProvider
@@ -68,6 +70,8 @@ export interface Reporter {
 export function createReporter(options: ReporterOptions, replayStore: object): Reporter {
   const { tracerProvider, meterProvider, traceAllowed = 0, onDecision } = options
   const instruments = createInstrumentSource(meterProvider, replayStore)
+  const logDenial = createDenialLog(options.log)
+  const hasListener = onDecision !== undefined || logDenial !== undefined
 
   function currentInstruments(): Instruments | undefined {
     try {
@@ -126,9 +130,11 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
         attempt(() => measure(current, decision, state, duration, overrules === undefined))
       const facts = toFacts(method, state, duration, overrules)
       const span = isTraced ? attempt(() => recordSpan(decision, facts, start)) : undefined
-      if (onDecision === undefined) return
+      if (!hasListener) return
       const active = span === undefined ? start.context : trace.setSpan(start.context, span)
-      void notify(decision, Object.freeze({ ...facts, traceId: traceIdOf(active) }), active)
+      const told = Object.freeze({ ...facts, traceId: traceIdOf(active) })
+      attempt(() => logDenial?.(decision, told))
+      void notify(decision, told, active)
     },
     reportRefresh(issuer, outcome) {
       instruments.current()?.refreshes.add(1, { 'ajwt.issuer': printable(issuer), 'ajwt.outcome': outcome })

@@ -1,5 +1,5 @@
 import type { ExplainedCheck, Explanation } from '../../explain/explanation.js'
-import { isObject } from '../../lib/own.js'
+import { isObject } from '../../lib/objects.js'
 import { printable } from '../../lib/sanitize.js'
 import type { Policy } from '../../policy/policy.js'
 import { parseRouteKey } from '../../policy/route-key.js'

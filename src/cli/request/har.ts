@@ -1,4 +1,4 @@
-import { isObject } from '../../lib/own.js'
+import { isObject } from '../../lib/objects.js'
 import { readJsonFile } from '../policy-file.js'
 import { UsageError } from '../usage-error.js'
 import { type CapturedRequest, groupFields, pick } from './captured.js'

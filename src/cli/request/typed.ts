@@ -1,4 +1,4 @@
-import { isObject } from '../../lib/own.js'
+import { isObject } from '../../lib/objects.js'
 import { UsageError } from '../usage-error.js'
 import { type CapturedRequest, groupFields, readField } from './captured.js'
 

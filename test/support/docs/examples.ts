@@ -232,6 +232,19 @@ const pino = () => realPino(new Writable({ write(line, _, done) { lines.push(Str
       })
     },
   },
+  'denial-log': {
+    before: `${express}
+${policy}
+export const lines: string[] = []
+const console = { warn: (line: unknown) => void lines.push(String(line)) }`,
+    after: 'export { app }',
+    check: async (exports) => {
+      await fetch(`${await asApp(exports)}/orders/42`)
+      expect(exports.lines).toEqual([
+        expect.stringMatching(/^ajwt deny 401 credentials_missing stage=request route="GET \/orders\/:id" /),
+      ])
+    },
+  },
   otel: {
     // Port 0: the exporter listens, and another test may run beside it.
     before: "process.env.OTEL_EXPORTER_PROMETHEUS_PORT = '0'",
