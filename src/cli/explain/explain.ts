@@ -32,9 +32,9 @@ export interface ExplainOptions extends TypedRequest {
 
 /** How the frameworks match paths by default: without one, paths that they match differently count as undeclared. */
 export const frameworks = {
-  express: { caseSensitive: false, strict: false, emptyRest: false },
-  koa: { caseSensitive: false, strict: false, emptyRest: false },
-  hono: { caseSensitive: true, strict: true, emptyRest: true },
+  express: { caseSensitive: false, strict: false, wildcardMatchesEmpty: false },
+  koa: { caseSensitive: false, strict: false, wildcardMatchesEmpty: false },
+  hono: { caseSensitive: true, strict: true, wildcardMatchesEmpty: true },
 } as const satisfies Record<string, Routing>
 
 /** Prints why a request is allowed (0) or denied (1). Reads everything, writes nothing. */
