@@ -5,8 +5,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { rows } from '../../../fixtures/conformance/index.js'
 import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
 import { stepsOf } from '../../../fixtures/conformance/row.js'
-import { benchOf } from '../../../fixtures/conformance/run.js'
-import { createKit, type WireRequest } from '../../../fixtures/kit.js'
+import { setupOf } from '../../../fixtures/conformance/run.js'
+import { createKit, type Kit, type WireRequest } from '../../../fixtures/kit.js'
 import { createVerifier, PolicyError, type VerifierOptions } from '../../../src/index.js'
 
 const kit = createKit()
@@ -105,7 +105,7 @@ describe('the option log', () => {
     let told = 0
     for (const row of rows.filter(({ now }) => now === undefined)) {
       const own = createKit()
-      const { verifier } = benchOf({ ...row, options: (of) => ({ ...row.options?.(of), log }) }, own)
+      const { verifier } = setupOf({ ...row, options: (of: Kit) => ({ ...row.options?.(of), log }) }, own)
       for (const step of stepsOf(row, own)) {
         own.advance(step.after ?? 0)
         const request = await step.request(own)
