@@ -19,6 +19,7 @@ export type { Json } from './lib/json.js'
 export type { VerifierOptions } from './options.js'
 export { definePolicy } from './policy/define.js'
 export { PolicyError, type PolicyIssue } from './policy/error.js'
+export { policySchema } from './policy/json-schema.js'
 export { loadPolicy } from './policy/load.js'
 export type {
   AlgorithmName,
@@ -29,7 +30,6 @@ export type {
   Profile,
   RouteRule,
 } from './policy/policy.js'
-export { policySchema } from './policy/schema.js'
 export { type DenialCode, type DenialError, denials } from './protocol/denials.js'
 export type { Cause } from './refusal.js'
 export type { HeaderSource, MatchedRoute, PathRouting, Routing, VerifyRequest } from './request/request.js'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { isUnambiguousUrl } from '../lib/url.js'
 import { algorithmNames } from '../protocol/algorithms.js'
 import { knownServers } from './known-servers.js'
@@ -284,6 +284,3 @@ export type ConstraintData = z.infer<typeof claimConstraint>
 
 /** One entry of `issuer`, as `resolveIssuer` returns it. */
 export const issuerSchema = issuer
-
-/** The JSON Schema (draft 2020-12) of a policy, for editors and other languages. */
-export const policySchema = z.toJSONSchema(schema, { io: 'input' })
