@@ -1,3 +1,4 @@
+import { parsePolicy } from '#policy-parser'
 import { normalizePath } from '../dpop/htu.js'
 import type { Algorithm } from '../jws/algorithms.js'
 import { snapshot } from '../lib/plain-data.js'
@@ -12,8 +13,8 @@ import {
   type TokenRules,
   uniteTokenRules,
 } from '../policy/issuer.js'
-import { type Problems, parsePolicy } from '../policy/parse.js'
 import type { Policy } from '../policy/policy.js'
+import type { Problems } from '../policy/problems.js'
 import { createIdReader, type ReadId } from '../policy/qualified-id.js'
 import { parseRouteKey } from '../policy/route-key.js'
 import type { PolicyData, RuleData } from '../policy/schema.js'

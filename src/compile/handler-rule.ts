@@ -1,7 +1,7 @@
+import { parseRule } from '#policy-parser'
 import { sharedInProcess } from '../lib/copies.js'
 import { processWarning } from '../lib/process-warning.js'
 import { PolicyError, type PolicyIssue, toIssue } from '../policy/error.js'
-import { parseRule } from '../policy/parse.js'
 import type { RouteRule } from '../policy/policy.js'
 import type { RuleData } from '../policy/schema.js'
 import { describe, Refusal } from '../refusal.js'

@@ -1,5 +1,8 @@
-/** Contains the version, so that two versions do not share state. A test compares it with package.json. */
-const key = Symbol.for('ajwt@0.1.0')
+/** The version of this package. A test compares it with package.json. */
+export const version = '0.1.0'
+
+/** Contains the version, so that two versions do not share state. */
+const key = Symbol.for(`ajwt@${version}`)
 
 /**
  * One value for all copies of the package in a process: `import` and `require()` each load one. If

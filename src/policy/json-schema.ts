@@ -1,13 +1,11 @@
 import * as z from 'zod'
 import { schema } from './schema.js'
 
-type JsonSchema = ReturnType<typeof z.toJSONSchema>
-
 /**
  * The JSON Schema (draft 2020-12) of a policy, for editors and for other languages. Built when a member is first read: it
  * takes milliseconds, and most processes never need it.
  */
-export const policySchema: JsonSchema = builtOnDemand(() => z.toJSONSchema(schema, { io: 'input' }))
+export const policySchema = builtOnDemand(() => z.toJSONSchema(schema, { io: 'input' }))
 
 function builtOnDemand<T extends object>(build: () => T): T {
   const target = {} as T

@@ -2,8 +2,8 @@ import type * as z from 'zod'
 import { formatChoice, nearest } from '../lib/nearest.js'
 import { isObject } from '../lib/objects.js'
 import { maxDepth, snapshot } from '../lib/plain-data.js'
-import { formatPath, PolicyError, type PolicyIssue } from './error.js'
-import { locate } from './json-file.js'
+import { formatPath } from './error.js'
+import { createProblems, type ParsedPolicy, type Problems } from './problems.js'
 import {
   type IssuerData,
   issuerSchema,
@@ -12,23 +12,6 @@ import {
   ruleSchema,
   schema,
 } from './schema.js'
-
-/** Collects all mistakes of a policy, so that they can be corrected together. */
-export interface Problems {
-  /** `part`: whether the position in a file is that of the name or of the value. */
-  add(path: readonly PropertyKey[], message: string, part?: 'name' | 'value'): void
-  /** Whether there is a problem at or below this path. */
-  has(path: string): boolean
-  throwIfAny(): void
-}
-
-/** The valid parts of a policy, and the problems of the others. */
-export interface ParsedPolicy {
-  readonly data: Partial<PolicyData>
-  /** All keys of `routes`, including those with an invalid rule. */
-  readonly routeKeys: readonly string[]
-  readonly problems: Problems
-}
 
 export function parsePolicy(policy: unknown): ParsedPolicy {
   const problems = createProblems(policy)
@@ -234,22 +217,4 @@ function closestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[
   const isWrongType = (issue: Issue) =>
     issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value')
   return branches.find((issues) => !issues.some(isWrongType))
-}
-
-function createProblems(policy: unknown): Problems {
-  const issues: PolicyIssue[] = []
-  return {
-    add(path, message, part = 'value') {
-      const problem: PolicyIssue = { path: formatPath(path), message, ...locate(policy, path, part) }
-      if (!issues.some((known) => known.path === problem.path && known.message === message))
-        issues.push(problem)
-    },
-    has: (prefix) =>
-      issues.some(
-        ({ path }) => path === prefix || path.startsWith(`${prefix}.`) || path.startsWith(`${prefix}[`),
-      ),
-    throwIfAny() {
-      if (issues.length > 0) throw new PolicyError(issues)
-    },
-  }
 }

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { parseIssuer } from '#policy-parser'
 import { type IssuerKeys, inlineKeys } from '../keys/issuer-keys.js'
 import { remoteKeys } from '../keys/remote-keys.js'
 import { createSharedTask, type SharedTask } from '../keys/shared-task.js'
@@ -6,7 +7,6 @@ import { createStopwatches, type Stopwatch } from '../keys/stopwatch.js'
 import { snapshot } from '../lib/plain-data.js'
 import { type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
 import { type CompiledIssuer, compileIssuer, type IssuerDefaults } from '../policy/issuer.js'
-import { parseIssuer } from '../policy/parse.js'
 import { type Cause, describe, describeError, Refusal } from '../refusal.js'
 
 /** The part of a policy that names the accepted issuers. */

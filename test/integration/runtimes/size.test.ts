@@ -1,0 +1,121 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { emitPolicy } from '../../../src/compile/emit-policy.js'
+import { createTestIssuer } from '../../../src/testing/index.js'
+import { isInstalled, needs } from '../../support/installed.js'
+import { commandOf } from '../../support/runtimes/servers.js'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+describe.runIf(isInstalled('runtimes'))(`a bundle by esbuild${needs('runtimes')}`, () => {
+  let folder: string
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'ajwt-size-'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  /** Bundles a text that imports `ajwt/...`, from the sources, and tells what is in the bundle. */
+  function bundle(code: string, conditions: readonly string[]) {
+    const source = code.replaceAll(/'ajwt(?:\/(\w+))?'/g, (_, entry) =>
+      JSON.stringify(
+        join(
+          root,
+          entry === undefined
+            ? 'src/index.ts'
+            : entry === 'agent'
+              ? 'src/agent/index.ts'
+              : `middleware/${entry}.ts`,
+        ),
+      ),
+    )
+    writeFileSync(join(folder, 'entry.mjs'), source)
+    const flags = [
+      '--bundle',
+      '--minify',
+      '--format=esm',
+      '--external:hono',
+      '--log-level=error',
+      '--platform=neutral',
+    ]
+    const all = [
+      ...flags,
+      '--main-fields=module,main',
+      `--conditions=${['module', ...conditions].join(',')}`,
+      '--external:node:*',
+    ]
+    execFileSync(
+      commandOf('esbuild'),
+      ['entry.mjs', ...all, '--outfile=bundle.mjs', '--metafile=meta.json'],
+      {
+        cwd: folder,
+        stdio: 'pipe',
+      },
+    )
+    const text = readFileSync(join(folder, 'bundle.mjs'))
+    const { outputs } = JSON.parse(readFileSync(join(folder, 'meta.json'), 'utf8'))
+    const { inputs } = outputs['bundle.mjs'] as { inputs: Record<string, { bytesInOutput: number }> }
+    return {
+      kib: gzipSync(text, { level: 9 }).length / 1024,
+      inputs: Object.keys(inputs).filter((file) => (inputs[file]?.bytesInOutput ?? 0) > 0),
+      text: text.toString(),
+    }
+  }
+
+  const core = `export { createVerifier } from 'ajwt'`
+  const hono = `export { ajwt } from 'ajwt/hono'`
+  const agent = `export { createAgentClient } from 'ajwt/agent'`
+
+  // Measured, rounded up: what is larger is to be noticed, and decided.
+  test.each([
+    ['core, on Node', core, ['node'], 95],
+    ['Hono, on Node', hono, ['node'], 97],
+    ['Hono, in Workers', hono, ['workerd', 'worker', 'browser'], 104],
+    ['core with a checked policy, in Workers', core, ['ajwt-checked', 'workerd', 'worker', 'browser'], 72],
+    ['core with a checked policy, on Node', core, ['ajwt-checked', 'node'], 65],
+    ['Hono with a checked policy, on Node', hono, ['ajwt-checked', 'node'], 67],
+    ['agent', agent, ['node'], 25],
+  ])('%s has a size that is known', (_name, code, conditions, most) => {
+    const { kib } = bundle(code, conditions)
+    expect(kib).toBeLessThan(most)
+    expect(kib).toBeGreaterThan(most * 0.85)
+  })
+
+  test('with the condition ajwt-checked, zod is not in the bundle', () => {
+    expect(bundle(hono, ['node']).inputs.some((file) => file.includes('node_modules/zod/'))).toBe(true)
+    const { inputs } = bundle(hono, ['ajwt-checked', 'node'])
+    expect(
+      inputs.filter((file) => /node_modules\/zod\/|policy\/(parse|schema|json-schema)\.ts/.test(file)),
+    ).toEqual([])
+  })
+
+  test('for Workers, no module of Node is in the bundle, nor is a Buffer', () => {
+    const { text } = bundle(`${core}\n${hono}`, ['workerd', 'worker', 'browser'])
+    expect(text).not.toMatch(/(from|import|require)\s*\(?["']node:/)
+    expect(text).not.toMatch(/\bBuffer\b(?!\.isBuffer)/)
+  })
+
+  test('a checked policy decides as it did before, and no other policy is accepted', async () => {
+    const issuer = createTestIssuer()
+    const policy = {
+      issuer: issuer.policyIssuer,
+      audience: issuer.audience,
+      routes: { 'GET /orders/:id': { scope: 'orders:read' }, 'GET /admin': { scope: 'admin' } },
+    }
+    const checked = emitPolicy(policy).replace('export default', 'export const policy =')
+    const code = `${checked}\nimport { createVerifier } from 'ajwt'\nexport { createVerifier }`
+    bundle(code, ['ajwt-checked', 'node'])
+    const { createVerifier, policy: own } = await import(join(folder, 'bundle.mjs'))
+    const verifier = createVerifier(own)
+    const ask = (url: string) =>
+      verifier.verify({ method: 'GET', url, headers: issuer.headers({ url, scope: 'orders:read' }) })
+    expect(await ask('/orders/1')).toMatchObject({ outcome: 'allow' })
+    expect(await ask('/admin')).toMatchObject({ code: 'scope_insufficient' })
+    expect(await ask('/other')).toMatchObject({ code: 'route_not_declared' })
+    expect(() => createVerifier(policy)).toThrow(/is not checked/)
+  })
+})
