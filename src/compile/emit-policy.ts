@@ -12,7 +12,7 @@ export function emitPolicy(policy: Policy): string {
   // As a reader of the module gets it: a member that is undefined is gone.
   const data = JSON.parse(JSON.stringify(policy))
   return `// Written by \`ajwt check --emit\`. Do not edit: a changed policy is refused.
-import { checkedPolicy } from 'ajwt'
+import { checkedPolicy } from "ajwt"
 
 export default checkedPolicy(
   ${JSON.stringify(version)},

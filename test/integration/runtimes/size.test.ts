@@ -21,7 +21,7 @@ describe.runIf(isInstalled('runtimes'))(`a bundle by esbuild${needs('runtimes')}
 
   /** Bundles a text that imports `ajwt/...`, from the sources, and tells what is in the bundle. */
   function bundle(code: string, conditions: readonly string[]) {
-    const source = code.replaceAll(/'ajwt(?:\/(\w+))?'/g, (_, entry) =>
+    const source = code.replaceAll(/['"]ajwt(?:\/(\w+))?['"]/g, (_, entry) =>
       JSON.stringify(
         join(
           root,
