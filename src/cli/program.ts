@@ -3,7 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { agentChecksum } from '../agent/checksum.js'
 import type { AgentDefinition } from '../agent/definition.js'
 import { PolicyError } from '../policy/error.js'
-import { policySchema } from '../policy/schema.js'
+import { policySchema } from '../policy/json-schema.js'
 import { type CheckOptions, check } from './check/check.js'
 import { lintNames } from './check/finding.js'
 import { type ExplainOptions, explain, frameworks } from './explain/explain.js'
