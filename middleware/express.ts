@@ -1,4 +1,4 @@
-import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import type { Application, NextFunction, Request, RequestHandler, Response, Router } from 'express'
 import {
   AjwtDenial,
   type Grant,
@@ -18,8 +18,10 @@ import {
   isCorsField,
   type MiddlewareResult,
 } from './core.js'
+import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
+import { handlersOf } from './express-handlers.js'
 
-export { AjwtDenial }
+export { AjwtDenial, type RouteReport }
 
 declare global {
   namespace Express {
@@ -48,7 +50,7 @@ export type AjwtOptions = VerifierOptions & DenialOptions
 export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOptions = {}): RequestHandler {
   const core = createMiddlewareCore(policy, options)
   const refuseHost = createHostRefusal('ajwt/express', 'Express 4 or 5')
-  return async function ajwt(req, res, next) {
+  return markAsAjwt(async function ajwt(req, res, next) {
     // Express 4 does not catch a rejection, which would end the process.
     try {
       const hadBegun = res.headersSent
@@ -69,7 +71,7 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
     } catch (error) {
       next(error)
     }
-  }
+  })
 }
 
 /**
@@ -106,6 +108,18 @@ export async function checkIntent(
   params: Readonly<Record<string, unknown>> = req.params,
 ): Promise<AjwtDenial | undefined> {
   return checkRequest(req, rule, params)
+}
+
+/**
+ * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered` keys have no
+ * handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. For a test, or at start, when every route
+ * is registered. Functions given to `app.use` count as middleware. Rejects with a PolicyError if the policy is wrong.
+ */
+export async function verifyRoutes(
+  app: Application | Router,
+  policy: Policy | Verifier,
+): Promise<RouteReport> {
+  return compareRoutes(policy, handlersOf(app), { byPattern: false, caseSensitive: false })
 }
 
 /** Express looks a handler up by `url`, whose mounted part is in `baseUrl`, and folds case unless told not to. */

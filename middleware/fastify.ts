@@ -1,4 +1,10 @@
-import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  FastifyInstance,
+  FastifyPluginCallback,
+  FastifyReply,
+  FastifyRequest,
+  onRequestHookHandler,
+} from 'fastify'
 import {
   AjwtDenial,
   type Grant,
@@ -17,8 +23,10 @@ import {
   isCorsField,
   type MiddlewareResult,
 } from './core.js'
+import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
+import { handlersOf, type RouteLister } from './fastify-handlers.js'
 
-export { AjwtDenial }
+export { AjwtDenial, type RouteReport }
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -45,9 +53,8 @@ export type RuleHook = (request: FastifyRequest, reply: FastifyReply, done: (err
 
 /**
  * A plugin: `app.register(ajwt, { policy })`. It lets in what the policy allows, denies the rest, and puts the verified
- * grant on `request.ajwt`. It is not encapsulated. Register it before the plugins whose routes it protects: Fastify
- * runs no hook for a plugin that was loaded earlier. `ready()` and `listen()` reject with a PolicyError where the policy
- * is wrong.
+ * grant on `request.ajwt`. It is not encapsulated: it protects every route of the instance that registers it, and of the
+ * plugins of that instance. `ready()` and `listen()` reject with a PolicyError where the policy is wrong.
  */
 export const ajwt: FastifyPluginCallback<AjwtOptions> = Object.assign(register, {
   [Symbol.for('skip-override')]: true,
@@ -74,7 +81,7 @@ function register(app: FastifyInstance, options: AjwtOptions, done: (error?: Err
   // The plugin may be registered twice, with two verifiers.
   if (!app.hasRequestDecorator('ajwt')) app.decorateRequest('ajwt', undefined)
   // With callbacks: Fastify goes on when the promise of a hook is fulfilled, even while an answer is being sent.
-  app.addHook('onRequest', (request, reply, next) => {
+  const hook: onRequestHookHandler = (request, reply, next) => {
     const hadBegun = hasBegun(reply)
     // Nothing that was here before came from this plugin.
     request.ajwt = undefined
@@ -85,7 +92,8 @@ function register(app: FastifyInstance, options: AjwtOptions, done: (error?: Err
       routing: routingOf(request),
     })
     settle(pass, request, reply, next, onDenied, hadBegun)
-  })
+  }
+  app.addHook('onRequest', markAsAjwt(hook))
   done()
 }
 
@@ -111,6 +119,15 @@ export async function checkIntent(
   params: unknown = request.params,
 ): Promise<AjwtDenial | undefined> {
   return checkRequest(request.raw, rule, params)
+}
+
+/**
+ * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered` keys have no
+ * handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. For a test, or at start, when every route
+ * is registered. Loads the plugins first, as `ready()` does. Rejects with a PolicyError if the policy is wrong.
+ */
+export async function verifyRoutes(app: RouteLister, policy: Policy | Verifier): Promise<RouteReport> {
+  return compareRoutes(policy, await handlersOf(app), { byPattern: true, caseSensitive: true })
 }
 
 function coreOf(options: AjwtOptions): ReturnType<typeof createMiddlewareCore> {

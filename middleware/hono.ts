@@ -15,8 +15,10 @@ import {
   isCorsField,
   type MiddlewareResult,
 } from './core.js'
+import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
+import { handlersOf, type RouterRoute } from './hono-handlers.js'
 
-export { AjwtDenial }
+export { AjwtDenial, type RouteReport }
 
 /** What `ajwt` leaves on the context: `c.get('ajwt')`. */
 export interface AjwtEnv {
@@ -45,7 +47,7 @@ export function ajwt(
   { onDenied, ...options }: AjwtOptions = {},
 ): MiddlewareHandler<AjwtEnv> {
   const core = createMiddlewareCore(policy, options)
-  return async function ajwt(c, next) {
+  return markAsAjwt(async function ajwt(c, next) {
     const hadBegun = c.finalized
     // Whatever stood here before was not put there by this middleware.
     c.set('ajwt', undefined)
@@ -57,7 +59,7 @@ export function ajwt(
     await next()
     // Behind the handler: a `Response` that it has made itself knows nothing of what was set before.
     setFields(c, result.headers)
-  }
+  })
 }
 
 /**
@@ -88,6 +90,18 @@ export async function checkIntent(
   params: unknown = c.req.param(),
 ): Promise<AjwtDenial | undefined> {
   return checkRequest(c, rule, params)
+}
+
+/**
+ * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered` keys have no
+ * handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. For a test, or at start, when every route
+ * is registered. Functions that take `next` count as middleware where they stand for every method. Rejects with a PolicyError if the policy is wrong.
+ */
+export async function verifyRoutes(
+  app: { readonly routes: readonly RouterRoute[] },
+  policy: Policy | Verifier,
+): Promise<RouteReport> {
+  return compareRoutes(policy, handlersOf(app.routes), { byPattern: false, caseSensitive: true })
 }
 
 /** Hono decodes a path before it looks its handler up, and folds nothing; `strict: false` it has done by now. */

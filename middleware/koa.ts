@@ -16,8 +16,10 @@ import {
   isCorsField,
   type MiddlewareResult,
 } from './core.js'
+import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
+import { handlersOf } from './koa-handlers.js'
 
-export { AjwtDenial }
+export { AjwtDenial, type RouteReport }
 
 /** What `ajwt` leaves on `ctx.state`. */
 export interface AjwtState {
@@ -44,7 +46,7 @@ export function ajwt(
   { onDenied, ...options }: AjwtOptions = {},
 ): Middleware<AjwtState> {
   const core = createMiddlewareCore(policy, options)
-  return async function ajwt(ctx, next) {
+  return markAsAjwt(async function ajwt(ctx, next) {
     const hadBegun = hasBegun(ctx)
     // Whatever stood here before was not put there by this middleware.
     delete ctx.state.ajwt
@@ -63,7 +65,7 @@ export function ajwt(
     } catch (error) {
       throw withFields(error, result.headers)
     }
-  }
+  })
 }
 
 /**
@@ -99,6 +101,18 @@ export async function checkIntent(
 /** Of @koa/router. */
 function paramsOf(ctx: object): unknown {
   return (ctx as { params?: unknown }).params
+}
+
+/**
+ * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered` keys have no
+ * handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. For a test, or at start, when every route
+ * is registered. Reads the routers of `@koa/router` that the app uses, or one router alone. Rejects with a PolicyError if the policy is wrong.
+ */
+export async function verifyRoutes(
+  app: { readonly middleware: readonly object[] } | { readonly stack: readonly object[] },
+  policy: Policy | Verifier,
+): Promise<RouteReport> {
+  return compareRoutes(policy, handlersOf(app), { byPattern: false, caseSensitive: false })
 }
 
 /**

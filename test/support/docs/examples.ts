@@ -304,6 +304,14 @@ export const decision = await createVerifier(policy).verify({
       for (const run of tests as (() => unknown)[]) await run()
     },
   },
+  'verify-routes': {
+    before: `${runner}\n${testIssuer}`,
+    after:
+      "for (const run of tests) await run()\napp.get('/late', () => {})\nexport const late = await verifyRoutes(app, policy)",
+    check: ({ late }) => {
+      expect(late).toMatchObject({ uncovered: [{ method: 'GET', path: '/late' }] })
+    },
+  },
   'test-fetch': {
     before: `import { Hono } from 'hono'
 import { ajwt as forHono } from 'ajwt/hono'

@@ -192,9 +192,19 @@ describe.each([
     expect((await app.inject('/v1/orders/1')).statusCode).toBe(401)
   })
 
-  it('protects the instance that registers it, and no plugin that was loaded earlier', async () => {
+  it('protects routes and plugins of its instance that were registered earlier', async () => {
     app = framework()
-    app.register(async (early: FastifyInstance) => void early.get('/early', () => 'early'))
+    app.get('/root', () => 'root')
+    await app.register(async (early: FastifyInstance) => {
+      early.get('/early', () => 'early')
+      early.register(async (deep: FastifyInstance) => void deep.get('/deep', () => 'deep'))
+    })
+    app.register(ajwt, { policy })
+    for (const url of ['/root', '/early', '/deep']) expect((await app.inject(url)).statusCode).toBe(401)
+  })
+
+  it('protects the instance that registers it, and nothing beside it', async () => {
+    app = framework()
     app.register(async (outer: FastifyInstance) => {
       outer.register(async (inner: FastifyInstance) => {
         inner.get('/before', () => 'before')
@@ -205,7 +215,7 @@ describe.each([
     })
     const statuses = async (urls: string[]) =>
       Promise.all(urls.map(async (url) => (await app.inject(url)).statusCode))
-    expect(await statuses(['/early', '/beside'])).toEqual([200, 200])
+    expect(await statuses(['/beside'])).toEqual([200])
     expect(await statuses(['/before', '/after'])).toEqual([401, 401])
   })
 

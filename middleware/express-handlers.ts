@@ -1,0 +1,212 @@
+import { type AppHandler, isAjwt, isBelow, joinPaths } from './coverage.js'
+
+/** A layer of a router, in Express 4 or 5. */
+interface Layer {
+  readonly handle?: unknown
+  readonly route?: Route | undefined
+  /** Express 4. */
+  readonly regexp?: RegExp & { readonly fast_slash?: boolean }
+  readonly keys?: readonly { readonly name: string | number }[]
+  /** Express 5. */
+  readonly matchers?: readonly Matcher[]
+  readonly slash?: boolean
+}
+
+type Matcher = (path: string) => false | { readonly params: object }
+
+interface Route {
+  readonly path: unknown
+  readonly methods: Readonly<Record<string, boolean>>
+  readonly stack: readonly Layer[]
+}
+
+/** Where a walk is: below these mount paths, behind these guards. */
+interface Place {
+  readonly mounts: readonly string[]
+  readonly guards: readonly string[]
+  readonly root: object
+}
+
+/** Every handler of an app or a router, in the order in which Express tries them. */
+export function handlersOf(app: object): AppHandler[] {
+  const root = routerOf(app)
+  return root === undefined ? [] : handlersIn(root.stack, { mounts: [''], guards: [], root })
+}
+
+function handlersIn(layers: readonly Layer[], { mounts, guards: outer, root }: Place): AppHandler[] {
+  const guards = [...outer]
+  return layers.flatMap((layer) => {
+    const { handle, route } = layer
+    if (route !== undefined) return mounts.flatMap((mount) => handlersAt(route, mount, guards))
+    const below = mounts.flatMap((mount) => mountsOf(layer).map((path) => joinPaths(mount, path)))
+    if (isAjwt(handle)) guards.push(...below)
+    else if (typeof handle === 'function') return handlersBelow(handle, { mounts: below, guards, root })
+    return []
+  })
+}
+
+/** Of a router, or of an app. One that cannot be looked into is a handler of all that is below it. */
+function handlersBelow(handle: { readonly name: string }, place: Place): AppHandler[] {
+  if (isRouter(handle)) return handlersIn(handle.stack, place)
+  if (handle.name !== 'mounted_app') return []
+  const inner = routerBehind(handle, place.root)
+  if (inner !== undefined) return isRouter(inner) ? handlersIn(inner.stack, place) : []
+  return place.mounts.map((mount) => ({
+    method: '*',
+    path: joinPaths(mount, '/*'),
+    isProtected: isGuarded(mount, place.guards),
+  }))
+}
+
+function handlersAt(route: Route, mount: string, guards: readonly string[]): AppHandler[] {
+  const paths: readonly unknown[] = Array.isArray(route.path) ? route.path : [route.path]
+  return paths.flatMap((path) => {
+    const place = path instanceof RegExp ? placeOf(path, mount) : { path: joinPaths(mount, String(path)) }
+    const isProtected = isGuarded(path instanceof RegExp ? mount : place.path, guards)
+    return methodsOf(route.methods).map((method) => ({
+      method,
+      ...place,
+      isProtected: isProtected || hasGuard(route, method),
+    }))
+  })
+}
+
+function placeOf(pattern: RegExp, mount: string): Pick<AppHandler, 'path' | 'matches'> {
+  const expression = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''))
+  return {
+    path: mount === '' ? String(pattern) : `${mount} ${pattern}`,
+    matches: (path) => isBelow(path, mount) && expression.test(path.slice(mount.length) || '/'),
+  }
+}
+
+/** Express folds letter case in mount paths: so does a guard. */
+function isGuarded(path: string, guards: readonly string[]): boolean {
+  return guards.some((guard) => isBelow(path.toLowerCase(), guard.toLowerCase()))
+}
+
+/** Whether `ajwt` is the first of the functions that a route has for a method. */
+function hasGuard({ stack }: Route, method: string): boolean {
+  const own = stack.find((layer) => {
+    const name = (layer as { method?: string }).method
+    return name === undefined || name.toUpperCase() === method
+  })
+  return isAjwt(own?.handle)
+}
+
+/** The router of an app, or the router itself. Undefined for an app that has none yet. */
+function routerOf(app: object): { readonly stack: readonly Layer[] } | undefined {
+  if (isRouter(app)) return app
+  const { _router } = app as { _router?: object }
+  if (_router !== undefined) return isRouter(_router) ? _router : undefined
+  // In Express 4, which has no router yet here, reading this throws.
+  if ('lazyrouter' in app) return undefined
+  const { router } = app as { router?: object }
+  return router !== undefined && isRouter(router) ? router : undefined
+}
+
+function isRouter(value: object): value is { readonly stack: readonly Layer[] } {
+  return Array.isArray((value as { stack?: unknown }).stack)
+}
+
+const everyMethod = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options', 'trace']
+
+/** `app.all` registers every method that Node knows. */
+function methodsOf(methods: Route['methods']): readonly string[] {
+  if (methods._all || everyMethod.every((name) => methods[name])) return ['*']
+  return Object.keys(methods).map((name) => name.toUpperCase())
+}
+
+/** The paths that a layer is mounted at: '' for the root. One that cannot be read is a pattern that no key has. */
+function mountsOf({ regexp, keys = [], matchers = [], slash }: Layer): readonly string[] {
+  if (slash || regexp?.fast_slash) return ['']
+  if (regexp !== undefined) {
+    const names = keys.map(({ name }) => String(name))
+    return regexp.source.split('|^').map((source) => readMount(source.replace(/^\^?/, '^'), names))
+  }
+  return matchers.map((matcher) => {
+    const source = sourceOf(matcher)
+    return source === undefined ? '/(an unreadable path)' : readMount(source, namesOf(matcher, source))
+  })
+}
+
+/**
+ * The regular expression behind a path of Express 5, which keeps the path nowhere. It is caught while it is used; the
+ * replaced method is back before anything else can run.
+ */
+function sourceOf(matcher: Matcher): string | undefined {
+  const { exec } = RegExp.prototype
+  let source: string | undefined
+  try {
+    RegExp.prototype.exec = function (text) {
+      source ??= this.source
+      return exec.call(this, text)
+    }
+    matcher('/')
+  } catch {
+    // Frozen built-ins.
+  } finally {
+    RegExp.prototype.exec = exec
+  }
+  return source
+}
+
+// What path-to-regexp puts around a mount path, in its version for Express 4 and in that for Express 5.
+const start = /^\^(?:\(\?:)?/
+const end = /\)?(?:\(\?:\\\/\$\)\?|\\\/\?)\(\?=\\\/\|\$\)$/
+const parameter = /\((?:\?:)?(?:\\\/\()?\[\^\\?\/\]\+\??\)?\)/g
+
+function readMount(source: string, names: readonly string[]): string {
+  // A regular expression of the app's own: no key can have such a path.
+  if (!end.test(source)) return `(/${source}/)`
+  let at = 0
+  return source
+    .replace(start, '')
+    .replace(end, '')
+    .replace(parameter, (text) => `${text.includes('\\/(') ? '/' : ''}:${names[at++] ?? `p${at}`}`)
+    .replace(/\\([/.-])/g, '$1')
+}
+
+/** The names of a mount path's parameters: a path that has them is matched once. */
+function namesOf(matcher: Matcher, source: string): readonly string[] {
+  const match = matcher(readMount(source, []).replaceAll(':', ''))
+  return match === false ? [] : Object.keys(match.params)
+}
+
+/**
+ * The router of the app that is mounted by `app.use('/path', app)`, which Express hides in a function. The function is
+ * called, and its router's `handle` replaced meanwhile: no middleware of the app runs. A router of another copy of
+ * Express is not replaced: it fails with the first look at the request.
+ */
+function routerBehind(mountedApp: object, outer: object): object | undefined {
+  const prototype = ownerOf('handle', outer)
+  if (prototype === undefined) return undefined
+  const { handle } = prototype
+  let inner: object | undefined
+  const request = new Proxy({} as Record<PropertyKey, unknown>, {
+    get(_target, name) {
+      if (name !== 'app') throw new TypeError('not a request')
+      return { request: {}, response: {} }
+    },
+  })
+  try {
+    prototype.handle = function (this: object) {
+      inner = this
+    }
+    ;(mountedApp as (...parts: unknown[]) => void)(request, { setHeader() {}, locals: {} }, () => {
+      // An app of Express 4 that has no router yet.
+      inner = { stack: [] }
+    })
+  } catch {
+    // Not readable.
+  } finally {
+    prototype.handle = handle
+  }
+  return inner
+}
+
+/** The object that has a method of its own, on the way up the prototypes. */
+function ownerOf(method: 'handle', value: object): { handle: unknown } | undefined {
+  let owner: object | null = Object.getPrototypeOf(value)
+  while (owner !== null && !Object.hasOwn(owner, method)) owner = Object.getPrototypeOf(owner)
+  return owner === null ? undefined : (owner as { handle: unknown })
+}
