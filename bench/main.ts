@@ -1,16 +1,16 @@
 /**
- * `npm run bench`: what verification costs, alone, through HTTP and against others, how that grows, and what it keeps
- * in memory. Writes `bench/results.md`. Every contender is made to accept what is good and to refuse what is bad
- * before it is measured. The soak is a program of its own.
+ * `npm run bench`: the cost of verification alone, over HTTP and compared with other libraries, its growth,
+ * and its memory. Writes `bench/results.md`. Every contender must accept valid requests and deny invalid ones
+ * before it is measured. The soak test is a separate program.
  */
 import { growthSection } from './parts/growth.js'
-import { httpSection, placeSection } from './parts/http.js'
+import { httpSection, threadSection } from './parts/http.js'
 import { memorySection } from './parts/memory.js'
 import { commit, createReport, fixed, machine, versionOf } from './parts/report.js'
 import { verifySection } from './parts/verify.js'
 
 const began = performance.now()
-const report = createReport('bench', 'results.md', 'What verification costs')
+const report = createReport('bench', 'results.md', 'The cost of verification')
 const others = [
   'express',
   'koa',
@@ -22,17 +22,18 @@ const others = [
   'jose',
 ]
 report.text(
-  `Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}, of commit ${commit()}: ${machine()}.`,
+  `Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}, of commit ${commit()}: ` +
+    `${machine()}.`,
   `With ${others.map((name) => `${name} ${versionOf(name)}`).join(', ')}.`,
-  'A machine with other work to do gives other times; the ratios hold better than the times do, since whatever is ' +
-    'compared took turns.',
+  'Other load on the machine changes the times. It changes the ratios less, because the contenders take ' +
+    'turns.',
 )
 await memorySection(report)
 await verifySection(report)
-await placeSection(report)
+await threadSection(report)
 await httpSection(report)
 await growthSection(report)
-report.text(`All of it took ${fixed((performance.now() - began) / 60_000)} minutes.`)
+report.text(`The whole benchmark took ${fixed((performance.now() - began) / 60_000)} minutes.`)
 report.write()
-// Keys that are fetched keep connections open.
+// Connections of fetched keys are still open.
 process.exit()

@@ -1,7 +1,8 @@
 /**
- * What the replay store in memory costs: bytes per entry, nanoseconds per call, and the longest single call, while
- * it fills to a million entries, runs at each size, is flooded when full, and finds a million expired at once.
- * A plain `Map` that never forgets runs beside it, as the yardstick of this machine. Run: `npx tsx bench/replay-store.ts`
+ * `npx tsx bench/replay-store.ts`: the cost of the replay store in memory. Bytes per entry, nanoseconds per
+ * call, and the longest call, while the store grows to a million entries, runs at several sizes, is flooded
+ * when full, and drops a million expired entries at once. A `Map` that never expires entries is measured for
+ * comparison.
  */
 import { createHash } from 'node:crypto'
 import { cpus } from 'node:os'
@@ -32,7 +33,9 @@ function digest(text: string): string {
 
 const someAgents = Array.from({ length: 50 }, (_, agent) => digest(`agent ${agent}`))
 
-/** Fresh keys, of fifty agents or of a new agent each. They are flat strings in a warm cache, as in a request. */
+/**
+ * New keys, of fifty agents or of a new agent each. They are flat strings in a warm cache, as in a request.
+ */
 function keys(count: number, agents: 'few' | 'many'): string[] {
   return Array.from({ length: count }, () => {
     const agent = agents === 'few' ? (someAgents[serial % 50] as string) : digest(`agent ${serial}`)
@@ -54,10 +57,10 @@ function newMap(): Contender {
   }
 }
 
-function prove(name: string, contender: Contender): void {
+function assertCorrect(name: string, contender: Contender): void {
   const [key] = keys(1, 'few') as [string]
   if (!contender.remember(key, LIFE) || contender.remember(key, LIFE))
-    throw new Error(`${name} is not a replay store`)
+    throw new Error(`${name} does not detect a replay`)
 }
 
 function memory(): number {
@@ -69,7 +72,10 @@ function memory(): number {
 
 const rows: string[][] = []
 
-/** Calls `remember` with `count` fresh keys, `step` seconds apart, and notes mean, percentiles and the longest call. */
+/**
+ * Calls `remember` with `count` new keys, `step` seconds apart. Records mean, percentiles and the longest
+ * call.
+ */
 async function measure(
   name: string,
   store: Contender,
@@ -81,7 +87,7 @@ async function measure(
   const means: number[] = []
   for (let done = 0; done < count; done += BATCH) {
     const batch = keys(BATCH, agents)
-    // Half the batches are timed as a whole, half call by call: a look at the clock costs as much as a call.
+    // Half the batches are timed as a whole, half by call, because reading the clock costs as much as a call.
     if ((done / BATCH) % 2 === 0) {
       const began = process.hrtime.bigint()
       for (const key of batch) {
@@ -112,7 +118,7 @@ async function measure(
   ])
 }
 
-/** What a million entries take, of fifty agents or of a million. */
+/** Bytes per entry at a million entries, of fifty agents or of a million. */
 function bytesPerEntry(make: () => Contender, agents: 'few' | 'many'): number {
   const before = memory()
   const store = make()
@@ -123,8 +129,8 @@ function bytesPerEntry(make: () => Contender, agents: 'few' | 'many'): number {
 }
 
 const make = () => memoryReplayStore({ now })
-prove('memoryReplayStore', make())
-prove('Map', newMap())
+assertCorrect('memoryReplayStore', make())
+assertCorrect('Map', newMap())
 
 console.log(`Node ${process.version}, ${cpus()[0]?.model}, ${cpus().length} cores`)
 console.log('\nBytes per entry at 1,000,000 entries:')
@@ -141,7 +147,7 @@ for (const live of [1000, 10_000, 100_000, MILLION]) {
     clock.seconds += step
     store.remember(key, LIFE)
   }
-  await measure(`as many expire as come, ${live.toLocaleString('en')} live`, store, 200_000, { step })
+  await measure(`as many expire as are added, ${live.toLocaleString('en')} live`, store, 200_000, { step })
 }
 const filling = make()
 await measure('growing from 0 to 1,000,000', filling, MILLION, { step: 1e-6, ttl: 3600 })
@@ -160,5 +166,6 @@ const head = ['case', 'entries', 'ns per call', 'p99 ns', 'p99.99 ns', 'longest 
 console.log(`\n| ${head.join(' | ')} |\n|${head.map(() => '---').join('|')}|`)
 for (const row of rows) console.log(`| ${row.join(' | ')} |`)
 console.log(
-  `\nEvent-loop delay over all of it (the making of the keys included), p99: ${(delay.percentile(99) / 1e6).toFixed(1)} ms`,
+  `\nEvent-loop delay of the whole run, including the generation of keys, p99: ` +
+    `${(delay.percentile(99) / 1e6).toFixed(1)} ms`,
 )

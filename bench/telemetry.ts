@@ -1,7 +1,7 @@
 /**
- * What telemetry costs a request: `npx tsx bench/telemetry.ts [rounds]`. Every variant has to let the good request in
- * and refuse the bad one before it counts; then the variants take turns, so that a machine that gets slower
- * meanwhile slows them all.
+ * `npx tsx bench/telemetry.ts [rounds]`: the cost of telemetry for one request. Every variant must allow a
+ * valid request and deny an invalid one. Then the variants take turns, so that other load on the machine
+ * affects all of them.
  */
 import { cpus } from 'node:os'
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
@@ -21,7 +21,7 @@ const policy: Policy = {
 }
 const kit = createKit()
 
-/** Collects when it is asked to, which it never is. */
+/** Collects only on request, which never happens here. */
 class QuietReader extends MetricReader {
   override async onForceFlush(): Promise<void> {}
   override async onShutdown(): Promise<void> {}
@@ -55,7 +55,8 @@ const variants = Object.entries(options).map(([name, own]) => ({
 for (const { name, verifier } of variants) {
   const good = await verifier.verify(toRequest(kit.call()))
   const bad = await verifier.verify({ method: 'GET', url: '/orders/42', headers: {} })
-  if (good.outcome !== 'allow' || bad.outcome !== 'deny') throw new Error(`${name} decides wrongly`)
+  if (good.outcome !== 'allow' || bad.outcome !== 'deny')
+    throw new Error(`${name} allows an invalid request or denies a valid one`)
 }
 
 async function time(
@@ -69,7 +70,7 @@ async function time(
 
 for (let round = -5; round < rounds; round++) {
   for (let turn = 0; turn < variants.length; turn++) {
-    // Each has every place in the order equally often.
+    // Each variant is in each position equally often.
     const variant = variants[
       (turn + round + variants.length * 5) % variants.length
     ] as (typeof variants)[number]
@@ -84,7 +85,7 @@ for (let round = -5; round < rounds; round++) {
   }
 }
 
-/** The reporter by itself, with nobody listening: all that telemetry adds to an allowed request without an SDK. */
+/** The reporter alone, without an SDK: all that telemetry then adds to an allowed request. */
 function timeReporter(): number {
   const reporter = createReporter({}, {})
   const decision = { outcome: 'public' } as const
@@ -104,11 +105,12 @@ console.log(
 for (const { name, allowed, denied } of variants) {
   const ratio = (median(allowed) / median(base.allowed)).toFixed(2)
   console.log(
-    `${name.padEnd(36)} allowed ${median(allowed).toFixed(1).padStart(7)} µs (x${ratio})   denied ${median(denied).toFixed(1).padStart(6)} µs`,
+    `${name.padEnd(36)} allowed ${median(allowed).toFixed(1).padStart(7)} µs (x${ratio})   ` +
+      `denied ${median(denied).toFixed(1).padStart(6)} µs`,
   )
 }
 const cost = median(alone.slice(5))
 const share = ((cost / median(base.allowed)) * 100).toFixed(2)
 console.log(
-  `the reporter alone, no SDK: ${(cost * 1000).toFixed(0)} ns a request, ${share} % of one that is allowed`,
+  `the reporter alone, no SDK: ${(cost * 1000).toFixed(0)} ns per request, ${share} % of an allowed one`,
 )

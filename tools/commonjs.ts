@@ -4,15 +4,15 @@ import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 
 /**
- * Writes `dist/cjs` from the ES modules in `dist`: every entry for `require()`, which is all that jest can load with
- * its defaults. Dependencies that are ES modules only are bundled into it; the others stay dependencies.
+ * Writes `dist/cjs` from the ES modules in `dist`: every entry for `require()`, because jest by default can
+ * load nothing else. Dependencies that are only ES modules are bundled, all others stay dependencies.
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
 const folder = join(dist, 'cjs')
 
-/** Dependencies without a `require` condition, and the files of their licenses. */
+/** Dependencies without a `require` condition, with their license files. */
 const bundled = { jose: 'LICENSE.md', canonicalize: 'LICENSE', '@noble/hashes': 'LICENSE' }
 
 interface Manifest {
@@ -25,7 +25,7 @@ const entries = Object.values(manifest.exports).flatMap((entry) =>
   typeof entry === 'string' ? [] : [entry.import.default.replace(/^\.\/dist\/|\.js$/g, '')],
 )
 
-/** The files behind `imports`: which of them is loaded depends on the runtime. */
+/** The targets of `imports`. The runtime determines which of them is loaded. */
 const backends = Object.values(manifest.imports).flatMap((conditions) =>
   Object.values(conditions).map((file) => file.replace(/^\.\/|\.ts$/g, '')),
 )
@@ -64,10 +64,10 @@ function fileNameOf(name: string): string {
   return name.replace('@', '').replace('/', '-')
 }
 
-/** An import of types from an ES module, which TypeScript lets CommonJS have in one form only. */
+/** A type import from an ES module. In CommonJS, TypeScript allows it only with `resolution-mode`. */
 const importOfEsm = /^import (?:type )?(.+) from '((?:jose|oidc-provider)(?:\/[^']+)?)';$/gm
 
-/** Copies a file of declarations and those that it imports. */
+/** Copies a declaration file and, recursively, the declaration files that it imports. */
 function copyDeclarations(file: string): void {
   if (existsSync(join(folder, file))) return
   const text = readFileSync(join(dist, file), 'utf8').replace(

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
- * Writes the package.json of a folder of compiled code: `package-scope.ts FOLDER [commonjs]`. The `imports` of the root
- * name sources, for the tests. A folder with a package.json of its own resolves `#runtime` to its own files.
+ * `package-scope.ts FOLDER [commonjs]` writes the package.json of a folder of compiled code. Its `imports`
+ * refer to the compiled files in the folder. Those in the root refer to the sources, for the tests.
  */
 
 const [folder = 'dist', type = 'module'] = process.argv.slice(2)

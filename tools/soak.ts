@@ -1,15 +1,16 @@
 import { spawnSync } from 'node:child_process'
 
-/*
- * `npm run test:soak -- MINUTES` (10 unless told otherwise): a million junk tokens, then the random tests of routes on
- * new seeds until the time is over. Ends with 1 and what failed, where something did.
+/**
+ * `npm run test:soak -- MINUTES` (default 10): a million junk tokens, then the random tests of routes with
+ * new seeds until the time is over. Exits with 1 if a test fails, and prints the seeds that failed.
  */
+
 const minutes = Number(process.argv[2] ?? 10)
 const end = Date.now() + minutes * 60_000
 const failed: string[] = []
 let count = 0
 
-/** Runs test files with more in their environment; notes `name` where one fails. */
+/** Runs test files with additional environment variables. Records `name` if a test fails. */
 function run(name: string, files: readonly string[], environment: Record<string, string>): void {
   const { status, stdout } = spawnSync('npx', ['vitest', 'run', ...files], {
     env: { ...process.env, ...environment, NO_COLOR: '1' },

@@ -1,4 +1,4 @@
-/** One server in a process of its own, with a guard or without. Told by its parent what to be, it answers with its port. */
+/** A server in a separate process, protected or not. The parent process sends its settings. */
 import { createPublicKey, verify as verifySignature } from 'node:crypto'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -28,7 +28,7 @@ export type Guard =
 export interface AppSettings {
   readonly framework: Framework
   readonly guard: Guard
-  /** The API's own URL, which tokens and proofs name. */
+  /** The URL of the API, for `aud` and `htu`. */
   readonly url: string
   readonly jwks: { readonly keys: readonly Record<string, unknown>[] }
   readonly jwksUri: string
@@ -99,17 +99,19 @@ function listenerOf(settings: AppSettings): RequestListener {
   app.get('/orders/:id', (_, response) => {
     response.json(body)
   })
-  // Express's own handler prints every error.
+  // The default handler of Express would print every error.
   app.use(((error, _request, response, _next) => {
     response.status(error.status ?? 500).end()
   }) satisfies ErrorRequestHandler)
   return app
 }
 
-/** Milliseconds of each raw verification since they were last asked for. */
+/** Milliseconds of each raw verification since the last message about them. */
 let times: number[] = []
 
-/** One signature of a proof, by a key that is at hand: what nobody who checks proofs can do without. */
+/**
+ * Verifies one signature of a proof with an imported key, which is the least that any check of a proof costs.
+ */
 const verifyOnce = (() => {
   const workload = createWorkload()
   const agent = workload.agent()
@@ -121,7 +123,7 @@ const verifyOnce = (() => {
   const key = { key: jwk, dsaEncoding: 'ieee-p1363' as const }
   return () => {
     const began = performance.now()
-    if (!verifySignature('sha256', data, key, signature)) throw new Error('floor')
+    if (!verifySignature('sha256', data, key, signature)) throw new Error('the raw verification failed')
     times.push(performance.now() - began)
   }
 })()
@@ -130,9 +132,9 @@ let listener: RequestListener = (_, response) => response.end()
 const server = createServer((request, response) => listener(request, response))
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
 
-process.on('message', (message: AppSettings | 'floor') => {
-  if (message === 'floor') {
-    process.send?.({ floor: times.length === 0 ? 0 : median(times) })
+process.on('message', (message: AppSettings | 'raw verification time') => {
+  if (message === 'raw verification time') {
+    process.send?.({ milliseconds: times.length === 0 ? 0 : median(times) })
     times = []
   } else {
     listener = listenerOf(message)

@@ -1,6 +1,6 @@
 /**
- * Ours and what is there besides, each as its own documentation has it used, with everything on that it offers against
- * a stolen token.
+ * ajwt and other libraries, each used as its documentation says, with all protection against stolen tokens
+ * that it offers.
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -18,23 +18,23 @@ import { createVerifier, type Policy } from '../../src/index.js'
 import { versionOf } from './report.js'
 import { API, type BenchAlgorithm, type BenchRequest, ISSUER, type Workload } from './workload.js'
 
-/** Something that lets a request in or does not. */
+/** A library that allows or denies a request. */
 export interface Contender {
   readonly name: string
-  /** Whether it claims to refuse a proof that was seen before. */
-  readonly refusesReplays: boolean
-  /** What a server would have at hand: not timed. */
+  /** Whether it promises to deny replayed proofs. */
+  readonly deniesReplays: boolean
+  /** Converts a request to the form that the library expects. Not timed. */
   prepare(request: BenchRequest): unknown
   accepts(prepared: unknown): Promise<boolean>
 }
 
 export interface Contenders {
-  readonly ours: Contender
-  readonly peers: readonly Contender[]
+  readonly ajwt: Contender
+  readonly others: readonly Contender[]
   close(): void
 }
 
-/** The policy that ours decides by in most benchmarks. */
+/** The policy of ajwt in most benchmarks. */
 export function benchPolicy({ jwks }: Workload, algorithm: BenchAlgorithm = 'ES256'): Policy {
   return {
     issuer: { url: ISSUER, jwks: jwks as never },
@@ -57,27 +57,27 @@ export async function createContenders(workload: Workload, algorithm: BenchAlgor
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const jwksUri = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`
   return {
-    ours: ours(workload, algorithm),
-    peers: [
+    ajwt: ajwt(workload, algorithm),
+    others: [
       expressOauth2JwtBearer(jwksUri, algorithm),
       oauth4webapi(jwksUri),
-      straightJose(workload, algorithm),
+      plainJose(workload, algorithm),
     ],
     close: () => server.close(),
   }
 }
 
-function ours(workload: Workload, algorithm: BenchAlgorithm): Contender {
+function ajwt(workload: Workload, algorithm: BenchAlgorithm): Contender {
   const verifier = createVerifier(benchPolicy(workload, algorithm))
   return {
     name: 'ajwt',
-    refusesReplays: true,
+    deniesReplays: true,
     prepare: (request) => request,
     accepts: async (request) => (await verifier.verify(request as BenchRequest)).outcome === 'allow',
   }
 }
 
-/** The middleware itself, with the members of a request that it reads, and no Express around it. */
+/** Only the middleware, called with the members of a request that it reads, without Express. */
 function expressOauth2JwtBearer(jwksUri: string, algorithm: BenchAlgorithm): Contender {
   const check = auth({
     issuer: ISSUER,
@@ -88,7 +88,7 @@ function expressOauth2JwtBearer(jwksUri: string, algorithm: BenchAlgorithm): Con
   })
   return {
     name: `express-oauth2-jwt-bearer ${versionOf('express-oauth2-jwt-bearer')}`,
-    refusesReplays: false,
+    deniesReplays: false,
     prepare({ method, url, headers }) {
       const plain = Object.fromEntries(Object.entries(headers).map(([name, [value]]) => [name, value]))
       const host = plain.host as string
@@ -116,7 +116,7 @@ function oauth4webapi(jwksUri: string): Contender {
   const server: oauth.AuthorizationServer = { issuer: ISSUER, jwks_uri: jwksUri }
   return {
     name: `oauth4webapi ${versionOf('oauth4webapi')}`,
-    refusesReplays: false,
+    deniesReplays: false,
     prepare: ({ method, url, headers }) =>
       new Request(`${API}${url}`, {
         method,
@@ -138,8 +138,8 @@ function oauth4webapi(jwksUri: string): Contender {
   }
 }
 
-/** RFC 9449 section 4.3 in a straight line of calls, as one would write it with nothing but `jose`. */
-function straightJose(workload: Workload, algorithm: BenchAlgorithm): Contender {
+/** RFC 9449 section 4.3, implemented only with `jose`. */
+function plainJose(workload: Workload, algorithm: BenchAlgorithm): Contender {
   const keys = createLocalJWKSet(workload.jwks as { keys: JWK[] })
   const algorithms = [algorithm]
 
@@ -166,7 +166,7 @@ function straightJose(workload: Workload, algorithm: BenchAlgorithm): Contender 
 
   return {
     name: `jose ${versionOf('jose')}, by hand`,
-    refusesReplays: false,
+    deniesReplays: false,
     prepare: (request) => request,
     async accepts(request) {
       try {
@@ -179,8 +179,8 @@ function straightJose(workload: Workload, algorithm: BenchAlgorithm): Contender 
   }
 }
 
-/** Throws where a contender refuses a good request, or lets a bad one in: whoever is wrong is not measured. */
-export async function prove(contender: Contender, workload: Workload): Promise<void> {
+/** Throws if a contender denies a valid request or allows an invalid one. */
+export async function assertCorrect(contender: Contender, workload: Workload): Promise<void> {
   const agent = workload.agent()
   const token = workload.token(agent)
   const good = () => workload.request(agent, token)
@@ -189,16 +189,21 @@ export async function prove(contender: Contender, workload: Workload): Promise<v
     ...request,
     headers: { ...request.headers, [name]: [value] },
   })
-  const spoil = (text: string) => text.slice(0, -10) + (text.at(-10) === 'A' ? 'B' : 'A') + text.slice(-9)
+  const withWrongSignature = (text: string) =>
+    text.slice(0, -10) + (text.at(-10) === 'A' ? 'B' : 'A') + text.slice(-9)
 
   for (let time = 0; time < 2; time++) {
-    if (!(await ask(good()))) throw new Error(`${contender.name} refuses a good request`)
+    if (!(await ask(good()))) throw new Error(`${contender.name} denies a valid request`)
   }
   const other = workload.agent()
   const expired = workload.token(agent, { iat: 1_700_000_000, exp: 1_700_000_300 })
   const bad: Record<string, BenchRequest> = {
-    'a token whose signature is wrong': workload.request(agent, spoil(token)),
-    'a proof whose signature is wrong': withHeader(good(), 'dpop', spoil(good().headers.dpop?.[0] as string)),
+    'a token whose signature is wrong': workload.request(agent, withWrongSignature(token)),
+    'a proof whose signature is wrong': withHeader(
+      good(),
+      'dpop',
+      withWrongSignature(good().headers.dpop?.[0] as string),
+    ),
     'a proof for another path': { ...good(), url: '/orders/2' },
     'a proof for another method': { ...good(), method: 'POST' },
     'a proof for another token': withHeader(good(), 'authorization', `DPoP ${workload.token(agent)}`),
@@ -214,13 +219,11 @@ export async function prove(contender: Contender, workload: Workload): Promise<v
     ),
   }
   for (const [what, request] of Object.entries(bad)) {
-    if (await ask(request)) throw new Error(`${contender.name} lets in ${what}`)
+    if (await ask(request)) throw new Error(`${contender.name} allows ${what}`)
   }
   const twice = good()
   await ask(twice)
-  if ((await ask(twice)) === contender.refusesReplays) {
-    throw new Error(
-      `${contender.name} ${contender.refusesReplays ? 'lets a replay in' : 'does refuse replays'}`,
-    )
+  if ((await ask(twice)) === contender.deniesReplays) {
+    throw new Error(`${contender.name} ${contender.deniesReplays ? 'allows a replay' : 'denies replays'}`)
   }
 }

@@ -1,4 +1,6 @@
-/** How the cost of one request grows with what there is more of. */
+/**
+ * How the cost of one request grows with the number of hops, routes, issuers, agents, proofs and characters.
+ */
 import { createHash } from 'node:crypto'
 import { createVerifier, memoryReplayStore, type Policy, type Verifier } from '../../src/index.js'
 import { benchPolicy } from './contenders.js'
@@ -7,7 +9,7 @@ import { fixed, type Report } from './report.js'
 import { median } from './statistics.js'
 import { type BenchAgent, type BenchRequest, createWorkload, type Workload } from './workload.js'
 
-/** Microseconds a request of each of several kinds, the median of rounds that take turns. */
+/** Microseconds for each kind of request: medians of rounds that take turns. */
 async function timesOf(
   kinds: readonly { verifier: Verifier; make: () => BenchRequest }[],
   { rounds = 30, runs = 30 }: { rounds?: number; runs?: number } = {},
@@ -19,7 +21,7 @@ async function timesOf(
       const began = performance.now()
       for (const request of requests) {
         const decision = await verifier.verify(request)
-        if (decision.outcome !== 'allow') throw new Error(`refused: ${JSON.stringify(decision)}`)
+        if (decision.outcome !== 'allow') throw new Error(`denied: ${JSON.stringify(decision)}`)
       }
       if (round >= 0) times[index]?.push(((performance.now() - began) * 1000) / runs)
     }
@@ -55,7 +57,7 @@ function show(
   report.picture(file, title, plot({ x: what, y: 'µs a request' }, series))
 }
 
-/** A kind of requests: with a token that is known by now, or a new one each time. */
+/** A kind of request: with a cached token, or with a new one each time. */
 function kind(verifier: Verifier, workload: Workload, agent: BenchAgent, token: () => string, path?: string) {
   return { verifier, make: () => workload.request(agent, token(), path) }
 }
@@ -142,7 +144,7 @@ async function issuers(report: Report): Promise<void> {
 async function agents(report: Report): Promise<void> {
   const workload = createWorkload()
   const counts = [1, 100, 10_000, 100_000]
-  // Tokens of agents who are asked for much later have to live until then.
+  // The tokens are used again later, so they must still be valid then.
   const known: { agent: BenchAgent; token: string }[] = []
   const own: number[] = []
   const wide: number[] = []
@@ -150,7 +152,7 @@ async function agents(report: Report): Promise<void> {
   const widened = createVerifier(benchPolicy(workload), { cache: { tokens: 2 ** 30, proofKeys: 2 ** 30 } })
   for (const count of counts) {
     while (known.length < count) {
-      // Many at a time, so that all cores have their part in it.
+      // Many at a time, to use all cores.
       const some = Array.from({ length: Math.min(count - known.length, 64) }, () => {
         const agent = workload.agent()
         return { agent, token: workload.token(agent) }
@@ -158,7 +160,7 @@ async function agents(report: Report): Promise<void> {
       known.push(...some)
       const requests = some.map(({ agent, token }) => workload.request(agent, token))
       await Promise.all(requests.map((request) => widened.verify(request)))
-      // Of more agents than the caches have room for, it does not matter which are in them.
+      // Beyond the size of the caches it does not matter which agents they contain.
       if (known.length <= 10_000) await Promise.all(requests.map((request) => byDefault.verify(request)))
     }
     const any = (verifier: Verifier) => ({
@@ -231,6 +233,6 @@ async function tokenSize(report: Report): Promise<void> {
 
 export async function growthSection(report: Report): Promise<void> {
   report.heading('How the cost grows')
-  report.text('Microseconds a request, the median of rounds; in brackets, as a multiple of the first row.')
+  report.text('Microseconds for one request, median of rounds. In brackets: the multiple of the first row.')
   for (const part of [depth, routes, issuers, agents, replays, tokenSize]) await part(report)
 }

@@ -1,4 +1,4 @@
-/** Whole servers under load, with a guard and without, each in a process of its own. */
+/** Servers under load, protected and unprotected, each in a separate process. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,8 +11,8 @@ interface App {
   readonly framework: Framework
   readonly guard: Guard
   readonly url: string
-  /** Milliseconds that a raw verification took in the server's process, under the load since it was last asked. */
-  floor(): Promise<number>
+  /** Median milliseconds of a raw verification in the server's process since the last call. */
+  rawVerification(): Promise<number>
   close(): void
 }
 
@@ -20,7 +20,7 @@ function start(file: string): ChildProcess {
   return fork(new URL(file, import.meta.url))
 }
 
-function answerOf<T>(child: ChildProcess, message?: object | string): Promise<T> {
+function responseOf<T>(child: ChildProcess, message?: object | string): Promise<T> {
   return new Promise((resolve, reject) => {
     const ended = (code: number | null) => reject(new Error(`exit ${code}`))
     child.once('exit', ended)
@@ -33,14 +33,14 @@ function answerOf<T>(child: ChildProcess, message?: object | string): Promise<T>
   })
 }
 
-/** Starts apps and a load generator, and stops them all when `use` is done. */
+/** Starts apps and a load generator, and stops them when `use` is done. */
 async function withApps<T>(
   wanted: readonly (readonly [Framework, Guard])[],
   use: (apps: readonly App[], load: (command: LoadCommand) => Promise<LoadResult>) => Promise<T>,
 ): Promise<T> {
   const generator = start('./load.js')
   let jwks: AppSettings['jwks'] = { keys: [] }
-  // Only the other library fetches it: the policies of ours hold the keys.
+  // Only the other library fetches it. The policies of ajwt contain the keys.
   const issuer = createServer((_, response) => {
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify(jwks))
@@ -53,21 +53,22 @@ async function withApps<T>(
     for (const [framework, guard] of wanted) {
       const child = start('./app.js')
       children.push(child)
-      const { port } = await answerOf<{ port: number }>(child)
+      const { port } = await responseOf<{ port: number }>(child)
       const url = `http://127.0.0.1:${port}`
-      const prepared = await answerOf<{ jwks: AppSettings['jwks'] }>(generator, { command: 'prepare', url })
+      const prepared = await responseOf<{ jwks: AppSettings['jwks'] }>(generator, { command: 'prepare', url })
       if (guard === 'express-oauth2-jwt-bearer') jwks = prepared.jwks
       const settings: AppSettings = { framework, guard, url, jwks: prepared.jwks, jwksUri }
-      await answerOf(child, settings)
+      await responseOf(child, settings)
       apps.push({
         framework,
         guard,
         url,
-        floor: async () => (await answerOf<{ floor: number }>(child, 'floor')).floor,
+        rawVerification: async () =>
+          (await responseOf<{ milliseconds: number }>(child, 'raw verification time')).milliseconds,
         close: () => child.disconnect(),
       })
     }
-    return await use(apps, (command) => answerOf<LoadResult>(generator, command))
+    return await use(apps, (command) => responseOf<LoadResult>(generator, command))
   } finally {
     for (const child of children) child.disconnect()
     issuer.close()
@@ -78,51 +79,53 @@ function isOpen(guard: Guard): boolean {
   return guard === 'none' || guard === 'one raw verification'
 }
 
-/** Refuses what has to be refused, or it is not measured. */
-async function prove({ guard, url }: App): Promise<void> {
+/** Throws unless a protected app denies a request without credentials. */
+async function assertProtected({ guard, url }: App): Promise<void> {
   const response = await fetch(`${url}/orders/1`)
   await response.arrayBuffer()
   const { status } = response
   const expected = isOpen(guard) ? 200 : 401
-  if (status !== expected) throw new Error(`${guard} answers ${status} to a request without credentials`)
+  if (status !== expected)
+    throw new Error(`${guard} responds with ${status} to a request without credentials`)
 }
 
-interface Seen {
+interface Measurements {
   readonly runs: LoadResult[]
-  readonly floors: number[]
+  readonly rawVerifications: number[]
 }
 
-/** Several rounds in which all apps take turns. */
+/** Measures all apps in turns, for several rounds. */
 async function measure(
   apps: readonly App[],
   load: (command: LoadCommand) => Promise<LoadResult>,
   { rounds, connections, requests }: { rounds: number; connections: number; requests: number },
-): Promise<Seen[]> {
-  const seen = apps.map((): Seen => ({ runs: [], floors: [] }))
+): Promise<Measurements[]> {
+  const measured = apps.map((): Measurements => ({ runs: [], rawVerifications: [] }))
   const warmUp = 2
   for (let round = 0; round < warmUp + rounds; round++) {
     for (const [index, app] of apps.entries()) {
       const run = await load({ command: 'run', url: app.url, connections, requests })
-      const floor = await app.floor()
+      const rawVerification = await app.rawVerification()
       // The first rounds warm up.
       if (round < warmUp) continue
-      seen[index]?.runs.push(run)
-      seen[index]?.floors.push(floor)
+      measured[index]?.runs.push(run)
+      measured[index]?.rawVerifications.push(rawVerification)
     }
   }
-  return seen
+  return measured
 }
 
 const ms = (value: number) => `${fixed(value, 2)} ms`
 const middle = (runs: readonly LoadResult[], of: (run: LoadResult) => number) => median(runs.map(of))
 
 export async function httpSection(report: Report): Promise<void> {
-  report.heading('Through HTTP')
+  report.heading('Over HTTP')
   report.text(
-    'Servers and load generator (autocannon) each in a process of their own, on this machine together; all are sent the ' +
-      'same header fields and answer the same body. The bound is 1 / (1 / unprotected + one raw verification), the latter ' +
-      'measured under the same load, in a server that verifies one signature a request and checks nothing. The shares of ' +
-      'the bound, and of what that server serves, are medians of the rounds. "Busy" is how busy the generator was.',
+    'Each server and the load generator (autocannon) have a process of their own, on the same machine. ' +
+      'All servers get the same headers and send the same body. The bound is 1 / (1 / unprotected + one ' +
+      'raw verification). The raw verification is measured under the same load, in a server that ' +
+      'verifies one signature for each request and checks nothing else. The shares of the bound, and of ' +
+      'the throughput of that server, are medians of the rounds. "Busy" is the load of the generator.',
   )
   const frameworks: readonly Framework[] = ['Express', 'Koa', 'Hono']
   const wanted = [
@@ -134,20 +137,25 @@ export async function httpSection(report: Report): Promise<void> {
     ['Express', 'express-oauth2-jwt-bearer'] as const,
   ]
   await withApps(wanted, async (apps, load) => {
-    for (const app of apps) await prove(app)
+    for (const app of apps) await assertProtected(app)
     const host = watchHost()
     for (const [connections, requests, rounds] of [
       [32, 100, 5],
       [1, 500, 3],
     ] as const) {
-      const seen = await measure(apps, load, { rounds, connections, requests })
+      const measured = await measure(apps, load, { rounds, connections, requests })
       const rows = apps.map(({ framework, guard }, index) => {
-        const { runs } = seen[index] as Seen
+        const { runs } = measured[index] as Measurements
         const of = (other: Guard) =>
-          seen[apps.findIndex((app) => app.framework === framework && app.guard === other)] as Seen
+          measured[
+            apps.findIndex((app) => app.framework === framework && app.guard === other)
+          ] as Measurements
         const shares = runs.map(({ perSecond }, round) => {
           const unprotected = (of('none').runs[round] as LoadResult).perSecond
-          return perSecond * (1 / unprotected + (of('one raw verification').floors[round] as number) / 1000)
+          return (
+            perSecond *
+            (1 / unprotected + (of('one raw verification').rawVerifications[round] as number) / 1000)
+          )
         })
         const others = runs.map(
           ({ perSecond }, round) =>
@@ -180,20 +188,21 @@ export async function httpSection(report: Report): Promise<void> {
   })
 }
 
-/** Where a signature is better verified: on the event loop, or in the thread pool. */
-export async function placeSection(report: Report): Promise<void> {
+/** Compares signatures on the event loop with signatures in the thread pool. */
+export async function threadSection(report: Report): Promise<void> {
   report.heading('Event loop or thread pool')
   report.text(
-    'A bare `node:http` server in front of `verifier.verify`, which is made to verify every signature in the one place ' +
-      'or in the other. By itself it verifies on the loop while one request is decided at a time, and in the pool what ' +
-      'comes beside another: one that is under way, or one that an adapter was handed in the same turn of the loop.',
+    'A `node:http` server calls `verifier.verify`, which is forced to verify every signature on the ' +
+      'event loop or in the thread pool. By default it verifies on the event loop while there is one ' +
+      'request at a time, and in the pool if another request is in progress or arrives in the same tick ' +
+      'of the event loop.',
   )
   const wanted = [
     ['node:http', 'ajwt, event loop'],
     ['node:http', 'ajwt, thread pool'],
   ] as const
   await withApps(wanted, async (apps, load) => {
-    for (const app of apps) await prove(app)
+    for (const app of apps) await assertProtected(app)
     const rows: string[][] = []
     for (const [connections, requests] of [
       [1, 1000],
@@ -201,11 +210,12 @@ export async function placeSection(report: Report): Promise<void> {
       [32, 150],
       [128, 40],
     ] as const) {
-      const seen = await measure(apps, load, { rounds: 2, connections, requests })
+      const measured = await measure(apps, load, { rounds: 2, connections, requests })
       for (const [index, { guard }] of apps.entries()) {
-        const { runs } = seen[index] as Seen
+        const { runs } = measured[index] as Measurements
         rows.push([
-          `${connections} ${connections === 1 ? 'connection' : 'connections'}, ${guard.slice('ajwt, '.length)}`,
+          `${connections} ${connections === 1 ? 'connection' : 'connections'}, ` +
+            `${guard.slice('ajwt, '.length)}`,
           fixed(
             middle(runs, (run) => run.perSecond),
             0,

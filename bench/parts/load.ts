@@ -1,5 +1,5 @@
-/** The load generator, in a process of its own: it makes the agents, the tokens and the proofs, and sends them. */
-// @ts-expect-error: it has no types
+/** The load generator, in a separate process. It makes agents, tokens and proofs, and sends the requests. */
+// @ts-expect-error: autocannon has no types
 import autocannon from 'autocannon'
 import { quantile } from './statistics.js'
 import { type BenchAgent, createWorkload, type Workload } from './workload.js'
@@ -10,7 +10,7 @@ export type LoadCommand =
       readonly command: 'run'
       readonly url: string
       readonly connections: number
-      /** Requests a connection. */
+      /** Requests per connection. */
       readonly requests: number
     }
 
@@ -20,7 +20,7 @@ export interface LoadResult {
   readonly p50: number
   readonly p99: number
   readonly p999: number
-  /** The share of the time that this process itself was busy: at 1 it is what limits the figures. */
+  /** Event-loop utilization of this process. Near 1 the generator limits the figures. */
   readonly generatorBusy: number
 }
 
@@ -41,7 +41,7 @@ function prepare(url: string): object {
 async function run(settings: Extract<LoadCommand, { command: 'run' }>): Promise<LoadResult> {
   const { url, connections, requests } = settings
   const known = prepared.get(url)
-  if (known === undefined) throw new Error('not prepared')
+  if (known === undefined) throw new Error(`no \`prepare\` command for ${url}`)
   const { workload, agent } = known
   const token = workload.token(agent)
   const fields = () => {
@@ -67,7 +67,7 @@ async function run(settings: Extract<LoadCommand, { command: 'run' }>): Promise<
       each.setRequests(lists[next++] as object[])
       each.on('response', (status, _, milliseconds) => {
         times.push(milliseconds)
-        // It reports at the end of a second only.
+        // autocannon reports only at the end of a second.
         ended = performance.now()
         if (status !== 200) refused++
       })
@@ -75,7 +75,9 @@ async function run(settings: Extract<LoadCommand, { command: 'run' }>): Promise<
   })
   const seconds = (ended - began) / 1000
   if (refused > 0 || times.length !== connections * requests) {
-    throw new Error(`${refused} of ${times.length} refused, ${connections * requests} sent`)
+    throw new Error(
+      `${refused} of ${times.length} responses are not 200, ${connections * requests} requests sent`,
+    )
   }
   return {
     perSecond: times.length / seconds,

@@ -1,4 +1,4 @@
-/** What is kept, and how much memory it takes. */
+/** Memory of cached tokens, keys, assertions and proofs. */
 import { randomBytes } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -11,8 +11,8 @@ import { type BenchAgent, createWorkload } from './workload.js'
 setFlagsFromString('--expose-gc')
 const gc = runInNewContext('gc') as () => void
 
-/** Bytes that something still holds, on the heap of V8 and beside it. */
-async function held(): Promise<number> {
+/** Bytes in use after garbage collection, on the V8 heap and in array buffers. */
+async function usedBytes(): Promise<number> {
   for (let time = 0; time < 3; time++) {
     gc()
     await new Promise((resolve) => setImmediate(resolve))
@@ -21,10 +21,10 @@ async function held(): Promise<number> {
   return heapUsed + arrayBuffers
 }
 
-const forgetful: VerifierOptions = { replayStore: { remember: () => true } }
+const withoutReplayMemory: VerifierOptions = { replayStore: { remember: () => true } }
 
-/** Bytes that each of `count` requests leaves behind. */
-async function leftBehind(
+/** Bytes that each of `count` requests adds. */
+async function bytesPerRequest(
   count: number,
   options: VerifierOptions,
   tokenOf: (agent: BenchAgent, workload: ReturnType<typeof createWorkload>) => string,
@@ -38,38 +38,41 @@ async function leftBehind(
     await verifier.verify(workload.request(agent, tokenOf(agent, workload)))
   }
   for (let n = 0; n < 500; n++) await ask()
-  const before = await held()
+  const before = await usedBytes()
   for (let n = 0; n < count; n++) await ask()
-  const after = await held()
+  const after = await usedBytes()
   await ask()
   return (after - before) / count
 }
 
 export async function memorySection(report: Report): Promise<void> {
   report.heading('Memory')
-  const token = await leftBehind(4000, forgetful, (agent, workload) => workload.token(agent))
-  const both = await leftBehind(
+  const token = await bytesPerRequest(4000, withoutReplayMemory, (agent, workload) => workload.token(agent))
+  const both = await bytesPerRequest(
     4000,
-    forgetful,
+    withoutReplayMemory,
     (agent, workload) => workload.token(agent),
     (workload) => workload.agent(),
   )
-  const chained = await leftBehind(400, forgetful, (agent, workload) => workload.delegatedToken(agent, 3))
+  const chained = await bytesPerRequest(400, withoutReplayMemory, (agent, workload) =>
+    workload.delegatedToken(agent, 3),
+  )
   const hashes = new Cache<true>(2 ** 30, () => 1)
-  const beforeHashes = await held()
+  const beforeHashes = await usedBytes()
   for (let entry = 0; entry < 50_000; entry++) hashes.set(randomBytes(32).toString('base64url'), true)
-  const hash = ((await held()) - beforeHashes) / hashes.count
+  const hash = ((await usedBytes()) - beforeHashes) / hashes.count
   const entries = 1_000_000
-  const before = await held()
+  const before = await usedBytes()
   const store = memoryReplayStore({ maxEntries: entries })
   for (let entry = 0; entry < entries; entry++) {
     store.remember(`${(entry % 50).toString().padStart(43, '-')}.${entry.toString().padStart(43, '-')}`, 600)
   }
-  const replay = ((await held()) - before) / store.size
+  const replay = ((await usedBytes()) - before) / store.size
   const mebibytes = (bytes: number) => `${bytes / 2 ** 20} MiB`
   report.text(
-    'Bytes on the heap of V8 and in array buffers; what OpenSSL takes for a key is not among them. The caches are bounded by ' +
-      'an estimate, which allows for it and for the largest tokens, and so keep fewer entries than these figures would.',
+    'Bytes on the V8 heap and in array buffers, without the memory of OpenSSL for a key. The caches are ' +
+      'limited by an estimate that includes this memory and the largest tokens. So they keep fewer ' +
+      'entries than these figures suggest.',
   )
   report.table(
     ['', 'bytes each', 'bound', 'default'],

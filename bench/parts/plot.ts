@@ -1,6 +1,6 @@
 import * as echarts from 'echarts'
 
-/** One line of a plot; x and y alternate in pairs. */
+/** One line of a plot. */
 export interface Series {
   readonly name: string
   readonly points: readonly (readonly [x: number, y: number])[]

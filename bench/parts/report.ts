@@ -2,17 +2,17 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 
-/** Collects what the benchmarks saw, in Markdown. */
+/** Collects results in Markdown. */
 export interface Report {
   heading(text: string): void
   text(...paragraphs: string[]): void
   table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void
-  /** A picture that stands beside the report. */
+  /** Adds a picture, stored in `plots` beside the report. */
   picture(name: string, title: string, svg: string): void
   write(): void
 }
 
-/** A report that is written to `folder/name`, its pictures beside it. It is printed as it grows, too. */
+/** A report for `folder/name`. Each part is also printed at once. */
 export function createReport(folder: string, name: string, title: string): Report {
   const lines = [`# ${title}`, '']
   const add = (...more: string[]) => {
@@ -36,17 +36,20 @@ export function createReport(folder: string, name: string, title: string): Repor
   }
 }
 
-/** What the figures depend on besides the code. */
+/** The machine and the runtime of the benchmark. */
 export function machine(): string {
   const [cpu] = cpus()
   const memory = Math.round(totalmem() / 1024 ** 3)
-  return `${cpus().length} cores of ${cpu?.model}, ${memory} GiB, ${process.platform} ${process.arch}, Node ${process.version} with OpenSSL ${process.versions.openssl}`
+  return (
+    `${cpus().length} cores of ${cpu?.model}, ${memory} GiB, ${process.platform} ${process.arch}, ` +
+    `Node ${process.version} with OpenSSL ${process.versions.openssl}`
+  )
 }
 
 /**
- * Gives, each time it is asked, a sentence on how much of the processors' time the host of this virtual machine has kept for
- * others since the last time: that makes everything here slower, and most of all what needs several processors. Empty where
- * there is no telling.
+ * Returns a function that describes the steal time since its last call: processor time that the host gave to
+ * other virtual machines. It slows everything, most of all code on several processors. Empty if it is
+ * unknown.
  */
 export function watchHost(): () => string {
   let last = processorTimes()
@@ -55,14 +58,17 @@ export function watchHost(): () => string {
     if (now === undefined || last === undefined) return ''
     const share = (now.stolen - last.stolen) / (now.all - last.all)
     last = now
-    return `Meanwhile, the host of this machine kept ${fixed(share * 100)} % of its processors' time for others.`
+    return (
+      `During this, the host gave ${fixed(share * 100)} % of the processor time to other virtual ` +
+      'machines.'
+    )
   }
 }
 
-/** In ticks since the machine was started, of all its processors (proc_stat(5)); Linux alone counts what was stolen. */
+/** Ticks of all processors since the start of the machine (proc_stat(5)). Only Linux counts steal time. */
 function processorTimes(): { readonly all: number; readonly stolen: number } | undefined {
   try {
-    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of these.
+    // user, nice, system, idle, iowait, irq, softirq, steal; later columns are included in these.
     const times = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/ +/).slice(1, 9).map(Number)
     const stolen = times?.[7]
     if (times === undefined || stolen === undefined) return undefined
@@ -72,7 +78,7 @@ function processorTimes(): { readonly all: number; readonly stolen: number } | u
   }
 }
 
-/** The commit that was measured; with a mark where the files differ from it. */
+/** The measured commit, with a mark if files were changed. */
 export function commit(): string {
   const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim()
   try {

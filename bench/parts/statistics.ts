@@ -1,4 +1,3 @@
-/** The middle of the values: half of them are no greater. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
@@ -8,24 +7,24 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number
 }
 
-/** How long one run of something takes. */
+/** A function to time. */
 export interface Timed {
   readonly name: string
-  /** Makes the inputs of one round, untimed, and gives what is timed: so many runs of it. */
+  /** Makes the inputs of one round, which is not timed. Returns the function to time, with `runs` runs. */
   round(runs: number): () => void | Promise<void>
 }
 
 export interface Timing {
   readonly name: string
-  /** Microseconds a run, the median of the rounds. */
+  /** Microseconds of one run, median of the rounds. */
   readonly micros: number
-  /** To the first of those that took turns, the median of the rounds: what slows the machine slows both. */
+  /** Ratio to the first contender, median of the rounds. Other load on the machine affects both. */
   readonly ratio: number
 }
 
 /**
- * Lets them take turns, each with a round, in an order that changes, so that whatever the machine does meanwhile it
- * does to all of them. The first rounds are not counted.
+ * Lets them take turns, each with a round, in an order that changes, so that whatever the machine does
+ * meanwhile it does to all of them. The first rounds are not counted.
  */
 export async function interleave(
   contenders: readonly Timed[],

@@ -1,8 +1,8 @@
-/** What a request costs, in units of one raw signature verification, and what it costs with others. */
+/** The cost of one request, relative to one raw signature verification, and compared with other libraries. */
 import { constants, createPublicKey, type KeyObject, verify as verifySignature } from 'node:crypto'
 import { generateKey, type TestKey } from '../../fixtures/kit.js'
 import { createVerifier } from '../../src/index.js'
-import { benchPolicy, type Contender, createContenders, prove } from './contenders.js'
+import { assertCorrect, benchPolicy, type Contender, createContenders } from './contenders.js'
 import { fixed, type Report, watchHost } from './report.js'
 import { interleave, type Timed, type Timing } from './statistics.js'
 import {
@@ -13,8 +13,8 @@ import {
   type Workload,
 } from './workload.js'
 
-/** What `crypto.verify` is told besides the key, and the digest it takes. */
-const raw: Record<BenchAlgorithm, { digest: string | null; options: object }> = {
+/** The arguments of `crypto.verify` other than the key. */
+const verifyArguments: Record<BenchAlgorithm, { digest: string | null; options: object }> = {
   ES256: { digest: 'sha256', options: { dsaEncoding: 'ieee-p1363' } },
   EdDSA: { digest: null, options: {} },
   RS256: { digest: 'sha256', options: { padding: constants.RSA_PKCS1_PADDING } },
@@ -25,7 +25,7 @@ interface Signed {
   readonly signature: Buffer
 }
 
-/** What is signed in a request's proof, or in its token, taken apart beforehand. */
+/** The signing input and the signature of a request's proof or token. */
 function signedOf(request: BenchRequest, part: 'token' | 'proof'): Signed {
   const field = part === 'token' ? request.headers.authorization?.[0]?.slice(5) : request.headers.dpop?.[0]
   const text = field as string
@@ -39,17 +39,18 @@ function times<T>(count: number, make: () => T): T[] {
 
 function ratios(workload: Workload, algorithm: BenchAlgorithm): Timed[] {
   const verifier = createVerifier({ ...benchPolicy(workload, algorithm) })
-  const { digest, options } = raw[algorithm]
+  const { digest, options } = verifyArguments[algorithm]
   const keyOf = (key: TestKey) => createPublicKey({ key: key.jwk as never, format: 'jwk' })
   const check = (key: KeyObject, { data, signature }: Signed) => {
-    if (!verifySignature(digest, data, { key, ...options }, signature)) throw new Error('floor')
+    if (!verifySignature(digest, data, { key, ...options }, signature))
+      throw new Error('the raw verification failed')
   }
   const known = workload.agent()
   const knownKey = keyOf(known.key)
   const issuerKey = createPublicKey({ key: workload.jwks.keys[0] as never, format: 'jwk' })
   const token = workload.token(known)
   const chained = workload.delegatedToken(known, 3)
-  // RSA keys take long to make: there, a new agent is one whose header nobody has seen.
+  // RSA keys are slow to generate, so a new agent has only a new header.
   const rsaKeys = algorithm === 'RS256' ? times(8, () => generateKey('RS256')) : []
   let serial = 0
   const newAgent = (): BenchAgent => {
@@ -59,7 +60,7 @@ function ratios(workload: Workload, algorithm: BenchAlgorithm): Timed[] {
 
   const decide = (requests: readonly BenchRequest[]) => async () => {
     for (const request of requests) {
-      if ((await verifier.verify(request)).outcome !== 'allow') throw new Error('refused')
+      if ((await verifier.verify(request)).outcome !== 'allow') throw new Error('ajwt denied a valid request')
     }
   }
   return [
@@ -70,7 +71,7 @@ function ratios(workload: Workload, algorithm: BenchAlgorithm): Timed[] {
         const key = { key: knownKey, ...options }
         return () => {
           for (const { data, signature } of signed) {
-            if (!verifySignature(digest, data, key, signature)) throw new Error('floor')
+            if (!verifySignature(digest, data, key, signature)) throw new Error('the raw verification failed')
           }
         }
       },
@@ -116,8 +117,12 @@ function ratios(workload: Workload, algorithm: BenchAlgorithm): Timed[] {
   ]
 }
 
-/** Sends `runs` requests, so many at a time. */
-function against({ name, prepare, accepts }: Contender, workload: Workload, concurrency: number): Timed {
+/** Sends `runs` requests, `concurrency` at a time. */
+function timeContender(
+  { name, prepare, accepts }: Contender,
+  workload: Workload,
+  concurrency: number,
+): Timed {
   const agent = workload.agent()
   const token = workload.token(agent)
   return {
@@ -127,7 +132,7 @@ function against({ name, prepare, accepts }: Contender, workload: Workload, conc
       return async () => {
         for (let at = 0; at < runs; at += concurrency) {
           const answers = await Promise.all(prepared.slice(at, at + concurrency).map(accepts))
-          if (answers.includes(false)) throw new Error(`${name} refused`)
+          if (answers.includes(false)) throw new Error(`${name} denied a valid request`)
         }
       }
     },
@@ -137,7 +142,7 @@ function against({ name, prepare, accepts }: Contender, workload: Workload, conc
 /** The figures that the README quotes. */
 export interface VerifyFigures {
   readonly warm: number
-  /** How many times as long the fastest peer takes, one at a time and 32 at a time. */
+  /** Times of all contenders, one request at a time and 32 at a time. */
   readonly sequential: readonly Timing[]
   readonly concurrent: readonly Timing[]
 }
@@ -145,23 +150,23 @@ export interface VerifyFigures {
 export async function verifySection(report: Report): Promise<VerifyFigures> {
   report.heading('One request')
   report.text(
-    'Medians of rounds that take turns in one process, on fresh proofs. A ratio is the median of the ratios to the raw ' +
-      'verification of the same round: of one signature, by a key that is at hand.',
+    'Medians of rounds that take turns in one process, with new proofs. A ratio is the median of the ' +
+      'ratios to one `crypto.verify` in the same round: one signature, with an imported key.',
   )
   const figures: Partial<Record<BenchAlgorithm, VerifyFigures>> = {}
   for (const algorithm of ['ES256', 'EdDSA', 'RS256'] as const) {
     const workload = createWorkload(algorithm)
     const host = watchHost()
-    const warm = await againstTheFloor(report, workload, algorithm)
+    const warm = await compareWithRawVerification(report, workload, algorithm)
     report.text(host())
-    figures[algorithm] = { warm, ...(await againstOthers(report, workload, algorithm)) }
+    figures[algorithm] = { warm, ...(await compareWithOthers(report, workload, algorithm)) }
     report.text(host())
   }
   return figures.ES256 as VerifyFigures
 }
 
-/** Gives the ratio of a warm request to one raw verification. */
-export async function againstTheFloor(
+/** Returns the ratio of a warm request to one raw verification. */
+export async function compareWithRawVerification(
   report: Report,
   workload: Workload,
   algorithm: BenchAlgorithm,
@@ -170,7 +175,7 @@ export async function againstTheFloor(
     rounds: algorithm === 'ES256' ? 150 : 50,
     runs: 50,
   })
-  const [floor, warm, chained, unseen, parts, fresh] = timings as [
+  const [rawVerification, warm, chained, unseen, parts, fresh] = timings as [
     Timing,
     Timing,
     Timing,
@@ -189,7 +194,7 @@ export async function againstTheFloor(
   report.table(
     ['', 'time', 'ratio', 'compared', 'target'],
     [
-      row(floor),
+      row(rawVerification),
       row(warm, `${fixed(warm.ratio, 2)} times one verification`, '1.15'),
       row(chained, `${fixed(chained.ratio, 2)} times one verification`, '1.15'),
       row(unseen, `${fixed(unseen.ratio / 2, 2)} times two verifications`, '1.15'),
@@ -200,24 +205,24 @@ export async function againstTheFloor(
   return warm.ratio
 }
 
-export async function againstOthers(
+export async function compareWithOthers(
   report: Report,
   workload: Workload,
   algorithm: BenchAlgorithm,
 ): Promise<Omit<VerifyFigures, 'warm'>> {
-  const { ours, peers, close } = await createContenders(workload, algorithm)
-  for (const contender of [ours, ...peers]) await prove(contender, workload)
+  const { ajwt, others, close } = await createContenders(workload, algorithm)
+  for (const contender of [ajwt, ...others]) await assertCorrect(contender, workload)
   const timesOf = async (concurrency: number) =>
     interleave(
-      [ours, ...peers].map((contender) => against(contender, workload, concurrency)),
+      [ajwt, ...others].map((contender) => timeContender(contender, workload, concurrency)),
       { rounds: algorithm === 'ES256' ? 25 : 12, runs: 64 },
     )
   const sequential = await timesOf(1)
   const concurrent = await timesOf(32)
   close()
   report.text(
-    `${algorithm}, against others: each was seen to let the good request in and to refuse nine bad ones. Ours checks ` +
-      'replays, a policy and an intent besides, which none of the others does.',
+    `${algorithm}, compared with others: each of them allowed a valid request and denied nine invalid ` +
+      'ones. ajwt also checks replays, a policy and an intent, which none of the others does.',
   )
   report.table(
     ['', 'one at a time', 'ajwt is faster by', '32 at a time', 'ajwt is faster by'],

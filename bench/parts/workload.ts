@@ -1,6 +1,6 @@
 /**
- * Agents, tokens and proofs for the benchmarks: made like those of real ones, signed by `node:crypto`, every text flat
- * as a socket would bring it.
+ * Realistic agents, tokens and proofs for the benchmarks, signed with `node:crypto`. All strings are flat in
+ * memory, as if read from a socket.
  */
 import { randomUUID } from 'node:crypto'
 import { generateKey, jws, published, sha256, type TestKey } from '../../fixtures/kit.js'
@@ -23,18 +23,18 @@ export interface BenchAgent {
 }
 
 export interface Workload {
-  /** What the issuer publishes. */
+  /** The JWKS of the issuer. */
   readonly jwks: { readonly keys: readonly Record<string, unknown>[] }
   agent(key?: TestKey): BenchAgent
-  /** A token for an agent, with whatever claims it has more. */
+  /** A token for an agent, with additional claims. */
   token(agent: BenchAgent, claims?: Record<string, unknown>): string
-  /** A token that came to `agent` through so many signed hops. */
+  /** A token of `agent` with a chain of `hops` signed assertions. */
   delegatedToken(agent: BenchAgent, hops: number): string
-  /** One request, with a proof of its own. */
+  /** A request with a new proof. */
   request(agent: BenchAgent, token: string, path?: string): BenchRequest
 }
 
-/** `lifetime` is that of the tokens, in seconds. */
+/** `lifetime` of the tokens is in seconds. */
 export function createWorkload(
   algorithm: BenchAlgorithm = 'ES256',
   { issuer = ISSUER, lifetime = 300, url = API }: { issuer?: string; lifetime?: number; url?: string } = {},
@@ -79,7 +79,7 @@ export function createWorkload(
     delegatedToken(executor, hops) {
       const parties = [...Array.from({ length: hops }, () => agent()), executor]
       const delegation: string[] = []
-      // One time for all of it: no hop may outlive the one before.
+      // The same time for all hops, because no hop may expire after its predecessor.
       const iat = seconds()
       for (let hop = 0; hop < hops; hop++) {
         const [from, to] = [parties[hop] as BenchAgent, parties[hop + 1] as BenchAgent]
@@ -136,7 +136,7 @@ function seconds(): number {
   return Math.floor(Date.now() / 1000)
 }
 
-/** A text in one piece: to join and to slice makes others. */
+/** A flat string. Concatenation and slice make ropes and sliced strings. */
 function flat(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1')
 }
