@@ -49,12 +49,14 @@ export function mint({ header, claims }: Pick<Shape, 'header' | 'claims'>): stri
 
 /** The server's key set and metadata, as its documentation shows them; 404 for everything else. */
 export function serverOf(shape: Shape): typeof fetch {
-  const documents = new Map<string, unknown>([[shape.jwksUri, keySet(shape)]])
+  // As a URL: some issuers write the default port.
+  const address = (url: string) => new URL(url).href
+  const documents = new Map<string, unknown>([[address(shape.jwksUri), keySet(shape)]])
   const issuer = shape.issuer.url ?? shape.issuer.name
   for (const url of shape.discovery)
-    documents.set(url, { issuer, jwks_uri: shape.advertised ?? shape.jwksUri })
+    documents.set(address(url), { issuer, jwks_uri: shape.advertised ?? shape.jwksUri })
   return async (input) => {
-    const found = documents.get(String(input))
+    const found = documents.get(address(String(input)))
     return found === undefined ? new Response('not found', { status: 404 }) : Response.json(found)
   }
 }

@@ -28,6 +28,20 @@ const byName = new Map(
   }),
 )
 
+/** The table of servers that `like` has no name for, and the shape of each. */
+const serversWithoutName = {
+  'Azure AD B2C': 'azure-b2c',
+  Buildkite: 'buildkite-oidc',
+  CircleCI: 'circleci-oidc',
+  'Clerk, session': 'clerk-session-v2',
+  OpenIddict: 'openiddict-client-credentials',
+  'PingAM, ForgeRock AM': 'forgerock-am',
+  Salesforce: 'salesforce-jwt',
+  SPIRE: 'spire-with-issuer',
+  'Spring Authorization Server': 'spring-authorization-server',
+  Vercel: 'vercel-oidc',
+}
+
 describe('docs/issuers.md', () => {
   it('has a section and a row for each known server, with the address of its documentation', () => {
     expect([...byName.keys()].sort()).toEqual(Object.keys(knownServers).sort())
@@ -50,11 +64,21 @@ describe('docs/issuers.md', () => {
     },
   )
 
+  it.each(Object.entries(serversWithoutName))('%s: its keys are those that accept %s', (title, name) => {
+    const row = new RegExp(`^\\| ${title} \\| \`(.*?)\` \\|`, 'm').exec(guide)
+    const { token, read, claims } = shapes.find((shape) => shape.name === name)?.issuer ?? {}
+    expect(JSON.parse(`{${row?.[1]}}`)).toEqual(JSON.parse(JSON.stringify({ token, read, claims })))
+  })
+
   it('counts the shapes that the tests have', () => {
     const accepted = shapes.filter(({ expect: outcome }) => outcome === 'allow').length
     expect(guide).toContain(`the tests had ${shapes.length} shapes`)
     expect(guide).toContain(`${accepted} of the ${shapes.length} are accepted`)
     expect(guide).toContain(`The other ${shapes.length - accepted} are refused`)
+    const [, day] = /^On (\d{4}-\d{2}-\d{2}) the tests had/m.exec(guide) ?? []
+    expect(readFileSync(join(root, 'README.md'), 'utf8')).toContain(
+      `On ${day}, ${accepted} of ${shapes.length} shapes of real tokens are accepted`,
+    )
   })
 
   it('has policies in the guide that a verifier takes', () => {
