@@ -40,7 +40,9 @@ export default defineConfig({
         exclude: ['test/conformance/core.test.ts'],
       }),
       project('attacks', ['test/attacks/**/*.test.ts']),
-      project('integration', ['test/integration/**/*.test.ts']),
+      project('integration', ['test/integration/**/*.test.ts'], {
+        globalSetup: ['test/support/package/run-folder.ts'],
+      }),
     ],
   },
 })
@@ -48,7 +50,7 @@ export default defineConfig({
 function project(
   name: string,
   include: string[],
-  more: { exclude?: string[]; isolate?: boolean; testTimeout?: number } = {},
+  more: { exclude?: string[]; isolate?: boolean; testTimeout?: number; globalSetup?: string[] } = {},
 ) {
   return { extends: true as const, test: { name, include, ...more } }
 }

@@ -54,7 +54,7 @@ describe('the packed package', () => {
       .split('\n')
       .map((file) => file.replace('./', ''))
     const code = /^dist\/(cjs\/)?(src|middleware)\/.*\.(js|d\.ts)$|^dist\/cjs\/shared\/[\w-]+\.js$/
-    const documentation = /^docs\/.*\.md$|^fixtures\/examples\/[a-z-]+\/[a-z]+\.(md|js|json)$/i
+    const documentation = /^docs\/.*\.md$|^fixtures\/examples\/[a-z-]+\/[a-z-]+\.(md|js|json)$/i
     expect(files.filter((file) => documentation.test(file)).length).toBeGreaterThan(30)
     expect(files.filter((file) => !code.test(file) && !documentation.test(file)).sort()).toEqual([
       'CHANGELOG.md',

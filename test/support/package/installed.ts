@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,16 +35,44 @@ export interface Project {
   remove(): void
 }
 
-/** The tarball, in a folder of its own. It is built anew: two test files must not do that at the same time. */
+/** Shared by the test files of one run: two builds at the same time would be in each other's way. */
+const shared = join(process.env.AJWT_RUN_FOLDER ?? tmpdir(), 'package')
+
+/** The tarball, in a folder of its own. It is built once for all files of a run. */
 export function pack(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ajwt-tarball-'))
+  const done = join(shared, 'tarball.tgz')
+  if (isFirst()) buildTarball(done)
+  // Another file builds it.
+  for (
+    const start = Date.now();
+    !existsSync(done);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+  ) {
+    if (Date.now() - start > 100_000) throw new Error('the package was not built')
+  }
+  cpSync(done, join(folder, 'ajwt.tgz'))
+  return join(folder, 'ajwt.tgz')
+}
+
+function isFirst(): boolean {
+  try {
+    mkdirSync(shared)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function buildTarball(done: string): void {
   const [{ filename }] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', folder], {
+    execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', shared], {
       cwd: root,
       encoding: 'utf8',
     }),
   )
-  return join(folder, filename)
+  // In one step, so that no other file sees half of it.
+  renameSync(join(shared, filename), done)
 }
 
 /** What a user gets: the tarball, unpacked beside its dependencies, and nothing else. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { folderOf } from '../installed.js'
 
@@ -43,7 +43,7 @@ export function bundleFor(runtime: Runtime, file: string, outfile: string): void
   execFileSync(commandOf('esbuild'), [file, ...flags], { stdio: 'pipe' })
 }
 
-/** Starts a file of this folder in a runtime. `variables` are bindings in workerd, the environment elsewhere. */
+/** Starts a file of this folder in a runtime, as a bundle. */
 export async function startIn(
   runtime: Runtime,
   file: string,
@@ -51,14 +51,38 @@ export async function startIn(
 ): Promise<RuntimeServer> {
   const folder = mkdtempSync(join(tmpdir(), `ajwt-${runtime}-`))
   const bundle = join(folder, 'worker.mjs')
-  bundleFor(runtime, fileURLToPath(new URL(file, import.meta.url)), bundle)
-  if (runtime === 'workerd') writeFileSync(join(folder, 'config.capnp'), workerdConfig(variables))
+  try {
+    bundleFor(runtime, fileURLToPath(new URL(file, import.meta.url)), bundle)
+    const server = await startProgram(runtime, bundle, variables)
+    return {
+      ...server,
+      close() {
+        server.close()
+        rmSync(folder, { recursive: true, force: true })
+      },
+    }
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Starts a program: in workerd, one file. `variables` are bindings there, and the environment elsewhere. */
+export async function startProgram(
+  runtime: Runtime | 'node',
+  file: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<RuntimeServer> {
+  const config = `${file}.capnp`
+  if (runtime === 'workerd') writeFileSync(config, workerdConfig(basename(file), variables))
   const [command, ...flags] = {
-    workerd: ['workerd', 'serve', join(folder, 'config.capnp'), '--control-fd=1'],
-    bun: ['bun', 'run', bundle],
-    deno: ['deno', 'run', '--allow-all', '--no-config', bundle],
+    workerd: [commandOf('workerd'), 'serve', config, '--control-fd=1'],
+    bun: [commandOf('bun'), 'run', file],
+    deno: [commandOf('deno'), 'run', '--allow-all', '--node-modules-dir=manual', file],
+    node: [process.execPath, file],
   }[runtime] as [string, ...string[]]
-  const child = spawn(commandOf(command), flags, {
+  const child = spawn(command, flags, {
+    cwd: dirname(file),
     env: { ...process.env, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -68,7 +92,6 @@ export async function startIn(
   })
   const close = () => {
     child.kill('SIGKILL')
-    rmSync(folder, { recursive: true, force: true })
   }
   try {
     return { port: await portOf(child, runtime, () => errors), errors: () => errors, close }
@@ -79,7 +102,7 @@ export async function startIn(
 }
 
 /** Without `nodejs_compat`: a Worker as Cloudflare makes it by default. */
-function workerdConfig(variables: Readonly<Record<string, string>>): string {
+function workerdConfig(file: string, variables: Readonly<Record<string, string>>): string {
   const bindings = Object.entries(variables).map(
     ([name, value]) => `(name = ${JSON.stringify(name)}, text = ${JSON.stringify(value)})`,
   )
@@ -92,7 +115,7 @@ const config :Workerd.Config = (
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 const worker :Workerd.Worker = (
-  modules = [(name = "worker", esModule = embed "worker.mjs")],
+  modules = [(name = "worker", esModule = embed "${file}")],
   compatibilityDate = "2026-11-01",
   compatibilityFlags = ["no_nodejs_compat", "no_nodejs_compat_v2"],
   bindings = [${bindings.join(', ')}],
@@ -101,7 +124,7 @@ const worker :Workerd.Worker = (
 }
 
 /** From `{"event":"listen","port":1}` of workerd, or the line "port 1" of the others. */
-function portOf(child: ChildProcess, runtime: Runtime, errors: () => string): Promise<number> {
+function portOf(child: ChildProcess, runtime: string, errors: () => string): Promise<number> {
   return new Promise((resolve, reject) => {
     let output = ''
     const timer = setTimeout(() => reject(new Error(`${runtime} does not start: ${errors()}`)), 20_000)

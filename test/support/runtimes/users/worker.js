@@ -1,0 +1,3 @@
+import { app } from './app.js'
+
+export default { fetch: (request) => app.fetch(request) }
