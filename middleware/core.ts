@@ -2,7 +2,7 @@ import { parseRule } from '#policy-parser'
 import { countRequestInTick } from '#runtime'
 import { parseHandlerRule } from '../src/compile/handler-rule.js'
 import type { Answer, Decision, Denial, Grant } from '../src/decision.js'
-import type { AuthorizedRequest, Engine } from '../src/engine.js'
+import type { AuthorizedRequest } from '../src/engine.js'
 import { sharedInProcess } from '../src/lib/copies.js'
 import { processWarning } from '../src/lib/process-warning.js'
 import type { VerifierOptions } from '../src/options.js'
@@ -17,7 +17,7 @@ import { metadataResponse } from '../src/response/resource-metadata.js'
 import { type ChallengeContext, toDenial } from '../src/response/www-authenticate.js'
 import { consumedBy } from '../src/stores/memory/shared-replay.js'
 import { warnAboutObservedRule } from '../src/telemetry/observe-warning.js'
-import { createVerifier, engineOf, type Verifier } from '../src/verifier.js'
+import { createVerifier, engineOf, isVerifier, type Verifier } from '../src/verifier.js'
 
 export type { Answer } from '../src/decision.js'
 export { fieldsOf } from '../src/request/request.js'
@@ -67,7 +67,7 @@ export function createMiddlewareCore(
   options?: VerifierOptions,
 ): MiddlewareCore {
   const verifier = toVerifier(policyOrVerifier, options)
-  const engine = engineOf(verifier) as Engine
+  const engine = engineOf(verifier)
   const decisions = decisionsOf(verifier)
 
   function decideOnce(source: object, request: VerifyRequest, method: string, path: string): CachedDecision {
@@ -155,7 +155,7 @@ async function applyRule(
     return data.mode === 'observe' ? passThrough : toResult(internalError)
   }
   const decision = await cached.decision
-  const engine = engineOf(cached.verifier) as Engine
+  const engine = engineOf(cached.verifier)
   const { authorized, method } = cached
   const result = await engine.applyRule(decision, authorized, {
     data,
@@ -214,15 +214,13 @@ const warnOfCheck = createWarning()
 
 function toVerifier(policyOrVerifier: Policy | Verifier, options: VerifierOptions | undefined): Verifier {
   if (isRequest(policyOrVerifier)) refuseUncalled('', 'ajwt', 'app.use(ajwt(policy))')
-  if (engineOf(policyOrVerifier) === undefined) {
-    return createVerifier(policyOrVerifier as Policy, options)
-  }
+  if (!isVerifier(policyOrVerifier)) return createVerifier(policyOrVerifier, options)
   if (options !== undefined && Object.keys(options).length > 0) {
     throw new PolicyError([
       { path: 'options', message: 'belong to createVerifier where a verifier is given' },
     ])
   }
-  return policyOrVerifier as Verifier
+  return policyOrVerifier
 }
 
 function decisionsOf(verifier: Verifier): WeakMap<object, CachedDecision> {

@@ -141,8 +141,7 @@ function pathFromRoot(req: Request): string {
 
 /** The method-override package keeps the method of the wire, which is the one that a proof is made for. */
 function wireMethod(req: Request): string {
-  const { originalMethod } = req as { originalMethod?: unknown }
-  return typeof originalMethod === 'string' ? originalMethod : req.method
+  return 'originalMethod' in req && typeof req.originalMethod === 'string' ? req.originalMethod : req.method
 }
 
 /** Connect, and hosts that run its middleware, hand over Node's own objects: how they route is not known here. */

@@ -100,7 +100,7 @@ export async function checkIntent(
 
 /** Of @koa/router. */
 function paramsOf(ctx: object): unknown {
-  return (ctx as { params?: unknown }).params
+  return 'params' in ctx ? ctx.params : undefined
 }
 
 /**
@@ -130,7 +130,8 @@ function routingOf(ctx: Context): Routing {
 }
 
 function pathFromRoot(ctx: Context): string {
-  const { mountPath, newRouterPath } = ctx as { mountPath?: unknown; newRouterPath?: unknown }
+  const mountPath = 'mountPath' in ctx ? ctx.mountPath : undefined
+  const newRouterPath = 'newRouterPath' in ctx ? ctx.newRouterPath : undefined
   if (typeof newRouterPath === 'string' && newRouterPath !== '') return newRouterPath
   if (typeof mountPath !== 'string') return ctx.path
   const path = ctx.originalUrl.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '')
@@ -143,8 +144,8 @@ function pathFromRoot(ctx: Context): string {
 
 /** Method overrides keep the method of the wire, which is the one that a proof is made for. */
 function wireMethod(ctx: Context): string {
-  const { originalMethod } = ctx.req as { originalMethod?: unknown }
-  return typeof originalMethod === 'string' ? originalMethod : ctx.method
+  const { req } = ctx
+  return 'originalMethod' in req && typeof req.originalMethod === 'string' ? req.originalMethod : ctx.method
 }
 
 /** Something else has answered, or has said that it will, past Koa. While the verifier waits, a timeout may. */
@@ -185,14 +186,14 @@ function setFields(ctx: Context, headers: Readonly<Record<string, string>>): voi
 
 /** An error that is answered as the denial would have been. */
 function isOfStatus(error: unknown, status: number): boolean {
-  const { status: own, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown }
+  const { status: own, statusCode }: { status?: unknown; statusCode?: unknown } = Object(error)
   return (own ?? statusCode) === status
 }
 
 /** Koa takes every field off the response to an error, but for those that the error has. */
 function withFields(error: unknown, fields: Readonly<Record<string, string>>): unknown {
   if (error instanceof Error && Object.isExtensible(error) && Object.keys(fields).length > 0) {
-    const own = (error as { headers?: object }).headers
+    const own = 'headers' in error && typeof error.headers === 'object' ? error.headers : undefined
     Object.assign(error, { headers: { ...fields, ...own } })
   }
   return error

@@ -49,9 +49,15 @@ export interface Verifier {
 
 const engines = sharedInProcess('verifiers', () => new WeakMap<object, Engine>())
 
-/** The engine of a verifier. Undefined for an object that `createVerifier` did not make. */
-export function engineOf(verifier: object): Engine | undefined {
-  return engines.get(verifier)
+/** The engine of a verifier. Throws for an object that `createVerifier` did not make. */
+export function engineOf(verifier: Verifier): Engine {
+  const engine = engines.get(verifier)
+  if (engine === undefined) throw new TypeError('the verifier was not made by createVerifier(policy)')
+  return engine
+}
+
+export function isVerifier(value: object): value is Verifier {
+  return engines.has(value)
 }
 
 /**

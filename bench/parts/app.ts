@@ -76,7 +76,7 @@ function listenerOf(settings: AppSettings): RequestListener {
   }
   if (framework === 'node:http') {
     const verifier = createVerifier(policyOf(settings))
-    engineOf(verifier)?.setSignatureThread(guard === 'ajwt, thread pool' ? 'pool' : 'loop')
+    engineOf(verifier).setSignatureThread(guard === 'ajwt, thread pool' ? 'pool' : 'loop')
     return async (request, response) => {
       const { method = '', url: target = '', headersDistinct } = request
       const { outcome } = await verifier.verify({ method, url: target, headers: headersDistinct })

@@ -52,7 +52,7 @@ export function readJsonFile(file: string): unknown {
 
 /** What the file system has against a file is a mistake of the command's; other errors stay as they are. */
 function asUsageError(error: unknown, file: string): unknown {
-  const code = isObject(error) || error instanceof Error ? (error as { code?: unknown }).code : undefined
+  const { code }: { code?: unknown } = Object(error)
   if (code === 'ENOENT') return new UsageError(`${file}: there is no such file`)
   return typeof code === 'string' ? new UsageError(`${file} cannot be read: ${messageOf(error)}`) : error
 }

@@ -11,10 +11,10 @@ const httpUri =
 export function normalizeHttpUri(uri: string): string | undefined {
   const match = httpUri.exec(uri)
   if (match === null) return undefined
-  const scheme = (match[1] as string).toLowerCase()
-  const host = normalizeEncoding(match[2] as string).toLowerCase()
-  const port = match[3] ?? ''
-  const path = normalizePath(match[4] ?? '/')
+  const [, writtenScheme = '', writtenHost = '', port = '', writtenPath = '/'] = match
+  const scheme = writtenScheme.toLowerCase()
+  const host = normalizeEncoding(writtenHost).toLowerCase()
+  const path = normalizePath(writtenPath)
   if (path === undefined) return undefined
   const isDefaultPort = port === '' || Number(port) === (scheme === 'https' ? 443 : 80)
   return `${scheme}://${host}${isDefaultPort ? '' : `:${Number(port)}`}${path}`

@@ -105,8 +105,9 @@ export function createSenderConstraintCheck(
       'one DPoP field',
       `${request.dpop.length || 'no'} DPoP field${request.dpop.length === 1 ? '' : 's'}`,
     )
-    if (request.dpop.length === 0) return new Refusal('proof_missing')
-    if (request.dpop.length > 1) {
+    const [field, another] = request.dpop
+    if (field === undefined) return new Refusal('proof_missing')
+    if (another !== undefined) {
       return new Refusal('proof_malformed', { reason: 'the request has more than one DPoP field' })
     }
 
@@ -115,7 +116,7 @@ export function createSenderConstraintCheck(
       return new Refusal('proof_malformed', { reason: 'the DPoP field has more than one proof' })
 
     const target = { bound: verified, request, now }
-    const proof = verifyProof(trimBlanks(request.dpop[0] as string), target, observer)
+    const proof = verifyProof(trimBlanks(field), target, observer)
     return isPromiseLike(proof)
       ? proof.then((answer) => useUpLater(answer, keyThumbprint, clock(), request.consumed, observer))
       : useUp(proof, keyThumbprint, now, request.consumed, observer)

@@ -123,7 +123,7 @@ const smallOrder = new Set([
 function isSoundEd25519(x: string): boolean {
   const bytes = fromBase64url(x).reverse()
   // The highest bit is the sign of the other coordinate.
-  bytes[0] = (bytes[0] as number) & 0x7f
+  bytes[0] = (bytes[0] ?? 0) & 0x7f
   const y = toBigInt(bytes)
   return y < ed25519Prime && !smallOrder.has(y)
 }
@@ -133,8 +133,8 @@ function isModulus(value: unknown): value is string {
   if (typeof value !== 'string' || value.length > 683) return false
   const bytes = decodeBase64url(value)
   if (bytes === undefined || bytes.length < 256 || bytes.length > 512) return false
-  const first = bytes[0] as number
-  const last = bytes[bytes.length - 1] as number
+  const [first = 0] = bytes
+  const last = bytes.at(-1) ?? 0
   // No leading zero byte (RFC 7518 section 2), a full 2048 bits at least, and odd, as any product of primes.
   return (bytes.length > 256 ? first > 0 : first > 127) && last % 2 === 1
 }

@@ -69,8 +69,8 @@ function createScratchBuffer(size: number): (text: string, encoding: BufferEncod
   return (text, encoding) => {
     const length = scratch.write(text, encoding)
     const slot = length % views.length
-    const known = views[slot] as Buffer
-    if (known.length === length) return known
+    const known = views[slot]
+    if (known?.length === length) return known
     const view = scratch.subarray(0, length)
     views[slot] = view
     return view

@@ -48,5 +48,6 @@ export function hasFittingSize(signature: Uint8Array, key: PublicKey, algorithm:
   if (algorithm.size !== undefined) return signature.length === algorithm.size * 2
   if (modulus === undefined || signature.length !== modulus.length) return false
   const at = modulus.findIndex((byte, index) => byte !== signature[index])
-  return at >= 0 && (signature[at] as number) < (modulus[at] as number)
+  const [own, limit] = [signature[at], modulus[at]]
+  return own !== undefined && limit !== undefined && own < limit
 }

@@ -85,7 +85,7 @@ export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
           resolve(isSignedBy(key, algorithm, input, signature))
         },
       }
-      const answer = (error: Error | null, isValid: boolean) => {
+      const answer = (error: unknown, isValid: boolean) => {
         inPool -= 1
         remove(job)
         resolve(error === null && isValid)
@@ -96,7 +96,7 @@ export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
       try {
         verifyInPool(key, algorithm, input, signature, answer)
       } catch (error) {
-        answer(error as Error, false)
+        answer(error, false)
       }
     })
   }

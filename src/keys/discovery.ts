@@ -24,7 +24,8 @@ export async function discoverJwksUri(
   try {
     return await Promise.any([first, second])
   } catch (error) {
-    const reasons = (error as AggregateError).errors.map((reason) => (reason as Error).message)
+    const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error]
+    const reasons = errors.map((reason) => (reason instanceof Error ? reason.message : String(reason)))
     throw new FetchError(reasons.join('; '))
   }
 }

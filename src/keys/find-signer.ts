@@ -52,10 +52,9 @@ function firstSigner(
   isSignedBy: SignatureCheck,
   first = 0,
 ): MaybePromise<IssuerKey | undefined> {
-  for (let at = first; at < candidates.length; at++) {
-    const candidate = candidates[at] as IssuerKey
+  for (const [at, candidate] of candidates.entries()) {
     const { key } = candidate
-    if (key === undefined) continue
+    if (at < first || key === undefined) continue
     const isSigner = isSignedBy(key, signed.algorithm, signed.input, signed.signature)
     if (isPromiseLike(isSigner)) {
       return isSigner.then((answer) =>

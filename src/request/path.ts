@@ -53,6 +53,6 @@ export function isPlainValue(decoded: string): boolean {
  */
 export function loosestReading(path: string): string {
   const decoded = decodeURIComponent(path).replaceAll('\\', '/')
-  const segments = decoded.split('/').map((segment) => segment.split(';', 1)[0] as string)
+  const segments = decoded.split('/').map((segment) => segment.replace(/;.*$/s, ''))
   return `/${segments.filter((segment) => segment !== '').join('/')}`
 }

@@ -21,9 +21,11 @@ export function parameterValues(query: string, name: string): readonly string[] 
 
 const none: readonly string[] = Object.freeze([])
 
-const [ampersandCode, equalsCode, percentCode, openBracket, closeBracket] = [...'&=%[]'].map((character) =>
-  character.charCodeAt(0),
-) as [number, number, number, number, number]
+const ampersandCode = '&'.charCodeAt(0)
+const equalsCode = '='.charCodeAt(0)
+const percentCode = '%'.charCodeAt(0)
+const openBracket = '['.charCodeAt(0)
+const closeBracket = ']'.charCodeAt(0)
 
 /** The end of the name of the parameter at `start`, or -1 where it has another name. */
 function endOfName(query: string, start: number, name: string): number {

@@ -1,4 +1,4 @@
-import { ownMember } from '../lib/objects.js'
+import { isObject, ownMember } from '../lib/objects.js'
 import type { Consumed } from '../stores/replay.js'
 import { isSimplePath } from './path.js'
 import { parameterValues } from './query.js'
@@ -140,9 +140,7 @@ function withRepeated(
     headers,
   )
   for (const name of repeated) {
-    const values = rawHeaders.filter(
-      (_, at) => at % 2 === 1 && (rawHeaders[at - 1] as string).toLowerCase() === name,
-    )
+    const values = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
     for (const key of Object.keys(fields)) {
       const value = fields[key]
       // Node keeps the first of some fields, and joins the values of others.
@@ -181,8 +179,9 @@ export function readRequest(
 }
 
 function readRouting(request: VerifyRequest): RequestFacts['routing'] {
-  const routing = ownMember(request, 'routing') as object | undefined
+  const routing = ownMember(request, 'routing')
   if (routing === undefined) return undefined
+  if (!isObject(routing)) throw new TypeError('routing must be an object')
   const method = ownMember(routing, 'method') ?? request.method
   if (Object.hasOwn(routing, 'route')) {
     const [route, params] = [ownMember(routing, 'route'), ownMember(routing, 'params')]
@@ -193,9 +192,11 @@ function readRouting(request: VerifyRequest): RequestFacts['routing'] {
       method: typeof method === 'string' ? method : '',
     }
   }
+  const path = ownMember(routing, 'path') ?? splitTarget(request.url).path
+  if (typeof path !== 'string') throw new TypeError('routing.path must be a string')
   return {
     kind: 'path',
-    path: (ownMember(routing, 'path') as string | undefined) ?? splitTarget(request.url).path,
+    path,
     decoded: ownMember(routing, 'decoded') === true,
     method: typeof method === 'string' ? method : '',
     caseSensitive: ownMember(routing, 'caseSensitive') === true,
@@ -257,9 +258,9 @@ function readFields(headers: HeaderSource, method: string): Fields {
     requestedMethod: none,
     methodOverride: none,
   }
-  if (Array.isArray(headers)) addRawHeaders(fields, headers)
+  if (isRawHeaders(headers)) addRawHeaders(fields, headers)
   else if (isFetchHeaders(headers)) addFetchHeaders(fields, headers, method)
-  else addNodeHeaders(fields, headers as Readonly<Record<string, unknown>>)
+  else addNodeHeaders(fields, headers)
   return fields
 }
 
@@ -297,7 +298,7 @@ function readTokenFields(headers: HeaderSource, names: readonly string[]): reado
     const lower = name.toLowerCase()
     return names.includes(lower) ? valuesOf(value).map((text) => ({ name: lower, value: text })) : []
   }
-  if (Array.isArray(headers))
+  if (isRawHeaders(headers))
     return headers.flatMap((value, at) => (at % 2 === 1 ? toFields(String(headers[at - 1]), value) : []))
   if (isFetchHeaders(headers)) return names.flatMap((name) => toFields(name, headers.get(name)))
   return Object.entries(headers).flatMap(([name, value]) => toFields(name, value))
@@ -308,8 +309,12 @@ function mayBeRead(name: string): boolean {
   return name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
 }
 
-function isFetchHeaders(headers: HeaderSource): headers is FetchHeaders {
-  return typeof (headers as { get?: unknown } | undefined)?.get === 'function'
+function isRawHeaders(headers: HeaderSource): headers is readonly string[] {
+  return Array.isArray(headers)
+}
+
+function isFetchHeaders(headers: Exclude<HeaderSource, readonly string[]>): headers is FetchHeaders {
+  return typeof headers?.get === 'function'
 }
 
 function add(fields: Fields, name: string, value: unknown): void {

@@ -4,7 +4,7 @@ import { PolicyError } from '../policy/error.js'
 import { describe, Refusal } from '../refusal.js'
 import { fieldsOf } from '../request/request.js'
 import { consumedBy } from '../stores/memory/shared-replay.js'
-import { engineOf, type Verifier } from '../verifier.js'
+import { engineOf, isVerifier, type Verifier } from '../verifier.js'
 import { findOddity, type HandshakeRequest } from './handshake.js'
 import { answerHandshake, closeWebSocket, type UpgradeSocket } from './raw-socket.js'
 
@@ -43,9 +43,9 @@ export function guardUpgrade(
   options: UpgradeOptions = {},
 ): UpgradeGuard {
   checkServer(server)
-  const engine = engineOf(verifier)
-  if (engine === undefined)
+  if (!isVerifier(verifier))
     throw new TypeError('guardUpgrade takes a verifier as its second argument: createVerifier(policy)')
+  const engine = engineOf(verifier)
   const interval = readInterval(options)
   const decisions = new WeakMap<object, Decision>()
   const isAnswering = interceptUpgrades(server, admit)
@@ -56,13 +56,13 @@ export function guardUpgrade(
     // Node hands over a pipelined upgrade before earlier responses are written: a denial would be taken for one of them.
     if (isAnswering(socket)) return void socket.destroy()
     delete request.ajwt
-    const decision = await decideUpgrade(engine as Engine, request)
+    const decision = await decideUpgrade(engine, request)
     if (socket.destroyed || !socket.writable) return void socket.destroy()
     if (decision.outcome === 'deny') return answerHandshake(socket, decision)
     decisions.set(request, decision)
     if (decision.outcome === 'allow') {
       request.ajwt = decision.grant
-      watch(engine as Engine, decision, socket, interval)
+      watch(engine, decision, socket, interval)
     }
     let isTaken = false
     try {
@@ -155,7 +155,7 @@ function watch(engine: Engine, decision: Decision, socket: UpgradeSocket, interv
 function checkServer(server: UpgradeServer): void {
   // An Express app and a WebSocketServer emit events, too.
   const isServer = ['emit', 'address', 'listen'].every(
-    (name) => typeof (server as unknown as Record<string, unknown> | undefined)?.[name] === 'function',
+    (name) => typeof Reflect.get(Object(server), name) === 'function',
   )
   if (isServer) return
   throw new TypeError(

@@ -68,11 +68,8 @@ async function loadKey(id: string, { seed, keys, algorithm = 'ES256' }: KeyOptio
  * @throws TypeError for any other key
  */
 export function signingAlgorithm(key: CryptoKey, path: string): string {
-  const { name, namedCurve, hash } = (key?.algorithm ?? {}) as {
-    name?: string
-    namedCurve?: string
-    hash?: { name: string }
-  }
+  const algorithm: { name?: string; namedCurve?: string; hash?: { name: string } } = key?.algorithm ?? {}
+  const { name, namedCurve, hash } = algorithm
   const alg = ALGORITHMS[`${name} ${namedCurve ?? hash?.name ?? ''}`.trim()]
   if (!alg || key.type !== 'private' || !key.usages.includes('sign')) {
     throw new TypeError(

@@ -40,7 +40,7 @@ export function rulesOf(policy: Policy): readonly (readonly [key: string, rule: 
 /** The entries of `issuer`, with their paths. */
 export function issuersOf(policy: Policy): readonly (readonly [PropertyKey[], IssuerPolicy])[] {
   const isList = Array.isArray(policy.issuer)
-  return toArray(policy.issuer as string | IssuerPolicy | (string | IssuerPolicy)[]).map((entry, index) => [
+  return toArray<string | IssuerPolicy>(policy.issuer).map((entry, index) => [
     isList ? ['issuer', index] : ['issuer'],
     typeof entry === 'string' ? { url: entry } : entry,
   ])
@@ -61,7 +61,7 @@ function lintWorkflows(policy: Policy, report: Report): void {
 function lintStores(policy: Policy, report: Report): void {
   for (const [key, rule] of rulesOf(policy)) {
     for (const name of ['once', 'limit']) {
-      const value = (rule as Record<string, unknown>)[name]
+      const value = Reflect.get(rule, name)
       if (value === undefined || value === false) continue
       const store = name === 'once' ? 'replayStore' : 'limitStore'
       report(
@@ -152,7 +152,7 @@ function describeKnownServers(policy: Policy, report: Report): void {
     if (entry.like === undefined) continue
     const { source, ...filled }: KnownServer = knownServers[entry.like]
     const texts = Object.entries(filled).flatMap(([name, value]) =>
-      describeFilled(name, value, (entry as Record<string, unknown>)[name]),
+      describeFilled(name, value, Reflect.get(entry, name)),
     )
     report('note', [...path, 'like'], `${JSON.stringify(entry.like)} fills ${texts.join(', ')} (${source})`)
   }

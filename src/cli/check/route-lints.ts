@@ -83,10 +83,11 @@ function isBelow({ segments }: Route, { segments: above }: Route): boolean {
   const prefix = above.at(-1)?.kind === 'wildcard' ? above.slice(0, -1) : above
   // Everything lies under the root: that says nothing.
   if (prefix.length === 0 || prefix.length >= segments.length) return false
-  return prefix.every((segment, index) => mayBeSame(segment, segments[index] as Segment))
+  return prefix.every((segment, index) => mayBeSame(segment, segments[index]))
 }
 
-function mayBeSame(one: Segment, other: Segment): boolean {
+function mayBeSame(one: Segment, other: Segment | undefined): boolean {
+  if (other === undefined) return false
   if (one.kind !== 'literal' || other.kind !== 'literal') return other.kind !== 'wildcard'
   return one.text.toLowerCase() === other.text.toLowerCase()
 }
