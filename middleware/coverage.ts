@@ -1,7 +1,7 @@
 import { compilePolicy } from '../src/compile/compile-policy.js'
 import type { Policy } from '../src/policy/policy.js'
 import { type AppHandler, type KeyLookup, type RouteReport, reportRoutes } from '../src/routing/coverage.js'
-import { engineOf, type Verifier } from '../src/verifier.js'
+import { engineOf, isVerifier, type Verifier } from '../src/verifier.js'
 
 export type { AppHandler, RouteReport }
 
@@ -27,9 +27,9 @@ export function compareRoutes(
   handlers: readonly AppHandler[],
   lookup: KeyLookup,
 ): RouteReport {
-  const engine = engineOf(policyOrVerifier)
-  const policy = engine === undefined ? (policyOrVerifier as Policy) : (policyOrVerifier as Verifier).policy
-  const { unmatched } = engine?.compiled ?? compilePolicy(policy)
+  const isMade = isVerifier(policyOrVerifier)
+  const policy = isMade ? policyOrVerifier.policy : policyOrVerifier
+  const { unmatched } = isMade ? engineOf(policyOrVerifier).compiled : compilePolicy(policy)
   return reportRoutes(Object.keys(policy.routes), unmatched, handlers, lookup)
 }
 
