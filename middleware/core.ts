@@ -22,7 +22,7 @@ import { createVerifier, engineOf, isVerifier, type Verifier } from '../src/veri
 export type { Answer } from '../src/decision.js'
 export { fieldsOf } from '../src/request/request.js'
 
-/** What an adapter does with a request: answer it, or let it go on, with a grant or without. */
+/** An adapter sends the answer, or continues with the grant, if there is one. */
 export type MiddlewareResult =
   | { readonly kind: 'answer'; readonly answer: Answer; readonly denial: Denial | undefined }
   | {
@@ -31,7 +31,7 @@ export type MiddlewareResult =
       readonly headers: Readonly<Record<string, string>>
     }
 
-/** What every adapter stands on; a framework's own request object tells requests apart. */
+/** Shared by all adapters. The framework's request object identifies a request. */
 export interface MiddlewareCore {
   readonly verifier: Verifier
   pass(source: object, request: VerifyRequest): Promise<MiddlewareResult>
@@ -42,18 +42,18 @@ interface CachedDecision {
   readonly method: string
   readonly path: string | undefined
   readonly decision: Promise<Decision>
-  /** Who was let in, once that is decided. */
+  /** Set when the request is allowed with a grant. */
   authorized: AuthorizedRequest | undefined
 }
 
-/** What each verifier has decided, by the framework's request: one that is mounted twice decides once. */
+/** Decisions by verifier and request: a verifier that is mounted twice decides once. */
 const decisionsByVerifier = sharedInProcess(
-  'rulings',
+  'decisions',
   () => new WeakMap<Verifier, WeakMap<object, CachedDecision>>(),
 )
 
 /** The latest decision on each request, for `requireIntent` further down. */
-const latest = sharedInProcess('latest rulings', () => new WeakMap<object, CachedDecision>())
+const latest = sharedInProcess('latest decisions', () => new WeakMap<object, CachedDecision>())
 
 const passThrough: MiddlewareResult = Object.freeze({
   kind: 'continue',
@@ -61,7 +61,7 @@ const passThrough: MiddlewareResult = Object.freeze({
   headers: Object.freeze({}),
 })
 
-/** Makes the core of a middleware out of a policy, or of a verifier that was made before. */
+/** Makes the core of a middleware from a policy or an existing verifier. */
 export function createMiddlewareCore(
   policyOrVerifier: Policy | Verifier,
   options?: VerifierOptions,
@@ -78,14 +78,14 @@ export function createMiddlewareCore(
     return cached
   }
 
-  /** The request was rewritten on its way: the rule that was applied is not the rule of its handler. */
+  /** The request was rewritten after the first decision: the applied rule is not that of its handler. */
   async function refuseRewritten(
     earlier: CachedDecision,
     method: string,
     path: string,
   ): Promise<MiddlewareResult> {
     const refusal = new Refusal('route_not_declared', {
-      reason: 'path or method was rewritten after the first ajwt on the way had decided',
+      reason: 'path or method was rewritten after the first ajwt middleware had decided',
       expected: describe(`${earlier.method} ${earlier.path}`),
       found: describe(`${method} ${path}`),
       unverified: true,
@@ -107,7 +107,7 @@ export function createMiddlewareCore(
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
         return refuseRewritten(earlier, method, path)
       }
-      // A second verifier on its way makes no second request of it.
+      // A second verifier does not make it a second request.
       if (!latest.has(source)) countRequestInTick()
       const cached = earlier ?? decideOnce(source, request, method, path)
       decisions.set(source, cached)
@@ -117,7 +117,7 @@ export function createMiddlewareCore(
   }
 }
 
-/** One more rule for requests that `ajwt` has let in. Throws a PolicyError where the rule is wrong. */
+/** Applies one more rule to requests that `ajwt` has allowed. Throws a PolicyError if the rule is invalid. */
 export function createRuleMiddleware(
   rule: RouteRule,
 ): (source: object, params: unknown) => Promise<MiddlewareResult> {
@@ -128,7 +128,7 @@ export function createRuleMiddleware(
   return (source, params) => applyRule(source, data, params, true, warnOnce)
 }
 
-/** The same, once, for `checkIntent`: the denial, or undefined. Rejects with a PolicyError where the rule is wrong. */
+/** Applies a rule once, for `checkIntent`. Rejects with a PolicyError if the rule is invalid. */
 export async function checkRequest(
   source: object,
   rule: RouteRule,
@@ -166,7 +166,7 @@ async function applyRule(
   return result === undefined ? passThrough : toResult(result)
 }
 
-/** Of a refusal that no policy stands behind: no challenge is sent with 503. */
+/** For a denial without a policy. A 503 has no challenge. */
 const noPolicy: ChallengeContext = {
   proofAlgorithms: '',
   resourceMetadata: undefined,
@@ -175,7 +175,7 @@ const noPolicy: ChallengeContext = {
 
 const internalError = toDenial(new Refusal('internal_error'), 'request', noPolicy, undefined)
 
-/** The answer where an adapter runs in another framework than its own, whose routing it cannot know. */
+/** The response of an adapter that runs in a framework whose routing it does not know. */
 export function createHostRefusal(entry: string, framework: string): () => Answer {
   const warnOnce = createWarning()
   return () => {
@@ -201,7 +201,7 @@ export function isCorsField(name: string): boolean {
 
 type WarnOnce = (message: string, code: string) => void
 
-/** A mistake of the app's shows in every request: one warning for each place is enough. */
+/** Warns once for each place, because a mistake of the app shows in every request. */
 function createWarning(): WarnOnce {
   let hasWarned = false
   return (message, code) => {
@@ -242,7 +242,7 @@ function toAnswer({ status, headers, body }: Denial): Answer {
   return { status, headers, body: JSON.stringify(body) }
 }
 
-/** Whether something is what a framework calls middleware with: a request of Node's, or a context of Koa or Hono. */
+/** Whether the value is a Node.js request, or a context of Koa or Hono, which middleware is called with. */
 function isRequest(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   return 'req' in value || ('method' in value && 'url' in value && 'headers' in value)
@@ -253,7 +253,7 @@ function refuseUncalled(path: string, name: string, usage: string): never {
   throw new PolicyError([{ path, message }])
 }
 
-/** Clients learn the nonce while refusals are only observed, so that they have it once they are enforced. */
+/** Observed requests get a nonce too, so that clients have one when the policy is enforced. */
 function nonceOf(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const nonce = headers['dpop-nonce']
   return nonce === undefined ? {} : { 'dpop-nonce': nonce, 'cache-control': 'no-store' }

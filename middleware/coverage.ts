@@ -5,10 +5,12 @@ import { engineOf, isVerifier, type Verifier } from '../src/verifier.js'
 
 export type { AppHandler, RouteReport }
 
-/** Of every copy of the package in the process. */
+/** The same symbol in every copy of the package. */
 const mark = Symbol.for('ajwt/middleware')
 
-/** A prototype, because a bound function has that of its target, and nothing else of it: Fastify binds hooks. */
+/**
+ * On a prototype, because Fastify binds hooks, and a bound function only keeps the prototype of its target.
+ */
 const prototype = Object.create(Function.prototype, { [mark]: { value: true } }) as object
 
 /** Makes a middleware that `verifyRoutes` recognizes as `ajwt`. */
@@ -16,7 +18,7 @@ export function markAsAjwt<T extends object>(middleware: T): T {
   return Object.setPrototypeOf(middleware, prototype) as T
 }
 
-/** Whether something is what `ajwt` returns, in this copy of the package or in another. */
+/** Whether the value is a middleware of `ajwt`, from any copy of the package. */
 export function isAjwt(value: unknown): boolean {
   return typeof value === 'function' && mark in value
 }
@@ -33,13 +35,13 @@ export function compareRoutes(
   return reportRoutes(Object.keys(policy.routes), unmatched, handlers, lookup)
 }
 
-/** A pattern below a mount path. The slash of a root, of either, is none. */
+/** The pattern below a mount path. A root path adds no slash. */
 export function joinPaths(mount: string, path: string): string {
   if (path === '' || path === '/') return mount === '' ? '/' : mount
   return mount.replace(/\/$/, '') + (path.startsWith('/') || path.startsWith('{') ? path : `/${path}`)
 }
 
-/** Whether every path below one pattern, written in literals and parameters, is below another. */
+/** Whether every path below the first pattern (literals and parameters only) is below the second. */
 export function isBelow(path: string, mount: string): boolean {
   const texts = path.split('/')
   const wanted = mount.replace(/\/(\*\w*|\{\*\w+\})?$/, '').split('/')

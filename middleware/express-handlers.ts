@@ -20,7 +20,7 @@ interface Route {
   readonly stack: readonly Layer[]
 }
 
-/** Where a walk is: below these mount paths, behind these guards. */
+/** A position in the router tree: the mount paths above it, and those protected by an earlier `ajwt`. */
 interface Place {
   readonly mounts: readonly string[]
   readonly guards: readonly string[]
@@ -45,7 +45,7 @@ function handlersIn(layers: readonly Layer[], { mounts, guards: outer, root }: P
   })
 }
 
-/** Of a router, or of an app. One that cannot be looked into is a handler of all that is below it. */
+/** The handlers of a router or a mounted app. An unreadable app counts as a handler of every path below. */
 function handlersBelow(handle: { readonly name: string }, place: Place): AppHandler[] {
   if (isRouter(handle)) return handlersIn(handle.stack, place)
   if (handle.name !== 'mounted_app') return []
@@ -79,7 +79,7 @@ function placeOf(pattern: RegExp, mount: string): Pick<AppHandler, 'path' | 'mat
   }
 }
 
-/** Express folds letter case in mount paths: so does a guard. */
+/** Express ignores letter case in mount paths. */
 function isGuarded(path: string, guards: readonly string[]): boolean {
   return guards.some((guard) => isBelow(path.toLowerCase(), guard.toLowerCase()))
 }
@@ -98,7 +98,7 @@ function routerOf(app: object): { readonly stack: readonly Layer[] } | undefined
   if (isRouter(app)) return app
   const { _router } = app as { _router?: object }
   if (_router !== undefined) return isRouter(_router) ? _router : undefined
-  // In Express 4, which has no router yet here, reading this throws.
+  // Express 4 without a router: reading `router` throws.
   if ('lazyrouter' in app) return undefined
   const { router } = app as { router?: object }
   return router !== undefined && isRouter(router) ? router : undefined
@@ -116,7 +116,7 @@ function methodsOf(methods: Route['methods']): readonly string[] {
   return Object.keys(methods).map((name) => name.toUpperCase())
 }
 
-/** The paths that a layer is mounted at: '' for the root. One that cannot be read is a pattern that no key has. */
+/** The mount paths of a layer, '' for the root. An unreadable path becomes a text that no key has. */
 function mountsOf({ regexp, keys = [], matchers = [], slash }: Layer): readonly string[] {
   if (slash || regexp?.fast_slash) return ['']
   if (regexp !== undefined) {
@@ -130,8 +130,8 @@ function mountsOf({ regexp, keys = [], matchers = [], slash }: Layer): readonly 
 }
 
 /**
- * The regular expression behind a path of Express 5, which keeps the path nowhere. It is caught while it is used; the
- * replaced method is back before anything else can run.
+ * The source of the regular expression of an Express 5 mount path, which Express does not keep.
+ * `RegExp.prototype.exec` is replaced for one synchronous call and restored before other code can run.
  */
 function sourceOf(matcher: Matcher): string | undefined {
   const { exec } = RegExp.prototype
@@ -150,13 +150,13 @@ function sourceOf(matcher: Matcher): string | undefined {
   return source
 }
 
-// What path-to-regexp puts around a mount path, in its version for Express 4 and in that for Express 5.
+// The text that path-to-regexp adds around a mount path, in the versions of Express 4 and 5.
 const start = /^\^(?:\(\?:)?/
 const end = /\)?(?:\(\?:\\\/\$\)\?|\\\/\?)\(\?=\\\/\|\$\)$/
 const parameter = /\((?:\?:)?(?:\\\/\()?\[\^\\?\/\]\+\??\)?\)/g
 
 function readMount(source: string, names: readonly string[]): string {
-  // A regular expression of the app's own: no key can have such a path.
+  // A regular expression of the app. No key can have such a path.
   if (!end.test(source)) return `(/${source}/)`
   let at = 0
   return source
@@ -166,16 +166,16 @@ function readMount(source: string, names: readonly string[]): string {
     .replace(/\\([/.-])/g, '$1')
 }
 
-/** The names of a mount path's parameters: a path that has them is matched once. */
+/** The names of a mount path's parameters, read from the match of an example path. */
 function namesOf(matcher: Matcher, source: string): readonly string[] {
   const match = matcher(readMount(source, []).replaceAll(':', ''))
   return match === false ? [] : Object.keys(match.params)
 }
 
 /**
- * The router of the app that is mounted by `app.use('/path', app)`, which Express hides in a function. The function is
- * called, and its router's `handle` replaced meanwhile: no middleware of the app runs. A router of another copy of
- * Express is not replaced: it fails with the first look at the request.
+ * The router of an app mounted by `app.use('/path', app)`, which Express keeps in a closure. The closure is
+ * called while the router's `handle` is replaced, so no middleware of the app runs. With another copy of
+ * Express, whose router is not replaced, the call fails at its first access to the request.
  */
 function routerBehind(mountedApp: object, outer: object): object | undefined {
   const prototype = ownerOf('handle', outer)
@@ -204,7 +204,7 @@ function routerBehind(mountedApp: object, outer: object): object | undefined {
   return inner
 }
 
-/** The object that has a method of its own, on the way up the prototypes. */
+/** The prototype that owns a method. */
 function ownerOf(method: 'handle', value: object): { handle: unknown } | undefined {
   let owner: object | null = Object.getPrototypeOf(value)
   while (owner !== null && !Object.hasOwn(owner, method)) owner = Object.getPrototypeOf(owner)

@@ -26,7 +26,7 @@ export { AjwtDenial, type RouteReport }
 declare global {
   namespace Express {
     interface Request {
-      /** Who calls, and with what right: there once `ajwt` has let the request in with credentials. */
+      /** The verified grant. Undefined if `ajwt` allowed the request without credentials. */
       ajwt?: Grant
     }
   }
@@ -34,9 +34,9 @@ declare global {
 
 export interface DenialOptions {
   /**
-   * Answers a refusal in the app's own way. Status and header fields are set already; what it does not answer is
-   * answered as usual when it returns, or when its promise settles. `next` takes an error, such as the denial itself,
-   * for the app's error handlers, and nothing else: no call of it lets the request in.
+   * Sends the app's own response to a denial. Status and header fields are already set. If it sends nothing,
+   * the default response is sent when it returns or its promise settles. `next` passes an error, such as the
+   * denial, to the app's error handlers. No call of `next` allows the request.
    */
   onDenied?: (denial: AjwtDenial, req: Request, res: Response, next: (error: unknown) => void) => unknown
 }
@@ -44,8 +44,8 @@ export interface DenialOptions {
 export type AjwtOptions = VerifierOptions & DenialOptions
 
 /**
- * Lets in what the policy allows, refuses the rest, and puts the verified grant on `req.ajwt`. Throws a
- * PolicyError where the policy is wrong.
+ * Allows the requests that the policy allows, denies all others, and sets `req.ajwt` to the verified grant.
+ * Throws a PolicyError if the policy is invalid.
  */
 export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOptions = {}): RequestHandler {
   const core = createMiddlewareCore(policy, options)
@@ -55,7 +55,7 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
     try {
       const hadBegun = res.headersSent
       if (!isExpress(req, res)) return answerElsewhere(res, refuseHost())
-      // Whatever stood here before was not put there by this middleware.
+      // An earlier value was not set by this middleware.
       delete req.ajwt
       const result = await core.pass(req, {
         method: wireMethod(req),
@@ -75,8 +75,8 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
 }
 
 /**
- * One more rule, for one handler: applied to a request that `ajwt` has let in, with the parameters of that
- * handler. Throws a PolicyError where the rule is wrong.
+ * Applies one more rule, for one handler, to a request that `ajwt` has allowed. `param` in the rule refers to
+ * the parameters of that handler. Throws a PolicyError if the rule is invalid.
  */
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): RequestHandler {
   const pass = createRuleMiddleware(rule)
@@ -88,7 +88,7 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
       const result = await pass(req, req.params)
       if (isAnsweredMeanwhile(res, hadBegun)) return
       if (result.kind === 'answer') return await answer(result, req, res, next, onDenied)
-      // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
+      // The rule is only observed and was not met: a grant would tell the handler that it was.
       if (result.grant === undefined) delete req.ajwt
       next()
     } catch (error) {
@@ -98,9 +98,9 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
 }
 
 /**
- * What `requireIntent` does, without an answer: the denial, or undefined where the rule holds or is only observed.
- * For GraphQL resolvers, procedures and sockets. Default of `params`: those of the handler. Rejects with a PolicyError
- * where the rule is wrong.
+ * Checks a rule as `requireIntent` does, without a response, for GraphQL resolvers, procedures and sockets.
+ * Resolves to the denial, or to undefined if the rule is met or only observed. Default of `params`: those of
+ * the handler. Rejects with a PolicyError if the rule is invalid.
  */
 export async function checkIntent(
   req: Request,
@@ -111,9 +111,10 @@ export async function checkIntent(
 }
 
 /**
- * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered` keys have no
- * handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. For a test, or at start, when every route
- * is registered. Functions given to `app.use` count as middleware. Rejects with a PolicyError if the policy is wrong.
+ * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered`
+ * keys have no handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. Call it in a
+ * test, or at start after every route is registered. Functions given to `app.use` count as middleware.
+ * Rejects with a PolicyError if the policy is invalid.
  */
 export async function verifyRoutes(
   app: Application | Router,
@@ -122,7 +123,7 @@ export async function verifyRoutes(
   return compareRoutes(policy, handlersOf(app), { byPattern: false, caseSensitive: false })
 }
 
-/** Express looks a handler up by `url`, whose mounted part is in `baseUrl`, and folds case unless told not to. */
+/** Express routes by `url`, moves the mount path to `baseUrl`, and ignores letter case by default. */
 function routingOf(req: Request): Routing {
   return {
     path: pathFromRoot(req),
@@ -133,18 +134,18 @@ function routingOf(req: Request): Routing {
   }
 }
 
-/** Express adds a slash to a mounted path that is nothing but its mount. */
+/** Express adds a slash to a path that equals its mount path. */
 function pathFromRoot(req: Request): string {
   const isAdded = req.baseUrl !== '' && req.path === '/' && !/^[^?]*\/(\?|$)/.test(req.originalUrl)
   return req.baseUrl + (isAdded ? '' : req.path)
 }
 
-/** The method-override package keeps the method of the wire, which is the one that a proof is made for. */
+/** The method-override package keeps the original method. A proof is made for that one. */
 function wireMethod(req: Request): string {
   return 'originalMethod' in req && typeof req.originalMethod === 'string' ? req.originalMethod : req.method
 }
 
-/** Connect, and hosts that run its middleware, hand over Node's own objects: how they route is not known here. */
+/** Connect and hosts of its middleware pass Node's own objects. Their routing is unknown. */
 function isExpress(req: Partial<Request>, res: Partial<Response>): boolean {
   return typeof req.app?.enabled === 'function' && typeof res.status === 'function'
 }
@@ -156,7 +157,7 @@ function answerElsewhere(res: Response, { status, headers, body }: Answer): void
   res.end(body)
 }
 
-/** Something else may answer while the verifier waits, as a timeout does: then there is nothing left to do. */
+/** A timeout, for example, may respond while the verifier waits. */
 function isAnsweredMeanwhile(res: Response, hadBegun: boolean): boolean {
   return res.headersSent && !hadBegun
 }
@@ -168,12 +169,12 @@ async function answer(
   next: NextFunction,
   onDenied: DenialOptions['onDenied'],
 ): Promise<void> {
-  // Begun before this middleware ran: it can only be ended.
+  // The response was begun before this middleware ran. It can only be ended.
   if (res.headersSent) return void res.end()
   res.status(status)
   setHeaders(res, headers)
   if (denial !== undefined && onDenied !== undefined) {
-    // The type is of this middleware's own body: an answer of the app has its own.
+    // The content type is that of the default body. The app's body has its own.
     res.removeHeader('content-type')
     let failure: unknown
     try {
@@ -183,7 +184,7 @@ async function answer(
     } catch (error) {
       failure = error
     }
-    // To Express, these words are no error: they skip to whatever stands behind this middleware.
+    // Express takes these strings as a command to skip handlers, and would run those after this middleware.
     if (failure === 'route' || failure === 'router') failure = undefined
     if (failure) return next(failure)
     if (res.headersSent) return
@@ -192,10 +193,10 @@ async function answer(
   res.end(body)
 }
 
-/** Node's own setter: Express would add a charset, which JSON has none of. */
+/** Node's setter, because Express would add a charset, and JSON has none (RFC 8259 section 11). */
 function setHeaders(res: Response, headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(headers)) {
-    // What a CORS helper in front has set is the app's own word on who may read.
+    // A CORS field that the app has set is the app's decision on who may read.
     if (!(isCorsField(name) && res.hasHeader(name))) res.setHeader(name, value)
   }
 }

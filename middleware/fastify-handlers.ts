@@ -16,8 +16,8 @@ interface Route {
 }
 
 /**
- * Every route of an app whose plugins are loaded. Fastify prints its routes and lists them nowhere: what is printed of
- * a route is made by `buildPrettyMeta`, which is told of each.
+ * Every route of an app, after loading its plugins. Fastify has no list of routes, but `printRoutes` calls
+ * `buildPrettyMeta` for each.
  */
 export async function handlersOf(app: RouteLister): Promise<AppHandler[]> {
   await app.ready()
@@ -26,12 +26,12 @@ export async function handlersOf(app: RouteLister): Promise<AppHandler[]> {
     includeMeta: ['onRequest'],
     get buildPrettyMeta() {
       return (route: Route) => {
-        // Read at once: what is printed together is merged into one object.
+        // Read at once, because the router merges routes into one object later.
         handlers.push(toHandler(route))
         return {}
       }
     },
-    // The router sets its own.
+    // The router assigns its own function.
     set buildPrettyMeta(_own) {},
   })
   if (handlers.length === 0 && text.includes('/')) {
@@ -44,13 +44,16 @@ function toHandler({ method, path, store }: Route): AppHandler {
   const url = store?.config?.url
   return {
     method,
-    // A root of a prefix has two paths and one pattern.
+    // The root of a prefix has two paths and one pattern.
     path: url !== undefined && path === `${url}/` ? url : path,
     isProtected: store?.onRequest?.some(isAjwt) ?? false,
   }
 }
 
-/** Fastify 5 adds HEAD for the two paths of a prefix's root as two patterns. The one with a slash is denied. */
+/**
+ * Fastify 5 adds HEAD routes for both paths of a prefix's root, as two patterns. `ajwt` denies the one with a
+ * slash.
+ */
 function isHeadOfPrefix({ method, path }: AppHandler, handlers: readonly AppHandler[]): boolean {
   if (method !== 'HEAD' || !path.endsWith('/')) return false
   const isGet = (other: AppHandler, at: string) => other.method === 'GET' && other.path === at

@@ -37,29 +37,30 @@ declare module 'fastify' {
 
 export interface DenialOptions {
   /**
-   * Answers a denial in the app's own way: through `reply`, by the payload that it returns, or by an error that it
-   * throws, such as the denial itself, for `setErrorHandler`. Status and header fields are set already. What it does
-   * not answer is answered as usual. Nothing it does lets the request in.
+   * Sends the app's own response to a denial: through `reply`, by a returned payload, or by a thrown error,
+   * such as the denial, for `setErrorHandler`. Status and header fields are already set. If it sends nothing,
+   * the default response is sent. It can never allow the request.
    */
   onDenied?: (denial: AjwtDenial, request: FastifyRequest, reply: FastifyReply) => unknown
 }
 
-/** A policy with the options of its verifier, or a verifier that was made before. */
+/** A policy with the options of its verifier, or an existing verifier. */
 export type AjwtOptions = DenialOptions &
   (({ policy: Policy; verifier?: never } & VerifierOptions) | { verifier: Verifier; policy?: never })
 
-/** A hook of Fastify, at route level: `{ preHandler: requireIntent(rule) }`. */
+/** A route-level hook: `{ preHandler: requireIntent(rule) }`. */
 export type RuleHook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
 
 /**
- * A plugin: `app.register(ajwt, { policy })`. It lets in what the policy allows, denies the rest, and puts the verified
- * grant on `request.ajwt`. It is not encapsulated: it protects every route of the instance that registers it, and of the
- * plugins of that instance. `ready()` and `listen()` reject with a PolicyError where the policy is wrong.
+ * A plugin: `app.register(ajwt, { policy })`. It allows the requests that the policy allows, denies all
+ * others, and sets `request.ajwt` to the verified grant. It is not encapsulated: it protects every route of
+ * the instance that registers it, and of later plugins of that instance. `ready()` and `listen()` reject with
+ * a PolicyError if the policy is invalid.
  */
 export const ajwt: FastifyPluginCallback<AjwtOptions> = Object.assign(register, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'ajwt',
-  // Older versions have no `request.originalUrl`, which proofs are compared with.
+  // Older versions lack `request.originalUrl`, with which the URL of a proof is compared.
   [Symbol.for('plugin-meta')]: { name: 'ajwt', fastify: '>=4.19.0 <6' },
 })
 
@@ -74,16 +75,17 @@ function register(app: FastifyInstance, options: AjwtOptions, done: (error?: Err
   try {
     core = coreOf(options)
   } catch (error) {
-    // Thrown here, it would end the process.
+    // A thrown error would end the process.
     done(error instanceof Error ? error : new Error('ajwt: no error was thrown', { cause: error }))
     return
   }
   // The plugin may be registered twice, with two verifiers.
   if (!app.hasRequestDecorator('ajwt')) app.decorateRequest('ajwt', undefined)
-  // With callbacks: Fastify goes on when the promise of a hook is fulfilled, even while an answer is being sent.
+  // A callback, because Fastify continues when a hook's promise is fulfilled, even while a response is being
+  // sent.
   const hook: onRequestHookHandler = (request, reply, next) => {
     const hadBegun = hasBegun(reply)
-    // Nothing that was here before came from this plugin.
+    // An earlier value was not set by this plugin.
     request.ajwt = undefined
     const pass = core.pass(request.raw, {
       method: request.method,
@@ -98,8 +100,8 @@ function register(app: FastifyInstance, options: AjwtOptions, done: (error?: Err
 }
 
 /**
- * One more rule, for one handler: applied to a request that `ajwt` has let in, with the parameters of that
- * handler. Throws a PolicyError where the rule is wrong.
+ * Applies one more rule, for one handler, to a request that `ajwt` has allowed. `param` in the rule refers to
+ * the parameters of that handler. Throws a PolicyError if the rule is invalid.
  */
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): RuleHook {
   const pass = createRuleMiddleware(rule)
@@ -109,9 +111,9 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
 }
 
 /**
- * What `requireIntent` does, without an answer: the denial, or undefined where the rule holds or is only observed.
- * For GraphQL resolvers, procedures and sockets. Default of `params`: those of the handler. Rejects with a PolicyError
- * where the rule is wrong.
+ * Checks a rule as `requireIntent` does, without a response, for GraphQL resolvers, procedures and sockets.
+ * Resolves to the denial, or to undefined if the rule is met or only observed. Default of `params`: those of
+ * the handler. Rejects with a PolicyError if the rule is invalid.
  */
 export async function checkIntent(
   request: FastifyRequest,
@@ -122,16 +124,17 @@ export async function checkIntent(
 }
 
 /**
- * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered` keys have no
- * handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. For a test, or at start, when every route
- * is registered. Loads the plugins first, as `ready()` does. Rejects with a PolicyError if the policy is wrong.
+ * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered`
+ * keys have no handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. Call it in a
+ * test, or at start after every route is registered. Loads the plugins first, as `ready()` does. Rejects with
+ * a PolicyError if the policy is invalid.
  */
 export async function verifyRoutes(app: RouteLister, policy: Policy | Verifier): Promise<RouteReport> {
   return compareRoutes(policy, await handlersOf(app), { byPattern: true, caseSensitive: true })
 }
 
 function coreOf(options: AjwtOptions): ReturnType<typeof createMiddlewareCore> {
-  // `register` has options of its own, which are no option of a verifier.
+  // `register` adds options of Fastify, which are not options of a verifier.
   const { policy, verifier, onDenied, prefix, logLevel, logSerializers, ...rest } = options as AjwtOptions &
     Record<'prefix' | 'logLevel' | 'logSerializers', unknown>
   const source = policy ?? verifier
@@ -144,8 +147,8 @@ function coreOf(options: AjwtOptions): ReturnType<typeof createMiddlewareCore> {
 }
 
 /**
- * The route that Fastify has matched: none of its router's options can part the rule from the handler. Where it has
- * matched none, the handler of `setNotFoundHandler` runs, and the path alone says which key is meant.
+ * The route that Fastify has matched, so that no router option can lead to a rule of another route. For an
+ * unmatched request, the handler of `setNotFoundHandler` runs, and only its path can select a key.
  */
 function routingOf(request: FastifyRequest): Routing {
   const { method, params, url } = request
@@ -165,7 +168,7 @@ function routingOf(request: FastifyRequest): Routing {
   }
 }
 
-/** Goes on only where the request is let in. An error always reaches Fastify as one. */
+/** Continues only if the request is allowed. Passes every error to Fastify. */
 function settle(
   pass: Promise<MiddlewareResult>,
   request: FastifyRequest,
@@ -176,23 +179,23 @@ function settle(
 ): void {
   const run = async (): Promise<boolean> => {
     const result = await pass
-    // A timeout may have answered while the verifier waited.
+    // A timeout may have responded while the verifier waited.
     if (hasBegun(reply) && !hadBegun) return false
     if (result.kind === 'answer') {
       await answer(result, request, reply, onDenied)
       return false
     }
-    // A rule in mode "observe" that does not hold leaves no grant.
+    // There is no grant if an observed rule was not met.
     request.ajwt = result.grant
-    // On Node's response: Fastify adds them to each reply, and `reply.raw` and `hijack` have them too.
+    // On Node's response, so that `reply.raw` and `hijack` have them too.
     if (!hadBegun) {
       for (const [name, value] of Object.entries(result.headers)) reply.raw.setHeader(name, value)
     }
     return true
   }
   run().then(
-    (isLetIn) => {
-      if (isLetIn) next()
+    (isAllowed) => {
+      if (isAllowed) next()
     },
     (error) =>
       next(error instanceof Error ? error : new Error('ajwt: no error was thrown', { cause: error })),
@@ -209,7 +212,7 @@ async function answer(
   reply: FastifyReply,
   onDenied: DenialOptions['onDenied'],
 ): Promise<void> {
-  // Begun before this plugin ran: it can only be ended.
+  // The response was begun before this plugin ran. It can only be ended.
   if (hasBegun(reply)) return void reply.hijack().raw.end()
   const { 'content-type': type, ...fields } = headers
   reply.code(status)
@@ -221,11 +224,11 @@ async function answer(
     if (await isAnsweredBy(onDenied, new AjwtDenial(denial), request, reply)) return
   }
   if (type !== undefined && reply.getHeader('content-type') === undefined) reply.header('content-type', type)
-  // As bytes: Fastify would add a charset to the type of a string, and JSON has none.
+  // As bytes, because Fastify would add a charset for a string, and JSON has none (RFC 8259 section 11).
   reply.send(body === '' ? body : Buffer.from(body))
 }
 
-/** Fastify does not tell whether `send` was called until hooks of `onSend` have run. */
+/** Records calls of `send`, because `reply.sent` is false until the `onSend` hooks have run. */
 async function isAnsweredBy(
   onDenied: NonNullable<DenialOptions['onDenied']>,
   denial: AjwtDenial,
@@ -239,7 +242,7 @@ async function isAnsweredBy(
     return send.call(reply, payload)
   }
   const returned = onDenied(denial, request, reply)
-  // Awaited, a reply waits until it is sent: one that is only prepared would wait for ever.
+  // A reply is thenable and settles when it is sent. Awaiting one that is never sent would never end.
   const payload = returned === reply ? undefined : await returned
   if (isSent || hasBegun(reply)) return true
   if (payload === undefined) return false

@@ -7,7 +7,7 @@ export interface RouterRoute {
   readonly handler: unknown
 }
 
-/** Where Hono keeps the handler of a sub-app that has an error handler of its own. */
+/** Hono keeps the handler of a sub-app with its own error handler under this name. */
 const composed = '__COMPOSED_HANDLER'
 
 /** Every handler of an app, in the order in which Hono runs them. */
@@ -29,7 +29,7 @@ function unwrap(handler: unknown): unknown {
   return typeof handler === 'function' && composed in handler ? handler[composed] : handler
 }
 
-/** As Hono's own `inspectRoutes` tells: middleware takes `next`. */
+/** The rule of Hono's `inspectRoutes`: middleware has a parameter `next`. */
 function isMiddleware(handler: unknown): boolean {
   return typeof handler === 'function' && handler.length > 1
 }

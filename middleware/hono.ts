@@ -20,18 +20,19 @@ import { handlersOf, type RouterRoute } from './hono-handlers.js'
 
 export { AjwtDenial, type RouteReport }
 
-/** What `ajwt` leaves on the context: `c.get('ajwt')`. */
+/** The variable that `ajwt` sets on the context: `c.get('ajwt')`. */
 export interface AjwtEnv {
   Variables: {
-    /** Who calls, and with what right: there once `ajwt` has let the request in with credentials. */
+    /** The verified grant. Undefined if `ajwt` allowed the request without credentials. */
     ajwt: Grant | undefined
   }
 }
 
 export interface DenialOptions {
   /**
-   * Answers a refusal in the app's own way, or throws, such as the denial itself, for `app.onError`. What it does not
-   * answer is answered as usual. Nothing it does lets the request in. The challenge is set already, as by `c.header`.
+   * Returns the app's own response to a denial, or throws an error, such as the denial, for `app.onError`.
+   * Without a response, the default one is sent. The challenge is already set, as by `c.header`. It can never
+   * allow the request.
    */
   onDenied?: (denial: AjwtDenial, c: Context) => Response | undefined | Promise<Response | undefined>
 }
@@ -39,8 +40,8 @@ export interface DenialOptions {
 export type AjwtOptions = VerifierOptions & DenialOptions
 
 /**
- * Lets in what the policy allows, refuses the rest, and sets the verified grant as `ajwt` on the context. Throws
- * a PolicyError where the policy is wrong.
+ * Allows the requests that the policy allows, denies all others, and sets the verified grant as `ajwt` on the
+ * context. Throws a PolicyError if the policy is invalid.
  */
 export function ajwt(
   policy: Policy | Verifier,
@@ -49,7 +50,7 @@ export function ajwt(
   const core = createMiddlewareCore(policy, options)
   return markAsAjwt(async function ajwt(c, next) {
     const hadBegun = c.finalized
-    // Whatever stood here before was not put there by this middleware.
+    // An earlier value was not set by this middleware.
     c.set('ajwt', undefined)
     const { method, url, headers } = c.req.raw
     const result = await core.pass(c, { method, url, headers, routing: routingOf(c) })
@@ -57,14 +58,14 @@ export function ajwt(
     if (result.kind === 'answer') return answer(result, c, onDenied)
     c.set('ajwt', result.grant)
     await next()
-    // Behind the handler: a `Response` that it has made itself knows nothing of what was set before.
+    // After the handler: a `Response` that it constructs itself lacks the fields that were set before.
     setFields(c, result.headers)
   })
 }
 
 /**
- * One more rule, for one handler: applied to a request that `ajwt` has let in, with the parameters of that
- * handler. Throws a PolicyError where the rule is wrong.
+ * Applies one more rule, for one handler, to a request that `ajwt` has allowed. `param` in the rule refers to
+ * the parameters of that handler. Throws a PolicyError if the rule is invalid.
  */
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): MiddlewareHandler<AjwtEnv> {
   const pass = createRuleMiddleware(rule)
@@ -73,16 +74,16 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
     const result = await pass(c, c.req.param())
     if (c.finalized && !hadBegun) return
     if (result.kind === 'answer') return answer(result, c, onDenied)
-    // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
+    // The rule is only observed and was not met: a grant would tell the handler that it was.
     if (result.grant === undefined) c.set('ajwt', undefined)
     return next()
   }
 }
 
 /**
- * What `requireIntent` does, without an answer: the denial, or undefined where the rule holds or is only observed.
- * For GraphQL resolvers, procedures and sockets. Default of `params`: those of the handler. Rejects with a PolicyError
- * where the rule is wrong.
+ * Checks a rule as `requireIntent` does, without a response, for GraphQL resolvers, procedures and sockets.
+ * Resolves to the denial, or to undefined if the rule is met or only observed. Default of `params`: those of
+ * the handler. Rejects with a PolicyError if the rule is invalid.
  */
 export async function checkIntent(
   c: Context,
@@ -93,9 +94,10 @@ export async function checkIntent(
 }
 
 /**
- * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered` keys have no
- * handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. For a test, or at start, when every route
- * is registered. Functions that take `next` count as middleware where they stand for every method. Rejects with a PolicyError if the policy is wrong.
+ * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered`
+ * keys have no handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. Call it in a
+ * test, or at start after every route is registered. Functions with a parameter `next` that are registered
+ * for every method count as middleware. Rejects with a PolicyError if the policy is invalid.
  */
 export async function verifyRoutes(
   app: { readonly routes: readonly RouterRoute[] },
@@ -104,9 +106,12 @@ export async function verifyRoutes(
   return compareRoutes(policy, handlersOf(app.routes), { byPattern: false, caseSensitive: true })
 }
 
-/** Hono decodes a path before it looks its handler up, and folds nothing; `strict: false` it has done by now. */
+/**
+ * Hono decodes a path before it routes, and does not ignore letter case. `c.req.path` is after `strict:
+ * false`.
+ */
 function routingOf(c: Context): Routing {
-  // It answers HEAD by the handler of GET, and by no other.
+  // Hono runs the GET handler for HEAD, and no other.
   const method = c.req.method === 'HEAD' ? 'GET' : c.req.method
   return {
     path: c.req.path,
@@ -126,37 +131,40 @@ async function answer(
   if (denial !== undefined && onDenied !== undefined) {
     for (const [name, value] of Object.entries(headers)) if (name !== 'content-type') c.header(name, value)
     const own = await onDenied(new AjwtDenial(denial), c)
-    // Whatever is not an answer must not be taken for "go on".
+    // Hono would take another value as permission to continue.
     if (isResponse(own)) return own.status === status ? withMissing(own, headers) : own
   }
   return refusal(c, status, headers, body)
 }
 
-/** The answer with the fields that the middleware in front has set, such as a request id: its own fields win. */
+/**
+ * The denial's response, with the fields of earlier middleware, such as a request id. The denial's fields
+ * win.
+ */
 function refusal(
   c: Context,
   status: number,
   headers: Readonly<Record<string, string>>,
   body: string,
 ): Response {
-  // `newResponse` takes over what was set so far, by `c.header` or on `c.res`.
+  // `newResponse` copies the fields that were set by `c.header` or on `c.res`.
   const response = c.newResponse(body === '' ? null : body, { status: status as 200 })
   for (const [name, value] of Object.entries(headers)) {
-    // What a CORS helper in front has set is the app's own word on who may read.
+    // A CORS field that the app has set is the app's decision on who may read.
     if (!(isCorsField(name) && response.headers.has(name))) response.headers.set(name, value)
   }
-  // Hono would let a field on the earlier `c.res` win over the same field of the refusal.
+  // Otherwise a field of the earlier `c.res` would win over the same field of the denial.
   c.res = undefined
   c.res = response
   return response
 }
 
-/** Also what another `Response` than the global one has made, such as `fetch` under `@hono/node-server`. */
+/** Also an object of another `Response` class, such as that of `fetch` under `@hono/node-server`. */
 function isResponse(value: unknown): value is Response {
   return value instanceof Response || Object.prototype.toString.call(value) === '[object Response]'
 }
 
-/** An answer of the app's own, with the challenge where it is a raw `Response` without one. */
+/** The app's response, with the header fields of the denial that it lacks. */
 function withMissing(own: Response, headers: Readonly<Record<string, string>>): Response {
   const missing = Object.entries(headers).filter(
     ([name]) => name !== 'content-type' && !own.headers.has(name),
@@ -167,7 +175,7 @@ function withMissing(own: Response, headers: Readonly<Record<string, string>>): 
   return copy
 }
 
-/** Sets fields on whatever `Response` the request is answered with. */
+/** Sets fields on the `Response` of the request. */
 function setFields(c: Context, headers: Readonly<Record<string, string>>): void {
   const fields = Object.entries(headers)
   if (fields.length === 0) return
@@ -177,9 +185,9 @@ function setFields(c: Context, headers: Readonly<Record<string, string>>): void 
       return
     }
   } catch {
-    // Made by `fetch`, its fields cannot be changed. A switch of protocols (101) has no copy, and no use for them.
+    // The fields of a `Response` from `fetch` are immutable. One with status 101 cannot be copied either.
     if (c.res.status < 200) return
   }
-  // Hono makes a copy.
+  // Hono copies the response.
   for (const [name, value] of fields) c.header(name, value)
 }

@@ -14,7 +14,7 @@ interface Layer {
   readonly stack: readonly unknown[]
 }
 
-/** Every handler of the routers of an app, or of one router, whose `ajwt` is not known. */
+/** Every handler of the routers of an app, or of one router, whose `ajwt` is unknown and assumed. */
 export function handlersOf(app: object): AppHandler[] {
   if (isRouter(app)) return handlersIn(app, true)
   const { middleware = [] } = app as { readonly middleware?: readonly unknown[] }

@@ -21,16 +21,16 @@ import { handlersOf } from './koa-handlers.js'
 
 export { AjwtDenial, type RouteReport }
 
-/** What `ajwt` leaves on `ctx.state`. */
+/** The members that `ajwt` sets on `ctx.state`. */
 export interface AjwtState {
-  /** Who calls, and with what right: there once `ajwt` has let the request in with credentials. */
+  /** The verified grant. Undefined if `ajwt` allowed the request without credentials. */
   ajwt?: Grant
 }
 
 export interface DenialOptions {
   /**
-   * Answers a refusal in the app's own way, or throws, such as the denial itself, for the app's error handling. Status,
-   * header fields and body are set already, and stand where it leaves them. Nothing it does lets the request in.
+   * Changes the response to a denial, or throws an error, such as the denial, for the app's error handling.
+   * Status, header fields and body are already set. It can never allow the request.
    */
   onDenied?: (denial: AjwtDenial, ctx: Context) => unknown
 }
@@ -38,8 +38,8 @@ export interface DenialOptions {
 export type AjwtOptions = VerifierOptions & DenialOptions
 
 /**
- * Lets in what the policy allows, refuses the rest, and puts the verified grant on `ctx.state.ajwt`. Throws a
- * PolicyError where the policy is wrong.
+ * Allows the requests that the policy allows, denies all others, and sets `ctx.state.ajwt` to the verified
+ * grant. Throws a PolicyError if the policy is invalid.
  */
 export function ajwt(
   policy: Policy | Verifier,
@@ -48,7 +48,7 @@ export function ajwt(
   const core = createMiddlewareCore(policy, options)
   return markAsAjwt(async function ajwt(ctx, next) {
     const hadBegun = hasBegun(ctx)
-    // Whatever stood here before was not put there by this middleware.
+    // An earlier value was not set by this middleware.
     delete ctx.state.ajwt
     const result = await core.pass(ctx.req, {
       method: wireMethod(ctx),
@@ -69,8 +69,8 @@ export function ajwt(
 }
 
 /**
- * One more rule, for one handler: applied to a request that `ajwt` has let in, with the parameters of that
- * handler. Throws a PolicyError where the rule is wrong.
+ * Applies one more rule, for one handler, to a request that `ajwt` has allowed. `param` in the rule refers to
+ * the parameters of that handler. Throws a PolicyError if the rule is invalid.
  */
 export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): Middleware<AjwtState> {
   const pass = createRuleMiddleware(rule)
@@ -79,16 +79,16 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
     const result = await pass(ctx.req, paramsOf(ctx))
     if (hasBegun(ctx) && !hadBegun) return
     if (result.kind === 'answer') return answer(result, ctx, onDenied)
-    // A rule that is only observed, and does not hold: the handler must not take the grant for its consent.
+    // The rule is only observed and was not met: a grant would tell the handler that it was.
     if (result.grant === undefined) delete ctx.state.ajwt
     await next()
   }
 }
 
 /**
- * What `requireIntent` does, without an answer: the denial, or undefined where the rule holds or is only observed.
- * For GraphQL resolvers, procedures and sockets. Default of `params`: those of the handler. Rejects with a PolicyError
- * where the rule is wrong.
+ * Checks a rule as `requireIntent` does, without a response, for GraphQL resolvers, procedures and sockets.
+ * Resolves to the denial, or to undefined if the rule is met or only observed. Default of `params`: those of
+ * the handler. Rejects with a PolicyError if the rule is invalid.
  */
 export async function checkIntent(
   ctx: Context,
@@ -98,15 +98,16 @@ export async function checkIntent(
   return checkRequest(ctx.req, rule, params)
 }
 
-/** Of @koa/router. */
+/** The path parameters that @koa/router has set. */
 function paramsOf(ctx: object): unknown {
   return 'params' in ctx ? ctx.params : undefined
 }
 
 /**
- * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered` keys have no
- * handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. For a test, or at start, when every route
- * is registered. Reads the routers of `@koa/router` that the app uses, or one router alone. Rejects with a PolicyError if the policy is wrong.
+ * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered`
+ * keys have no handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. Call it in a
+ * test, or at start after every route is registered. Reads the routers of `@koa/router` that the app uses, or
+ * one router. Rejects with a PolicyError if the policy is invalid.
  */
 export async function verifyRoutes(
   app: { readonly middleware: readonly object[] } | { readonly stack: readonly object[] },
@@ -116,8 +117,8 @@ export async function verifyRoutes(
 }
 
 /**
- * @koa/router looks a handler up by `newRouterPath`, where somebody has set that, else by `path`, of which
- * koa-mount has taken the mounted part off.
+ * @koa/router routes by `newRouterPath` if it is set, else by `path`. koa-mount removes the mount path from
+ * `path`.
  */
 function routingOf(ctx: Context): Routing {
   return {
@@ -138,17 +139,17 @@ function pathFromRoot(ctx: Context): string {
   if (path === ctx.path) return path
   const rest = ctx.path === '/' && !path.endsWith('/') ? '' : ctx.path
   const prefix = path.slice(0, path.length - rest.length)
-  // Anything else has rewritten the path on the way: then nobody knows here what the app's root would call it.
+  // Another middleware has rewritten the path, so the path from the app's root is unknown.
   return prefix + rest === path && prefix.endsWith(mountPath.replace(/\/$/, '')) ? path : ''
 }
 
-/** Method overrides keep the method of the wire, which is the one that a proof is made for. */
+/** Method overrides keep the original method. A proof is made for that one. */
 function wireMethod(ctx: Context): string {
   const { req } = ctx
   return 'originalMethod' in req && typeof req.originalMethod === 'string' ? req.originalMethod : ctx.method
 }
 
-/** Something else has answered, or has said that it will, past Koa. While the verifier waits, a timeout may. */
+/** Whether other code has responded, or has told Koa that it will (`ctx.respond`), such as a timeout. */
 function hasBegun(ctx: Context): boolean {
   return ctx.headerSent || ctx.respond === false
 }
@@ -158,13 +159,13 @@ async function answer(
   ctx: Context,
   onDenied: DenialOptions['onDenied'],
 ): Promise<void> {
-  // Begun before this middleware ran: it can only be ended.
+  // The response was begun before this middleware ran. It can only be ended.
   if (ctx.headerSent) return void ctx.res.end()
   ctx.status = status
   setFields(ctx, headers)
   ctx.body = body
   if (denial !== undefined && onDenied !== undefined) {
-    // The type is of this middleware's own body: an answer of the app has its own.
+    // The content type is that of the default body. The app's body has its own.
     ctx.remove('content-type')
     try {
       await onDenied(new AjwtDenial(denial), ctx)
@@ -173,24 +174,24 @@ async function answer(
     }
   }
   if (ctx.body === body && !ctx.res.hasHeader('content-type')) ctx.set('content-type', 'application/json')
-  // Koa sends nothing where something in front has said that it answers past Koa.
+  // With `respond: false`, set by earlier middleware, Koa sends nothing.
   if (ctx.respond === false && !ctx.headerSent) ctx.res.end(body)
 }
 
 function setFields(ctx: Context, headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(headers)) {
-    // What a CORS helper in front has set is the app's own word on who may read.
+    // A CORS field that the app has set is the app's decision on who may read.
     if (!(isCorsField(name) && ctx.res.hasHeader(name))) ctx.set(name, value)
   }
 }
 
-/** An error that is answered as the denial would have been. */
+/** Whether the error leads to a response with the status of the denial. */
 function isOfStatus(error: unknown, status: number): boolean {
   const { status: own, statusCode }: { status?: unknown; statusCode?: unknown } = Object(error)
   return (own ?? statusCode) === status
 }
 
-/** Koa takes every field off the response to an error, but for those that the error has. */
+/** Koa removes every header field from the response to an error, except those in `error.headers`. */
 function withFields(error: unknown, fields: Readonly<Record<string, string>>): unknown {
   if (error instanceof Error && Object.isExtensible(error) && Object.keys(fields).length > 0) {
     const own = 'headers' in error && typeof error.headers === 'object' ? error.headers : undefined
