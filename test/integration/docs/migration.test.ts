@@ -198,7 +198,7 @@ const rows: [row: string, Library[], Settings, Parameters<typeof ours>[0], strin
     'algorithm_not_allowed',
   ],
   ['an expired token', ofJsonwebtoken, { ignoreExpiration: true }, expired, 'token_expired'],
-  ['a path that nobody thought of', all, {}, { ...bearer(), path: '/admin' }, 'route_not_declared'],
+  ['an undeclared path', all, {}, { ...bearer(), path: '/admin' }, 'route_not_declared'],
   [
     'a CORS preflight',
     ['express-jwt'],
@@ -218,19 +218,19 @@ const rows: [row: string, Library[], Settings, Parameters<typeof ours>[0], strin
 
 describe('docs/migration.md', () => {
   it('has a row of its table for each of these', () => {
-    const bites = guide.split('## What bites')[1]?.split('And what')[0] ?? ''
-    const told = [...bites.matchAll(/^\| ([^|]+) \|/gm)]
+    const differences = guide.split('## Different results')[1]?.split('Further differences')[0] ?? ''
+    const documented = [...differences.matchAll(/^\| ([^|]+) \|/gm)]
       .map(([, row]) => row)
       .filter((row) => !/^(request|---)/.test(row as string))
-    expect([...new Set(rows.map(([row]) => row))]).toEqual(told)
+    expect([...new Set(rows.map(([row]) => row))]).toEqual(documented)
     for (const [row, , , , reason] of rows) {
-      const line = bites.split('\n').find((one) => one.startsWith(`| ${row} |`))
+      const line = differences.split('\n').find((one) => one.startsWith(`| ${row} |`))
       expect(reason === 'credentials_missing' || line?.includes(`\`${reason}\``)).toBe(true)
     }
   })
 
   it.each(all)(
-    '%s and ajwt accept an ordinary token, and refuse one of a stranger and one for another API',
+    '%s and ajwt accept an ordinary token, and refuse a forged one and one for another API',
     async (library) => {
       expect([await statusOf(library, {}, bearer()), await ours(bearer())]).toEqual([200, 'allow'])
       const forged = bearer({ key: { ...issuerKeys.stranger, kid: 'as-es256' } })
