@@ -183,7 +183,7 @@ const secondToken = new Refusal('credentials_ambiguous', {
 function wrongField({ issuer, token }: VerifiedToken, field = 'authorization'): Refusal {
   const { name, header = 'authorization' } = issuer.entry
   const reason = 'this issuer has tokens in another request field (key header of its entry)'
-  const cause = { reason, issuer: name, expected: header, found: field }
+  const cause = { reason, issuer: name, claim: 'iss', expected: header, found: field }
   return new Refusal('issuer_not_trusted', cause, undefined, token.agent)
 }
 

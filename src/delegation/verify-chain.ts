@@ -227,12 +227,13 @@ function otherContext(reason: string, claim: string): Refusal {
 }
 
 function checkLoops(agents: readonly string[], assertions: readonly Assertion[]): Refusal | undefined {
+  if (new Set(agents).size < agents.length) return loop('an agent occurs twice in the chain')
   const ids = assertions.map(({ jti }) => jti)
-  if (new Set(agents).size < agents.length)
-    return new Refusal('delegation_loop', { reason: 'an agent occurs twice in the chain' })
-  if (new Set(ids).size < ids.length)
-    return new Refusal('delegation_loop', { reason: 'a jti occurs twice in the chain' })
-  return undefined
+  return new Set(ids).size < ids.length ? loop('a jti occurs twice in the chain') : undefined
+}
+
+function loop(reason: string): Refusal {
+  return new Refusal('delegation_loop', { reason, claim: 'intent.delegation' })
 }
 
 function checkChainHash(agents: readonly string[], { intent }: DelegatedToken['token']): Refusal | undefined {

@@ -26,9 +26,11 @@ export type SenderConstraintCheck = (
 
 /** Whether a token that is bound to no key is accepted. Scheme DPoP says that it is bound. */
 function checkUnbound(scheme: Credentials['scheme'], policy: ProofPolicy): Refusal | undefined {
-  if (policy.proof.required) return new Refusal('proof_required', { reason: 'the token is bound to no key' })
+  if (policy.proof.required)
+    return new Refusal('proof_required', { reason: 'the token is bound to no key', claim: 'cnf' })
   if (scheme !== 'dpop') return undefined
-  return new Refusal('proof_key_mismatch', { reason: 'scheme DPoP with a token that is bound to no key' })
+  const reason = 'scheme DPoP with a token that is bound to no key'
+  return new Refusal('proof_key_mismatch', { reason, claim: 'cnf' })
 }
 
 function expectedBinding(keyThumbprint: string | undefined, { proof }: ProofPolicy): string {
@@ -98,6 +100,7 @@ export function createSenderConstraintCheck(
     if (scheme !== 'dpop') {
       return new Refusal('proof_required', {
         reason: 'a token that is bound to a key came without scheme DPoP',
+        claim: 'cnf',
       })
     }
     observer?.begin(

@@ -37,7 +37,8 @@ function checkIsDelegated(): Check {
   return ({ delegation: { depth } }, observer) => {
     observer?.begin('delegation.required', 'a chain', `${depth} hops`)
     if (depth > 0) return undefined
-    return new Refusal('delegation_required', { reason: 'the call is direct: the token has no chain' })
+    const reason = 'the call is direct: the token has no chain'
+    return new Refusal('delegation_required', { reason, claim: 'intent.delegation' })
   }
 }
 

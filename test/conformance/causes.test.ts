@@ -16,6 +16,15 @@ const selfEvident: ReadonlySet<DenialCode> = new Set([
   'delegation_signature_invalid',
 ])
 
+/** Codes that no claim decides: what the request, a store or the app itself is like. */
+const withoutClaim: ReadonlySet<DenialCode> = new Set([
+  'route_not_declared',
+  'proof_malformed',
+  'replay_store_unavailable',
+  'revocations_unavailable',
+  'internal_error',
+])
+
 interface Told {
   readonly code: string
   readonly facts: DecisionFacts
@@ -60,6 +69,12 @@ describe.each(Object.entries(groups))('the causes of refusals: %s', (_, rows) =>
           continue
         }
         expect(cause.reason).not.toBe('')
+        // From here on the signature holds: the issuer is known, and a claim has decided.
+        if (facts.agent !== undefined) {
+          expect([row.id, cause.issuer]).toEqual([row.id, expect.any(String)])
+          const isDecidedByClaim = !withoutClaim.has(code as DenialCode)
+          expect([row.id, code, isDecidedByClaim && cause.claim === undefined]).toEqual([row.id, code, false])
+        }
         for (const text of Object.values(cause).map(String)) {
           expect(text.length).toBeLessThanOrEqual(128)
           expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
