@@ -35,12 +35,19 @@ function withStrategy() {
 interface App {
   callback?(): RequestListener
   fetch?(request: Request): Promise<Response>
+  /** Of Fastify. */
+  routing?: RequestListener
+  ready?(): PromiseLike<unknown>
   silent?: boolean
   set?(name: string, value: string): void
 }
 
 /** What kind of app it is decides how Node serves it. */
-function listenerOf(app: App & RequestListener): RequestListener {
+async function listenerOf(app: App & RequestListener): Promise<RequestListener> {
+  if (app.routing !== undefined) {
+    await app.ready?.()
+    return app.routing
+  }
   if (app.fetch !== undefined) return getRequestListener(app.fetch)
   if (app.callback === undefined) {
     app.set?.('env', 'test')
@@ -61,7 +68,7 @@ async function serve(block: number, over: Partial<Policy>) {
   writeFileSync(file, source)
   const { createApp } = await import(/* @vite-ignore */ file)
   const { origin, close } = await listen(
-    listenerOf(createApp({ ...policy, ...over }, { secret, issuer, ...withStrategy() })),
+    await listenerOf(await createApp({ ...policy, ...over }, { secret, issuer, ...withStrategy() })),
   )
   onTestFinished(close)
   return async (method: string, path: string, headers: Record<string, string>) => {
@@ -108,6 +115,7 @@ describe.each([
   ['Express and passport', 1],
   ['Koa and koa-jwt', 2],
   ["Hono and Hono's jwt", 3],
+  ['Fastify and @fastify/jwt', 4],
 ])('people and agents on one API: %s', (_, block) => {
   it.each(requests)('%s', async (_, headers, answer) => {
     const ask = await serve(block, {})
@@ -118,6 +126,8 @@ describe.each([
     const ask = await serve(block, {})
     expect(await ask('POST', `${order}/refund`, bearer(person()))).toBe(401)
     expect(await ask('POST', `${order}/refund`, {})).toBe(401)
+    const refund = { method: 'POST', path: `${order}/refund`, token: { claims: { scope: 'orders:refund' } } }
+    expect(await ask('POST', `${order}/refund`, agent(refund))).toEqual({ agent: 'agent-7' })
   })
 
   it('an agent whose denial is only observed does not pass as a person', async () => {
