@@ -4,5 +4,5 @@
 export function processWarning(message: string, code: string): void {
   if (typeof globalThis.process?.emitWarning === 'function') {
     process.emitWarning(message, { type: 'AjwtWarning', code })
-  } else console.warn(`AjwtWarning: ${message}`)
+  } else console.warn(`[${code}] AjwtWarning: ${message}`)
 }

@@ -1,5 +1,6 @@
 import { type Fingerprint, fingerprint, randomSeed } from './fingerprint.js'
 import { FIRST_FIELD, FingerprintTable } from './fingerprint-table.js'
+import { warnOfManyInstances } from './many-instances.js'
 import { Partitions } from './partitions.js'
 
 const PARTITION = FIRST_FIELD
@@ -77,7 +78,7 @@ export function memoryReplayStore({
     sweep(time)
 
     const end = ownerEnd(key)
-    seed ??= randomSeed()
+    seed ??= start()
     const owner = fingerprint(key.slice(0, end), seed)
     const id = fingerprint(key.slice(end), owner)
     let partition = partitions.find(owner)
@@ -91,6 +92,11 @@ export function memoryReplayStore({
     link(entry, partition)
     partitions.changeCount(partition, 1)
     return true
+  }
+
+  function start(): Fingerprint {
+    warnOfManyInstances('memoryReplayStore', 'a proof can be used once in each')
+    return randomSeed()
   }
 
   /** Bounds the partitions too. With `maxEntries` agents, one of them has no entry and can be dropped. */

@@ -1,4 +1,5 @@
 import { checkId, checkRevocation, type Revocation, revocationList } from '../revocation-list.js'
+import { warnOfManyInstances } from './many-instances.js'
 
 /** A revocation list in memory, made by {@link memoryRevocations}. */
 export interface MemoryRevocations {
@@ -25,7 +26,10 @@ export function memoryRevocations({
 } = {}): MemoryRevocations {
   const list = revocationList(now)
   return {
-    isRevoked: list.isRevoked,
+    isRevoked(ids) {
+      warnOfManyInstances('memoryRevocations', 'a revocation reaches one of them')
+      return list.isRevoked(ids)
+    },
     revoke(id, until) {
       checkRevocation('memoryRevocations', id, until)
       list.apply(id, Math.max(until, list.get(id)?.until ?? 0), 0)

@@ -57,8 +57,12 @@ describe.runIf(isInstalled('runtimes'))(`keys on workerd${needs('runtimes')}`, (
   afterAll(() => {
     worker.close()
     remote.close()
-    // Workerd reports promises of one request that another one awaits, and code that hangs.
-    expect(worker.errors()).toBe('')
+    // Workerd reports promises of one request that another one awaits, and code that hangs. Once, the store in memory warns.
+    const lines = worker
+      .errors()
+      .split('\n')
+      .filter((line) => line !== '')
+    expect(lines.filter((line) => !line.includes('AJWT_MEMORY_STORE'))).toEqual([])
   })
 
   async function call(more: Record<string, string> = {}, signal?: AbortSignal): Promise<number> {

@@ -1,0 +1,36 @@
+import { sharedInProcess } from '../../lib/copies.js'
+import { isObject } from '../../lib/objects.js'
+import { processWarning } from '../../lib/process-warning.js'
+
+/** Environment variables that platforms set in functions, of which they run several. */
+const functionVariables = {
+  AWS_LAMBDA_FUNCTION_NAME: 'AWS Lambda',
+  VERCEL: 'Vercel',
+  NETLIFY: 'Netlify',
+  FUNCTION_TARGET: 'Google Cloud Functions',
+  K_SERVICE: 'Google Cloud Run',
+  FUNCTIONS_WORKER_RUNTIME: 'Azure Functions',
+  DENO_DEPLOYMENT_ID: 'Deno Deploy',
+} as const
+
+/** The platform that runs many instances of this program; undefined where none is known. */
+export function findPlatform(): string | undefined {
+  const navigator: unknown = Reflect.get(globalThis, 'navigator')
+  if (isObject(navigator) && navigator.userAgent === 'Cloudflare-Workers') return 'Cloudflare Workers'
+  if ('EdgeRuntime' in globalThis) return 'an edge runtime'
+  const env = globalThis.process?.env ?? {}
+  const found = Object.entries(functionVariables).find(([name]) => env[name])
+  return found?.[1]
+}
+
+const warned = sharedInProcess('memory store warnings', () => new Set<string>())
+
+/** Warns once that a store in memory does not know of the other instances. At first use: a store may be made for later. */
+export function warnOfManyInstances(store: string, effect: string): void {
+  if (warned.has(store)) return
+  warned.add(store)
+  const platform = findPlatform()
+  if (platform === undefined) return
+  const message = `${store} is per instance, and ${platform} runs many: ${effect}. See docs/deployment.md, "Serverless and Workers"`
+  processWarning(message, 'AJWT_MEMORY_STORE')
+}
