@@ -304,6 +304,20 @@ export const decision = await createVerifier(policy).verify({
       for (const run of tests as (() => unknown)[]) await run()
     },
   },
+  'supertest-koa': {
+    before: `${runner}
+import Koa from 'koa'
+import { ajwt as forKoa } from 'ajwt/koa'
+${testIssuer.replaceAll('app', 'another')}
+const app = new Koa().use(forKoa(policy)).use((ctx) => {
+  ctx.body = { order: ctx.path.split('/')[2] }
+})`,
+    after: 'export { tests }',
+    check: async ({ tests }) => {
+      expect(tests).toHaveLength(1)
+      for (const run of tests as (() => unknown)[]) await run()
+    },
+  },
   'verify-routes': {
     before: `${runner}\n${testIssuer}`,
     after:

@@ -7,7 +7,8 @@ import fastify, { type FastifyRequest } from 'fastify'
 import fastify4 from 'fastify4'
 import { Hono } from 'hono'
 import Koa from 'koa'
-import { afterEach, describe, expect, test } from 'vitest'
+import supertest from 'supertest'
+import { describe, expect, test } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
 import * as forFastify from '../../../middleware/fastify.js'
@@ -15,7 +16,6 @@ import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import { AjwtDenial, type Policy, PolicyError, type RouteRule } from '../../../src/index.js'
 import { fastifyListener } from '../../support/fastify.js'
-import { listen } from '../../support/listen.js'
 
 const policy: Policy = {
   issuer: { url: ISSUER, jwks: issuerJwks() },
@@ -76,11 +76,6 @@ const apps: Record<string, (check: Check, policies: Policy[]) => RequestListener
   ),
 }
 
-const closing: (() => void)[] = []
-afterEach(() => {
-  for (const close of closing.splice(0)) close()
-})
-
 describe.each(Object.entries(apps))('checkIntent on %s', (_, make) => {
   const kit = createKit(Date.now())
 
@@ -93,10 +88,8 @@ describe.each(Object.entries(apps))('checkIntent on %s', (_, make) => {
         }),
       policies,
     )
-    const server = await listen(app)
-    closing.push(server.close)
     const { headers } = kit.call({ path, token })
-    const answer = await fetch(server.origin + path, { headers: Object.fromEntries(headers) })
+    const answer = await supertest(app).get(path).set(Object.fromEntries(headers))
     if (failure !== undefined) throw failure
     return answer.status
   }
@@ -143,11 +136,9 @@ describe.each(Object.entries(apps))('checkIntent on %s', (_, make) => {
       found.push(await check({ once: true }), await check({ once: true }))
     }
     const app = make(twice, [policy])
-    const server = await listen(app)
-    closing.push(server.close)
     for (let request = 0; request < 2; request++) {
       const { headers } = kit.call({ token })
-      await fetch(`${server.origin}/orders/42`, { headers: Object.fromEntries(headers) })
+      await supertest(app).get('/orders/42').set(Object.fromEntries(headers))
     }
     const reused = expect.objectContaining({ status: 401, code: 'token_reused' })
     expect(found).toEqual([undefined, undefined, reused, reused])

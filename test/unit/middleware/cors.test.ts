@@ -1,5 +1,4 @@
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { RequestListener } from 'node:http'
 import fastifyCors from '@fastify/cors'
 import { getRequestListener } from '@hono/node-server'
 import koaCors from '@koa/cors'
@@ -10,7 +9,8 @@ import fastify from 'fastify'
 import { Hono } from 'hono'
 import { cors as honoCors } from 'hono/cors'
 import Koa from 'koa'
-import { afterEach, describe, expect, it } from 'vitest'
+import supertest from 'supertest'
+import { describe, expect, it } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import * as forExpress from '../../../middleware/express.js'
 import * as forFastify from '../../../middleware/fastify.js'
@@ -71,18 +71,6 @@ function inOrder<T>(helper: T, middleware: T, order: 'before' | 'behind'): T[] {
   return order === 'before' ? [helper, middleware] : [middleware, helper]
 }
 
-const closing: (() => void)[] = []
-afterEach(() => {
-  for (const close of closing.splice(0)) close()
-})
-
-async function start(listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  closing.push(() => server.close())
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/orders`
-}
-
 describe.each(Object.entries(apps))('a browser agent and %s', (_, makeApp) => {
   const policy: Policy = {
     issuer: { url: ISSUER, jwks: issuerJwks() },
@@ -90,49 +78,45 @@ describe.each(Object.entries(apps))('a browser agent and %s', (_, makeApp) => {
     proof: { nonce: 'required' },
     routes: { 'GET /orders': { scope: 'orders:read' } },
   }
-  const preflight = {
-    method: 'OPTIONS',
-    headers: {
+  const preflight = (app: RequestListener) =>
+    supertest(app).options('/orders').set({
       origin,
       'access-control-request-method': 'GET',
       'access-control-request-headers': 'authorization,dpop',
-    },
-  }
+    })
+  const get = (app: RequestListener, headers: Record<string, string> = { origin }) =>
+    supertest(app).get('/orders').set(headers)
 
   it('gets past its preflight, and reads a refusal, with the helper before the middleware', async () => {
-    const url = await start(makeApp(policy, 'before'))
-    const asked = await fetch(url, preflight)
-    expect(asked.status).toBe(204)
-    expect(asked.headers.get('access-control-allow-origin')).toBe(origin)
-    const refused = await fetch(url, { headers: { origin } })
-    expect(refused.status).toBe(401)
-    expect(refused.headers.get('access-control-allow-origin')).toBe(origin)
-    expect(refused.headers.get('access-control-expose-headers')).toBe(exposed.join(','))
-    expect(refused.headers.get('www-authenticate')).toMatch(/^DPoP /)
-    expect(refused.headers.get('dpop-nonce')).toMatch(/^.{43}$/)
+    const app = makeApp(policy, 'before')
+    const asked = await preflight(app).expect(204)
+    expect(asked.headers['access-control-allow-origin']).toBe(origin)
+    const refused = await get(app).expect(401)
+    expect(refused.headers['access-control-allow-origin']).toBe(origin)
+    expect(refused.headers['access-control-expose-headers']).toBe(exposed.join(','))
+    expect(refused.headers['www-authenticate']).toMatch(/^DPoP /)
+    expect(refused.headers['dpop-nonce']).toMatch(/^.{43}$/)
   })
 
   it('cannot read a refusal with the helper behind it, and needs the policy for its preflight', async () => {
-    const closed = await start(makeApp(policy, 'behind'))
-    expect((await fetch(closed, preflight)).status).toBe(401)
-    const url = await start(makeApp({ ...policy, preflight: true }, 'behind'))
-    expect((await fetch(url, preflight)).status).toBe(204)
-    // No credentials on an OPTIONS that is no preflight: nothing passes.
-    expect((await fetch(url, { method: 'OPTIONS', headers: { origin } })).status).toBe(401)
-    const refused = await fetch(url, { headers: { origin } })
-    expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, null])
+    await preflight(makeApp(policy, 'behind')).expect(401)
+    const app = makeApp({ ...policy, preflight: true }, 'behind')
+    await preflight(app).expect(204)
+    // An OPTIONS request that is no preflight needs credentials.
+    await supertest(app).options('/orders').set({ origin }).expect(401)
+    const refused = await get(app).expect(401)
+    expect(refused.headers).not.toHaveProperty('access-control-allow-origin')
   })
 
   it('is let in either way, and told the nonce', async () => {
     const kit = createKit(Date.now())
     for (const order of ['before', 'behind'] as const) {
-      const url = await start(makeApp({ ...policy, preflight: true }, order))
-      const nonce = (await fetch(url)).headers.get('dpop-nonce') ?? ''
+      const app = makeApp({ ...policy, preflight: true }, order)
+      const nonce = (await get(app, {})).headers['dpop-nonce']
       const { headers } = kit.call({ path: '/orders', proof: { claims: { nonce } } })
-      const answer = await fetch(url, { headers: { ...Object.fromEntries(headers), origin } })
-      expect([answer.status, await answer.text()]).toEqual([200, 'the orders'])
-      expect(answer.headers.get('access-control-allow-origin')).toBe(origin)
-      expect(answer.headers.get('dpop-nonce')).toBe(nonce)
+      const answer = await get(app, { ...Object.fromEntries(headers), origin }).expect(200, 'the orders')
+      expect(answer.headers['access-control-allow-origin']).toBe(origin)
+      expect(answer.headers['dpop-nonce']).toBe(nonce)
     }
   })
 })

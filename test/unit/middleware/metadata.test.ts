@@ -1,11 +1,11 @@
 import cors from 'cors'
 import express from 'express'
+import supertest from 'supertest'
 import { afterEach, describe, expect, test } from 'vitest'
 import { frameworks, type RunningApp } from '../../../fixtures/frameworks.js'
 import { AUDIENCE, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import { ajwt } from '../../../middleware/express.js'
 import { createVerifier, type Policy } from '../../../src/index.js'
-import { listen } from '../../support/listen.js'
 
 const policy: Policy = {
   issuer: { url: ISSUER, jwks: issuerJwks() },
@@ -13,16 +13,13 @@ const policy: Policy = {
   routes: { 'GET /orders': 'authenticated' },
 }
 
-const preflight = {
-  method: 'OPTIONS',
-  headers: {
-    origin: 'https://inspector.example.com',
-    'access-control-request-method': 'GET',
-    'access-control-request-headers': 'mcp-protocol-version',
-  },
+const preflightHeaders = {
+  origin: 'https://inspector.example.com',
+  'access-control-request-method': 'GET',
+  'access-control-request-headers': 'mcp-protocol-version',
 }
 
-const paths = ['/.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/api']
+const paths = ['/.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/api'] as const
 
 describe.each(Object.entries(frameworks))('the metadata on %s', (_, start) => {
   const running: RunningApp[] = []
@@ -33,27 +30,25 @@ describe.each(Object.entries(frameworks))('the metadata on %s', (_, start) => {
   test.each(paths)('can be read by pages of any origin: %s', async (path) => {
     const app = await start({ policies: [policy], routes: [] })
     running.push(app)
-    const asked = await fetch(app.origin + path, preflight)
-    expect([asked.status, await asked.text()]).toEqual([204, ''])
-    expect(Object.fromEntries(asked.headers)).toMatchObject({
+    const asked = await supertest(app.origin).options(path).set(preflightHeaders).expect(204, '')
+    expect(asked.headers).toMatchObject({
       'access-control-allow-origin': '*',
       'access-control-allow-methods': 'GET, HEAD',
       'access-control-allow-headers': '*',
     })
-    const answer = await fetch(app.origin + path, { headers: { origin: preflight.headers.origin } })
-    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([200, '*'])
-    expect(await answer.json()).toMatchObject({ resource: `${AUDIENCE}/api` })
+    const answer = await supertest(app.origin).get(path).set({ origin: preflightHeaders.origin }).expect(200)
+    expect(answer.headers['access-control-allow-origin']).toBe('*')
+    expect(answer.body).toMatchObject({ resource: `${AUDIENCE}/api` })
   })
 
   test('opens no other path, and no other method', async () => {
     const app = await start({ policies: [policy], routes: [] })
     running.push(app)
-    expect((await fetch(`${app.origin}/.well-known/oauth-protected-resource/other`, preflight)).status).toBe(
-      401,
-    )
-    expect((await fetch(`${app.origin}/orders`, preflight)).status).toBe(401)
-    const refused = await fetch(app.origin + paths[0], { method: 'DELETE' })
-    expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, null])
+    const agent = supertest(app.origin)
+    await agent.options(`${paths[0]}/other`).set(preflightHeaders).expect(401)
+    await agent.options('/orders').set(preflightHeaders).expect(401)
+    const refused = await agent.delete(paths[0]).expect(401)
+    expect(refused.headers).not.toHaveProperty('access-control-allow-origin')
   })
 })
 
@@ -62,10 +57,8 @@ test('a CORS helper in front keeps its word on who may read the metadata', async
   const app = express()
     .use(cors({ origin, credentials: true }))
     .use(ajwt(policy))
-  const server = await listen(app)
-  const answer = await fetch(server.origin + paths[0], { headers: { origin } })
-  expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([200, origin])
-  server.close()
+  const answer = await supertest(app).get(paths[0]).set({ origin }).expect(200)
+  expect(answer.headers['access-control-allow-origin']).toBe(origin)
 })
 
 describe('the members of the metadata', () => {

@@ -1,6 +1,7 @@
 import { trace } from '@opentelemetry/api'
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node'
 import pino from 'pino'
+import supertest from 'supertest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { frameworks } from '../../../fixtures/frameworks.js'
 import { AUDIENCE, createKit, ISSUER, issuerJwks, type WireRequest } from '../../../fixtures/kit.js'
@@ -158,10 +159,10 @@ describe.each(Object.entries(frameworks))('requireIntent on %s', (_, startApp) =
     try {
       const send = (claims: Record<string, unknown>) => {
         const { headers } = kit.call({ method: 'DELETE', token: { claims } })
-        return fetch(`${app.origin}/orders/42`, { method: 'DELETE', headers: Object.fromEntries(headers) })
+        return supertest(app.origin).delete('/orders/42').set(Object.fromEntries(headers))
       }
-      expect((await send({ acr: 'phr' })).status).toBe(200)
-      expect((await send({ acr: 'pwd' })).status).toBe(401)
+      await send({ acr: 'phr' }).expect(200)
+      await send({ acr: 'pwd' }).expect(401)
       expect(told).toEqual([
         ['allow', undefined, 'agent-7'],
         ['allow', undefined, 'agent-7'],

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
+import supertest from 'supertest'
 import { afterEach, describe, expect, it } from 'vitest'
 import { frameworks, type RunningApp } from '../../../fixtures/frameworks.js'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
@@ -61,9 +62,8 @@ describe.each(Object.entries(frameworks))('observe mode on %s', (_, start) => {
       told,
       async get(path: string, credentials = true) {
         const headers = credentials ? kit.call({ path }).headers : []
-        const response = await fetch(app.origin + path, { headers: Object.fromEntries(headers) })
-        const body = (await response.json()) as { grant?: unknown; code?: string }
-        return { status: response.status, grant: body.grant, headers: [...response.headers.keys()] }
+        const answer = await supertest(app.origin).get(path).set(Object.fromEntries(headers))
+        return { status: answer.status, grant: answer.body.grant, headers: Object.keys(answer.headers) }
       },
     }
   }
@@ -105,8 +105,7 @@ describe.each(Object.entries(frameworks))('observe mode on %s', (_, start) => {
     running.push(app)
     const get = async (claims: object) => {
       const { headers } = kit.call({ token: { claims: { ...claims } } })
-      const response = await fetch(`${app.origin}/orders/42`, { headers: Object.fromEntries(headers) })
-      return ((await response.json()) as { grant: object | null }).grant
+      return (await supertest(app.origin).get('/orders/42').set(Object.fromEntries(headers))).body.grant
     }
     expect(await get({})).toBeNull()
     expect(await get({ acr: 'phr' })).toMatchObject({ agent: { id: 'agent-7' } })

@@ -1,4 +1,5 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
+import supertest from 'supertest'
 import { afterEach, describe, expect, it } from 'vitest'
 import { frameworks, type RunningApp } from '../../../fixtures/frameworks.js'
 import { createVerifier, type Policy } from '../../../src/index.js'
@@ -46,8 +47,8 @@ async function start(name: string, policies: readonly Policy[] = [policy]): Prom
 describe.each(Object.keys(frameworks))('a test of an app with %s', (name) => {
   it('calls a protected route in one line', async () => {
     const { origin } = await start(name)
-    const response = await fetch(`${origin}/orders/42`, { headers: issuer.headers(read) })
-    expect(await response.json()).toMatchObject({ grant: { agent: { id: 'test-agent' } } })
+    const answer = await supertest(origin).get('/orders/42').set(issuer.headers(read)).expect(200)
+    expect(answer.body).toMatchObject({ grant: { agent: { id: 'test-agent' } } })
   })
 
   it('attacks its routes in one line, and finds each attack refused', async () => {
