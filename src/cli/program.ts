@@ -6,6 +6,8 @@ import { PolicyError } from '../policy/error.js'
 import { policySchema } from '../policy/json-schema.js'
 import { type CheckOptions, check } from './check/check.js'
 import { lintNames } from './check/finding.js'
+import { type CurlOptions, curl } from './curl/curl.js'
+import { type DiffOptions, diff } from './diff/diff.js'
 import { type ExplainOptions, explain, frameworks } from './explain/explain.js'
 import { messageOf, readJsonFile } from './policy-file.js'
 import type { Terminal } from './terminal.js'
@@ -51,6 +53,18 @@ function createProgram(terminal: Terminal, isJson: boolean, done: (code: number)
 
   addCheck(program, terminal, done)
   addExplain(program, terminal, done)
+  addCurl(program, terminal, done)
+  program
+    .command('diff')
+    .description(
+      'print which requests change their verdict, each by an example; 1 where any gets through that did not',
+    )
+    .argument('<old>', 'the policy as it is')
+    .argument('<new>', 'the policy as it is to be')
+    .option('--json', 'print JSON')
+    .action(async (before: string, after: string, options: DiffOptions) =>
+      done(await diff(before, after, options, terminal)),
+    )
   program
     .command('checksum')
     .description('print the checksum of an agent: a JSON file with id, prompt, tools and config')
@@ -107,6 +121,25 @@ function addExplain(program: Command, terminal: Terminal, done: (code: number) =
     .addOption(new Option('--framework <name>', 'how the API matches paths').choices(Object.keys(frameworks)))
     .option('--json', 'print JSON, and nothing on standard error')
     .action(async (options: ExplainOptions) => done(await explain(options, terminal)))
+}
+
+function addCurl(program: Command, terminal: Terminal, done: (code: number) => void): void {
+  program
+    .command('curl')
+    .description('print a curl command that a policy lets in, signed by a local test issuer')
+    .requiredOption('--policy <file>', 'the policy of the API')
+    .option('--method <method>', 'of the request (default: GET)')
+    .option('--url <url>', 'a path of the API, or a whole URL such as http://localhost:3000/orders/42')
+    .option('--agent <id>', 'the agent (default: one that the rule lists)')
+    .option('--scope <scope...>', 'the scopes of the token (default: those of the rule)')
+    .option('--workflow <id>', 'the workflow (default: that of the rule)')
+    .option('--step <id>', 'the step (default: one of the rule)')
+    .option('--claims <json>', 'further claims, as \'{"amount": 10}\'')
+    .option('--bearer', 'a token that is bound to no key')
+    .option('--nonce <nonce>', 'the DPoP-Nonce of the last answer')
+    .option('--key <file>', 'the private key of the test issuer: made where the file is not there')
+    .option('--jwks <file>', 'write the public key of the test issuer to this file, as a JWK Set')
+    .action(async (options: CurlOptions) => done(await curl(options, terminal)))
 }
 
 function toNumber(text: string): number {

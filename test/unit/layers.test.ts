@@ -49,6 +49,7 @@ const apart: Readonly<Record<string, readonly string[]>> = {
     'request',
     'keys',
     'stores',
+    'decision',
     'agent',
     'testing',
   ],

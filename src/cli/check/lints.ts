@@ -1,9 +1,9 @@
 import { isObject } from '../../lib/objects.js'
 import { isIdentifier } from '../../lib/strings.js'
-import { toArray } from '../../lib/to-array.js'
 import { type KnownServer, knownServers } from '../../policy/known-servers.js'
-import type { IssuerPolicy, Policy, RouteRule } from '../../policy/policy.js'
+import type { Policy, RouteRule } from '../../policy/policy.js'
 import { createIdReader } from '../../policy/qualified-id.js'
+import { issuersOf, nameOf, profileOf } from '../issuers.js'
 import type { Report } from './finding.js'
 import { findPublicUnderProtected, findUnreachableKeys } from './route-lints.js'
 
@@ -35,15 +35,6 @@ export function rulesOf(policy: Policy): readonly (readonly [key: string, rule: 
   return Object.entries(policy.routes).flatMap(([key, access]) =>
     typeof access === 'string' ? [] : [[key, access] as const],
   )
-}
-
-/** The entries of `issuer`, with their paths. */
-export function issuersOf(policy: Policy): readonly (readonly [PropertyKey[], IssuerPolicy])[] {
-  const isList = Array.isArray(policy.issuer)
-  return toArray<string | IssuerPolicy>(policy.issuer).map((entry, index) => [
-    isList ? ['issuer', index] : ['issuer'],
-    typeof entry === 'string' ? { url: entry } : entry,
-  ])
 }
 
 function lintWorkflows(policy: Policy, report: Report): void {
@@ -94,7 +85,6 @@ const checksumForm = /^sha256:[0-9a-f]{64}$/
 /** Ids that an issuer of intent tokens cannot put into a token. */
 function lintNames(policy: Policy, report: Report): void {
   const issuers = issuersOf(policy)
-  const nameOf = ({ name, url }: IssuerPolicy) => name ?? url ?? ''
   const profiles = new Map(issuers.map(([, entry]) => [nameOf(entry), profileOf(entry)]))
   const readId = createIdReader([...profiles.keys()])
   const check = (path: readonly PropertyKey[], entry: string, isHashed: boolean) => {
@@ -140,10 +130,6 @@ function idsOfRule(
       chain.map((id, hop) => [[...place, 'delegation', 'chains', index, hop], id, true] as const),
     ),
   ]
-}
-
-function profileOf(entry: IssuerPolicy): 'ajwt' | 'oauth' {
-  return entry.profile ?? (entry.like === undefined ? 'ajwt' : knownServers[entry.like].profile)
 }
 
 /** Tells what `like` stands for: the members that the policy does not write itself. */

@@ -1,9 +1,9 @@
 import type { Explanation } from '../../explain/explanation.js'
 import { readKeySet } from '../../keys/key-set.js'
-import { toArray } from '../../lib/to-array.js'
 import type { IssuerPolicy, Policy } from '../../policy/policy.js'
 import type { Routing } from '../../request/request.js'
 import { createVerifier } from '../../verifier.js'
+import { withIssuers } from '../issuers.js'
 import { readJsonFile, readPolicyFile } from '../policy-file.js'
 import type { CapturedRequest } from '../request/captured.js'
 import { readCurl } from '../request/curl.js'
@@ -12,6 +12,7 @@ import { readOtlp } from '../request/otlp.js'
 import { readTyped, type TypedRequest } from '../request/typed.js'
 import type { Terminal } from '../terminal.js'
 import { UsageError } from '../usage-error.js'
+import { asApiSees, findHint } from './prefix.js'
 import { openRedis } from './redis.js'
 import { renderExplanation, toJson } from './render.js'
 
@@ -44,9 +45,11 @@ export async function explain(options: ExplainOptions, terminal: Terminal): Prom
   const at = options.at === undefined ? captured.at : readTime(options.at)
   const redis = options.redis === undefined ? undefined : await openRedis(options.redis, options.redisPrefix)
   try {
-    const explanation = await explainRequest(policy, captured, at, options, redis?.isRevoked)
+    const seen = asApiSees(policy, captured)
+    const explanation = await explainRequest(policy, seen, at, options, redis?.isRevoked)
     const problem = redis?.problem
-    const told = { explanation, policy, captured, at, problem }
+    const hint = findHint(policy, captured, explanation.decision)
+    const told = { explanation, policy, captured, at, problem, hint }
     terminal.print(options.json ? toJson(told) : renderExplanation(told, terminal))
     const { outcome } = explanation.decision
     return outcome === 'deny' || outcome === 'observe' || problem !== undefined ? 1 : 0
@@ -105,15 +108,5 @@ function withKeys(policy: Policy, file: string | undefined): Policy {
   const jwks = readJsonFile(file)
   if (readKeySet(jwks) === undefined)
     throw new UsageError(`${file} holds no JWK Set with 1 to 100 keys, one of them usable`)
-  const entries = toArray(policy.issuer as string | IssuerPolicy | (string | IssuerPolicy)[]).map(
-    (written) => {
-      const { jwksUri: _, ...entry }: IssuerPolicy =
-        typeof written === 'string' ? { url: written } : { ...written }
-      return { ...entry, jwks } as IssuerPolicy
-    },
-  )
-  return {
-    ...policy,
-    issuer: entries.length === 1 && !Array.isArray(policy.issuer) ? (entries[0] as IssuerPolicy) : entries,
-  }
+  return withIssuers(policy, ({ jwksUri: _, ...entry }) => ({ ...entry, jwks }) as IssuerPolicy)
 }

@@ -16,6 +16,8 @@ export interface Told {
   readonly at: number | undefined
   /** Why the replay store could not take the proof. */
   readonly problem: string | undefined
+  /** What most probably is the matter, beyond what the checks tell. */
+  readonly hint: string | undefined
 }
 
 const labelWidth = 11
@@ -29,6 +31,7 @@ export function renderExplanation(told: Told, terminal: Terminal): string {
   return [
     ...verdictOf(told, terminal),
     ...(failed === undefined ? [] : ['', ...causeOf(failed.stage, failed.check, terminal)]),
+    ...labelled('hint', told.hint, terminal, terminal.colors.cyan),
     ...(told.problem === undefined ? [] : ['', ...labelled('store', told.problem, terminal)]),
     '',
     ...stages.flatMap(({ stage, checks }) => [
@@ -136,9 +139,9 @@ export function keyOf(policy: Policy, method: string, route: string | undefined)
 }
 
 /** For programs. What a grant repeats of the token holds no key and no assertion. */
-export function toJson({ explanation, problem }: Told): string {
-  const told = problem === undefined ? explanation : { ...explanation, problem }
-  return JSON.stringify(told, redact, 2)
+export function toJson({ explanation, problem, hint }: Told): string {
+  // What is undefined is left out.
+  return JSON.stringify({ ...explanation, problem, hint }, redact, 2)
 }
 
 function redact(_: string, value: unknown): unknown {

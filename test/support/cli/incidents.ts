@@ -78,6 +78,15 @@ export const incidents: readonly Incident[] = [
     says: ['set publicUrl to "https://orders.example.com/shop/v1"', 'strips the prefix "/shop/v1"'],
   },
   {
+    name: 'stripped prefix, as the client has recorded it',
+    request: (kit) => ({
+      ...kit.call({ proof: { htu: 'https://orders.example.com/shop/v1/orders/42' } }),
+      url: '/shop/v1/orders/42',
+    }),
+    code: 'route_not_declared',
+    says: ['matches the path without /shop/v1', 'set publicUrl to "https://orders.example.com/shop/v1"'],
+  },
+  {
     name: 'expired key',
     request: {},
     jwks: { keys: [{ ...issuerKeys.rs256.jwk, kid: 'next', alg: 'RS256', use: 'sig' }] },

@@ -1,0 +1,202 @@
+import { compilePolicy } from '../../compile/compile-policy.js'
+import type { Decision } from '../../decision.js'
+import type { Policy, RouteRule } from '../../policy/policy.js'
+import { createRouteTable, type Route } from '../../routing/table.js'
+import { memoryReplayStore } from '../../stores/memory/replay.js'
+import { createVerifier, type Verifier } from '../../verifier.js'
+import { methodsOf, routesOf, samplePaths } from '../check/route-lints.js'
+import { readPolicyFile } from '../policy-file.js'
+import { createLocalIssuer, type LocalIssuer } from '../request/local-issuer.js'
+import { specFor, type TokenSpec } from '../request/spec.js'
+import type { Terminal } from '../terminal.js'
+import type { Change, Verdict } from './change.js'
+import { findUnshown } from './unshown.js'
+import { type Side, variantsOf } from './variants.js'
+
+export interface DiffOptions {
+  readonly json?: boolean
+}
+
+/** Most examples that are printed for one pair of keys. */
+const maxExamples = 3
+
+/** Prints which requests change their verdict: 1 where any that was denied is let through now. */
+export async function diff(
+  oldFile: string,
+  newFile: string,
+  { json }: DiffOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const [before, after] = [await readPolicyFile(oldFile), await readPolicyFile(newFile)]
+  const changes = [...(await compare(before, after)), ...findUnshown(before, after)]
+  if (json) terminal.print(JSON.stringify(changes, null, 2))
+  else print(changes, terminal)
+  return changes.some(({ effect }) => effect === 'weaker') ? 1 : 0
+}
+
+/** A policy as a verifier that trusts the local issuer, and the means to look a key up. */
+interface Judge {
+  readonly policy: Policy
+  readonly verifier: Verifier
+  readonly side: (rule: RouteRule) => Side
+  keyFor(method: string, path: string): string | undefined
+}
+
+function createJudge(policy: Policy, issuer: LocalIssuer, now: () => number): Judge {
+  const trusting = issuer.trustedBy(policy)
+  const compiled = compilePolicy(trusting)
+  const table = createRouteTable(routesOf(policy))
+  const semantics = { caseSensitive: true, strict: true, wildcardMatchesEmpty: true }
+  return {
+    policy,
+    verifier: createVerifier(trusting, { now, replayStore: memoryReplayStore({ now }) }),
+    side: (rule) => ({ policy: trusting, compiled, rule }),
+    keyFor: (method, path) => table.findRoute(method, path, semantics)?.key,
+  }
+}
+
+/** Decides the same requests by both policies. */
+async function compare(before: Policy, after: Policy): Promise<Change[]> {
+  // A whole second, so that what is as old as allowed is no older.
+  const time = Math.floor(Date.now() / 1000) * 1000
+  const now = () => time
+  const issuer = createLocalIssuer(now)
+  const judges = [createJudge(before, issuer, now), createJudge(after, issuer, now)] as const
+  const changes: Change[] = []
+  for (const { method, path } of samplesOf([...routesOf(before), ...routesOf(after)]))
+    changes.push(...(await compareAt(method, path, judges, issuer)))
+  for (const { verifier } of judges) verifier.close()
+  return changes
+}
+
+async function compareAt(
+  method: string,
+  path: string,
+  judges: readonly [Judge, Judge],
+  issuer: LocalIssuer,
+): Promise<Change[]> {
+  const [before, after] = judges
+  const keys = [before.keyFor(method, path), after.keyFor(method, path)] as const
+  const sides = judges.map((judge, index) => judge.side(ruleOf(judge.policy, keys[index])))
+  const params = paramsOf(keys, path)
+  const judgeBoth = async (by: string, spec: TokenSpec | undefined): Promise<Change | undefined> => {
+    const verdicts: string[] = []
+    for (const [index, { verifier }] of judges.entries())
+      verdicts.push(await verdictOn(verifier, method, path, spec, sides[index] as Side, issuer))
+    const [was = '', is = ''] = verdicts
+    if (isLetThrough(was) === isLetThrough(is)) return undefined
+    return {
+      effect: isLetThrough(is) ? 'weaker' : 'stricter',
+      request: `${method} ${path}`,
+      by,
+      before: { verdict: was, key: keys[0] },
+      after: { verdict: is, key: keys[1] },
+    }
+  }
+  const changes = [await judgeBoth('without credentials', undefined)]
+  const known = new Set<string>()
+  for (const [index, side] of sides.entries()) {
+    const base = specFor(side.policy, side.compiled, side.rule, params)
+    const meeting = await judgeBoth(`with a token that meets the ${index === 0 ? 'old' : 'new'} rule`, base)
+    changes.push(meeting)
+    for (const { description, spec } of variantsOf(base, sides)) {
+      const text = JSON.stringify(spec)
+      if (known.has(text)) continue
+      known.add(text)
+      const change = await judgeBoth(`with a token ${description}`, spec)
+      // Where the caller that the rule has in mind fares otherwise, so do most that differ from it.
+      if (change?.effect !== meeting?.effect) changes.push(change)
+    }
+  }
+  return changes.filter((change) => change !== undefined)
+}
+
+/** What a policy says to a request, signed anew for each: no proof is good twice. */
+async function verdictOn(
+  verifier: Verifier,
+  method: string,
+  path: string,
+  spec: TokenSpec | undefined,
+  { compiled }: Side,
+  issuer: LocalIssuer,
+): Promise<string> {
+  if (spec !== undefined && !compiled.issuers.has(spec.issuer)) return 'issuer_not_trusted'
+  const url = `${compiled.publicUrls[0]}${path}`
+  const send = async (nonce: string | undefined) => {
+    const headers = spec === undefined ? {} : issuer.sign(compiled, spec, { method, url, nonce })
+    return verifier.verify({ method, url: path, headers })
+  }
+  const decision = await send(undefined)
+  const isForNonce = 'code' in decision && decision.code === 'proof_nonce_required'
+  return toVerdict(isForNonce ? await send(decision.headers['dpop-nonce']) : decision)
+}
+
+function toVerdict(decision: Decision): string {
+  return decision.outcome === 'deny' ? decision.code : decision.outcome
+}
+
+const letThrough: ReadonlySet<string> = new Set(['allow', 'public', 'anonymous', 'observe'])
+
+function isLetThrough(verdict: string): boolean {
+  return letThrough.has(verdict)
+}
+
+function ruleOf(policy: Policy, key: string | undefined): RouteRule {
+  const access = key === undefined ? undefined : policy.routes[key as keyof Policy['routes']]
+  return typeof access === 'object' ? access : {}
+}
+
+/** Requests that come to every key of either policy, and one that comes to none. */
+function samplesOf(routes: readonly Route[]): readonly { method: string; path: string }[] {
+  const named = routes.flatMap(({ methods }) => methods.filter((method) => method !== '*'))
+  const everyMethod = [...new Set([...named, 'GET', 'POST', 'DELETE'])]
+  const samples = new Map<string, { method: string; path: string }>()
+  for (const route of routes) {
+    const methods = methodsOf(route).filter((method) => everyMethod.includes(method))
+    for (const sample of samplePaths(route.segments, route.hasTrailingSlash)) {
+      const path = sample.replaceAll('any!', 'any-')
+      for (const method of methods) samples.set(`${method} ${path}`, { method, path })
+    }
+  }
+  samples.set('undeclared', { method: 'GET', path: '/any-undeclared-path' })
+  return [...samples.values()]
+}
+
+/** The values of the parameters in a sample, whatever the policies call them. */
+function paramsOf(keys: readonly (string | undefined)[], path: string): Record<string, string> {
+  const texts = path.split('/')
+  const named = keys.flatMap((key) =>
+    (key?.split(' ')[1] ?? '').split('/').map((segment, at) => [segment, texts[at]]),
+  )
+  return Object.fromEntries(
+    named.flatMap(([segment = '', text = '']) => (segment.startsWith(':') ? [[segment.slice(1), text]] : [])),
+  )
+}
+
+function print(changes: readonly Change[], { print: write, remark, colors }: Terminal): void {
+  const groups = new Map<string, Change[]>()
+  for (const change of changes) {
+    const group = JSON.stringify([change.effect, change.request, change.before.key, change.after.key])
+    groups.set(group, [...(groups.get(group) ?? []), change])
+  }
+  for (const group of groups.values()) {
+    for (const { effect, request, by, before, after } of group.slice(0, maxExamples)) {
+      const color = effect === 'weaker' ? colors.red : colors.green
+      write(`${color(effect.padEnd(8))} ${request} ${by}`)
+      write(`         old: ${told(before)}`)
+      write(`         new: ${told(after)}`)
+    }
+    const more = group.length - maxExamples
+    if (more > 0) write(`         and ${more} more such ${more === 1 ? 'request' : 'requests'}`)
+  }
+  const count = (effect: string) => changes.filter((change) => change.effect === effect).length
+  remark(
+    changes.length === 0
+      ? 'No request changes its verdict.'
+      : `${count('weaker')} example requests are let through that were denied, ${count('stricter')} are denied that were let through.`,
+  )
+}
+
+function told({ verdict, key }: Verdict): string {
+  return `${isLetThrough(verdict) ? verdict : `denied, ${verdict}`}, by ${key === undefined ? 'no key' : JSON.stringify(key)}`
+}

@@ -1,0 +1,34 @@
+import { toArray } from '../lib/to-array.js'
+import { type KnownServer, knownServers } from '../policy/known-servers.js'
+import type { IssuerPolicy, Policy } from '../policy/policy.js'
+
+/** The entries of `issuer`, with their paths. */
+export function issuersOf(policy: Policy): readonly (readonly [PropertyKey[], IssuerPolicy])[] {
+  const isList = Array.isArray(policy.issuer)
+  return toArray<string | IssuerPolicy>(policy.issuer).map((entry, index) => [
+    isList ? ['issuer', index] : ['issuer'],
+    typeof entry === 'string' ? { url: entry } : entry,
+  ])
+}
+
+/** The policy with other entries in place of those of `issuer`. */
+export function withIssuers(policy: Policy, change: (entry: IssuerPolicy) => IssuerPolicy): Policy {
+  const entries = issuersOf(policy).map(([, entry]) => change(entry))
+  const [only] = entries
+  return { ...policy, issuer: Array.isArray(policy.issuer) || only === undefined ? entries : only }
+}
+
+/** The `iss` of an entry's tokens. */
+export function nameOf({ name, url }: IssuerPolicy): string {
+  return name ?? url ?? ''
+}
+
+export function profileOf(entry: IssuerPolicy): 'ajwt' | 'oauth' {
+  return entry.profile ?? (entry.like === undefined ? 'ajwt' : knownServers[entry.like].profile)
+}
+
+/** The claims that each token of an entry has to meet, those that `like` stands for as well. */
+export function claimsOf({ like, claims }: IssuerPolicy): NonNullable<IssuerPolicy['claims']> {
+  const server: KnownServer | undefined = like === undefined ? undefined : knownServers[like]
+  return { ...server?.claims, ...claims }
+}
