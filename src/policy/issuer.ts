@@ -155,7 +155,8 @@ function refuseIdTokens(audiences: readonly string[], types: string, report: Rep
   report(
     ['claims'],
     `is needed: with ${types} an ID token would be accepted where its client id is the audience ` +
-      `${JSON.stringify(audience)}. Name a claim that access tokens alone have, such as { "/scope": { "exists": true } }`,
+      `${JSON.stringify(audience)}. Name a claim that only access tokens have, such as ` +
+      '{ "/scope": { "exists": true } }',
   )
 }
 

@@ -4,7 +4,7 @@ import type { ClaimConstraint } from './claim-constraint.js'
 /** The keys that `like` fills in at an issuer's entry of the policy. */
 export interface KnownServer {
   readonly profile: 'ajwt' | 'oauth'
-  /** `maxLifetime` is in seconds: the longest that the server is documented to issue or, where it has no upper limit, its default. */
+  /** `maxLifetime`, in seconds: the longest documented lifetime, or the default of a server without a limit. */
   readonly token: {
     readonly types: readonly string[]
     readonly maxLifetime: number
@@ -36,9 +36,9 @@ export const knownServers = {
   },
   auth0: {
     profile: 'oauth',
-    // 24 hours is the default of an API, 30 days the most that it can be set to.
+    // The default of an API is 24 hours, the maximum 30 days.
     token: { types: ['at+jwt', 'JWT'], maxLifetime: 2_592_000 },
-    // The default profile has no jti. No claim of it tells it from an ID token: the audience has to be a URI.
+    // The default profile has no jti, and no claim that ID tokens lack: the audience has to be a URI.
     read: { id: 'hash' },
     source: 'https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles',
   },
@@ -46,23 +46,23 @@ export const knownServers = {
     profile: 'oauth',
     token: { types: ['none'], maxLifetime: 3600 },
     read: { scope: '/scp' },
-    // The client id, which ID tokens have in aud alone.
+    // ID tokens have the client id in aud alone.
     claims: { '/cid': { exists: true } },
     source: 'https://developer.okta.com/docs/api/openapi/okta-oauth/oauth/tag/CustomAS',
   },
   entra: {
     profile: 'oauth',
-    // 28 hours where a client takes part in continuous access evaluation, else 60 to 90 minutes.
+    // 28 hours with continuous access evaluation, otherwise 60 to 90 minutes.
     token: { types: ['JWT'], maxLifetime: 100_800 },
     read: { id: '/uti', scope: '/scp' },
-    // How the client authenticated: in access tokens of version 2.0 only. An ID token has tid and ver as well.
+    // Access tokens of version 2.0 alone have azpacr. ID tokens have tid and ver as well.
     claims: { '/tid': { exists: true }, '/azpacr': { exists: true } },
     source: 'https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference',
   },
   cognito: {
     profile: 'oauth',
     token: { types: ['none'], maxLifetime: 3600 },
-    // aud is there only where the client asked for a resource. Then it decides alone.
+    // aud exists only if the client asked for a resource. It then decides alone.
     read: { audience: ['/aud', '/client_id'] },
     claims: { '/token_use': { equals: 'access' } },
     source:
@@ -126,14 +126,14 @@ export const knownServers = {
   fusionauth: {
     profile: 'oauth',
     token: { types: ['JWT'], maxLifetime: 3600 },
-    // ID tokens lost it in version 1.24, so that nobody would take them for access tokens.
+    // ID tokens do not have it since version 1.24, to tell the two apart.
     claims: { '/applicationId': { exists: true } },
     source: 'https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens',
   },
   workos: {
     profile: 'oauth',
     token: { types: ['none'], maxLifetime: 300 },
-    // The session. An ID token of a Connect application has none.
+    // The session or, in tokens of Connect, the consent. M2M tokens and ID tokens have none.
     claims: { '/sid': { exists: true } },
     source: 'https://workos.com/docs/authkit/connect/token-claims',
   },
@@ -146,7 +146,7 @@ export const knownServers = {
     profile: 'oauth',
     token: { types: ['JWT'], maxLifetime: 600 },
     read: { id: 'hash' },
-    // DSR is the refresh token.
+    // Refresh tokens have DSR.
     claims: { '/drn': { equals: 'DS' } },
     source: 'https://docs.descope.com/session-overview',
   },
@@ -155,13 +155,14 @@ export const knownServers = {
     token: { types: ['JWT'], maxLifetime: 3600 },
     // ID tokens of connected apps have no scope, and neither have session tokens.
     claims: { '/scope': { exists: true } },
-    source: 'https://stytch.com/docs/b2b/api/connected-app-access-token',
+    source:
+      'https://stytch.com/docs/api-reference/consumer/api/connected-apps/tokens/connected-app-access-token-object',
   },
   supabase: {
     profile: 'oauth',
     token: { types: ['JWT'], maxLifetime: 3600 },
     read: { id: 'hash' },
-    // Always in a session's token. The anon and service_role keys have no session.
+    // Every session token has both. The anon and service_role keys have no session.
     claims: { '/session_id': { exists: true }, '/role': { exists: true } },
     source: 'https://supabase.com/docs/guides/auth/jwt-fields',
   },
@@ -179,14 +180,14 @@ export const knownServers = {
     profile: 'oauth',
     token: { types: ['JWT'], maxLifetime: 86_400 },
     read: { id: 'hash' },
-    // "org" is the token of the sign-in itself.
+    // The global session token has "org".
     claims: { '/type': { equals: 'app' } },
     source:
       'https://developers.cloudflare.com/cloudflare-one/access-controls/applications/http-apps/authorization-cookie/application-token/',
   },
   kubernetes: {
     profile: 'oauth',
-    // Projected tokens. Those of a secret never expire and have neither exp nor iat.
+    // Projected tokens. Tokens of a secret never expire: they have neither exp nor iat.
     token: { types: ['none'], maxLifetime: 3600 },
     claims: { '/kubernetes.io/serviceaccount/name': { exists: true } },
     source: 'https://github.com/kubernetes/kubernetes/blob/master/pkg/serviceaccount/claims.go',
@@ -199,7 +200,7 @@ export const knownServers = {
   },
   gitlab: {
     profile: 'oauth',
-    // Until the job times out, by default an hour after it began.
+    // Valid until the job times out, by default after an hour.
     token: { types: ['JWT'], maxLifetime: 3600 },
     // The same issuer signs ID tokens of people.
     claims: { '/project_path': { exists: true }, '/job_id': { exists: true } },

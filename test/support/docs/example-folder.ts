@@ -12,7 +12,10 @@ export interface ExampleFolder {
   close(): void
 }
 
-/** Copies examples to a folder in which `ajwt` is installed; `modules` is where their other dependencies are, if not at the root. */
+/**
+ * Copies examples to a folder in which `ajwt` is installed. `modules` is the folder of their other dependencies, if
+ * that is not the project's own.
+ */
 export function copyExamples(examples: readonly string[], modules?: string): ExampleFolder {
   const folder = mkdtempSync(join(root, '.docs-'))
   const started: Program[] = []
