@@ -35,7 +35,7 @@ export interface VerifierOptions {
   now?: () => number
   /**
    * Called once for each decision, and again with `facts.overrules` if `requireIntent` denies a request that
-   * the policy let through. Not awaited. A throw or a rejection changes nothing.
+   * the policy let through, or `guardUpgrade` ends its WebSocket. Not awaited. A throw or a rejection changes nothing.
    */
   onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
   /**

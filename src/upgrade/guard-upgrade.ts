@@ -94,7 +94,8 @@ const requestEvents: ReadonlySet<string> = new Set(['request', 'checkContinue', 
  */
 function interceptUpgrades(server: UpgradeServer, admit: Admit): (socket: object) => boolean {
   const ownEmit = Object.hasOwn(server, 'emit') ? server.emit : undefined
-  const responses = new WeakMap<object, { readonly writableFinished?: boolean }>()
+  // Weak, so that an idle connection keeps no request alive: Node holds a response until it is finished.
+  const responses = new WeakMap<object, WeakRef<{ readonly writableFinished?: boolean }>>()
   const emit = (event: string, values: unknown[]): boolean =>
     Reflect.apply(ownEmit ?? Object.getPrototypeOf(server).emit, server, [event, ...values])
 
@@ -106,11 +107,11 @@ function interceptUpgrades(server: UpgradeServer, admit: Admit): (socket: object
     }
     if (requestEvents.has(event)) {
       const [request, response] = values as [{ readonly socket: object }, object]
-      responses.set(request.socket, response)
+      responses.set(request.socket, new WeakRef(response))
     }
     return emit(event, values)
   }
-  return (socket) => responses.get(socket)?.writableFinished === false
+  return (socket) => responses.get(socket)?.deref()?.writableFinished === false
 }
 
 /** Never rejects. */

@@ -1,10 +1,13 @@
 import { once } from 'node:events'
-import { createServer, IncomingMessage, type Server } from 'node:http'
+import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import express from 'express'
 import { describe, expect, it, onTestFinished, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { delegatedCall, oneHop, parties } from '../../../fixtures/delegation-kit.js'
 import { createKit, ISSUER, plainRequest } from '../../../fixtures/kit.js'
+import { ajwt } from '../../../middleware/express.js'
 import { createVerifier, guardUpgrade, memoryRevocations, PolicyError } from '../../../src/index.js'
 import { handshake, listenOn, livePolicy, type Reached, serveSockets } from '../../support/sockets.js'
 
@@ -175,6 +178,24 @@ describe('every upgrade listener is behind the guard', () => {
     expect((await connect(call('/live/17'))).status).toBe(101)
     expect((await connect(call('/live/18'))).status).toBe(403)
     expect(reached).toHaveLength(1)
+  })
+
+  it('lets an Express app behind it decide the same request, which is no replay', async () => {
+    const kit = createKit(Date.now())
+    const verifier = createVerifier(livePolicy)
+    const app = express().use(ajwt(verifier))
+    app.get('/live/:room', (req, res) => void res.end(`for ${req.ajwt?.agent.id}`))
+    const server = createServer(app)
+    guardUpgrade(server, verifier)
+    // As express-ws and others route upgrades.
+    server.on('upgrade', (request, socket) => {
+      const response = new ServerResponse(request)
+      response.assignSocket(socket as Socket)
+      app(request, response)
+    })
+    const port = await listenOn(server)
+    const { status, body } = await handshake(port, kit.call({ path: '/live/1' }))
+    expect([status, body]).toEqual([200, 'for agent-7'])
   })
 
   it('leaves ordinary requests to the app', async () => {
