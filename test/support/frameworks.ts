@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { createKit, ISSUER, issuerJwks, type Kit } from '../../fixtures/kit.js'
+import { createKit, ISSUER, issuerJwks } from '../../fixtures/kit.js'
 import { blocksOf, root } from './docs/markdown.js'
 import { folderOf } from './installed.js'
 import { freePort } from './program.js'
@@ -133,9 +133,9 @@ async function stop(child: ChildProcess): Promise<void> {
   await once(child, 'close')
 }
 
-const kit: Kit = createKit(Date.now())
-
 function headersOf(method: string, path: string, claims = {}): Record<string, string> {
+  // With the time of now: a build takes longer than a proof is accepted.
+  const kit = createKit(Date.now())
   return Object.fromEntries(kit.call({ method, path, token: { claims } }).headers)
 }
 
