@@ -11,11 +11,11 @@ const mark = Symbol.for('ajwt/middleware')
 /**
  * On a prototype, because Fastify binds hooks, and a bound function only keeps the prototype of its target.
  */
-const prototype = Object.create(Function.prototype, { [mark]: { value: true } }) as object
+const prototype: object = Object.create(Function.prototype, { [mark]: { value: true } })
 
 /** Makes a middleware that `verifyRoutes` recognizes as `ajwt`. */
 export function markAsAjwt<T extends object>(middleware: T): T {
-  return Object.setPrototypeOf(middleware, prototype) as T
+  return Object.setPrototypeOf(middleware, prototype)
 }
 
 /** Whether the value is a middleware of `ajwt`, from any copy of the package. */

@@ -96,16 +96,16 @@ function hasGuard({ stack }: Route, method: string): boolean {
 /** The router of an app, or the router itself. Undefined for an app that has none yet. */
 function routerOf(app: object): { readonly stack: readonly Layer[] } | undefined {
   if (isRouter(app)) return app
-  const { _router } = app as { _router?: object }
+  const { _router }: { _router?: object } = app
   if (_router !== undefined) return isRouter(_router) ? _router : undefined
   // Express 4 without a router: reading `router` throws.
   if ('lazyrouter' in app) return undefined
-  const { router } = app as { router?: object }
+  const { router }: { router?: object } = app
   return router !== undefined && isRouter(router) ? router : undefined
 }
 
 function isRouter(value: object): value is { readonly stack: readonly Layer[] } {
-  return Array.isArray((value as { stack?: unknown }).stack)
+  return 'stack' in value && Array.isArray(value.stack)
 }
 
 const everyMethod = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options', 'trace']
@@ -182,12 +182,15 @@ function routerBehind(mountedApp: object, outer: object): object | undefined {
   if (prototype === undefined) return undefined
   const { handle } = prototype
   let inner: object | undefined
-  const request = new Proxy({} as Record<PropertyKey, unknown>, {
-    get(_target, name) {
-      if (name !== 'app') throw new TypeError('not a request')
-      return { request: {}, response: {} }
+  const request: object = new Proxy(
+    {},
+    {
+      get(_target, name) {
+        if (name !== 'app') throw new TypeError('not a request')
+        return { request: {}, response: {} }
+      },
     },
-  })
+  )
   try {
     prototype.handle = function (this: object) {
       inner = this

@@ -45,5 +45,5 @@ function methodsOf(methods: readonly string[]): readonly string[] {
 }
 
 function isRouter(value: object): value is Router {
-  return Array.isArray((value as { stack?: unknown }).stack)
+  return 'stack' in value && Array.isArray(value.stack)
 }

@@ -172,8 +172,8 @@ export class Engine {
   }
 
   /**
-   * Verifies the token of an allowed request again, for a connection that stays open. The denial, which is reported, or
-   * the seconds that the token has left.
+   * Verifies the token of an allowed request again, for a connection that stays open. Resolves to the seconds
+   * until the token expires, or to the denial, which is reported.
    */
   async recheck(decision: Decision): Promise<Decision | number> {
     const known = this.requestOf(decision)

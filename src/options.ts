@@ -39,8 +39,9 @@ export interface VerifierOptions {
    */
   onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
   /**
-   * Gets one line for each denial: cause, agent, route and trace id, never a token, a proof, a key or a secret.
-   * `console`, a logger of pino, or anything with a method `warn`. `NODE_DEBUG=ajwt` writes the same to standard error.
+   * Logs one line for each denial: cause, agent, route and trace id, never a token, a proof, a key or a
+   * secret. `console`, a pino logger, or any object with a method `warn`. `NODE_DEBUG=ajwt` writes the same
+   * lines to standard error.
    */
   log?: DenialLogger
   /** The fraction of non-denied requests that get a span, from 0 to 1. Every denial gets one. Default: 0. */

@@ -125,7 +125,7 @@ function fieldName(field = 'authorization'): string {
   return `field ${field}`
 }
 
-/** The scheme of each credential, and nothing more of it. */
+/** The schemes of the credentials, without any credential. */
 function schemesOf({ authorization, tokenFields }: RequestFacts): string {
   const schemes = authorization.map(
     (value) => /^(dpop|bearer|basic)(?= )/i.exec(value)?.[0] ?? 'another scheme',
@@ -133,15 +133,16 @@ function schemesOf({ authorization, tokenFields }: RequestFacts): string {
   return [...schemes, ...tokenFields.map(({ name }) => fieldName(name))].join(', ') || 'no token'
 }
 
-/** The stage that failed, and how. */
+/** A failed stage. */
 export interface FailedStage {
   readonly stage: Stage
   readonly refusal: Refusal
 }
 
 /**
- * Verifies the token of an allowed request again, long after it, and asks for revocations again. The seconds that the
- * token has left, or the stage that fails now. An assertion of its delegation never expires before the token.
+ * Verifies the token of an allowed request again, and checks revocation again. Resolves to the seconds until
+ * the token expires, or to the failed stage. Needs no check of delegations, because none expires before the
+ * token.
  */
 export async function recheck(
   { access, verified: { text } }: { readonly access: Access; readonly verified: VerifiedToken },

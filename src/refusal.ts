@@ -42,14 +42,14 @@ export class Refusal {
 }
 
 /**
- * Listens to the checks of one request. Nothing decides by it. Arguments are not evaluated where there is none:
- * call it as `observer?.begin(...)`.
+ * Observes the checks of one request, for `explain`. It changes no decision. Call it as
+ * `observer?.begin(...)`, so that the arguments are not evaluated without an observer.
  */
 export interface CheckObserver {
   enter(stage: Stage): void
-  /** Before a check is made: the last one begun is the one that refuses. Values are described, never kept. */
+  /** Call this before each check. A refusal belongs to the last check. Values are formatted, not stored. */
   begin(check: string, expected?: unknown, found?: unknown): undefined
-  /** For a check that uses up or records something: whoever observes does neither. */
+  /** Call this for a check that would consume or store something, and that an observed request leaves out. */
   skip(check: string, expected?: unknown, found?: unknown): void
 }
 

@@ -20,9 +20,9 @@ export interface Verifier {
   /** Never rejects: an undecidable request is denied. Accepts a Fetch `Request` too. */
   verify(request: VerifyRequest): Promise<Decision>
   /**
-   * Why a request is allowed or denied: every check of every stage, with what was expected and found. Writes nothing
-   * and uses up nothing: replay and `once` show as `not_checked`. Calls neither `onDecision` nor telemetry. It may
-   * fetch keys, and asks the revocation list. Never rejects.
+   * Explains why a request is allowed or denied: every check of every stage, with the expected value and the
+   * found one. Consumes nothing, so replay and `once` are `not_checked`. Does not call `onDecision` or
+   * telemetry. May fetch keys, and checks revocation. Never rejects.
    */
   explain(request: VerifyRequest): Promise<Explanation>
   /** The response to a denied request. Undefined for every other decision. */

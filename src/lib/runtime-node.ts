@@ -21,8 +21,8 @@ export function toBase64url(bytes: Uint8Array): string {
 }
 
 /**
- * Decodes canonical base64url to a Latin-1 string, one character per byte. Undefined for another spelling, and for
- * more than 16 KiB.
+ * Decodes canonical base64url to a Latin-1 string, one character per byte. Undefined for another spelling,
+ * and for more than 16 KiB.
  */
 export function decodeBase64urlText(text: string): string | undefined {
   const length = scratch.write(text, 'base64url')

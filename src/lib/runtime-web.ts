@@ -1,7 +1,8 @@
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 as hash } from '@noble/hashes/sha2.js'
 
-// `#runtime` without Node's modules: Workers, edge runtimes, browsers. The same exports as src/lib/runtime-node.ts.
+// `#runtime` without Node's modules, for Workers, edge runtimes and browsers. Same exports as
+// runtime-node.ts.
 
 /** Whether a promise of one request must not be awaited by another, as in Workers. */
 export const hasIsolatedRequests: boolean = true
@@ -26,8 +27,8 @@ export function toBase64url(bytes: Uint8Array): string {
 }
 
 /**
- * Decodes canonical base64url to a Latin-1 string, one character per byte. Undefined for another spelling, and for
- * more than 16 KiB.
+ * Decodes canonical base64url to a Latin-1 string, one character per byte. Undefined for another spelling,
+ * and for more than 16 KiB.
  */
 export function decodeBase64urlText(text: string): string | undefined {
   const bytes = text.length > 2 * maxLength ? undefined : decode(text)

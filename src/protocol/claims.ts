@@ -9,7 +9,9 @@ export interface DpopProofClaims {
   readonly nonce?: string | undefined
 }
 
-/** The payload of a delegation assertion (draft-goswami-agentic-jwt-01). Times are seconds since the epoch. */
+/**
+ * The payload of a delegation assertion (draft-goswami-agentic-jwt-01). Times are seconds since the epoch.
+ */
 export interface DelegationClaims {
   /** The delegator and the delegatee. */
   readonly iss: string

@@ -2,7 +2,7 @@ import type { Decision } from '../decision.js'
 import { isPromiseLike } from '../lib/promise.js'
 import type { DecisionFacts } from './facts.js'
 
-/** A logger such as `console`, or one of pino. */
+/** `console`, a pino logger, or any object with a method `warn`. */
 export interface DenialLogger {
   warn(...args: unknown[]): unknown
 }
@@ -11,8 +11,7 @@ export interface DenialLogger {
 export type DenialLog = (decision: Decision, facts: DecisionFacts) => void
 
 /**
- * The log of the option `log`, and of `NODE_DEBUG=ajwt`, which writes to standard error. Undefined where there is
- * neither.
+ * Writes denials to the option `log` and, with `NODE_DEBUG=ajwt`, to standard error. Undefined without both.
  */
 export function createDenialLog(logger: DenialLogger | undefined): DenialLog | undefined {
   const debug = debugLog()
@@ -26,14 +25,14 @@ export function createDenialLog(logger: DenialLogger | undefined): DenialLog | u
     const result = isPino(logger)
       ? logger.warn({ outcome, code, stage, status, ...facts }, line)
       : logger.warn(line)
-    // A rejection that nobody handles would end the process.
+    // An unhandled rejection would end the process.
     if (isPromiseLike(result)) result.then(undefined, () => {})
   }
 }
 
 type Denied = Extract<Decision, { code: unknown }>
 
-/** One line, whatever the values: they are cut and printable already, and those of a caller stand in quotes. */
+/** Always one line, because the values are printable and cut. Values of the caller are in quotes. */
 function formatDenial({ outcome, code, stage, status }: Denied, facts: DecisionFacts): string {
   const { method, route, agent, workflow, traceId, overrules, cause } = facts
   const pairs: readonly (readonly [string, unknown])[] = [
@@ -48,19 +47,18 @@ function formatDenial({ outcome, code, stage, status }: Denied, facts: DecisionF
     ['expected', cause?.expected],
     [cause?.unverified ? 'found_unverified' : 'found', cause?.found],
   ]
-  const told = pairs.flatMap(([name, value]) =>
+  const fields = pairs.flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${JSON.stringify(value)}`],
   )
-  return [`ajwt ${outcome} ${status} ${code} stage=${stage}`, ...told].join(' ')
+  return [`ajwt ${outcome} ${status} ${code} stage=${stage}`, ...fields].join(' ')
 }
 
-/** Pino takes the fields in front of the text; other loggers would print them in lines of their own. */
+/** Pino takes fields before the text. Other loggers would print them on extra lines. */
 function isPino(logger: DenialLogger): boolean {
-  const { child, bindings } = logger as { child?: unknown; bindings?: unknown }
-  return typeof child === 'function' && typeof bindings === 'function'
+  return ['child', 'bindings'].every((name) => typeof Reflect.get(logger, name) === 'function')
 }
 
-/** `debuglog` of Node, Deno and Bun, where the environment asks for it. */
+/** `debuglog` of Node, Deno and Bun, if `NODE_DEBUG` enables it. */
 function debugLog(): ((line: string) => void) | undefined {
   try {
     const log = globalThis.process?.getBuiltinModule?.('node:util')?.debuglog('ajwt')

@@ -132,9 +132,9 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
       const span = isTraced ? attempt(() => recordSpan(decision, facts, start)) : undefined
       if (!hasListener) return
       const active = span === undefined ? start.context : trace.setSpan(start.context, span)
-      const told = Object.freeze({ ...facts, traceId: traceIdOf(active) })
-      attempt(() => logDenial?.(decision, told))
-      void notify(decision, told, active)
+      const reported = Object.freeze({ ...facts, traceId: traceIdOf(active) })
+      attempt(() => logDenial?.(decision, reported))
+      void notify(decision, reported, active)
     },
     reportRefresh(issuer, outcome) {
       instruments.current()?.refreshes.add(1, { 'ajwt.issuer': printable(issuer), 'ajwt.outcome': outcome })

@@ -2,7 +2,7 @@ import { sharedInProcess } from '../../lib/copies.js'
 import { isObject } from '../../lib/objects.js'
 import { processWarning } from '../../lib/process-warning.js'
 
-/** Environment variables that platforms set in functions, of which they run several. */
+/** Environment variables of platforms that run several instances of a function. */
 const functionVariables = {
   AWS_LAMBDA_FUNCTION_NAME: 'AWS Lambda',
   VERCEL: 'Vercel',
@@ -13,7 +13,7 @@ const functionVariables = {
   DENO_DEPLOYMENT_ID: 'Deno Deploy',
 } as const
 
-/** The platform that runs many instances of this program; undefined where none is known. */
+/** The platform, if it is known to run several instances of this program. */
 export function findPlatform(): string | undefined {
   const navigator: unknown = Reflect.get(globalThis, 'navigator')
   if (isObject(navigator) && navigator.userAgent === 'Cloudflare-Workers') return 'Cloudflare Workers'
@@ -25,12 +25,17 @@ export function findPlatform(): string | undefined {
 
 const warned = sharedInProcess('memory store warnings', () => new Set<string>())
 
-/** Warns once that a store in memory does not know of the other instances. At first use: a store may be made for later. */
-export function warnOfManyInstances(store: string, effect: string): void {
+/**
+ * Warns once that a memory store is not shared with other instances. Call this at the first use of the store.
+ */
+export function warnAboutManyInstances(store: string, effect: string): void {
   if (warned.has(store)) return
   warned.add(store)
   const platform = findPlatform()
   if (platform === undefined) return
-  const message = `${store} is per instance, and ${platform} runs many: ${effect}. See docs/deployment.md, "Serverless and Workers"`
-  processWarning(message, 'AJWT_MEMORY_STORE')
+  processWarning(
+    `${store} is per instance, and ${platform} runs many: ${effect}. ` +
+      'See docs/deployment.md, "Serverless and Workers"',
+    'AJWT_MEMORY_STORE',
+  )
 }

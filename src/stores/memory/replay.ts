@@ -1,6 +1,6 @@
 import { type Fingerprint, fingerprint, randomSeed } from './fingerprint.js'
 import { FIRST_FIELD, FingerprintTable } from './fingerprint-table.js'
-import { warnOfManyInstances } from './many-instances.js'
+import { warnAboutManyInstances } from './many-instances.js'
 import { Partitions } from './partitions.js'
 
 const PARTITION = FIRST_FIELD
@@ -95,7 +95,7 @@ export function memoryReplayStore({
   }
 
   function start(): Fingerprint {
-    warnOfManyInstances('memoryReplayStore', 'a proof can be used once in each')
+    warnAboutManyInstances('memoryReplayStore', 'a proof can be used once in each')
     return randomSeed()
   }
 

@@ -1,5 +1,5 @@
 import { checkId, checkRevocation, type Revocation, revocationList } from '../revocation-list.js'
-import { warnOfManyInstances } from './many-instances.js'
+import { warnAboutManyInstances } from './many-instances.js'
 
 /** A revocation list in memory, made by {@link memoryRevocations}. */
 export interface MemoryRevocations {
@@ -27,7 +27,7 @@ export function memoryRevocations({
   const list = revocationList(now)
   return {
     isRevoked(ids) {
-      warnOfManyInstances('memoryRevocations', 'a revocation reaches one of them')
+      warnAboutManyInstances('memoryRevocations', 'a revocation reaches one of them')
       return list.isRevoked(ids)
     },
     revoke(id, until) {

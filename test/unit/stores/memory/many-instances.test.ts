@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { findPlatform, warnOfManyInstances } from '../../../../src/stores/memory/many-instances.js'
+import { findPlatform, warnAboutManyInstances } from '../../../../src/stores/memory/many-instances.js'
 
 afterEach(() => {
   vi.unstubAllEnvs()
@@ -29,12 +29,12 @@ test('Workers and edge runtimes are known by their globals', () => {
 
 test('the warning comes once for each store, and only there', () => {
   const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-  warnOfManyInstances('one store', 'x')
+  warnAboutManyInstances('one store', 'x')
   vi.stubEnv('AWS_LAMBDA_FUNCTION_NAME', 'orders')
-  warnOfManyInstances('one store', 'x')
+  warnAboutManyInstances('one store', 'x')
   expect(warnings).not.toHaveBeenCalled()
-  warnOfManyInstances('another store', 'a proof can be used once in each')
-  warnOfManyInstances('another store', 'a proof can be used once in each')
+  warnAboutManyInstances('another store', 'a proof can be used once in each')
+  warnAboutManyInstances('another store', 'a proof can be used once in each')
   expect(warnings).toHaveBeenCalledOnce()
   const message =
     'another store is per instance, and AWS Lambda runs many: a proof can be used once in each. See docs/deployment.md, "Serverless and Workers"'
