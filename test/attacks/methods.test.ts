@@ -36,7 +36,10 @@ describe('a spelling that is no method of HTTP’s has no rule', () => {
         req.method = method
         app(req, res)
       }).listeners('request')[0] as Parameters<typeof ask>[0]
-    expect(await ask(folding('GET'), plainRequest('GET', '/x'))).toMatchObject({ status: 200, says: 'open' })
+    expect(await ask(folding('GET'), plainRequest('GET', '/x'))).toMatchObject({
+      status: 200,
+      content: 'open',
+    })
     expect(await ask(folding('post'), plainRequest('GET', '/x'))).toMatchObject({ status: 401 })
   })
 })
@@ -83,10 +86,10 @@ describe('a method override in the query, behind the middleware', () => {
     '[_%6dethod][]=DELETE',
     'a&&=&_method=DELETE',
   ])('%s', async (query) => {
-    expect(await ask(build(false), plainRequest('POST', `/x?${query}`))).toMatchObject({ says: 'guarded' })
+    expect(await ask(build(false), plainRequest('POST', `/x?${query}`))).toMatchObject({ content: 'guarded' })
     expect(await ask(build(true), plainRequest('POST', `/x?${query}`))).toMatchObject({
       status: 401,
-      says: 'credentials_missing',
+      content: 'credentials_missing',
     })
   })
 

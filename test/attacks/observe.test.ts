@@ -119,7 +119,7 @@ describe('what listeners are told of refusals that no check of the middleware ca
     const { app, told, denied } = build(policy, { scope: 'admin' })
     expect(await ask(app, plainRequest('GET', '/x'))).toMatchObject({
       status: 401,
-      says: 'credentials_missing',
+      content: 'credentials_missing',
     })
     expect(denied).toMatchObject([{ code: 'credentials_missing', stage: 'request', outcome: 'deny' }])
     expect(told.map(([decision]) => decision.outcome)).toEqual(['public', 'deny'])
@@ -140,7 +140,7 @@ describe('what listeners are told of refusals that no check of the middleware ca
     const { app, told } = build(policy, { scope: 'admin' })
     expect(await ask(app, kit.call({ path: '/x' }))).toMatchObject({
       status: 403,
-      says: 'scope_insufficient',
+      content: 'scope_insufficient',
     })
     expect(told[1]).toMatchObject([
       { stage: 'rule', code: 'scope_insufficient', route: '/:name' },

@@ -24,7 +24,7 @@ function policy(routes: Policy['routes'], more: Partial<Policy> = {}): Policy {
   return { ...defaultPolicy(), routes, ...more }
 }
 
-const refused = { status: 401, says: 'credentials_missing' }
+const refused = { status: 401, content: 'credentials_missing' }
 
 /** An app and a router in it that were told different things of letter case and last slashes. */
 interface Mixture {
@@ -110,10 +110,10 @@ describe.each([
   test.each(mixtures)('$title', async (mixture) => {
     // Without a guard, the disguise does lead to the guarded handler: that is what makes it an attack.
     expect(await ask(build(mixture, undefined), plainRequest('GET', mixture.disguised))).toMatchObject({
-      says: 'guarded',
+      content: 'guarded',
     })
     const app = build(mixture, policy(mixture.routes))
-    expect(await ask(app, plainRequest('GET', mixture.open))).toMatchObject({ status: 200, says: 'open' })
+    expect(await ask(app, plainRequest('GET', mixture.open))).toMatchObject({ status: 200, content: 'open' })
     expect(await ask(app, plainRequest('GET', mixture.disguised))).toMatchObject(refused)
   })
 })
@@ -138,9 +138,9 @@ test.each([
     app.use(router.routes() as unknown as Koa.Middleware)
     return app.callback()
   }
-  expect(await ask(build(undefined), plainRequest('GET', disguised))).toMatchObject({ says: 'guarded' })
+  expect(await ask(build(undefined), plainRequest('GET', disguised))).toMatchObject({ content: 'guarded' })
   const app = build(policy({ 'GET /api/a': 'public', [guardedKey]: guarded }))
-  expect(await ask(app, plainRequest('GET', '/api/a'))).toMatchObject({ status: 200, says: 'open' })
+  expect(await ask(app, plainRequest('GET', '/api/a'))).toMatchObject({ status: 200, content: 'open' })
   expect(await ask(app, plainRequest('GET', disguised))).toMatchObject(refused)
 })
 
@@ -197,14 +197,14 @@ describe('a wildcard below a mount, where nothing follows the mount path', () =>
     const paths = ['/v1', '/v1?a=1', '/v1/', '/v1?/x', ...(name.startsWith('koa-mount') ? [] : ['/V1'])]
     for (const path of paths) {
       // Without a guard, its handler runs: that is what makes it an attack.
-      expect(await ask(build(undefined), plainRequest('GET', path))).toMatchObject({ says: 'guarded' })
+      expect(await ask(build(undefined), plainRequest('GET', path))).toMatchObject({ content: 'guarded' })
       expect(await ask(build(policy(routes)), plainRequest('GET', path))).toMatchObject(refused)
       expect(await ask(build(policy(routes)), plainRequest('HEAD', path))).toMatchObject({ status: 401 })
     }
     expect(await ask(build(policy(routes)), plainRequest('GET', '/v1/x'))).toMatchObject(refused)
     expect(await ask(build(policy(routes)), plainRequest('GET', '/v2'))).toMatchObject({
       status: 200,
-      says: 'open',
+      content: 'open',
     })
     // A key of its own settles it.
     const settled = policy({ ...routes, 'GET /v1': 'public' })
@@ -220,7 +220,7 @@ test('below app.mount() Hono hands on a part of the path: a policy of whole path
     inner.get('/health', (c) => c.text('open'))
     return getRequestListener(new Hono().mount('/v1', inner.fetch).fetch)
   }
-  expect(await ask(build(undefined), plainRequest('GET', '/v1/admin'))).toMatchObject({ says: 'guarded' })
+  expect(await ask(build(undefined), plainRequest('GET', '/v1/admin'))).toMatchObject({ content: 'guarded' })
   const app = build(policy({ 'GET /v1/admin': guarded, 'GET /v1/health': 'public' }))
   expect(await ask(app, plainRequest('GET', '/v1/admin'))).toMatchObject(refused)
   expect(await ask(app, plainRequest('GET', '/v1/health'))).toMatchObject(refused)
@@ -262,15 +262,15 @@ describe('a strict Express app with the middleware on a mount', () => {
 
   test('takes no slash off the path', async () => {
     const app = build({ 'GET /x': 'public' })
-    expect(await ask(app, plainRequest('GET', '/x'))).toMatchObject({ status: 200, says: 'without' })
-    expect(await ask(app, plainRequest('GET', '/x?a=/'))).toMatchObject({ status: 200, says: 'without' })
+    expect(await ask(app, plainRequest('GET', '/x'))).toMatchObject({ status: 200, content: 'without' })
+    expect(await ask(app, plainRequest('GET', '/x?a=/'))).toMatchObject({ status: 200, content: 'without' })
     expect(await ask(app, plainRequest('GET', '/x/'))).toMatchObject(refused)
     expect(await ask(app, plainRequest('GET', '/x/?a'))).toMatchObject(refused)
   })
 
   test('adds none either', async () => {
     const app = build({ 'GET /x/': 'public' })
-    expect(await ask(app, plainRequest('GET', '/x/'))).toMatchObject({ status: 200, says: 'with' })
+    expect(await ask(app, plainRequest('GET', '/x/'))).toMatchObject({ status: 200, content: 'with' })
     expect(await ask(app, plainRequest('GET', '/x'))).toMatchObject(refused)
   })
 })
@@ -309,10 +309,10 @@ test('@koa/router looks its handler up by newRouterPath, where that is set: so d
     app.use(router.routes() as unknown as Koa.Middleware)
     return app.callback()
   }
-  expect(await ask(build(undefined), plainRequest('GET', '/v1/admin'))).toMatchObject({ says: 'guarded' })
+  expect(await ask(build(undefined), plainRequest('GET', '/v1/admin'))).toMatchObject({ content: 'guarded' })
   const app = build(policy({ 'GET /admin': guarded, 'GET /health': 'public', 'GET /v1/*': 'public' }))
   expect(await ask(app, plainRequest('GET', '/v1/admin'))).toMatchObject(refused)
-  expect(await ask(app, plainRequest('GET', '/v1/health'))).toMatchObject({ status: 200, says: 'open' })
+  expect(await ask(app, plainRequest('GET', '/v1/health'))).toMatchObject({ status: 200, content: 'open' })
 })
 
 describe('Koa over HTTP/2, whose requests have no headersDistinct', () => {

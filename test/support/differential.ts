@@ -1,7 +1,6 @@
 /**
- * The fast path against the plain one: tens of thousands of mutated tokens and proofs go to a verifier whose caches are
- * warm, and to `jose.jwtVerify` with a few lines around it, and both have to say the same. `DIFFERENTIAL_SEED` gives
- * other cases, `DIFFERENTIAL_CASES` more of them.
+ * Compares a verifier with warm caches with `jose.jwtVerify` on tens of thousands of mutated tokens and
+ * proofs. Set `DIFFERENTIAL_SEED` for other cases, and `DIFFERENTIAL_CASES` for more of them.
  */
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, createLocalJWKSet, EmbeddedJWK, type JWK, jwtVerify } from 'jose'
@@ -22,7 +21,7 @@ export const seed = Number(process.env.DIFFERENTIAL_SEED ?? 1)
 export const cases = Number(process.env.DIFFERENTIAL_CASES ?? 12_000)
 const algorithms = ['ES256', 'ES384', 'EdDSA', 'RS256']
 
-/** Mulberry32: the same numbers for the same seed. */
+/** Mulberry32, a generator with a seed. */
 function createRandom(start: number) {
   let state = start
   const next = () => {
@@ -49,7 +48,9 @@ const verifier = createVerifier(
 )
 const keys = createLocalJWKSet(issuerJwks() as { keys: JWK[] })
 
-/** Text that a strict reader takes for one thing only: jose skips what is not of the alphabet, and stray bits. */
+/**
+ * Whether the base64url is canonical. jose ignores characters outside the alphabet and nonzero unused bits.
+ */
 function isExact(jws: string): boolean {
   return jws.split('.').every((part) => Buffer.from(part, 'base64url').toString('base64url') === part)
 }
@@ -64,7 +65,7 @@ export async function plainTokenVerdict(token: string): Promise<{ sub: string; j
       algorithms,
       currentDate: new Date(kit.now),
       clockTolerance: 5,
-      // Makes it look at `iat`, too.
+      // Makes jose check `iat`, too.
       maxTokenAge: 3600,
       requiredClaims: ['sub', 'jti', 'exp', 'cnf'],
     })
@@ -109,7 +110,7 @@ export async function ourVerdict(token: string, proof: string): Promise<string> 
 
 const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-/** A JWS with something else in one place of its text. */
+/** Changes one place of a JWS. */
 export function mutate(jws: string, others: readonly string[]): string {
   const at = random.below(jws.length)
   const parts = jws.split('.')
@@ -147,7 +148,7 @@ export function mutate(jws: string, others: readonly string[]): string {
   }
 }
 
-/** Now and then, segments that a lenient decoder reads as the same bytes, signed as they are written. */
+/** Sometimes re-spells a segment before it is signed, so that a lenient decoder returns the same bytes. */
 function otherSpelling() {
   const change = random.pick([
     (segment: string) => `${segment}=`,
@@ -161,7 +162,7 @@ function otherSpelling() {
     : { respell: (segment: string, index: number) => (index === place ? change(segment) : segment) }
 }
 
-/** A token of another content, signed by one of the issuer's keys, or by one that is not. */
+/** A token with other content, signed with a key of the issuer or with an unknown key. */
 export function otherToken(): string {
   const key = random.pick<TestKey>([
     issuerKeys.es256,

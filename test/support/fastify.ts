@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 
-/** A listener for an app of Fastify: the first request waits for its plugins. */
+/** A listener for a Fastify app. The first request waits until its plugins are loaded. */
 export function fastifyListener(app: Pick<FastifyInstance, 'ready' | 'routing'>): RequestListener {
   return (request, response) => {
     Promise.resolve(app.ready()).then(

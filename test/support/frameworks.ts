@@ -23,7 +23,10 @@ export const writtenFiles: readonly string[] = [...written.keys()]
 
 export interface Workspace {
   readonly folder: string
-  /** Writes a file of the document, or all of those below a folder, changed, and under another name where that is given. */
+  /**
+   * Writes a file of the document, or all of those below a folder, changed, and under another name where that
+   * is given.
+   */
   write(name: string, change?: (code: string) => string, as?: string): void
   /** Writes a file that is none of the document's. */
   add(name: string, text: string): void

@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** The folder of a private package with a lock of its own, such as `test/runtimes`. */
+/** The folder of a private package with its own lock file, such as `test/runtimes`. */
 export function folderOf(name: string): string {
   return fileURLToPath(new URL(`../${name}`, import.meta.url))
 }
 
 /**
- * Whether the packages of `test/NAME` are installed. Where they are not, tests that need them are skipped by name, and
- * fail in CI.
+ * Whether the packages of `test/NAME` are installed. Without them, tests that need them are skipped, and fail
+ * in CI.
  */
 export function isInstalled(name: string): boolean {
   if (existsSync(`${folderOf(name)}/node_modules/.package-lock.json`)) return true

@@ -22,15 +22,15 @@ import {
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
-/** An issuer's web server on loopback. Its handler can be replaced at any time. */
+/** The web server of an issuer on loopback. Its handler can be replaced at any time. */
 export interface IssuerServer {
   readonly origin: string
-  /** Paths that were asked for, in order. */
-  readonly asked: string[]
+  /** Paths of all requests, in order. */
+  readonly requestedPaths: string[]
   handler: Handler
 }
 
-/** Runs at the end of the test. */
+/** Calls `close` at the end of the test. */
 export function atEnd(close: () => unknown): void {
   onTestFinished(async () => {
     await close()
@@ -38,15 +38,15 @@ export function atEnd(close: () => unknown): void {
 }
 
 export async function startServer(handler: Handler): Promise<IssuerServer> {
-  const asked: string[] = []
+  const requestedPaths: string[] = []
   const server = createServer((request, response) => {
-    asked.push(request.url as string)
+    requestedPaths.push(request.url as string)
     issuer.handler(request, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const issuer: IssuerServer = {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked,
+    requestedPaths,
     handler,
   }
   atEnd(
@@ -59,7 +59,7 @@ export async function startServer(handler: Handler): Promise<IssuerServer> {
   return issuer
 }
 
-/** Serves these keys. */
+/** Responds with a JWKS of these keys. */
 export function serve(...keys: TestKey[]): Handler {
   return answer(200, JSON.stringify({ keys: keys.map((key) => published(key)) }))
 }
@@ -70,13 +70,13 @@ export function answer(status: number, body: string | Buffer, headers: Record<st
   }
 }
 
-/** Cuts the connection. */
+/** Closes the connection without a response. */
 export const cut: Handler = (request) => request.socket.destroy()
 
-/** Never answers. */
+/** Never responds. */
 export const hang: Handler = () => {}
 
-/** A verifier whose clock is the kit's. It is closed at the end of the test. */
+/** A verifier with the clock of the kit. It is closed at the end of the test. */
 export function verifierOf(
   kit: Kit,
   issuer: Partial<IssuerPolicy> | IssuerPolicy[],
@@ -95,7 +95,9 @@ export function decide(verifier: Verifier, kit: Kit, over: CallOverrides = {}): 
   return verifier.verify({ method, url, headers: Object.fromEntries(headers) })
 }
 
-/** A kit, and what a verifier with its clock says of the kit's requests: the code of a refusal, or else the outcome. */
+/**
+ * A kit with helpers for verifiers of its requests. `outcomeOf` returns the code of a denial, or the outcome.
+ */
 export function createKeysKit() {
   const kit = createKit()
   return {
@@ -107,20 +109,20 @@ export function createKeysKit() {
       const decision = await decide(verifier, kit, over)
       return 'code' in decision ? decision.code : decision.outcome
     },
-    withUnknownKid: (): CallOverrides => by(rename(issuerKeys.stranger, 'ES256', kit.id())),
+    withUnknownKid: (): CallOverrides => signedWith(rename(issuerKeys.stranger, 'ES256', kit.id())),
   }
 }
 
-export const by = (key: TestKey): CallOverrides => ({ token: { key } })
+export const signedWith = (key: TestKey): CallOverrides => ({ token: { key } })
 
-/** A token that names a known kid, and that another key has signed. */
-export const forged = (): CallOverrides => by({ ...issuerKeys.stranger, kid: issuerKeys.es256.kid })
+/** A token with a known kid, signed with another key. */
+export const forged = (): CallOverrides => signedWith({ ...issuerKeys.stranger, kid: issuerKeys.es256.kid })
 
-/** Resolves once it holds: background work gives no other sign of its end. */
+/** Waits until the check succeeds, for background work without an event at its end. */
 export async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 5_000
   while (!(await check())) {
-    if (performance.now() > deadline) throw new Error('it never held')
+    if (performance.now() > deadline) throw new Error('the check did not succeed within 5 s')
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }

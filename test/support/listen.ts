@@ -6,7 +6,7 @@ export interface Listening {
   close(): void
 }
 
-/** Serves an app on a port of its own. */
+/** Serves an app on a free port. */
 export async function listen(listener: RequestListener): Promise<Listening> {
   const server = createServer(listener)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

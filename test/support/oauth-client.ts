@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import * as oauth from 'oauth4webapi'
 
-// A client of any authorization server, made of oauth4webapi: from registration to a call of an API.
+// A client for any authorization server, based on oauth4webapi: from registration to a call of an API.
 
 const LOOPBACK = { [oauth.allowInsecureRequests]: true } as const
 const CALLBACK = 'https://client.example.com/callback'
@@ -13,20 +13,20 @@ export type DpopKey = oauth.CryptoKeyPair
 
 export interface RegisteredClient {
   readonly clientId: string
-  /** The token that the client credentials grant gives, with these parameters beside. */
+  /** Requests a token with the client credentials grant and these additional parameters. */
   clientCredentials(parameters: Record<string, string>, key?: DpopKey): Promise<oauth.TokenEndpointResponse>
-  /** The tokens that a person gives it who agrees to everything. */
+  /** Requests tokens with the authorization code grant. The person consents to everything. */
   authorizationCode(parameters: Record<string, string>, key?: DpopKey): Promise<oauth.TokenEndpointResponse>
 }
 
 export interface ClientOptions {
-  /** Which metadata the server has: OpenID Connect Discovery by default, or RFC 8414. */
+  /** The metadata of the server: OpenID Connect Discovery by default, or RFC 8414. */
   readonly discovery?: 'oidc' | 'oauth2'
-  /** A client that the server knows. Without it the client registers itself (RFC 7591). */
+  /** A registered client. By default the client registers itself (RFC 7591). */
   readonly known?: { readonly id: string; readonly secret: string }
-  /** How a known client authenticates at the token endpoint; `post` by default. */
+  /** Authentication of a registered client at the token endpoint. Default `post`. */
   readonly authentication?: 'basic' | 'post'
-  /** The grants that it registers for. */
+  /** The grants to register. */
   readonly grants?: readonly string[]
 }
 
@@ -99,13 +99,13 @@ async function register(server: oauth.AuthorizationServer, grants: readonly stri
   )
 }
 
-/** Follows the redirects of the server, as a browser does, until they leave it. */
+/** Follows the redirects of the server like a browser, until they leave its origin. */
 async function browse(start: URL): Promise<URL> {
   const cookies = new Map<string, string>()
   let url = start
   while (url.origin === start.origin) {
     const cookie = [...cookies].map((pair) => pair.join('=')).join('; ')
-    // Not fetch: it says "sec-fetch-mode: cors", and a server may answer a script otherwise than a browser.
+    // Not fetch, which sends "sec-fetch-mode: cors": a server may respond to a script differently.
     const request = get(url, { headers: { cookie, accept: 'text/html' } })
     const [response] = (await once(request, 'response')) as [IncomingMessage]
     response.resume()
@@ -114,19 +114,19 @@ async function browse(start: URL): Promise<URL> {
       if (name !== undefined && value !== undefined) cookies.set(name, value)
     }
     const { location } = response.headers
-    if (location === undefined) throw new Error(`${response.statusCode} at ${url}, which is no redirect`)
+    if (location === undefined) throw new Error(`${response.statusCode} at ${url} is not a redirect`)
     url = new URL(location, url)
   }
   return url
 }
 
-/** What an API answers to one call: as Bearer, or with a proof of this key. */
+/** Calls an API with a Bearer token, or with a proof by this key. Returns status and body. */
 export async function callApi(url: string, token: string, key?: DpopKey, method = 'GET') {
   const options = { ...LOOPBACK, ...(key !== undefined && { DPoP: oauth.DPoP({}, key) }) }
   const response = await oauth
     .protectedResourceRequest(token, method, new URL(url), undefined, null, options)
     .catch((error: unknown) => {
-      // oauth4webapi throws where the answer has a challenge.
+      // oauth4webapi throws if the response has a challenge.
       if (error instanceof oauth.WWWAuthenticateChallengeError) return error.response
       throw error
     })

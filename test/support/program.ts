@@ -4,13 +4,13 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export interface Program {
-  /** Resolves to its output when it listens. */
+  /** Resolves to the output when the program listens. */
   listening(): Promise<string>
   ended(): Promise<{ readonly code: number | null; readonly output: string }>
   stop(): void
 }
 
-/** Runs a Node program, JavaScript or TypeScript, that says "listening on port" when it serves. */
+/** Runs a JavaScript or TypeScript program that prints "listening on port" when it is ready. */
 export function startProgram(file: string, cwd: string, env: Record<string, string>): Program {
   const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd, env: { ...process.env, ...env } })
   let output = ''
@@ -31,7 +31,7 @@ export function startProgram(file: string, cwd: string, env: Record<string, stri
   }
 }
 
-/** A port of localhost that nothing listens on. */
+/** A free port on loopback. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

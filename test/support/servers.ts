@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { root } from './docs/markdown.js'
 import { freePort, type Program, startProgram } from './program.js'
 
-// The authorization servers of test/servers, which have dependencies of their own: npm ci --prefix test/servers
+// The authorization servers of test/servers, which have dependencies of their own: npm ci --prefix
+// test/servers
 
 const folder = join(root, 'test/servers')
 export const serverModules = join(folder, 'node_modules')

@@ -95,8 +95,8 @@ export function likeEntry(shape: Shape): IssuerPolicy {
 }
 
 /**
- * A token that an API accepts under the name of the server: of those servers whose only shapes lack an audience or a
- * subject, the token once that has been added.
+ * A token that an API accepts under the name of the server: of those servers whose only shapes lack an
+ * audience or a subject, the token once that has been added.
  */
 export function honestShape(name: KnownServerName): Shape {
   const ofServer = shapes.filter(({ like }) => like === name)

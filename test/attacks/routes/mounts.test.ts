@@ -9,14 +9,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as forExpress from '../../../middleware/express.js'
 import * as forKoa from '../../../middleware/koa.js'
 import { createVerifier } from '../../../src/index.js'
+import { createAccessTest, type ServerPair, startServerPair } from '../../support/routes/access-test.js'
 import { answerField, fromField, registerExpress, registerKoa } from '../../support/routes/apps.js'
 import { type Layout, layouts } from '../../support/routes/layouts.js'
-import { asExpress, asHono, type DeclaredRoute, declare, isSettled } from '../../support/routes/reference.js'
+import { asExpress, asHono, type DeclaredRoute, declare, mustMatch } from '../../support/routes/reference.js'
 import { requestLists, toRequest } from '../../support/routes/scenarios.js'
 import { assertOnSeeds, runsOf } from '../../support/routes/seeds.js'
 import { honestValues, plainPath, routeLists } from '../../support/routes/spellings.js'
 import { fieldsOf, isRefused, policyOf, replaceHead } from '../../support/routes/tokens.js'
-import { type Bench, createTrial, openBench } from '../../support/routes/trial.js'
 import { openWire } from '../../support/routes/wire.js'
 
 /*
@@ -127,11 +127,11 @@ test.each([Koa, Koa2])(
 for (const [framework, ofFramework] of Object.entries(layouts)) {
   describe(framework, () => {
     const semantics = framework === 'Hono 4' ? asHono : asExpress
-    let bench: Bench
+    let servers: ServerPair
     beforeAll(async () => {
-      bench = await openBench()
+      servers = await startServerPair()
     })
-    afterAll(() => bench.close())
+    afterAll(() => servers.close())
 
     test.each(Object.entries(ofFramework))(
       '%s',
@@ -145,21 +145,21 @@ for (const [framework, ofFramework] of Object.entries(layouts)) {
             const outside = isLooser ? placed.outside.map(replaceHead) : placed.outside
             const routes = [...inside, ...outside]
             const verifier = createVerifier(policyOf(routes, { unmatched: draft.unmatched }))
-            const trial = createTrial(
-              bench,
+            const accessTest = createAccessTest(
+              servers,
               routes,
               layout.build(inside, outside, verifier),
               layout.build(inside, outside, undefined),
             )
-            for (const request of draft.requests) await trial.attempt(toRequest(request, routes))
+            for (const request of draft.requests) await accessTest.sendAsIntruders(toRequest(request, routes))
 
             for (const route of routes) {
               const target = plainPath(route, draft.values)
               const request = { method: route.methods[0]?.replace('*', 'PUT') as string, target, headers: [] }
-              const meant = await trial.meaningOf(request)
-              if (meant === undefined || !isSettled(routes, request.method, target, meant, semantics))
+              const meant = await accessTest.handlerFor(request)
+              if (meant === undefined || !mustMatch(routes, request.method, target, meant, semantics))
                 continue
-              const { status, answer } = await trial.call(request, meant)
+              const { status, answer } = await accessTest.call(request, meant)
               expect({ request, status, key: answer?.key }).toEqual({ request, status: 200, key: meant.key })
               reached++
             }

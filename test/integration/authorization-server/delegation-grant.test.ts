@@ -7,7 +7,7 @@ import {
   MAIL,
   ORDERS,
   refundRequest,
-  short,
+  shortHash,
   startWithAgents,
 } from '../../support/agents.js'
 import { assertion, type KeyPair, newKey, thumbprintOf } from '../../support/independent-client.js'
@@ -64,14 +64,14 @@ describe('a delegation chain', () => {
         delegator_jkts: [await thumbprintOf(keys.planner), await thumbprintOf(keys.refunder)],
         executed_by: 'clerk',
         delegation: [first, second],
-        delegation_chain: short('planner|refunder|clerk'),
+        delegation_chain: shortHash('planner|refunder|clerk'),
       },
     })
     expect(claims.exp).toBeLessThanOrEqual(exp)
   })
 
   it('carries the authentication of the person who approved the run that the initiator began', async () => {
-    const intent_hash = short('refund order 17').padEnd(43, 'A')
+    const intent_hash = shortHash('refund order 17').padEnd(43, 'A')
     const approval = { user: 'user:alice', intentHash: intent_hash, acr: 'phr', amr: ['hwk'], authTime: 7 }
     const first = await assertion(hop({ claims: { ...context, intent_hash } }))
     const askForIt = () =>

@@ -3,7 +3,7 @@ import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, jwtVerify } from 'jos
 import { afterAll, describe, expect, it } from 'vitest'
 import { startAuthorizationServer } from '../../../fixtures/authorization-server/server.js'
 import { type AgentDefinition, agentChecksum } from '../../../src/agent/index.js'
-import { ORDERS, refunder, refundRequest, SCOPES, short, startWithAgents } from '../../support/agents.js'
+import { ORDERS, refunder, refundRequest, SCOPES, shortHash, startWithAgents } from '../../support/agents.js'
 import { acceptedElsewhere, newKey, registerClient, thumbprintOf } from '../../support/independent-client.js'
 
 const { server, client } = await startWithAgents()
@@ -67,8 +67,8 @@ describe('an honest agent', () => {
         workflow_step: 'issue',
         executed_by: 'refunder',
         initiated_by: 'refunder',
-        delegation_chain: short('refunder'),
-        step_sequence_hash: short('look'),
+        delegation_chain: shortHash('refunder'),
+        step_sequence_hash: shortHash('look'),
       },
       agent_proof: {
         agent_checksum: await agentChecksum(refunder),
@@ -86,7 +86,7 @@ describe('an honest agent', () => {
 
   it('may take or leave an optional step', async () => {
     const { token } = await client.requestToken(refundRequest({ completed_steps: 'look ask' }), key)
-    expect(decodeJwt(String(token))).toMatchObject({ intent: { step_sequence_hash: short('look|ask') } })
+    expect(decodeJwt(String(token))).toMatchObject({ intent: { step_sequence_hash: shortHash('look|ask') } })
   })
 
   it('carries the authentication of the person who approved the request', async () => {

@@ -2,7 +2,7 @@ import { decodeJwt } from 'jose'
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 import { afterAll, describe, expect, it } from 'vitest'
 import { memoryRegistry } from '../../../src/oidc-provider/index.js'
-import { checksum, ORDERS, refundRequest, short, startWithAgents } from '../../support/agents.js'
+import { checksum, ORDERS, refundRequest, shortHash, startWithAgents } from '../../support/agents.js'
 import { assertion, newKey, registerClient } from '../../support/independent-client.js'
 
 /** The store of a fleet: one for all models, each behind the interface that oidc-provider asks for. */
@@ -41,9 +41,9 @@ async function ask(params: Record<string, string>, at = { server, client }) {
 describe('a run', () => {
   it('has an id in the answer and in the token, and its steps are what the server recorded', async () => {
     const first = await ask(look)
-    expect(first.intent).toMatchObject({ run_id: first.run, step_sequence_hash: short('') })
+    expect(first.intent).toMatchObject({ run_id: first.run, step_sequence_hash: shortHash('') })
     const second = await ask({ ...issue, run_id: first.run ?? '' })
-    expect(second.intent).toMatchObject({ run_id: first.run, step_sequence_hash: short('look') })
+    expect(second.intent).toMatchObject({ run_id: first.run, step_sequence_hash: shortHash('look') })
     expect(second.run).toBe(first.run)
     const next = await ask(look)
     expect(next.run).not.toBe(first.run)
@@ -59,7 +59,7 @@ describe('a run', () => {
       run_id: string
     }
     const claimed = await ask({ ...issue, run_id, completed_steps: 'look ask' })
-    expect(claimed.intent).toMatchObject({ step_sequence_hash: short('look') })
+    expect(claimed.intent).toMatchObject({ step_sequence_hash: shortHash('look') })
   })
 
   it('does not go on past a step that was reported failed, until it is tried again', async () => {
@@ -113,7 +113,7 @@ describe('a run', () => {
     const delegation = await assertion({ ...hop, claims: { workflow_id: 'refund' } })
     const run_id = String(begun.response?.run_id)
     const { token } = await client.requestToken({ ...issue, run_id, delegation }, to)
-    expect(decodeJwt(String(token)).intent).toMatchObject({ run_id, step_sequence_hash: short('look') })
+    expect(decodeJwt(String(token)).intent).toMatchObject({ run_id, step_sequence_hash: shortHash('look') })
   })
 
   it('gives no scope of a step to a request that names no step', async () => {
@@ -127,7 +127,7 @@ describe('a run', () => {
     const lenient = await startWithAgents({ runs: 'optional' })
     try {
       const answer = await ask({ ...issue, completed_steps: 'look' }, lenient)
-      expect(answer.intent).toMatchObject({ step_sequence_hash: short('look') })
+      expect(answer.intent).toMatchObject({ step_sequence_hash: shortHash('look') })
       expect(answer.intent).not.toHaveProperty('run_id')
       const { run = '' } = await ask(look, lenient)
       expect(await ask({ ...issue, run_id: run }, lenient)).toMatchObject({ run })

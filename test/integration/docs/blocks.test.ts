@@ -4,7 +4,7 @@ import { createVerifier, type DenialCode, denials, type Policy } from '../../../
 import { examples } from '../../support/docs/examples.js'
 import { closeAll, stubIssuer } from '../../support/docs/issuer.js'
 import { type Block, blocksOf, documents, textOf } from '../../support/docs/markdown.js'
-import { openWorkshop } from '../../support/docs/run.js'
+import { createBlockRunner } from '../../support/docs/run.js'
 import { hasRedisServer, WITHOUT_REDIS } from '../../support/redis/server.js'
 
 // Every code block of the documentation, run as it stands there.
@@ -24,8 +24,8 @@ const placeOf = ({ file, line }: Block) => `${file}:${line}`
 const nameOf = ({ directive }: Block) => /^example: (\S+)$/.exec(directive ?? '')?.[1]
 const exampleOf = (block: Block) => examples[nameOf(block) ?? '']
 
-const workshop = openWorkshop()
-afterAll(workshop.remove)
+const runner = createBlockRunner()
+afterAll(runner.remove)
 beforeEach(stubIssuer)
 afterEach(() => {
   vi.unstubAllGlobals()
@@ -42,7 +42,7 @@ describe('code', () => {
       if (name !== undefined) expect(Object.keys(examples)).toContain(name)
       const example = exampleOf(block)
       if (example?.needsRedis && !hasRedisServer) return console.warn(WITHOUT_REDIS)
-      const exports = await workshop.run(block, example)
+      const exports = await runner.run(block, example)
       await example?.check?.(exports)
     },
     120_000,
@@ -51,7 +51,7 @@ describe('code', () => {
   test('compiles', () => {
     // Of other frameworks, which are not installed here: the test of these blocks compiles them.
     const all = inLanguage('ts').filter(({ file }) => file !== 'docs/integrations.md')
-    expect(workshop.typeCheck(all.map((block) => [block, exampleOf(block)]))).toEqual([])
+    expect(runner.typeCheck(all.map((block) => [block, exampleOf(block)]))).toEqual([])
   }, 120_000)
 
   test('uses every example that is kept for it', () => {

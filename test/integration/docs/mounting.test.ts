@@ -12,7 +12,7 @@ import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import type { Policy } from '../../../src/index.js'
 import { createTestIssuer } from '../../../src/testing/index.js'
-import { closeAll, said, serve } from '../../support/docs/issuer.js'
+import { closeAll, contentOf, serve } from '../../support/docs/issuer.js'
 
 // What docs/frameworks.md and docs/policy.md say of mounting, on apps that are made just so: each warning is shown to
 // be needed, and each remedy to help.
@@ -43,7 +43,7 @@ describe('a method override in a body', () => {
   const post = async (listener: RequestListener) => {
     const call = { ...headers('/orders/17', 'read', 'POST'), 'content-type': 'application/json' }
     const body = JSON.stringify({ _method: 'DELETE' })
-    return said(fetch(`${await serve(listener)}/orders/17`, { method: 'POST', headers: call, body }))
+    return contentOf(fetch(`${await serve(listener)}/orders/17`, { method: 'POST', headers: call, body }))
   }
   const appOf = (...middleware: express.RequestHandler[]) =>
     express()
@@ -65,7 +65,7 @@ describe('preflight: true beside app.all()', () => {
   const ask = async (routes: Policy['routes']) => {
     const app = express().use(forExpress.ajwt(policy(routes, { preflight: true })))
     app.all('/x', (_req, res) => void res.send('handler'))
-    return said(fetch(`${await serve(app)}/x`, { method: 'OPTIONS', headers: preflight }))
+    return contentOf(fetch(`${await serve(app)}/x`, { method: 'OPTIONS', headers: preflight }))
   }
 
   test('a preflight reaches the handler without credentials', async () => {
@@ -89,7 +89,7 @@ describe('an Express error handler that goes on', () => {
       ...behind,
       (req, res) => void res.send(`handler, ${req.ajwt === undefined ? 'no grant' : 'grant'}`),
     )
-    return said(fetch(`${await serve(app)}/x`))
+    return contentOf(fetch(`${await serve(app)}/x`))
   }
 
   test('runs the handlers behind it, without a grant', async () => {
@@ -143,8 +143,11 @@ describe('a handler with an optional parameter', () => {
     app.get('/orders{/:id}', (_req, res) => void res.send('handler'))
     const origin = await serve(app)
     const get = (path: string) => fetch(origin + path, { headers: headers(path, 'read') })
-    expect(await said(get('/orders/17'))).toEqual([200, 'handler'])
-    expect(await said(get('/orders'))).toEqual([403, expect.objectContaining({ code: 'route_not_declared' })])
+    expect(await contentOf(get('/orders/17'))).toEqual([200, 'handler'])
+    expect(await contentOf(get('/orders'))).toEqual([
+      403,
+      expect.objectContaining({ code: 'route_not_declared' }),
+    ])
   })
 })
 
@@ -161,7 +164,7 @@ describe('a batch of procedures', () => {
     })
     const path = '/rpc/orders.read,orders.delete'
     const answer = fetch(`${await serve(app)}${path}?batch=1`, { headers: headers(path, 'read') })
-    expect(await said(answer)).toEqual([200, { codes: ['ok', 'scope_insufficient'] }])
+    expect(await contentOf(answer)).toEqual([200, { codes: ['ok', 'scope_insufficient'] }])
   })
 })
 

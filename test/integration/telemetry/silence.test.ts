@@ -8,7 +8,7 @@ import { setupOf } from '../../../fixtures/conformance/run.js'
 import { createKit, type Kit, type WireRequest } from '../../../fixtures/kit.js'
 import { denials, type VerifierOptions } from '../../../src/index.js'
 import { printable } from '../../../src/lib/sanitize.js'
-import { secretsOf } from '../../support/conformance/judge.js'
+import { secretsOf } from '../../support/conformance/assertions.js'
 import { type Collector, startCollector } from '../../support/telemetry/collector.js'
 import { createSdk } from '../../support/telemetry/sdk.js'
 

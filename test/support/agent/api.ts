@@ -3,7 +3,7 @@ import * as oauth from 'oauth4webapi'
 import type { TestIssuer } from './authorization-server.js'
 import { json, type Listening, listen } from './http.js'
 
-/** One request that got through, by oauth4webapi's judgement. */
+/** A request that oauth4webapi accepted. */
 interface Accepted {
   method: string
   url: string
@@ -15,31 +15,31 @@ interface Accepted {
 
 export interface TestApi extends Listening {
   accepted: Accepted[]
-  /** All requests, whatever became of them. */
-  hits: { url: string; headers: IncomingMessage['headers'] }[]
-  behave: {
+  /** All requests, accepted or not. */
+  requests: { url: string; headers: IncomingMessage['headers'] }[]
+  behavior: {
     nonce?: string
-    /** Answers instead of the API, by path; true where it did. */
+    /** Responds instead of the API. Returns true if it did. */
     answer?: (req: IncomingMessage, res: ServerResponse) => boolean
   }
 }
 
 /**
- * A protected API whose every request is verified by oauth4webapi (RFC 9068 and RFC 9449, `ath` and `cnf`
- * included), which shares no code with the client under test.
+ * A protected API that verifies every request with oauth4webapi (RFC 9068 and RFC 9449, including `ath` and
+ * `cnf`), which shares no code with the client under test.
  */
 export async function startApi(issuer: TestIssuer): Promise<TestApi> {
   const accepted: Accepted[] = []
-  const hits: TestApi['hits'] = []
-  const behave: TestApi['behave'] = {}
+  const requests: TestApi['requests'] = []
+  const behavior: TestApi['behavior'] = {}
   const as = { issuer: issuer.origin, jwks_uri: `${issuer.origin}/jwks` }
   const proofs = new Set<string>()
 
   const server = await listen(async (req, res, body) => {
     const origin = `http://${req.headers.host}`
     const headers = req.headers as Record<string, string>
-    hits.push({ url: req.url ?? '', headers: req.headers })
-    if (behave.answer?.(req, res)) return
+    requests.push({ url: req.url ?? '', headers: req.headers })
+    if (behavior.answer?.(req, res)) return
     const request = new Request(`${origin}${req.url}`, {
       method: req.method ?? '',
       headers: credentials(headers),
@@ -54,9 +54,9 @@ export async function startApi(issuer: TestIssuer): Promise<TestApi> {
       if (proofs.has(proof)) throw new Error('proof replayed')
       proofs.add(proof)
       const nonce = JSON.parse(Buffer.from(proof.split('.')[1] ?? '', 'base64url').toString()).nonce
-      if (behave.nonce && nonce !== behave.nonce) {
+      if (behavior.nonce && nonce !== behavior.nonce) {
         const challenge = { 'www-authenticate': 'DPoP error="use_dpop_nonce", algs="ES256"' }
-        return json(res, 401, { error: 'use_dpop_nonce' }, { ...challenge, 'dpop-nonce': behave.nonce })
+        return json(res, 401, { error: 'use_dpop_nonce' }, { ...challenge, 'dpop-nonce': behavior.nonce })
       }
       const token = headers.authorization?.slice('DPoP '.length) ?? ''
       accepted.push({
@@ -72,14 +72,14 @@ export async function startApi(issuer: TestIssuer): Promise<TestApi> {
       json(res, 401, { message: String(error) }, { 'www-authenticate': 'DPoP error="invalid_token"' })
     }
   })
-  return Object.assign(server, { accepted, hits, behave })
+  return Object.assign(server, { accepted, requests, behavior })
 }
 
 function credentials({ authorization = '', dpop = '' }: Record<string, string>) {
   return { authorization, dpop }
 }
 
-/** A denial as ajwt sends it. */
+/** A denial in the format of ajwt. */
 export function deny(
   res: ServerResponse,
   status: number,

@@ -11,8 +11,8 @@ import {
 } from 'jose'
 import { json, type Listening, listen } from './http.js'
 
-/** What one token request carried, and what was made of it. */
-interface SeenRequest {
+/** A token request, with its verified proof and delegations. */
+interface ReceivedRequest {
   headers: Record<string, unknown>
   params: Record<string, string>
   proof: { jwk: JWK; jkt: string; claims: Record<string, unknown> }
@@ -21,62 +21,62 @@ interface SeenRequest {
 
 export interface TestIssuer extends Listening {
   tokenEndpoint: string
-  requests: SeenRequest[]
+  requests: ReceivedRequest[]
   issued: string[]
-  /** What the server demands or answers differently; all off at first. */
-  behave: {
+  /** Changes of the server's behavior. None by default. */
+  behavior: {
     nonce?: string
     lifetime?: number | undefined
-    /** Answers instead of the grant; undefined lets it go on. */
+    /** Responds instead of the grant, unless it returns undefined. */
     answer?: (
-      seen: SeenRequest,
+      request: ReceivedRequest,
     ) => { status: number; body: unknown; headers?: Record<string, string> } | undefined
-    /** Members that the answer has otherwise. */
+    /** Overrides of the response. */
     change?: Record<string, unknown>
-    /** Claims that the token has otherwise. */
+    /** Overrides of the token's claims. */
     claims?: Record<string, unknown>
     delay?: number
   }
 }
 
 /**
- * A token endpoint with the agent_checksum grant and RFC 8693, made of node:http and jose alone: it checks
- * proofs and delegations by its own reading of the standards.
+ * A token endpoint with the agent_checksum grant and RFC 8693. It uses only node:http and jose, and checks
+ * proofs and delegations with code of its own.
  */
 export async function startIssuer(): Promise<TestIssuer> {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const jwk = { ...(await exportJWK(publicKey)), kid: 'as', alg: 'ES256', use: 'sig' }
-  const requests: SeenRequest[] = []
+  const requests: ReceivedRequest[] = []
   const issued: string[] = []
   const proofIds = new Set<unknown>()
-  const behave: TestIssuer['behave'] = {}
+  const behavior: TestIssuer['behavior'] = {}
 
   const server = await listen(async (req, res, text) => {
     if (req.url === '/jwks') return json(res, 200, { keys: [jwk] })
     if (req.url !== '/token' || req.method !== 'POST') return json(res, 404, {})
     const issuer = `http://${req.headers.host}`
     const params = Object.fromEntries(new URLSearchParams(text))
-    const proof = await checkedProof(req.headersDistinct.dpop, `${issuer}/token`)
+    const proof = await checkProof(req.headersDistinct.dpop, `${issuer}/token`)
     if (proofIds.has(proof.claims.jti)) throw new Error('proof replayed')
     proofIds.add(proof.claims.jti)
     const seen = { headers: req.headers, params, proof, delegation: await readDelegation(params.delegation) }
     requests.push(seen)
-    if (behave.delay) await new Promise((resolve) => setTimeout(resolve, behave.delay))
-    if (behave.nonce && proof.claims.nonce !== behave.nonce) {
-      return json(res, 400, { error: 'use_dpop_nonce' }, { 'dpop-nonce': behave.nonce })
+    if (behavior.delay) await new Promise((resolve) => setTimeout(resolve, behavior.delay))
+    if (behavior.nonce && proof.claims.nonce !== behavior.nonce) {
+      return json(res, 400, { error: 'use_dpop_nonce' }, { 'dpop-nonce': behavior.nonce })
     }
-    const other = behave.answer?.(seen)
+    const other = behavior.answer?.(seen)
     if (other) return json(res, other.status, other.body, other.headers)
 
-    const lifetime = 'lifetime' in behave ? behave.lifetime : 300
-    const tokenClaims: Record<string, unknown> = { ...(await claims(seen, issuer)), ...behave.claims }
+    const lifetime = 'lifetime' in behavior ? behavior.lifetime : 300
+    const tokenClaims: Record<string, unknown> = { ...(await claims(seen, issuer)), ...behavior.claims }
     const token = await new SignJWT(tokenClaims)
       .setProtectedHeader({ typ: 'at+jwt', alg: 'ES256', kid: 'as' })
       .setIssuedAt()
       .setExpirationTime(Math.floor(Date.now() / 1000) + (lifetime ?? 300))
       .sign(privateKey)
     issued.push(token)
-    const nonce: Record<string, string> = behave.nonce ? { 'dpop-nonce': behave.nonce } : {}
+    const nonce: Record<string, string> = behavior.nonce ? { 'dpop-nonce': behavior.nonce } : {}
     json(
       res,
       200,
@@ -85,13 +85,13 @@ export async function startIssuer(): Promise<TestIssuer> {
         token_type: 'DPoP',
         expires_in: lifetime,
         scope: params.scope,
-        ...behave.change,
+        ...behavior.change,
       },
       { 'cache-control': 'no-store', ...nonce },
     )
   })
 
-  async function claims(seen: SeenRequest, issuer: string) {
+  async function claims(seen: ReceivedRequest, issuer: string) {
     const { params, proof, delegation } = seen
     const subject = params.subject_token ? await subjectOf(params, issuer) : undefined
     const initiator = delegation[0]?.claims.iss ?? subject ?? params.agent_id
@@ -132,18 +132,18 @@ export async function startIssuer(): Promise<TestIssuer> {
     }
   }
 
-  /** RFC 8693: the token to be exchanged is this server's own, and unexpired. */
+  /** RFC 8693: the subject token must be an unexpired token of this server. */
   async function subjectOf(params: Record<string, string>, issuer: string) {
     if (params.subject_token_type !== 'urn:ietf:params:oauth:token-type:access_token') throw new Error('type')
     const { payload } = await jwtVerify(params.subject_token ?? '', publicKey, { issuer, typ: 'at+jwt' })
     return payload.sub
   }
 
-  return Object.assign(server, { tokenEndpoint: `${server.origin}/token`, requests, issued, behave })
+  return Object.assign(server, { tokenEndpoint: `${server.origin}/token`, requests, issued, behavior })
 }
 
-/** RFC 9449 section 4.3, without a token. */
-async function checkedProof(field: string[] | undefined, url: string) {
+/** RFC 9449 section 4.3, without an access token. */
+async function checkProof(field: string[] | undefined, url: string) {
   if (field?.length !== 1) throw new Error('one DPoP field')
   const { payload, protectedHeader } = await jwtVerify(field[0] ?? '', EmbeddedJWK, {
     typ: 'dpop+jwt',
@@ -157,8 +157,8 @@ async function checkedProof(field: string[] | undefined, url: string) {
   return { jwk, jkt: await calculateJwkThumbprint(jwk), claims: payload }
 }
 
-/** Each assertion on its own: what makes them a chain is checked by the tests. */
-async function readDelegation(text: string | undefined): Promise<SeenRequest['delegation']> {
+/** Verifies each assertion separately. The tests check that they form a chain. */
+async function readDelegation(text: string | undefined): Promise<ReceivedRequest['delegation']> {
   return Promise.all(
     (text?.split(' ') ?? []).map(async (raw) => {
       const { payload } = await jwtVerify(raw, EmbeddedJWK, { typ: 'ajwt-delegation+jwt' })

@@ -6,7 +6,7 @@ export interface Listening {
   close(): Promise<void>
 }
 
-/** A real server on a free port of loopback. */
+/** Starts a server on a free port of loopback. */
 export async function listen(
   handler: (req: IncomingMessage, res: ServerResponse, body: string) => Promise<void> | void,
 ): Promise<Listening> {

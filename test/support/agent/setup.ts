@@ -3,8 +3,8 @@ import { type AgentClientOptions, createAgentClient, defineAgent } from '../../.
 import { startApi } from './api.js'
 import { startIssuer } from './authorization-server.js'
 
-/** An authorization server and an API on loopback, closed after the test. */
-export async function world() {
+/** Starts an authorization server and an API on loopback, and closes them after the test. */
+export async function startServers() {
   const issuer = await startIssuer()
   const api = await startApi(issuer)
   onTestFinished(issuer.close)
@@ -32,7 +32,7 @@ export function agent(id = 'planner') {
   })
 }
 
-/** What a promise is rejected with; a promise that is kept fails the test. */
+/** The reason of a rejection. Throws if the promise resolves. */
 export async function failure<E extends Error>(
   work: Promise<unknown>,
   type: abstract new (...args: never[]) => E,
@@ -42,7 +42,7 @@ export async function failure<E extends Error>(
     (error: unknown) => error,
   )
   if (outcome instanceof type) return outcome
-  throw new Error(`expected ${type.name}, got ${String(outcome ?? 'no failure')}`)
+  throw new Error(`expected ${type.name}, got ${String(outcome ?? 'no rejection')}`)
 }
 
 export function payload(jws: string | undefined): Record<string, unknown> {

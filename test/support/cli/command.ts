@@ -11,19 +11,19 @@ export interface CommandResult {
   readonly stderr: string
 }
 
-/** The command `ajwt`, built as the package is, and run as a process of its own. */
+/** The command `ajwt`, built like the package and run in a separate process. */
 export interface BuiltCommand {
   /** The file that Node runs. */
   readonly main: string
   /** A folder for the files of a test. */
   readonly folder: string
   run(args: readonly string[], options?: { input?: string; env?: NodeJS.ProcessEnv }): Promise<CommandResult>
-  /** Writes a file into the folder: its path. */
+  /** Writes a file into the folder. Returns its path. */
   write(name: string, content: unknown): string
   remove(): void
 }
 
-/** Builds into a folder of its own: another test may be building `dist`. */
+/** Builds into a new folder, because another test may be building `dist`. */
 export function buildCommand(): BuiltCommand {
   const folder = mkdtempSync(join(root, '.cli-'))
   const node = (...args: string[]) => execFileSync(process.execPath, args, { cwd: root, stdio: 'pipe' })

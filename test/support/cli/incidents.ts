@@ -9,7 +9,7 @@ import {
 } from '../../../fixtures/kit.js'
 import type { Policy } from '../../../src/index.js'
 
-/** The policy of the API in these incidents, but for what an incident changes. */
+/** The policy of the API, except for the changes of an incident. */
 export const policy: Policy = {
   issuer: ISSUER,
   audience: AUDIENCE,
@@ -26,11 +26,11 @@ export interface Incident {
   readonly policy?: Partial<Policy>
   readonly request: CallOverrides | ((kit: Kit) => WireRequest)
   readonly jwks?: unknown
-  /** Seconds by which the clock of the API is ahead of the recording. */
+  /** Seconds that the clock of the API is ahead of the recording. */
   readonly late?: number
   readonly flags?: readonly string[]
   readonly code: string
-  /** What the output has to say: the real cause, and the remedy. */
+  /** Parts that the output must contain: the cause and the remedy. */
   readonly says: readonly (string | RegExp)[]
 }
 

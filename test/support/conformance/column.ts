@@ -13,9 +13,9 @@ import { JWKS_URI, setupOf } from '../../../fixtures/conformance/run.js'
 import { send, type WireResponse } from '../../../fixtures/conformance/wire.js'
 import { createKit, ISSUER, type WireRequest } from '../../../fixtures/kit.js'
 import type { Policy } from '../../../src/index.js'
-import { bodyOf, judgeHeaders, judgeRefusal, judgeSilence } from './judge.js'
+import { assertDenial, assertHeaders, assertNoSecrets, bodyOf } from './assertions.js'
 
-/** Runs the table over a real socket against one framework: all of it, or the rows that are chosen. */
+/** Runs the table over sockets against one framework: all rows, or the chosen ones. */
 export function testColumn(
   column: Exclude<Column, 'core'>,
   isChosen: (group: string, index: number) => boolean = () => true,
@@ -54,7 +54,7 @@ export function testColumn(
   })
 }
 
-/** An older major of a framework differs from the core as its successor does, unless the row names it. */
+/** An older major version has the expectation of the current one, unless the row names it. */
 function expectationOf(step: Pick<Step, 'on' | 'expect'>, column: Column): Expectation {
   const framework = column.replace(/\d$/, '') as Column
   return step.on?.[column] ?? step.on?.[framework] ?? step.expect
@@ -72,8 +72,8 @@ async function run(row: Row, column: Column, start: StartApp): Promise<void> {
       const response = await send(app.port, request)
       const runs = app.handlerRuns() - runsBefore
       kit.nonce = response.headers.find(([name]) => name === 'dpop-nonce')?.[1]
-      if (row.wire !== undefined) judgeParser(response, row.wire, runs)
-      else judge(response, runs, expectationOf(step, column), request, policy)
+      if (row.wire !== undefined) assertParserResponse(response, row.wire, runs)
+      else assertResponse(response, runs, expectationOf(step, column), request, policy)
     }
   } finally {
     verifier.close()
@@ -82,14 +82,14 @@ async function run(row: Row, column: Column, start: StartApp): Promise<void> {
   expect(fetched.filter((url) => row.jwks === undefined || url !== JWKS_URI)).toEqual([])
 }
 
-/** Node's parser has refused the request: no middleware has seen it. */
-function judgeParser(response: WireResponse, difference: string, runs: number): void {
+/** Node's parser has refused the request before any middleware. */
+function assertParserResponse(response: WireResponse, difference: string, runs: number): void {
   expect(String(response.status)).toBe(difference.slice(0, 3))
   expect(runs).toBe(0)
 }
 
-/** Compares a response with what a row expects, and the number of handlers that have run. */
-export function judge(
+/** Compares a response and the number of handler runs with the expectation of a row. */
+export function assertResponse(
   response: WireResponse,
   runs: number,
   expected: Expectation,
@@ -100,16 +100,16 @@ export function judge(
   const headers = Object.fromEntries(response.headers)
   if ('code' in expected && expected.outcome === 'deny') {
     if (isHead) expect(response.body).toBe('')
-    // An answer to HEAD has no body: only its fields are judged.
+    // A response to HEAD has no body, so only its headers are checked.
     const body = isHead ? bodyOf(expected) : parse(response.body)
     expect(codeOf(body) ?? `status ${response.status}`).toBe(expected.code)
     expect(runs).toBe(0)
     const names = response.headers.map(([name]) => name)
-    // One field of each name: a second challenge or a second nonce would be read in two ways.
+    // No duplicate headers: a second challenge or a second nonce would be ambiguous.
     expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([])
     expect(headers['content-type']).toMatch(/^application\/json(;|$)/)
-    judgeRefusal({ status: response.status, headers, body }, expected)
-    judgeSilence(response.body + JSON.stringify(response.headers), request, policy, headers['dpop-nonce'])
+    assertDenial({ status: response.status, headers, body }, expected)
+    assertNoSecrets(response.body + JSON.stringify(response.headers), request, policy, headers['dpop-nonce'])
     return
   }
   if (expected.outcome === 'preempted') {
@@ -117,9 +117,9 @@ export function judge(
     expect(runs).toBe(0)
     return
   }
-  if (!('code' in expected)) judgeHeaders(headers, expected)
+  if (!('code' in expected)) assertHeaders(headers, expected)
   if ('framework' in expected) {
-    // Let through, to a framework that has no handler for it.
+    // Allowed, but the framework has no handler for it.
     expect([401, 403, 503]).not.toContain(response.status)
     expect(runs).toBe(0)
     return
@@ -129,7 +129,7 @@ export function judge(
   if (isHead) return
   const { grant } = parse(response.body) as HandlerAnswer
   if (expected.outcome === 'allow') {
-    // The answer came as JSON, which leaves out what is undefined. The core's own column judges that.
+    // The response is JSON, which omits undefined members. The column of the core checks those.
     expect(grant).toMatchObject(JSON.parse(JSON.stringify(expected.grant ?? { issuer: ISSUER })))
   } else expect(grant).toBeNull()
 }

@@ -4,12 +4,14 @@ import { type Expectation, type Row, stepsOf } from '../../../fixtures/conforman
 import { JWKS_URI, setupOf } from '../../../fixtures/conformance/run.js'
 import { createKit, type Header, type WireRequest } from '../../../fixtures/kit.js'
 import { type Decision, denials, type Policy, type VerifyRequest } from '../../../src/index.js'
-import { judgeHeaders, judgeRefusal, judgeSilence } from './judge.js'
+import { assertDenial, assertHeaders, assertNoSecrets } from './assertions.js'
 
-/** One of the forms in which the fields of a request reach the core; undefined where it cannot hold them. */
+/**
+ * Converts headers to one of the forms that the core accepts. Undefined if the form cannot represent them.
+ */
 export type HeaderForm = (headers: readonly Header[]) => VerifyRequest['headers'] | undefined
 
-/** Runs the whole table against the core, without a framework. */
+/** Runs the table against the core, without a framework. */
 export function testCore(formName: string, toHeaders: HeaderForm): void {
   for (const [group, rows] of Object.entries(groups)) {
     describe(`${group}, through ${formName}`, () => {
@@ -28,13 +30,18 @@ async function run(row: Row, toHeaders: HeaderForm): Promise<void> {
     if (headers === undefined) continue
     const decision = await verifier.verify({ method: request.method, url: request.url, headers })
     kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
-    judge(decision, step.on?.core ?? step.expect, request, policy)
+    assertDecision(decision, step.on?.core ?? step.expect, request, policy)
   }
   verifier.close()
   expect(fetched.filter((url) => row.jwks === undefined || url !== JWKS_URI)).toEqual([])
 }
 
-function judge(decision: Decision, expected: Expectation, request: WireRequest, policy: Policy): void {
+function assertDecision(
+  decision: Decision,
+  expected: Expectation,
+  request: WireRequest,
+  policy: Policy,
+): void {
   const summary = 'code' in decision ? `${decision.outcome}: ${decision.code}` : decision.outcome
   expect(summary).toBe('code' in expected ? `${expected.outcome}: ${expected.code}` : expected.outcome)
   if ('code' in expected) {
@@ -43,10 +50,10 @@ function judge(decision: Decision, expected: Expectation, request: WireRequest, 
     expect(decision.error).toBe(expected.error)
     expect('error' in decision).toBe(expected.error !== undefined)
     expect(decision.description).toBe(denials[expected.code].description)
-    judgeRefusal(decision, expected)
-    judgeSilence(JSON.stringify(decision), request, policy, decision.headers['dpop-nonce'])
+    assertDenial(decision, expected)
+    assertNoSecrets(JSON.stringify(decision), request, policy, decision.headers['dpop-nonce'])
   } else if (expected.outcome !== 'preempted') {
     if (expected.grant !== undefined) expect(decision).toMatchObject({ grant: expected.grant })
-    judgeHeaders('headers' in decision ? decision.headers : {}, expected)
+    assertHeaders('headers' in decision ? decision.headers : {}, expected)
   }
 }

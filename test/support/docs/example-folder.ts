@@ -6,15 +6,15 @@ import { type Program, startProgram } from '../program.js'
 import { root, textOf } from './markdown.js'
 
 export interface ExampleFolder {
-  /** Starts one of the scripts in the `package.json` of an example, `start` if no other is named. */
+  /** Starts a script of an example's `package.json`, by default `start`. */
   start(example: string, env: Record<string, string>, script?: string): Program
-  /** Stops what was started, and removes the copies. */
+  /** Stops all programs and removes the copies. */
   close(): void
 }
 
 /**
- * Copies examples to a folder in which `ajwt` is installed. `modules` is the folder of their other dependencies, if
- * that is not the project's own.
+ * Copies examples to a folder in which `ajwt` is installed. `modules` is the folder of their other
+ * dependencies, if that is not the project's own.
  */
 export function copyExamples(examples: readonly string[], modules?: string): ExampleFolder {
   const folder = mkdtempSync(join(root, '.docs-'))
@@ -39,7 +39,7 @@ export function copyExamples(examples: readonly string[], modules?: string): Exa
   }
 }
 
-/** The package as `npm install ajwt` would put it there, with the sources behind each entry. */
+/** Installs the package like `npm install ajwt`, with the sources as entries. */
 function installSources(target: string): void {
   mkdirSync(target, { recursive: true })
   const exports: Record<string, string> = {}

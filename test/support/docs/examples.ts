@@ -2,11 +2,11 @@ import type { RequestListener } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { expect } from 'vitest'
 import { AUDIENCE } from '../../../fixtures/kit.js'
-import { honest, said, serve } from './issuer.js'
+import { contentOf, honest, serve } from './issuer.js'
 import type { Example } from './run.js'
 import { socketExamples } from './sockets.js'
 
-/** The policy that the first example of the README writes out, and others take for granted. */
+/** The policy of the first example in the README, for the examples that use it. */
 const policy = `const policy = {
   issuer: 'https://as.example.com',
   audience: 'https://orders.example.com',
@@ -22,19 +22,19 @@ const express = `import express from 'express'
 import { ajwt } from 'ajwt/express'
 const app = express()`
 
-const world = `import { registerShimAgent } from '../fixtures/demo/shim-agent.js'
+const environment = `import { registerShimAgent } from '../fixtures/demo/shim-agent.js'
 import { startEnvironment } from '../fixtures/demo/environment.js'
-const world = await startEnvironment()
-const orders = world.orders.origin`
+const environment = await startEnvironment()
+const orders = environment.orders.origin`
 
 type App = RequestListener
 type Exports = Record<string, unknown>
 
 const asApp = (exports: Exports) => serve(exports.app as App)
 
-/** An honest request to the app is answered 200 with this, and one without credentials 401. */
-async function protects(origin: string, expected: object): Promise<void> {
-  expect(await said(fetch(`${origin}/orders/42`, honest('/orders/42')))).toEqual([
+/** Checks that an honest request gets 200 and this body, and a request without credentials 401. */
+async function expectProtected(origin: string, expected: object): Promise<void> {
+  expect(await contentOf(fetch(`${origin}/orders/42`, honest('/orders/42')))).toEqual([
     200,
     expect.objectContaining(expected),
   ])
@@ -42,7 +42,7 @@ async function protects(origin: string, expected: object): Promise<void> {
   expect((await fetch(`${origin}/other`, honest('/other'))).status).toBe(403)
 }
 
-/** `test` of a runner: the block hands its tests over, to be run one after the other. */
+/** Collects the tests of a block, so that they can be run one after the other. */
 const runner = `import { expect } from 'vitest'
 const tests: (() => unknown)[] = []
 const test = (_name: string, run: () => unknown) => void tests.push(run)`
@@ -59,18 +59,18 @@ const policy = {
 const app = express().use(ajwt(policy))
 app.get('/orders/:id', (req, res) => void res.json({ order: req.params.id }))`
 
-/** By the name in the comment above a block. */
+/** Examples by the name in the comment above the block. */
 export const examples: Readonly<Record<string, Example>> = {
   ...socketExamples,
   express: {
     after: 'export { app }',
-    check: async (exports) => protects(await asApp(exports), { order: '42', readBy: 'agent-7' }),
+    check: async (exports) => expectProtected(await asApp(exports), { order: '42', readBy: 'agent-7' }),
   },
   koa: {
     before: policy,
     after: 'app.use((ctx) => { ctx.body = ctx.state.ajwt }); export { app }',
     check: async ({ app }) =>
-      protects(await serve((app as { callback(): App }).callback()), {
+      expectProtected(await serve((app as { callback(): App }).callback()), {
         agent: expect.objectContaining({ id: 'agent-7' }),
       }),
   },
@@ -78,7 +78,7 @@ export const examples: Readonly<Record<string, Example>> = {
     before: policy,
     after: "app.get('/orders/:id', (c) => c.json(c.get('ajwt'))); export { app }",
     check: async ({ app }) =>
-      protects(await serve(getRequestListener((app as { fetch: never }).fetch)), {
+      expectProtected(await serve(getRequestListener((app as { fetch: never }).fetch)), {
         agent: expect.objectContaining({ id: 'agent-7' }),
       }),
   },
@@ -88,10 +88,10 @@ export const examples: Readonly<Record<string, Example>> = {
       "import { fastifyListener } from '../test/support/fastify.js'\nconst listener = fastifyListener(app)\nexport { listener }",
     check: async ({ listener }) => {
       const origin = await serve(listener as App)
-      await protects(origin, { route: '/orders/:id', readBy: 'agent-7' })
+      await expectProtected(origin, { route: '/orders/:id', readBy: 'agent-7' })
       const path = '/orders/42/refund'
       const may = honest(path, 'POST', { scope: 'orders:refund' })
-      expect(await said(fetch(origin + path, may))).toEqual([200, { ok: true }])
+      expect(await contentOf(fetch(origin + path, may))).toEqual([200, { ok: true }])
       expect((await fetch(origin + path, honest(path, 'POST'))).status).toBe(403)
     },
   },
@@ -131,7 +131,7 @@ const refund = (req, res) => res.json({ refunded: req.params.id })`,
       const origin = await asApp(exports)
       expect((await fetch(`${origin}/rpc`, honest('/rpc', 'POST'))).status).toBe(403)
       const may = honest('/rpc', 'POST', { scope: 'orders:refund' })
-      expect(await said(fetch(`${origin}/rpc`, may))).toEqual([200, { refunded: true }])
+      expect(await contentOf(fetch(`${origin}/rpc`, may))).toEqual([200, { refunded: true }])
     },
   },
   'on-denied': {
@@ -140,7 +140,7 @@ const refund = (req, res) => res.json({ refunded: req.params.id })`,
       "app.use((error, req, res, next) => res.status(error.status).send('own ' + error.code)); export { app }",
     check: async (exports) => {
       const answer = fetch(`${await asApp(exports)}/orders/42`)
-      expect(await said(answer)).toEqual([401, 'own credentials_missing'])
+      expect(await contentOf(answer)).toEqual([401, 'own credentials_missing'])
     },
   },
   'fetch-handler': {
@@ -148,7 +148,7 @@ const refund = (req, res) => res.json({ refunded: req.params.id })`,
     check: async ({ GET }) => {
       const handle = GET as (request: Request) => Promise<Response>
       const answer = handle(new Request(`${AUDIENCE}/orders/42`, honest('/orders/42')))
-      expect(await said(answer)).toEqual([200, { agent: 'agent-7' }])
+      expect(await contentOf(answer)).toEqual([200, { agent: 'agent-7' }])
       expect((await handle(new Request(`${AUDIENCE}/orders/42`))).status).toBe(401)
     },
   },
@@ -246,7 +246,7 @@ const console = { warn: (line: unknown) => void lines.push(String(line)) }`,
     },
   },
   otel: {
-    // Port 0: the exporter listens, and another test may run beside it.
+    // Port 0: the exporter listens, and another test may run at the same time.
     before: "process.env.OTEL_EXPORTER_PROMETHEUS_PORT = '0'",
     after: `import { trace } from '@opentelemetry/api'
 export const isRecording = trace.getTracer('docs').startSpan('one').isRecording()
@@ -255,36 +255,36 @@ metrics.disable()`,
     check: ({ isRecording }) => expect(isRecording).toBe(true),
   },
   'agent-fetch': {
-    before: `${world}
-const { definition, clientAuth } = await registerShimAgent(world.as, 'reader')
+    before: `${environment}
+const { definition, clientAuth } = await registerShimAgent(environment.as, 'reader')
 const { prompt, tools, config = {} } = definition
-const tokenEndpoint = world.as.issuer + '/token'
+const tokenEndpoint = environment.as.issuer + '/token'
 export const told: unknown[] = []
 const console = { log: (...parts: unknown[]) => void told.push(...parts) }`,
-    // The same again, for a request that the API denies.
+    // A second request, which the API denies.
     after: `try {
   await client.fetch(orders + '/orders/17', { method: 'DELETE', intent: { scope: 'orders:delete' } })
 } catch (error) {
   if (!(error instanceof AjwtDeniedError)) throw error
   console.log(error.code, error.challenge?.acrValues)
 }
-await world.close()`,
+await environment.close()`,
     replace: ["'https://orders.example.com", "orders + '"],
     check: ({ told }) =>
       expect(told).toEqual([{ order: '17', readBy: 'reader' }, 'user_authentication_required', ['phr']]),
   },
   'agent-workflow': {
-    before: `${world}\nconst { client } = world.shim.refunder`,
-    after: 'export const body = await answer.json()\nawait world.close()',
+    before: `${environment}\nconst { client } = environment.shim.refunder`,
+    after: 'export const body = await answer.json()\nawait environment.close()',
     check: ({ body }) => expect(body).toMatchObject({ refunded: '17', by: 'shim-refunder' }),
   },
   'agent-delegation': {
-    before: `${world}
-const planner = world.shim.planner.client
-const worker = world.shim.refunder.client
-// The server knows the planner's key from a token of its own.
+    before: `${environment}
+const planner = environment.shim.planner.client
+const worker = environment.shim.refunder.client
+// The server records the planner's key with this token.
 await planner.fetch(orders + '/orders/17', { intent: { scope: 'orders:read' } })`,
-    after: 'export const body = await answer.json()\nawait world.close()',
+    after: 'export const body = await answer.json()\nawait environment.close()',
     check: ({ body }) => expect(body).toEqual({ order: '17', readBy: 'shim-refunder' }),
   },
   'test-issuer': {

@@ -5,7 +5,10 @@ import { createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 
 const realFetch = globalThis.fetch
 
-/** The issuer of the examples: its metadata and its keys. Nothing else of the network is there. */
+/**
+ * Replaces `fetch`: it serves the metadata and the keys of the examples' issuer, and nothing else outside
+ * loopback.
+ */
 export function stubIssuer(): void {
   vi.stubGlobal('fetch', async (input: string | URL | Request, init?: RequestInit) => {
     const url = input instanceof Request ? input.url : String(input)
@@ -17,7 +20,7 @@ export function stubIssuer(): void {
   })
 }
 
-/** An honest request, for `fetch`. */
+/** An honest request for `fetch`. */
 export function honest(
   path: string,
   method = 'GET',
@@ -48,8 +51,8 @@ export function closeAll(): void {
   for (const close of open.splice(0)) close()
 }
 
-/** Status and body of an answer. JSON is parsed. */
-export async function said(answer: Response | Promise<Response>): Promise<[number, unknown]> {
+/** Status and body of a response. JSON is parsed. */
+export async function contentOf(answer: Response | Promise<Response>): Promise<[number, unknown]> {
   const response = await answer
   const text = await response.text()
   return [response.status, text.startsWith('{') ? JSON.parse(text) : text]

@@ -6,11 +6,14 @@ export const root = fileURLToPath(new URL('../../..', import.meta.url))
 
 /** A fenced block of a document. */
 export interface Block {
-  /** From the root of the repository. */
+  /** Path from the root of the repository. */
   readonly file: string
   readonly line: number
   readonly language: string
-  /** What a comment right above it says: `<!-- example: NAME -->`, or `<!-- data: WHAT -->` for JSON that is no policy. */
+  /**
+   * The comment above the block: `<!-- example: NAME -->`, or `<!-- data: WHAT -->` for JSON that is not a
+   * policy.
+   */
   readonly directive: string | undefined
   readonly code: string
 }
@@ -20,7 +23,7 @@ const inFolder = (folder: string): string[] =>
     .filter((file) => file.endsWith('.md') && !file.includes('node_modules'))
     .map((file) => `${folder}/${file}`)
 
-/** Every document that people read, from the root of the repository. */
+/** Every document for readers, as a path from the root of the repository. */
 export const documents: readonly string[] = [
   ...['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
   ...inFolder('docs'),
@@ -46,14 +49,14 @@ export function blocksOf(file: string): Block[] {
   }))
 }
 
-/** The text without fenced blocks and code spans: what is prose. */
+/** The text without code blocks and code spans. */
 export function proseOf(file: string): string {
   return textOf(file)
     .replaceAll(/^```.*?^```$/gms, '')
     .replaceAll(/`[^`\n]*`/g, '')
 }
 
-/** The anchor that GitHub gives a heading. */
+/** The GitHub anchor of a heading. */
 export function anchorOf(heading: string): string {
   return heading
     .toLowerCase()
@@ -67,14 +70,14 @@ export function anchorsOf(file: string): Set<string> {
   return new Set([...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(heading as string)))
 }
 
-/** The rows of the first table under a heading, each as its cells. */
+/** The cells of each row of the first table under a heading. */
 export function tableUnder(file: string, heading: string): string[][] {
   const section = textOf(file)
     .split(/^#+ /m)
     .find((text) => text.startsWith(`${heading}\n`))
   if (section === undefined) throw new Error(`${file} has no heading "${heading}"`)
   const [table = ''] = /(^\|.*\n)+/m.exec(`${section}\n`) ?? []
-  // Below the heading and the line under it.
+  // Without the header row and the delimiter row.
   return table
     .trimEnd()
     .split('\n')

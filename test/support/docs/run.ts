@@ -4,17 +4,17 @@ import { join } from 'node:path'
 import manifest from '../../../package.json' with { type: 'json' }
 import { type Block, root } from './markdown.js'
 
-/** What an example takes for granted, and what is seen of it from outside. */
+/** The code around a block, and a check of its behavior. */
 export interface Example {
-  /** Code in front of the block: imports and values that the text around it has introduced. */
+  /** Code before the block: imports and values that the text has introduced. */
   readonly before?: string
-  /** Code behind the block, such as `export { app }`. */
+  /** Code after the block, such as `export { app }`. */
   readonly after?: string
-  /** Asks the running example what the text says of it. Its throw fails the test. */
+  /** Checks that the running example does what the text says. */
   readonly check?: (exports: Record<string, unknown>) => unknown
-  /** Text of the block that stands for a server of the test: `[from, to]`. */
+  /** Replaces text of the block, for example by the URL of a test server: `[from, to]`. */
   readonly replace?: readonly [from: string, to: string]
-  /** Runs only where a Redis server can be started. */
+  /** Runs only if a Redis server can be started. */
   readonly needsRedis?: true
 }
 
@@ -27,21 +27,21 @@ const entries: Readonly<Record<string, string>> = Object.fromEntries(
   ),
 )
 
-/** A folder of the repository's, so that packages and sources are found from it. */
-export interface Workshop {
-  /** Imports the block, with what its example puts around it. */
+/** Runs and compiles blocks in a folder of the repository, so that packages and sources are found. */
+export interface BlockRunner {
+  /** Imports the block with the code of its example around it. */
   run(block: Block, example: Example | undefined): Promise<Record<string, unknown>>
-  /** The complaints of the compiler about all of these blocks, each with the place of its block. */
+  /** The compiler errors in these blocks, each with the position of its block. */
   typeCheck(blocks: readonly (readonly [Block, Example | undefined])[]): string[]
   remove(): void
 }
 
-export function openWorkshop(): Workshop {
+export function createBlockRunner(): BlockRunner {
   const folder = mkdtempSync(join(root, '.docs-'))
 
   function write(block: Block, { before = '', after = '', replace }: Example = {}): string {
     const code = replace === undefined ? block.code : block.code.replaceAll(...replace)
-    // A module even where nothing is imported, so that names of two blocks are two names.
+    // `export {}` makes every block a module, so that blocks do not share names.
     const text = `${before}\n${code}\n${after}\nexport {}\n`.replaceAll(
       /from '(ajwt(?:\/[a-z-]+)?)'/g,
       (whole, name: string) => (entries[name] === undefined ? whole : `from '../${entries[name]}'`),
@@ -58,7 +58,7 @@ export function openWorkshop(): Workshop {
         blocks.map(([block, example]) => [write(block, example), `${block.file}:${block.line}`]),
       )
       const compilerOptions = {
-        // A block shows a function without the types of its parameters.
+        // Blocks have functions without parameter types.
         noImplicitAny: false,
         noUncheckedIndexedAccess: false,
         exactOptionalPropertyTypes: false,

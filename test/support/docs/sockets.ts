@@ -6,12 +6,12 @@ import { WebSocket } from 'ws'
 import { honest, serveOn } from './issuer.js'
 import type { Example } from './run.js'
 
-/** What the blocks export. */
+/** The exports of the blocks. */
 interface Guarded {
   readonly server: Server
 }
 
-/** Opens a WebSocket to the server of a block, which listens from the first call on. */
+/** Opens a WebSocket to the server of a block. The first call makes the server listen. */
 async function open({ server }: Guarded, headers: Record<string, string>): Promise<WebSocket> {
   const address = server.address() as AddressInfo | null
   const origin = address === null ? await serveOn(server) : `http://127.0.0.1:${address.port}`
@@ -35,7 +35,7 @@ const setUp = `import { createServer } from 'node:http'
 import { WebSocketServer } from 'ws'
 import { createVerifier, guardUpgrade } from 'ajwt'`
 
-/** Of docs/websockets.md. */
+/** The examples of docs/websockets.md. */
 export const socketExamples: Readonly<Record<string, Example>> = {
   websocket: {
     before: 'const app = (request, response) => response.end()',

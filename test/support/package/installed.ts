@@ -18,19 +18,19 @@ export const root = fileURLToPath(new URL('../../..', import.meta.url))
 
 export const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-/** Of every entry the name that users load it by. */
+/** The name of every entry, as users import it. */
 export const entries = Object.keys(manifest.exports)
   .filter((entry) => entry !== './package.json')
   .map((entry) => entry.replace('.', 'ajwt'))
 
-/** A project of a user's, in a folder of its own. */
+/** A user's project in a temporary folder. */
 export interface Project {
   readonly folder: string
-  /** Puts other packages beside the installed one. */
+  /** Adds packages to `node_modules`. */
   link(names: readonly string[]): void
-  /** Takes over files of `test/support/package/users`, by the names that they get. */
+  /** Copies files of `test/support/package/users` to these names. */
   copy(files: Readonly<Record<string, string>>): void
-  /** What a command of Node's prints; throws with its output where it fails. */
+  /** The output of a `node` command. Throws with its output if it fails. */
   node(...args: readonly string[]): string
   remove(): void
 }
@@ -38,7 +38,7 @@ export interface Project {
 /** Shared by the test files of one run: two builds at the same time would be in each other's way. */
 const shared = join(process.env.AJWT_RUN_FOLDER ?? tmpdir(), 'package')
 
-/** The tarball, in a folder of its own. It is built once for all files of a run. */
+/** Builds the tarball once for all test files of a run, and copies it to a temporary folder. */
 export function pack(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ajwt-tarball-'))
   const done = join(shared, 'tarball.tgz')
@@ -75,7 +75,7 @@ function buildTarball(done: string): void {
   renameSync(join(shared, filename), done)
 }
 
-/** What a user gets: the tarball, unpacked beside its dependencies, and nothing else. */
+/** Installs the tarball and its dependencies, and nothing else. */
 export function install(tarball: string, type: 'module' | 'commonjs'): Project {
   const folder = mkdtempSync(join(tmpdir(), 'ajwt-packed-'))
   const modules = join(folder, 'node_modules')
@@ -96,7 +96,7 @@ export function install(tarball: string, type: 'module' | 'commonjs'): Project {
       }
     },
     node(...args) {
-      // A runner that finds itself inside another one's child would report to that one instead.
+      // With these variables, a test runner would report to the outer test runner.
       const { NODE_TEST_CONTEXT: _, VITEST: __, ...env } = process.env
       return execFileSync(process.execPath, args, { cwd: folder, env, encoding: 'utf8', stdio: 'pipe' })
     },

@@ -11,7 +11,7 @@ export interface TestClient {
   close(): void
 }
 
-/** A connected client of either package, with its defaults but for a quick reconnection. */
+/** A connected client of either package, with defaults except for a short reconnection delay. */
 export async function connectClient(name: Package, port: number): Promise<TestClient> {
   const test = startClient(name, port)
   if (name === 'ioredis') await once(test.client as Redis, 'ready')
@@ -21,7 +21,7 @@ export async function connectClient(name: Package, port: number): Promise<TestCl
   return test
 }
 
-/** The same, without waiting: the server may not be there. */
+/** A client that may not be connected yet, for tests without a server. */
 export function startClient(name: Package, port: number): TestClient {
   const retry = () => 50
   if (name === 'ioredis') {

@@ -1,4 +1,4 @@
-/** One process of a fleet: `redis-fleet.test.ts` starts four of these, half with each client package. */
+/** One process of a fleet. `redis/fleet.test.ts` starts four of them, two with each client package. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { redisReplayStore, redisRevocations } from '../../../src/stores/redis/index.js'
 import { connectClient, type Package } from './clients.js'

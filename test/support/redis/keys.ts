@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-/** A replay key as the verifier makes it: the thumbprint of the agent's key, a dot, the digest of the `jti`. */
+/** A replay key in the format of the verifier: thumbprint of the agent's key, a dot, hash of the `jti`. */
 export function proofKey(agent: string, jti: string | number): string {
   return `${digest(agent)}.${digest(String(jti))}`
 }

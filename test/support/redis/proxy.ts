@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
-/** A TCP proxy before a server, as a virtual address is: `retarget` moves it, which cuts all connections. */
+/** A TCP proxy, like a virtual address. `retarget` moves it to another server and closes all connections. */
 export async function startProxy(target: number) {
   let current = target
   const sockets = new Set<Socket>()
@@ -27,7 +27,7 @@ export async function startProxy(target: number) {
   return {
     port: (server.address() as { port: number }).port,
     cut,
-    /** Swallows what comes over the connections there are, which stay open; new ones work. */
+    /** Discards data on open connections, which stay open. New connections work. */
     silence() {
       for (const socket of sockets) {
         socket.unpipe()

@@ -7,27 +7,27 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { freePort } from '../program.js'
 
-/** Whether this machine can run the tests that need a Redis of their own. */
+/** Whether this machine can start a Redis server for tests. */
 export const hasRedisServer = spawnSync('redis-server', ['--version']).status === 0
 
-/** Added to the titles of suites that cannot run, so that the report names what was left out, and why. */
+/** For the titles of suites that cannot run, so that the report contains the reason. */
 export const WITHOUT_REDIS = hasRedisServer ? '' : ' [not run: no redis-server on this machine]'
 
 export interface RedisServer {
   readonly port: number
-  /** SIGKILL: the server loses all it knew. */
+  /** SIGKILL: the server loses its data. */
   kill(): Promise<void>
-  /** SIGSTOP: connections stay open, and nothing answers. */
+  /** SIGSTOP: connections stay open without responses. */
   freeze(): void
   thaw(): void
-  /** A server without persistence, on the same port. */
+  /** Starts an empty server on the same port. */
   restart(): Promise<void>
-  /** Sends one command, its arguments without blanks, over a connection of its own. */
+  /** Sends one command over a new connection. Arguments must not contain spaces. */
   send(command: string): Promise<string>
   stop(): Promise<void>
 }
 
-/** Starts a redis-server on a free port or the one given, with nothing on disk. */
+/** Starts a redis-server without persistence, by default on a free port. */
 export async function startRedis(options: { port?: number; args?: string[] } = {}): Promise<RedisServer> {
   const port = options.port ?? (await freePort())
   const directory = mkdtempSync(join(tmpdir(), 'ajwt-redis-'))

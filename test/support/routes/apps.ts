@@ -17,19 +17,19 @@ import type { Grant, Policy, Verifier } from '../../../src/index.js'
 import { fastifyListener } from '../fastify.js'
 import { type DeclaredRoute, inOrder, pathOf } from './reference.js'
 
-/** What a handler says of itself and of what it was given. */
+/** The response of a handler: its key, its parameters and its grant. */
 export interface Answer {
   readonly key: string
   readonly params: Readonly<Record<string, string>>
   readonly grant: Pick<Grant, 'route' | 'params'> | null
 }
 
-/** How an app is set up beyond its routes; what a framework has no such setting for it ignores. */
+/** Settings of an app. A framework ignores settings that it does not have. */
 export interface Setup {
   readonly app: RouterSettings
-  /** Handlers stand on a router of its own, with settings of its own, below the app. */
+  /** Settings of a separate router for the handlers. Undefined: the handlers are on the app. */
   readonly router: RouterSettings | undefined
-  /** Where the app has a method override, as seen from `ajwt`. */
+  /** Position of a method override, relative to `ajwt`. */
   readonly override: 'none' | 'before' | 'after'
 }
 
@@ -47,7 +47,7 @@ export const plainSetup: Setup = {
 type Guard = Policy | Verifier | undefined
 type BuildApp = (routes: readonly DeclaredRoute[], guard: Guard, setup: Setup) => RequestListener
 
-/** Apps with a handler for each route; without a guard the same app shows which handler a request means. */
+/** Apps with a handler for each route. Without a guard, the app shows which handler a request reaches. */
 export const builders: Readonly<Record<string, BuildApp>> = {
   'Express 5': (routes, guard, setup) => buildExpress(express, '*rest', routes, guard, setup),
   'Express 4': (routes, guard, setup) => buildExpress(express4, '*', routes, guard, setup),
@@ -56,7 +56,7 @@ export const builders: Readonly<Record<string, BuildApp>> = {
   'Hono 4': buildHono,
 }
 
-/** The field in which a handler answers: it is there in answers to HEAD, too. */
+/** The response header with the answer of a handler. Unlike a body, it is also sent for HEAD. */
 export const answerField = 'x-answer'
 
 export function toField(answer: Answer): string {
@@ -72,7 +72,7 @@ export function answerOf(
   params: Readonly<Record<string, unknown>>,
   grant: Grant | undefined,
 ): Answer {
-  // Routers differ in how they call what a `*` stands for, and policies do not call it anything.
+  // Without the value of a `*`: routers name it differently, and policies do not name it.
   const names = route.segments.filter((text) => text.startsWith(':')).map((text) => text.slice(1))
   return {
     key: route.key,
@@ -117,7 +117,7 @@ export function registerExpress(
   }
 }
 
-/** What the method-override package does, told of a field and of a parameter, and to override any method. */
+/** Behaves like the package method-override, for a header and a query parameter, with any original method. */
 const overrideExpressMethod: express.RequestHandler = (req, _res, next) => {
   const query = new URLSearchParams(req.url.split('?')[1]).get('_method')
   const method = (req.get('x-http-method-override')?.split(',')[0]?.trim() || query)?.toUpperCase()
@@ -155,7 +155,7 @@ export function registerKoa(
   }
 }
 
-/** What koa-methodoverride does: its `originalMethod` stands on Node's request. */
+/** Behaves like koa-methodoverride, which sets `originalMethod` on Node's request. */
 const overrideKoaMethod: Koa.Middleware = (ctx, next) => {
   const query = new URLSearchParams(ctx.querystring).get('_method')
   const method = (ctx.get('x-http-method-override').split(',')[0]?.trim() || query)?.toUpperCase()
@@ -166,7 +166,7 @@ const overrideKoaMethod: Koa.Middleware = (ctx, next) => {
 
 function buildHono(routes: readonly DeclaredRoute[], guard: Guard, setup: Setup): RequestListener {
   const app = new Hono<forHono.AjwtEnv>({ strict: setup.app.strict })
-  // Its own handler would also print what went wrong.
+  // The default handler would also print the error.
   app.onError((_error, c) => c.body('', 500))
   const override = [
     honoMethodOverride({ app, header: 'x-http-method-override' }),
@@ -193,7 +193,7 @@ export function registerHono(
   }
 }
 
-/** Options of Fastify's router: with or without them, a request has the rule of the handler that it reaches. */
+/** Options of Fastify's router. None of them may change that a request gets the rule of its handler. */
 export const fastifyRouters: Readonly<Record<string, FastifyServerOptions>> = {
   plain: {},
   caseSensitive: { caseSensitive: false },
@@ -224,14 +224,14 @@ export function buildFastify(
   if (guard !== undefined) {
     app.register(forFastify.ajwt, 'verify' in guard ? { verifier: guard } : { policy: guard })
   }
-  // Fastify 5 takes methods of WebDAV only where it is told of them.
+  // Fastify 5 accepts WebDAV methods only after `addHttpMethod`.
   if ('addHttpMethod' in app) app.addHttpMethod('REPORT')
   const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']
   for (const route of inOrder(routes)) {
     for (const method of route.methods.includes('*') ? methods : route.methods) {
       const constraints = {}
       const url = pathOf(route)
-      // Fastify has one handler for each method and path: the first that is declared.
+      // Fastify allows one handler for each method and path.
       if (app.hasRoute({ method: method as 'GET', url, constraints })) continue
       app.route({
         method: method as 'GET',

@@ -18,9 +18,9 @@ type Guard = Verifier | undefined
 
 /** An app that mounts `ajwt`, its handlers, or both below its root. */
 export interface Layout {
-  /** Where the mounted part hangs: `ajwt` judges whole paths, of which the handlers there see the rest. */
+  /** The mount path. `ajwt` compares full paths; the mounted handlers see the rest. */
   readonly prefix: readonly string[]
-  /** Whether `ajwt` stands before all of the app, and so before handlers outside of the mounted part. */
+  /** Whether `ajwt` is mounted before the whole app, including handlers outside the mounted part. */
   readonly isWhole: boolean
   build(inside: readonly DeclaredRoute[], outside: readonly DeclaredRoute[], guard: Guard): RequestListener
 }
@@ -42,7 +42,7 @@ function expressLayouts(framework: typeof express, rest: string): Record<string,
         return app
       },
     },
-    'ajwt and a router under a mount path in other letter case': {
+    'ajwt and a router under a mount path in another letter case': {
       prefix: ['v1'],
       isWhole: false,
       build(inside, _outside, guard) {
@@ -53,7 +53,7 @@ function expressLayouts(framework: typeof express, rest: string): Record<string,
         return app
       },
     },
-    'ajwt at the root, a router under a mount path in other letter case': {
+    'ajwt at the root, a router under a mount path in another letter case': {
       prefix: ['v1'],
       isWhole: true,
       build(inside, outside, guard) {
@@ -198,8 +198,9 @@ function koaLayouts(framework: typeof Koa, rest: string): Record<string, Layout>
         return app.callback()
       },
     },
-    // @koa/router matches the middleware of a router with a prefix by its letters, the routes only where told to.
-    'ajwt on a router with a prefix that tells letter case apart': {
+    // @koa/router always matches the middleware of a router with a prefix case-sensitively, but not its
+    // routes.
+    'ajwt on a case-sensitive router with a prefix': {
       prefix: ['v1'],
       isWhole: false,
       build(inside, _outside, guard) {
@@ -281,7 +282,7 @@ const honoLayouts: Record<string, Layout> = {
       return listenerOf(app)
     },
   },
-  'ajwt at the root, above an app that is mounted as a fetch function and reads slashes its own way': {
+  'ajwt at the root, above an app that is mounted as a fetch function and handles slashes differently': {
     prefix: ['v1'],
     isWhole: true,
     build(inside, outside, guard) {
@@ -300,13 +301,13 @@ function listenerOf(app: { fetch: HonoApp['fetch'] }): RequestListener {
   return getRequestListener(app.fetch)
 }
 
-/** A whole path as it is called below its first segments. */
+/** A path without its first segments. */
 function below(path: string, depth: number): string {
   const rest = path.split('/').slice(depth + 1)
   return `/${rest.join('/')}`
 }
 
-/** By framework, then by what is mounted where. */
+/** By framework, then by layout. */
 export const layouts: Readonly<Record<string, Record<string, Layout>>> = {
   'Express 5': expressLayouts(express, '*rest'),
   'Express 5 with wildcards that match nothing, too': expressLayouts(express, '{*rest}'),

@@ -14,7 +14,7 @@ export function verifierOf(routes: Policy['routes'], settings: Partial<Policy> =
   return createVerifier({ ...policyOf([]), routes: routes ?? {}, ...settings })
 }
 
-/** A request as someone sends it who has no token. */
+/** A request without a token. */
 export function ask(
   verifier: Verifier,
   method: string,
@@ -24,7 +24,7 @@ export function ask(
   return verifier.verify({ method, url, headers: {}, ...more })
 }
 
-/** The same with a token that has every scope there is. */
+/** A request with a token that has every scope. */
 export async function askWithToken(
   verifier: Verifier,
   method: string,
@@ -35,7 +35,7 @@ export async function askWithToken(
   return verifier.verify({ method, url, headers, ...(routing === undefined ? {} : { routing }) })
 }
 
-/** Which route was found: a refusal names it, and so does what is public. */
+/** The matched route of a decision. */
 export function routeOf(decision: Decision): string | undefined {
   return decision.outcome === 'allow' ? decision.grant.route : (decision as { route?: string }).route
 }

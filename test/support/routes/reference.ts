@@ -1,9 +1,9 @@
 /**
- * What the policy's documentation says about routes, written down a second time and as plainly as possible: it
- * shares no code with the library, and lists every candidate where the library asks a router.
+ * A second, simple implementation of the documented routing. It shares no code with the library, and lists
+ * every candidate where the library uses a tree.
  */
 
-/** How much a route asks of a caller. */
+/** The requirement of a route. */
 export type RouteAccess = 'public' | 'authenticated' | { readonly scope: string }
 
 /** A route that the policy declares and an app has a handler for. */
@@ -16,7 +16,7 @@ export interface DeclaredRoute {
   readonly access: RouteAccess
 }
 
-/** What a caller shows: nothing, or a token with these scopes. */
+/** The credentials of a caller: none, or a token with these scopes. */
 export type Credential = 'none' | ReadonlySet<string>
 
 export interface Semantics {
@@ -40,7 +40,7 @@ export function pathOf({ key }: DeclaredRoute): string {
   return key.slice(key.indexOf(' ') + 1)
 }
 
-/** Whether a credential is enough for a handler that has this rule. */
+/** Whether a credential satisfies the requirement of a handler. */
 export function satisfies(credential: Credential, access: RouteAccess): boolean {
   if (access === 'public') return true
   if (credential === 'none') return false
@@ -56,7 +56,7 @@ function kindOf(segment: string | undefined): Kind {
   return segment.startsWith(':') ? 'param' : 'literal'
 }
 
-/** 0 where the route names the method, 1 where its GET stands for HEAD, 2 for `*`; undefined for neither. */
+/** 0 if the route has the method, 1 if its GET matches HEAD, 2 for `*`, else undefined. */
 function methodRank({ methods }: DeclaredRoute, method: string): number | undefined {
   if (methods.includes(method)) return 0
   if (method === 'HEAD' && methods.includes('GET')) return 1
@@ -74,12 +74,12 @@ function comparePaths(one: DeclaredRoute, other: DeclaredRoute): number {
   return 0
 }
 
-/** The order in which an app has to register its handlers, such that each answers what the policy means it to. */
+/** The order in which an app must register its handlers, so that each handles the requests of its key. */
 export function inOrder(routes: readonly DeclaredRoute[]): readonly DeclaredRoute[] {
   return [...routes].sort((one, other) => comparePaths(one, other) || methodOrder(one) - methodOrder(other))
 }
 
-/** Routers take a GET for HEAD unless a handler of its own comes before it. */
+/** Routers handle HEAD with a GET handler, unless a HEAD handler is registered before it. */
 function methodOrder({ methods }: DeclaredRoute): number {
   if (methods.includes('*')) return 2
   return methods.includes('HEAD') ? 0 : 1
@@ -105,7 +105,7 @@ function matches(route: DeclaredRoute, path: string, semantics: Semantics): bool
   })
 }
 
-/** The route that stands for a plain request, out of all that match it. */
+/** The most specific of all routes that match a request. */
 export function findReference(
   routes: readonly DeclaredRoute[],
   method: string,
@@ -121,7 +121,7 @@ export function findReference(
     )[0]
 }
 
-/** Whether whoever may reach `other` may reach `route` as well. */
+/** Whether every caller that satisfies `other` also satisfies `route`. */
 function isAtMostAsStrict(route: DeclaredRoute, other: DeclaredRoute): boolean {
   if (route === other || route.access === 'public') return true
   return route.access === 'authenticated' && other.access !== 'public'
@@ -131,11 +131,11 @@ export const asExpress: Semantics = { caseSensitive: false, strict: false, wildc
 export const asHono: Semantics = { caseSensitive: true, strict: true, wildcardMatchesEmpty: true }
 
 /**
- * Whether a request that means this route has to be taken for it. It may be refused where it is not spelled as the
- * key of the closest route, and some setting of some router, of letter case or of slashes, would make a handler run
- * that asks for more.
+ * Whether a request must be matched to this route. It may be denied if its spelling differs from the key of
+ * the closest route and a router with other settings, for letter case or slashes, would run a handler that
+ * requires more.
  */
-export function isSettled(
+export function mustMatch(
   routes: readonly DeclaredRoute[],
   method: string,
   path: string,

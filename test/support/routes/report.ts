@@ -9,8 +9,8 @@ export const policyWith = (routes: Policy['routes'], more: Partial<Policy> = {})
   ...more,
 })
 
-/** A report, in one line for each finding. */
-export function said({ uncovered, unanswered, beforeMiddleware }: RouteReport) {
+/** A report with one line for each finding. */
+export function linesOf({ uncovered, unanswered, beforeMiddleware }: RouteReport) {
   return {
     uncovered: uncovered.map(({ method, path }) => `${method} ${path}`).sort(),
     unanswered: unanswered.map(({ method, path }) => `${method} ${path}`).sort(),
@@ -18,5 +18,5 @@ export function said({ uncovered, unanswered, beforeMiddleware }: RouteReport) {
   }
 }
 
-/** A report without any finding. */
-export const nothing = { uncovered: [], unanswered: [], beforeMiddleware: [] }
+/** A report without findings. */
+export const emptyReport = { uncovered: [], unanswered: [], beforeMiddleware: [] }

@@ -44,7 +44,7 @@ const preflightFields = [
   ['access-control-request-method', 'POST'],
 ] as const
 
-// Not HEAD: an app that turns a request into one answers it without the body that it announces.
+// Without HEAD: if an app changes the method to HEAD, the response lacks the body that it announces.
 const overridden = methods.filter((method) => method !== 'HEAD')
 
 const fields = fc.oneof(
@@ -103,7 +103,7 @@ export function toRequest(draft: RequestDraft, routes: readonly DeclaredRoute[])
 
 export const requestLists = fc.array(requests, { minLength: 10, maxLength: 14, size: 'max' })
 
-/** A policy, an app that goes with it, and requests that try to get around the one into the other. */
+/** A policy, an app for it, and requests that try to bypass the policy. */
 export const scenarios = fc.record({
   routes: routeLists,
   setup: setups,

@@ -1,23 +1,21 @@
 import fc from 'fast-check'
 
-/** Seeds on which a fault was found once, and some more, so that every run of the suite tries the same cases. */
+/** Seeds that once revealed a bug, and others. Every run of the suite uses them. */
 const fixedSeeds = [561795197, 1, 1000003]
 
-/*
- * A failure prints its seed: ROUTE_SEED=... runs that one again, and ROUTE_RUNS=... sets the runs of each seed.
- * `npm run test:soak` tries new seeds for as long as it is told.
- */
+// A failure prints its seed. ROUTE_SEED=... runs it again, and ROUTE_RUNS=... sets the number of runs of each
+// seed. `npm run test:soak` tries new seeds for a given time.
 const { ROUTE_SEED, ROUTE_RUNS } = process.env
 
-/** The fixed seeds and a new one; or the one that was asked for. */
+/** The fixed seeds and a new one, or ROUTE_SEED. */
 const seeds = ROUTE_SEED === undefined ? [...fixedSeeds, Date.now() % 0x7fffffff] : [Number(ROUTE_SEED)]
 
-/** How often a property is tried in all, if each of the seeds has so many runs. */
+/** The total number of runs of a property. */
 export function runsOf(runsPerSeed: number): number {
   return seeds.length * runsOfSeed(runsPerSeed)
 }
 
-/** Tries a property on every seed, with so many runs each unless ROUTE_RUNS says otherwise. */
+/** Checks a property with every seed, with `runsPerSeed` runs unless ROUTE_RUNS is set. */
 export async function assertOnSeeds<T>(property: fc.IAsyncProperty<T>, runsPerSeed: number): Promise<void> {
   for (const seed of seeds) await fc.assert(property, { numRuns: runsOfSeed(runsPerSeed), seed })
 }

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { type DeclaredRoute, declare, type RouteAccess } from './reference.js'
 import { withoutWeakerHead } from './tokens.js'
 
-// Few names, so that random routes overlap. Beside plain ones: other letter case, names that objects have of
-// their own, and the characters that one router or another gives a meaning.
+// Few names, so that random routes overlap. Also names in upper case, names of Object.prototype, and
+// characters that have a meaning in some routers.
 const literals = [
   'a',
   'b',
@@ -54,7 +54,10 @@ const segments = fc
     ...(rest === 0 ? ['*'] : []),
   ])
 
-/** A less specific pattern for the same requests: from some segment on a parameter, or from there on anything. */
+/**
+ * A less specific pattern for the same requests: with a parameter instead of one segment, or with a final
+ * `*`.
+ */
 const rivals = fc.option(fc.record({ at: fc.nat({ max: 3 }), isRest: fc.boolean(), access: accesses }), {
   nil: undefined,
   freq: 2,
@@ -74,7 +77,7 @@ const drafts = fc.record({
   rival: rivals,
 })
 
-/** Routes of which no two are one request's; each that asks for a scope asks for one of its own. */
+/** Routes of different shapes. Each route that requires a scope requires a different one. */
 export const routeLists: fc.Arbitrary<readonly DeclaredRoute[]> = fc
   .array(drafts, { minLength: 1, maxLength: 5 })
   .map((list) => {
@@ -95,10 +98,10 @@ export const routeLists: fc.Arbitrary<readonly DeclaredRoute[]> = fc
     return withoutWeakerHead(routes)
   })
 
-/** What stands for a parameter, or for one segment of a `*`, in an honest request. */
+/** Values of a parameter, or of one segment of a `*`, in an honest request. */
 export const honestValues = ['x1', 'a%20b', 'caf%C3%A9', 'x%2Fy', '42', 'a+b', '%C2%A0', 'a:b', 'x%25y']
 
-/** The path of a request that means this route, in the spelling of the policy. */
+/** The path of a request to this route, in the spelling of the policy. */
 export function plainPath(route: DeclaredRoute, values: readonly string[]): string {
   const texts = route.segments.map((segment, index) =>
     segment === '*' || segment.startsWith(':') ? (values[index % values.length] as string) : segment,
@@ -106,8 +109,8 @@ export function plainPath(route: DeclaredRoute, values: readonly string[]): stri
   return `/${texts.join('/')}${route.hasTrailingSlash ? '/' : ''}`
 }
 
-/** One way to spell a path differently; `at` chooses where. */
-type Twist = (path: string, at: number) => string
+/** Spells a path differently. `at` selects the position. */
+type Respelling = (path: string, at: number) => string
 
 function hex(char: string, isUpper = true): string {
   const code = char.charCodeAt(0).toString(16).padStart(2, '0')
@@ -122,26 +125,26 @@ function replaceOne(path: string, pattern: RegExp, at: number, by: (text: string
 }
 
 const insert =
-  (text: string): Twist =>
+  (text: string): Respelling =>
   (path, at) => {
     const place = 1 + (at % path.length)
     return path.slice(0, place) + text + path.slice(place)
   }
 
 const atSlash =
-  (text: string): Twist =>
+  (text: string): Respelling =>
   (path, at) =>
     replaceOne(path, /\//g, at, () => text)
 
 const endSegment =
-  (text: string): Twist =>
+  (text: string): Respelling =>
   (path, at) =>
     replaceOne(path, /[^/]+/g, at, (segment) => segment + text)
 
 const swapCase = (letter: string) =>
   letter === letter.toLowerCase() ? letter.toUpperCase() : letter.toLowerCase()
 
-const twists: Readonly<Record<string, Twist>> = {
+const respellings: Readonly<Record<string, Respelling>> = {
   letterCase: (path, at) => replaceOne(path, /[a-z]/gi, at, swapCase),
   otherCase: (path) => path.replace(/[a-z]/gi, swapCase),
   lastSlash: (path) => (path.endsWith('/') ? path.slice(0, -1) || path : `${path}/`),
@@ -206,7 +209,7 @@ const twists: Readonly<Record<string, Twist>> = {
   relative: (path) => path.slice(1),
   asterisk: () => '*',
 }
-export const twistNames = Object.keys(twists)
+export const respellingNames = Object.keys(respellings)
 
 export interface Spelling {
   readonly name: string
@@ -214,16 +217,16 @@ export interface Spelling {
 }
 
 export function spell(path: string, spellings: readonly Spelling[]): string {
-  return spellings.reduce((text, { name, at }) => (twists[name] as Twist)(text, at), path)
+  return spellings.reduce((text, { name, at }) => (respellings[name] as Respelling)(text, at), path)
 }
 
-// What routers settle in more than one way, and so most often leads from one handler to another.
-const unsettled = ['letterCase', 'otherCase', 'lastSlash', 'encodedLetter', 'encodedSwappedLetter']
+// Routers handle these differently, so they most often reach another handler.
+const ambiguous = ['letterCase', 'otherCase', 'lastSlash', 'encodedLetter', 'encodedSwappedLetter']
 
 const spellings = fc.record<Spelling>({
   name: fc.oneof(
-    { weight: 2, arbitrary: fc.constantFrom(...unsettled) },
-    { weight: 3, arbitrary: fc.constantFrom(...twistNames) },
+    { weight: 2, arbitrary: fc.constantFrom(...ambiguous) },
+    { weight: 3, arbitrary: fc.constantFrom(...respellingNames) },
   ),
   at: fc.nat({ max: 30 }),
 })

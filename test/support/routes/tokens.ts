@@ -9,7 +9,7 @@ const audience = 'https://app.example.com'
 const { privateKey, publicKey } = await generateKeyPair('EdDSA')
 const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'only', alg: 'EdDSA', use: 'sig' }] }
 
-/** A policy in which a token's scopes, and nothing else of it, decide where it may go. */
+/** A policy that depends only on the scopes of a token. */
 export function policyOf(
   routes: readonly DeclaredRoute[],
   settings: Pick<Policy, 'unmatched' | 'preflight'> = {},
@@ -23,7 +23,7 @@ export function policyOf(
   }
 }
 
-/** Replaces HEAD by PUT if a HEAD key needs less than the GET key, because such a policy is refused. */
+/** Replaces HEAD with PUT if a HEAD key needs less than the GET key, because such a policy is refused. */
 export function withoutWeakerHead(routes: readonly DeclaredRoute[]): readonly DeclaredRoute[] {
   return isRefused(routes) ? routes.map(replaceHead) : routes
 }
@@ -45,12 +45,12 @@ export function replaceHead({ methods, segments, access, hasTrailingSlash }: Dec
 
 const minted = new Map<string, { readonly token: Promise<string>; readonly at: number }>()
 
-/** The `Authorization` field of a credential, if it has one. */
+/** The `Authorization` header of a credential. */
 export async function fieldsOf(credential: Credential): Promise<[name: string, value: string][]> {
   if (credential === 'none') return []
   const scope = [...credential].sort().join(' ')
   let entry = minted.get(scope)
-  // A failure that is being made smaller can outlive a token.
+  // Shrinking a failure can take longer than the lifetime of a token.
   if (entry === undefined || Date.now() - entry.at > 120_000) {
     entry = { token: mint(scope), at: Date.now() }
     minted.set(scope, entry)

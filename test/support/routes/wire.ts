@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 
-/** A request whose target goes on the wire as it is; a character stands for one byte. */
+/** A request whose target is sent unchanged. Each character is one byte. */
 export interface RawRequest {
   readonly method: string
   readonly target: string
@@ -15,7 +15,7 @@ export interface RawResponse {
   readonly headers: ReadonlyMap<string, string>
 }
 
-/** A server whose app can be exchanged, and one connection to it that is kept for as long as it lasts. */
+/** A server with a replaceable app, and one keep-alive connection to it. */
 export interface Wire {
   serve(app: RequestListener): void
   send(request: RawRequest): Promise<RawResponse>
@@ -75,9 +75,9 @@ function openConnection(port: number): Connection {
   })
   socket.on('close', () => {
     isOver = true
-    fail?.(new Error(`the connection was closed without an answer: ${JSON.stringify(received)}`))
+    fail?.(new Error(`the connection was closed without a response: ${JSON.stringify(received)}`))
   })
-  // What is lost with the connection is told by 'close'.
+  // 'close' reports the failure.
   socket.on('error', () => {})
 
   return {
@@ -104,7 +104,7 @@ function openConnection(port: number): Connection {
   }
 }
 
-/** One whole response at the start of what was received, and how long it is. */
+/** The first complete response in the received text, with its length. */
 function readResponse(text: string, method: string): { response: RawResponse; length: number } | undefined {
   const end = text.indexOf('\r\n\r\n')
   if (end < 0) return undefined

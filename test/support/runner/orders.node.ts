@@ -8,7 +8,7 @@ import { createTestIssuer } from '../../../src/testing/index.js'
 
 const issuer = createTestIssuer({ audience: 'https://orders.example.com' })
 const app = express()
-// Left out on request: these tests must then fail.
+// With UNPROTECTED=true these tests must fail.
 if (process.env.UNPROTECTED !== 'true') {
   const routes = { 'GET /orders/:id': { scope: 'orders:read' } }
   app.use(ajwt({ issuer: issuer.policyIssuer, audience: issuer.audience, routes }))
@@ -29,7 +29,7 @@ test('an agent reads an order', async () => {
   assert.deepEqual(await response.json(), { readBy: 'planner' })
 })
 
-test('nobody else does', async () => {
+test('every attack is denied', async () => {
   const rows = await issuer.attacks(origin, { url: '/orders/17', scope: 'orders:read' })
   assert.deepEqual(
     rows.filter(({ ok }) => !ok),

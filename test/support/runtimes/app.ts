@@ -2,13 +2,16 @@ import { type Context, Hono } from 'hono'
 import { type AjwtEnv, ajwt } from '../../../middleware/hono.js'
 import { createVerifier, type Policy, type VerifierOptions } from '../../../src/index.js'
 
-/** A row of the conformance table, as the tests send it to an app in another runtime. */
+/** A row of the conformance table, in the form that is sent to an app in another runtime. */
 export interface RemoteRow {
   readonly id: string
   readonly policy: Policy
   /** The options that are data. */
   readonly options: Pick<VerifierOptions, 'nonceSecret'>
-  /** The options that are functions of the tests, such as `replayStore.remember`: asked for over HTTP. */
+  /**
+   * Names of options that are functions in the test process, such as `replayStore.remember`. Called over
+   * HTTP.
+   */
   readonly remote: readonly string[]
   /** The routes of the app, the most specific first. */
   readonly routes: readonly { readonly methods: readonly string[]; readonly path: string }[]
@@ -20,11 +23,11 @@ interface RunningRow {
   runs: number
 }
 
-/** Field of a request of a row: which row, and the time of its clock in milliseconds, `NaN` or `throw`. */
+/** Request headers: the id of the row, and the time of its clock in milliseconds, `NaN` or `throw`. */
 const rowField = 'x-row'
 const clockField = 'x-clock'
 
-/** What every runtime serves. `tests` is the origin of the server that answers for functions of the tests. */
+/** The app in every runtime. `tests` is the origin of the server that calls functions in the test process. */
 export function createConformanceApp(tests: string): (request: Request) => Promise<Response> {
   let rows = new Map<string, RemoteRow>()
   const running = new Map<string, RunningRow>()
@@ -39,7 +42,7 @@ export function createConformanceApp(tests: string): (request: Request) => Promi
     const verifier = createVerifier(policy, { ...row.options, ...remoteOptions(row), now })
     const app = state.app as Hono<AjwtEnv>
     app.use((c, next) => {
-      // A forged grant, which the middleware has to remove.
+      // A forged grant, which the middleware must remove.
       c.set('ajwt', { forged: true } as never)
       return next()
     })

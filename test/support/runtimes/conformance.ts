@@ -7,17 +7,17 @@ import { JWKS_URI, optionsOf, policyOf } from '../../../fixtures/conformance/run
 import { send, type WireResponse } from '../../../fixtures/conformance/wire.js'
 import { createKit, type Kit, type WireRequest } from '../../../fixtures/kit.js'
 import type { VerifierOptions } from '../../../src/index.js'
-import { judge } from '../conformance/column.js'
+import { assertResponse } from '../conformance/column.js'
 import type { RemoteRow } from './app.js'
 import { differences } from './differences.js'
 import { type Runtime, type RuntimeServer, startIn } from './servers.js'
 
-/** Runs rows in every runtime at once: a request is signed once, and sent to each. */
+/** Runs rows in all runtimes at once. Each request is signed once and sent to all of them. */
 export interface RemoteTable {
   readonly runtimes: readonly Runtime[]
-  /** Tells every runtime of these rows, in place of those before. */
+  /** Sends these rows to every runtime and replaces the previous ones. */
   load(rows: readonly Row[]): Promise<void>
-  /** Throws where a runtime answers otherwise than the row expects. */
+  /** Throws if the response of a runtime is not the expected one. */
   run(row: Row): Promise<void>
   close(): void
 }
@@ -25,7 +25,7 @@ export interface RemoteTable {
 const functionNames = ['replayStore', 'revocations', 'onDecision'] as const
 
 export async function startRemoteTable(runtimes: readonly Runtime[]): Promise<RemoteTable> {
-  /** By the runtime and the id of the row. */
+  /** By runtime and row id. */
   const options = new Map<string, VerifierOptions>()
   const functions = await serveFunctions((name) => options.get(name))
   const servers = new Map<Runtime, RuntimeServer>()
@@ -48,11 +48,11 @@ export async function startRemoteTable(runtimes: readonly Runtime[]): Promise<Re
             ['x-clock', clockOf(options.get(name))],
           ] as const
           const response = await send(port, { ...request, headers: [...request.headers, ...fields] })
-          judgeIn(runtime, row, step, request, response)
+          assertInRuntime(runtime, row, step, request, response)
           return response.headers.find(([field]) => field === 'dpop-nonce')?.[1]
         }),
       )
-      // All have one secret and one clock.
+      // All runtimes have the same secret and clock, so the nonces are equal.
       expect(new Set(nonces).size).toBe(1)
       kit.nonce = nonces[0]
     }
@@ -83,10 +83,16 @@ export async function startRemoteTable(runtimes: readonly Runtime[]): Promise<Re
 }
 
 /**
- * Servers differ in whether they resolve dot segments before the app sees the path: either the verdict of the core,
- * which sees the path on the wire, or that of Hono on Node, which sees it resolved.
+ * Some servers resolve dot segments before the app gets the path. So the expectation of the core, which gets
+ * the path as sent, and that of Hono on Node, which gets it resolved, are both accepted.
  */
-function judgeIn(runtime: Runtime, row: Row, step: Step, request: WireRequest, response: WireResponse): void {
+function assertInRuntime(
+  runtime: Runtime,
+  row: Row,
+  step: Step,
+  request: WireRequest,
+  response: WireResponse,
+): void {
   const runs = Number(response.headers.find(([field]) => field === 'x-handler-runs')?.[1] ?? 0)
   const settled = differences[row.id]?.[runtime]
   if (settled !== undefined) {
@@ -97,7 +103,7 @@ function judgeIn(runtime: Runtime, row: Row, step: Step, request: WireRequest, r
   const expected = [step.expect, ...(step.on?.hono === undefined ? [] : [step.on.hono])]
   const errors = expected.flatMap((expectation) => {
     try {
-      judge(response, runs, expectation, request, policyOf(row))
+      assertResponse(response, runs, expectation, request, policyOf(row))
       return []
     } catch (error) {
       return [error]
@@ -128,7 +134,7 @@ function clockOf(options: VerifierOptions | undefined): string {
   }
 }
 
-/** Answers for functions of the rows, which an app in another runtime cannot call. */
+/** Serves calls of functions in rows, which an app in another runtime cannot call directly. */
 async function serveFunctions(optionsOfName: (name: string) => VerifierOptions | undefined) {
   async function call(runtime: string, body: string): Promise<unknown> {
     const { row, name, argument } = JSON.parse(body)

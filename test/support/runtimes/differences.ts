@@ -8,8 +8,9 @@ const longField = { workerd: '431', bun: '431', deno: '400' }
 const oddMethod = { workerd: '501', bun: closed }
 
 /**
- * Requests that the HTTP server of a runtime settles before any middleware, by the id of the row: with which status. No
- * handler runs. Bun takes `\` in a path for `/`, so that the proof is for another URL, or no route is found.
+ * Requests that the HTTP server of a runtime settles before any middleware, by the id of the row: with which
+ * status. No handler runs. Bun takes `\` in a path for `/`, so that the proof is for another URL, or no route
+ * is found.
  */
 export const differences: Readonly<Record<string, Partial<Record<Runtime, string>>>> = {
   'A009/proof-nul': malformedField,

@@ -31,7 +31,9 @@ const conditions: Readonly<Record<Runtime, readonly string[]>> = {
   deno: ['--conditions=deno', '--platform=node'],
 }
 
-/** Bundles a file as the tools of a runtime do: with its conditions, and none of Node's modules for Workers. */
+/**
+ * Bundles a file as the tools of a runtime do: with its conditions, and none of Node's modules for Workers.
+ */
 export function bundleFor(runtime: Runtime, file: string, outfile: string): void {
   const flags = [
     '--bundle',

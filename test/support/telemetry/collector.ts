@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 
-/** An attribute as OTLP's JSON has it. */
+/** An attribute in OTLP JSON. */
 interface OtlpAttribute {
   readonly key: string
   readonly value: {
@@ -67,13 +67,13 @@ export interface Metric {
   readonly points: { attributes: Values; value: number; bounds: number[] | undefined }[]
 }
 
-/** An OTLP/HTTP receiver on loopback that reads what it is sent. */
+/** An OTLP/HTTP receiver on loopback. */
 export interface Collector {
   readonly url: string
   spans(): Span[]
   /** The metrics of the latest export. */
   metrics(): Metric[]
-  /** Every byte that was received, as text. */
+  /** All received bytes as text. */
   text(): string
   close(): Promise<void>
 }

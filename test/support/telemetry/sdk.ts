@@ -6,7 +6,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
 import { BatchSpanProcessor, NodeTracerProvider, type SpanProcessor } from '@opentelemetry/sdk-trace-node'
 
-/** The real SDK with the real exporters, sending to `url`; nothing of it is global. */
+/** The SDK with its exporters, which send to `url`. It is not registered globally. */
 export function createSdk(url: string, more: SpanProcessor[] = []) {
   const prometheus = new PrometheusExporter({ preventServerStart: true })
   const spanProcessor = new BatchSpanProcessor(new OTLPTraceExporter({ url: `${url}/v1/traces` }), {
@@ -30,7 +30,7 @@ export function createSdk(url: string, more: SpanProcessor[] = []) {
       await tracerProvider.forceFlush()
       await meterProvider.forceFlush()
     },
-    /** The page that Prometheus would scrape, over HTTP. */
+    /** The Prometheus metrics page, fetched over HTTP. */
     async prometheusPage(): Promise<string> {
       const server = createServer((request, response) =>
         prometheus.getMetricsRequestHandler(request, response),

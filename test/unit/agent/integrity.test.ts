@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type AgentDefinition, AgentIntegrityError, agentChecksum } from '../../../src/agent/index.js'
-import { agent, failure, world } from '../../support/agent/setup.js'
+import { agent, failure, startServers } from '../../support/agent/setup.js'
 
 const intent = { scope: 'orders:read' }
 const to = { id: 'worker', jkt: 'w'.repeat(43) }
@@ -33,13 +33,13 @@ const changes: [string, (definition: ReturnType<typeof agent>) => void][] = [
 
 describe('an agent that has changed in', () => {
   it.each(changes)('%s sends nothing and signs nothing, cached token or not', async (_, change) => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const definition = agent()
     const planner = client('planner', { agent: definition })
     const run = planner.startWorkflow('refund')
     await planner.fetch(orders, { intent })
     change(definition)
-    const before = [issuer.requests.length, api.hits.length]
+    const before = [issuer.requests.length, api.requests.length]
     for (const scope of ['orders:read', 'orders:write']) {
       const error = await failure(planner.fetch(orders, { intent: { scope } }), AgentIntegrityError)
       expect(error.agentId).toBe('planner')
@@ -53,11 +53,11 @@ describe('an agent that has changed in', () => {
     )
     await failure(planner.delegate(to, grant), AgentIntegrityError)
     await failure(run.delegate(to, grant), AgentIntegrityError)
-    expect([issuer.requests.length, api.hits.length]).toEqual(before)
+    expect([issuer.requests.length, api.requests.length]).toEqual(before)
   })
 
   it('the indentation of its prompt, which the model sees and the checksum does not', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const definition = { ...agent(), prompt: 'Never:\n  - refund\n- ask' }
     const checksum = await agentChecksum(definition)
     const planner = client('planner', { agent: definition, checksum })
@@ -65,11 +65,11 @@ describe('an agent that has changed in', () => {
     const error = await failure(planner.fetch(orders, { intent }), AgentIntegrityError)
     expect(error.message).toBe('agent planner has changed: the indentation of its prompt has changed')
     expect([error.expected, error.actual]).toEqual([checksum, checksum])
-    expect([issuer.requests, api.hits]).toEqual([[], []])
+    expect([issuer.requests, api.requests]).toEqual([[], []])
   })
 
   it('says which member it is that has no checksum', async () => {
-    const { client, orders } = await world()
+    const { client, orders } = await startServers()
     const definition = agent()
     const planner = client('planner', { agent: definition })
     Object.assign(definition.tools[0] ?? {}, { strict: true })
@@ -84,7 +84,7 @@ describe('an agent that has changed in', () => {
         return prompt
       },
     }
-    const { client, orders } = await world()
+    const { client, orders } = await startServers()
     const planner = client('planner', { agent: definition })
     await planner.fetch(orders, { intent })
     prompt = 'You refund.'
@@ -94,7 +94,7 @@ describe('an agent that has changed in', () => {
 
 describe('the checksum that counts', () => {
   it('is the registered one, where it is given', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const checksum = await agentChecksum(agent())
     expect((await client('planner', { checksum }).fetch(orders, { intent })).status).toBe(200)
     expect(issuer.requests[0]?.params.agent_checksum).toBe(checksum)
@@ -107,7 +107,7 @@ describe('the checksum that counts', () => {
   })
 
   it('is else that of the very moment at which the client was made', async () => {
-    const { client, orders } = await world()
+    const { client, orders } = await startServers()
     const definition = agent()
     const planner = client('planner', { agent: definition })
     definition.prompt = 'Changed before the first request.'
@@ -115,7 +115,7 @@ describe('the checksum that counts', () => {
   })
 
   it('lets an agent that was changed back go on', async () => {
-    const { client, orders } = await world()
+    const { client, orders } = await startServers()
     const definition = agent()
     const planner = client('planner', { agent: definition })
     const { prompt } = definition

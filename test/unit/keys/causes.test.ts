@@ -3,7 +3,6 @@ import { type CallOverrides, ISSUER, issuerKeys, published } from '../../../fixt
 import type { DecisionFacts, IssuerPolicy, VerifierOptions } from '../../../src/index.js'
 import {
   answer,
-  by,
   createKeysKit,
   cut,
   eventually,
@@ -11,6 +10,7 @@ import {
   type Handler,
   hang,
   serve,
+  signedWith,
   startServer,
 } from '../../support/issuer.js'
 
@@ -188,7 +188,7 @@ describe('ready()', () => {
     verifier.close()
     const cause = { reason: 'the verifier is closed' }
     expect(await verifier.ready()).toEqual({ ready: false, issuers: [{ url: ISSUER, ready: false, cause }] })
-    expect(issuer.asked).toEqual([])
+    expect(issuer.requestedPaths).toEqual([])
   })
 })
 
@@ -201,5 +201,5 @@ test('the cause of signature_invalid says how many keys were tried', async () =>
     unverified: true,
   }
   expect(await refusalOf(forged())).toEqual({ code: 'signature_invalid', cause })
-  expect(await refusalOf(by(es256))).toMatchObject({ code: 'allow' })
+  expect(await refusalOf(signedWith(es256))).toMatchObject({ code: 'allow' })
 })

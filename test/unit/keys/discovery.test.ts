@@ -30,9 +30,9 @@ describe('finding the key set', () => {
     issuer.handler = site({ [oauthMetadata]: { issuer: origin, jwks_uri: `${origin}/keys` }, '/keys': jwks })
     const verifier = world.verifierOf({ url: origin })
     expect(await world.outcomeOf(verifier, from(origin))).toBe('allow')
-    expect(issuer.asked).toEqual([oauthMetadata, '/keys'])
+    expect(issuer.requestedPaths).toEqual([oauthMetadata, '/keys'])
     expect(await world.outcomeOf(verifier, from(origin))).toBe('allow')
-    expect(issuer.asked).toHaveLength(2)
+    expect(issuer.requestedPaths).toHaveLength(2)
   })
 
   test('A109 through OpenID discovery where there is none', async () => {
@@ -40,7 +40,7 @@ describe('finding the key set', () => {
     const { origin } = issuer
     issuer.handler = site({ [openIdMetadata]: { issuer: origin, jwks_uri: `${origin}/keys` }, '/keys': jwks })
     expect(await world.outcomeOf(world.verifierOf({ url: origin }), from(origin))).toBe('allow')
-    expect(issuer.asked).toEqual([oauthMetadata, openIdMetadata, '/keys'])
+    expect(issuer.requestedPaths).toEqual([oauthMetadata, openIdMetadata, '/keys'])
   })
 
   test('A109 with the path of the issuer where each standard puts it', async () => {
@@ -51,7 +51,11 @@ describe('finding the key set', () => {
       '/keys': jwks,
     })
     expect(await world.outcomeOf(world.verifierOf({ url }), from(url))).toBe('allow')
-    expect(issuer.asked).toEqual([`${oauthMetadata}/tenant-1`, `/tenant-1${openIdMetadata}`, '/keys'])
+    expect(issuer.requestedPaths).toEqual([
+      `${oauthMetadata}/tenant-1`,
+      `/tenant-1${openIdMetadata}`,
+      '/keys',
+    ])
   })
 
   const wrong: [name: string, metadata: (origin: string, other: string) => unknown][] = [
@@ -80,8 +84,8 @@ describe('finding the key set', () => {
       issuer.handler = site({ [oauthMetadata]: document, [openIdMetadata]: document, '/keys': jwks })
       const verifier = world.verifierOf({ url: issuer.origin })
       expect(await world.outcomeOf(verifier, from(issuer.origin))).toBe('keys_unavailable')
-      expect(issuer.asked).not.toContain('/keys')
-      expect(other.asked).toEqual([])
+      expect(issuer.requestedPaths).not.toContain('/keys')
+      expect(other.requestedPaths).toEqual([])
     })
   }
 
@@ -93,7 +97,7 @@ describe('finding the key set', () => {
     expect(await world.outcomeOf(world.verifierOf({ url: issuer.origin }), from(issuer.origin))).toBe(
       'keys_unavailable',
     )
-    expect(other.asked).toEqual([])
+    expect(other.requestedPaths).toEqual([])
   })
 
   test('with the key set at another origin, as the metadata says', async () => {
@@ -102,7 +106,7 @@ describe('finding the key set', () => {
     const { origin } = issuer
     issuer.handler = site({ [openIdMetadata]: { issuer: origin, jwks_uri: `${other.origin}/certs` } })
     expect(await world.outcomeOf(world.verifierOf({ url: origin }), from(origin))).toBe('allow')
-    expect(other.asked).toEqual(['/certs'])
+    expect(other.requestedPaths).toEqual(['/certs'])
   })
 
   test('an https issuer has no key set behind plain http, not even on loopback', async () => {
@@ -115,7 +119,7 @@ describe('finding the key set', () => {
       return Response.json({ issuer: url, jwks_uri: `${loopback.origin}/keys` })
     }
     expect(await world.outcomeOf(world.verifierOf({ url }, { fetch }))).toBe('keys_unavailable')
-    expect(loopback.asked).toEqual([])
+    expect(loopback.requestedPaths).toEqual([])
     expect(asked).toEqual([`${url}${oauthMetadata}`, `${url}${openIdMetadata}`])
   })
 
@@ -143,13 +147,13 @@ describe('finding the key set', () => {
     }
     const verifier = world.verifierOf({ url: origin, keys: { timeout: 2 } })
     expect(await world.outcomeOf(verifier, from(origin))).toBe('allow')
-    expect(issuer.asked).toEqual([oauthMetadata, openIdMetadata, '/keys'])
+    expect(issuer.requestedPaths).toEqual([oauthMetadata, openIdMetadata, '/keys'])
   })
 
   test('within one timeout, though both places hang', async () => {
     const issuer = await startServer(hang)
     const verifier = world.verifierOf({ url: issuer.origin, keys: { timeout: 0.2 } })
     expect(await world.outcomeOf(verifier, from(issuer.origin))).toBe('keys_unavailable')
-    expect(issuer.asked).toEqual([oauthMetadata, openIdMetadata])
+    expect(issuer.requestedPaths).toEqual([oauthMetadata, openIdMetadata])
   })
 })

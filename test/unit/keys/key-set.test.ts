@@ -13,7 +13,7 @@ import {
   thumbprint,
 } from '../../../fixtures/kit.js'
 import { readKeySet } from '../../../src/keys/key-set.js'
-import { answer, by, createKeysKit, startServer } from '../../support/issuer.js'
+import { answer, createKeysKit, signedWith, startServer } from '../../support/issuer.js'
 
 const imported: Jwk[] = []
 
@@ -40,7 +40,7 @@ function outcomeWith(keys: unknown[], call: CallOverrides): Promise<string> {
   return world.outcomeOf(world.verifierOf({ jwks: { keys: keys as object[] } }), call)
 }
 
-const withoutKid = (key: TestKey): CallOverrides => by(rename(key, key.alg, undefined))
+const withoutKid = (key: TestKey): CallOverrides => signedWith(rename(key, key.alg, undefined))
 const zeroPadded = (value: unknown, zeros: number): string =>
   base64url(Buffer.concat([Buffer.alloc(zeros), Buffer.from(String(value), 'base64url')]))
 
@@ -58,7 +58,7 @@ describe('an entry of a JWK Set', () => {
     ['key_ops that name more than verify', published(es256, { key_ops: ['sign', 'verify'] }), es256],
   ]
   test.each(usable)('is used with %s', async (_, entry, key) => {
-    expect(await outcomeWith([entry, spare], by(key))).toBe('allow')
+    expect(await outcomeWith([entry, spare], signedWith(key))).toBe('allow')
   })
 
   const unusable: [what: string, entry: Jwk, key: TestKey][] = [
@@ -76,9 +76,9 @@ describe('an entry of a JWK Set', () => {
     ['a point that is not on its curve', published(es256, { y: issuerKeys.stranger.jwk.y }), es256],
   ]
   test.each(unusable)('is left out with %s', async (_, entry, key) => {
-    expect(await outcomeWith([entry, spare], by(key))).toBe('key_not_found')
+    expect(await outcomeWith([entry, spare], signedWith(key))).toBe('key_not_found')
     expect(await outcomeWith([entry, spare], withoutKid(key))).toBe('key_not_found')
-    expect(await outcomeWith([entry, spare], by(eddsa))).toBe('allow')
+    expect(await outcomeWith([entry, spare], signedWith(eddsa))).toBe('allow')
   })
 
   test('has the thumbprint of the number, however that is written', () => {
@@ -90,7 +90,9 @@ describe('an entry of a JWK Set', () => {
   test('null for its kid makes it a key without one', async () => {
     const entry = { ...published(es256), kid: null }
     expect(await outcomeWith([entry, spare], withoutKid(es256))).toBe('allow')
-    expect(await outcomeWith([entry, spare], by(rename(es256, 'ES256', 'null')))).toBe('key_not_found')
+    expect(await outcomeWith([entry, spare], signedWith(rename(es256, 'ES256', 'null')))).toBe(
+      'key_not_found',
+    )
   })
 
   test('a proof is read as strictly as ever', async () => {
@@ -138,7 +140,7 @@ describe('a token without a kid, or one that several keys bear', () => {
       'allow',
     )
     const named = { kid: es256.kid, alg: undefined }
-    expect(await outcomeWith([...others(5, named), published(es256)], by(es256))).toBe('allow')
+    expect(await outcomeWith([...others(5, named), published(es256)], signedWith(es256))).toBe('allow')
   })
 
   test('without a kid it is tried with keys that have one', async () => {
@@ -157,11 +159,11 @@ describe('a token without a kid, or one that several keys bear', () => {
   test('no kid, and none that fits, makes no fetch', async () => {
     const issuer = await startServer(answer(200, JSON.stringify({ keys: [published(eddsa)] })))
     const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
-    expect(await world.outcomeOf(verifier, by(eddsa))).toBe('allow')
+    expect(await world.outcomeOf(verifier, signedWith(eddsa))).toBe('allow')
     for (const kid of ['', undefined]) {
       expect(await world.outcomeOf(verifier, { token: { header: { kid } } })).toBe('key_not_found')
     }
-    expect(issuer.asked).toHaveLength(1)
+    expect(issuer.requestedPaths).toHaveLength(1)
   })
 })
 
@@ -189,7 +191,7 @@ describe('a set of a hundred keys', () => {
   const many = Array.from({ length: 100 }, (_, n) => generateKey('ES512', `k${n}`))
   const importedHere = () => imported.filter(({ crv }) => crv === 'P-521').length
   const documentOf = (keys: readonly TestKey[]) => JSON.stringify({ keys: keys.map((key) => published(key)) })
-  const at = (n: number) => by(many[n] as TestKey)
+  const at = (n: number) => signedWith(many[n] as TestKey)
 
   test('is imported key by key, when a token first needs one, and never again', async () => {
     const issuer = await startServer(answer(200, documentOf(many)))

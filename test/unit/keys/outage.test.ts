@@ -99,7 +99,7 @@ describe('an issuer that fails', () => {
     const issuer = await startServer(answer(500, ''))
     const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks`, keys: { cooldown: 30 } })
     for (let count = 0; count < 200; count++) expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
-    expect(issuer.asked.length).toBeLessThan(20)
+    expect(issuer.requestedPaths.length).toBeLessThan(20)
   })
 
   test('A105 a key set that comes byte by byte has one deadline for all of it', async () => {
@@ -177,7 +177,7 @@ describe('an issuer that fails', () => {
       })
       const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
       expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
-      expect(target.asked).toEqual([])
+      expect(target.requestedPaths).toEqual([])
     })
   }
 

@@ -3,7 +3,16 @@ import { generateKey, ISSUER, issuerKeys, published, type TestKey } from '../../
 import { type Algorithm, algorithms } from '../../../src/jws/algorithms.js'
 import type { IssuerKey } from '../../../src/keys/issuer-key.js'
 import { remoteKeys } from '../../../src/keys/remote-keys.js'
-import { answer, by, createKeysKit, cut, forged, hang, serve, startServer } from '../../support/issuer.js'
+import {
+  answer,
+  createKeysKit,
+  cut,
+  forged,
+  hang,
+  serve,
+  signedWith,
+  startServer,
+} from '../../support/issuer.js'
 
 const { es256, es384, eddsa } = issuerKeys
 
@@ -18,13 +27,13 @@ describe('fetching for unknown keys', () => {
     const issuer = await startServer(serve(es256))
     const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks`, keys: { cooldown: 30 } })
     expect(await world.outcomeOf(verifier)).toBe('allow')
-    expect(issuer.asked).toHaveLength(1)
+    expect(issuer.requestedPaths).toHaveLength(1)
 
     const flood = await Promise.all(
       Array.from({ length: 100 }, () => world.outcomeOf(verifier, world.withUnknownKid())),
     )
     expect(new Set(flood)).toEqual(new Set(['key_not_found']))
-    expect(issuer.asked).toHaveLength(2)
+    expect(issuer.requestedPaths).toHaveLength(2)
     const verdicts: string[] = []
     for (let count = 0; count < 20; count++) {
       verdicts.push(await world.outcomeOf(verifier, world.withUnknownKid()))
@@ -33,14 +42,14 @@ describe('fetching for unknown keys', () => {
       ...Array.from({ length: 3 }, () => 'key_not_found'),
       ...Array.from({ length: 17 }, () => 'keys_unavailable'),
     ])
-    expect(issuer.asked).toHaveLength(5)
+    expect(issuer.requestedPaths).toHaveLength(5)
 
     world.kit.advance(29)
     expect(await world.outcomeOf(verifier, world.withUnknownKid())).toBe('keys_unavailable')
-    expect(issuer.asked).toHaveLength(5)
+    expect(issuer.requestedPaths).toHaveLength(5)
     world.kit.advance(2)
     await Promise.all(Array.from({ length: 20 }, () => world.outcomeOf(verifier, world.withUnknownKid())))
-    expect(issuer.asked).toHaveLength(6)
+    expect(issuer.requestedPaths).toHaveLength(6)
     expect(await world.outcomeOf(verifier)).toBe('allow')
   })
 
@@ -49,7 +58,7 @@ describe('fetching for unknown keys', () => {
     const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
     expect(await world.outcomeOf(verifier)).toBe('allow')
     expect(await world.outcomeOf(verifier, { token: { header: { kid: 'as-es384' } } })).toBe('key_not_found')
-    expect(issuer.asked).toHaveLength(1)
+    expect(issuer.requestedPaths).toHaveLength(1)
   })
 
   test('A099 what is refused before its key makes no fetch at all', async () => {
@@ -63,7 +72,7 @@ describe('fetching for unknown keys', () => {
       'algorithm_not_allowed',
     )
     expect(await world.outcomeOf(verifier, { token: { header: { kid: 1 } } })).toBe('token_malformed')
-    expect(issuer.asked).toEqual([])
+    expect(issuer.requestedPaths).toEqual([])
   })
 
   test('A110 a new key is found at once, though made-up kids came before', async () => {
@@ -72,10 +81,10 @@ describe('fetching for unknown keys', () => {
     expect(await world.outcomeOf(verifier)).toBe('allow')
     for (let count = 0; count < 2; count++) await world.outcomeOf(verifier, world.withUnknownKid())
     issuer.handler = serve(es256, es384)
-    expect(await world.outcomeOf(verifier, by(es384))).toBe('allow')
+    expect(await world.outcomeOf(verifier, signedWith(es384))).toBe('allow')
     issuer.handler = serve(es384, eddsa)
-    expect(await world.outcomeOf(verifier, by(eddsa))).toBe('allow')
-    expect(issuer.asked).toHaveLength(5)
+    expect(await world.outcomeOf(verifier, signedWith(eddsa))).toBe('allow')
+    expect(issuer.requestedPaths).toHaveLength(5)
   })
 
   test('A110 a new key is found at the latest after the cool-down', async () => {
@@ -85,10 +94,10 @@ describe('fetching for unknown keys', () => {
     for (let count = 0; count < 4; count++) await world.outcomeOf(verifier, world.withUnknownKid())
     issuer.handler = serve(es384)
     // It may well be a good token: the caller is asked to try again, not told that the token is bad.
-    const decision = await world.decide(verifier, by(es384))
+    const decision = await world.decide(verifier, signedWith(es384))
     expect(decision).toMatchObject({ status: 503, code: 'keys_unavailable' })
     world.kit.advance(31)
-    expect(await world.outcomeOf(verifier, by(es384))).toBe('allow')
+    expect(await world.outcomeOf(verifier, signedWith(es384))).toBe('allow')
   })
 
   test('A110 refreshKeys does not wait for the cool-down', async () => {
@@ -97,9 +106,9 @@ describe('fetching for unknown keys', () => {
     expect(await verifier.ready()).toMatchObject({ ready: true })
     for (let count = 0; count < 4; count++) await world.outcomeOf(verifier, world.withUnknownKid())
     issuer.handler = serve(es384)
-    expect(await world.outcomeOf(verifier, by(es384))).toBe('keys_unavailable')
+    expect(await world.outcomeOf(verifier, signedWith(es384))).toBe('keys_unavailable')
     expect(await verifier.refreshKeys()).toBe(true)
-    expect(await world.outcomeOf(verifier, by(es384))).toBe('allow')
+    expect(await world.outcomeOf(verifier, signedWith(es384))).toBe('allow')
   })
 
   test('A108 the issuer that a token names is not asked, unless the policy names it', async () => {
@@ -128,7 +137,7 @@ describe('fetching for unknown keys', () => {
       const token = { key: issuerKeys.stranger, claims: { iss } }
       expect(await world.outcomeOf(verifier, { token })).toBe('issuer_not_trusted')
     }
-    expect([...asked, ...attacker.asked]).toEqual([])
+    expect([...asked, ...attacker.requestedPaths]).toEqual([])
   })
 })
 
@@ -141,9 +150,9 @@ describe('fetching for signatures that no known key verifies', () => {
     expect(await world.outcomeOf(verifier)).toBe('allow')
     const next = sameKid('ES256')
     issuer.handler = serve(next)
-    expect(await world.outcomeOf(verifier, by(next))).toBe('allow')
+    expect(await world.outcomeOf(verifier, signedWith(next))).toBe('allow')
     expect(await world.outcomeOf(verifier)).toBe('signature_invalid')
-    expect(issuer.asked).toHaveLength(2)
+    expect(issuer.requestedPaths).toHaveLength(2)
   })
 
   test('a new key without a kid is found in place of one without', async () => {
@@ -155,7 +164,7 @@ describe('fetching for signatures that no known key verifies', () => {
     const next = generateKey('ES256')
     issuer.handler = bare(next)
     expect(await world.outcomeOf(verifier, without(next))).toBe('allow')
-    expect(issuer.asked).toHaveLength(2)
+    expect(issuer.requestedPaths).toHaveLength(2)
   })
 
   test('all tokens of the new key that come during the fetch wait for it', async () => {
@@ -164,9 +173,11 @@ describe('fetching for signatures that no known key verifies', () => {
     expect(await world.outcomeOf(verifier)).toBe('allow')
     const next = sameKid('ES256')
     issuer.handler = serve(next)
-    const outcomes = await Promise.all(Array.from({ length: 20 }, () => world.outcomeOf(verifier, by(next))))
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, () => world.outcomeOf(verifier, signedWith(next))),
+    )
     expect(new Set(outcomes)).toEqual(new Set(['allow']))
-    expect(issuer.asked).toHaveLength(2)
+    expect(issuer.requestedPaths).toHaveLength(2)
   })
 
   test('a token that was verified with the old key for longer than the fetch took finds the new one', async () => {
@@ -186,7 +197,7 @@ describe('fetching for signatures that no known key verifies', () => {
     const first = await keys.findOthers(es256.kid, algorithm, old)
     expect(first).toHaveLength(1)
     expect(await keys.findOthers(es256.kid, algorithm, old)).toEqual(first)
-    expect(issuer.asked).toHaveLength(2)
+    expect(issuer.requestedPaths).toHaveLength(2)
     keys.close()
   })
 
@@ -199,11 +210,11 @@ describe('fetching for signatures that no known key verifies', () => {
     for (let count = 0; count < 20; count++) {
       expect(await world.outcomeOf(verifier, forged())).toBe('signature_invalid')
     }
-    expect(issuer.asked).toHaveLength(2)
+    expect(issuer.requestedPaths).toHaveLength(2)
     world.kit.advance(31)
     expect(await world.outcomeOf(verifier, forged())).toBe('signature_invalid')
     expect(await world.outcomeOf(verifier, forged())).toBe('signature_invalid')
-    expect(issuer.asked).toHaveLength(3)
+    expect(issuer.requestedPaths).toHaveLength(3)
   })
 
   test('forged signatures use up no fetch that finds a new kid, and made-up kids none that finds a new key', async () => {
@@ -212,13 +223,13 @@ describe('fetching for signatures that no known key verifies', () => {
     expect(await world.outcomeOf(verifier)).toBe('allow')
     for (let count = 0; count < 10; count++) await world.outcomeOf(verifier, forged())
     issuer.handler = serve(es256, es384)
-    expect(await world.outcomeOf(verifier, by(es384))).toBe('allow')
+    expect(await world.outcomeOf(verifier, signedWith(es384))).toBe('allow')
 
     world.kit.advance(31)
     for (let count = 0; count < 10; count++) await world.outcomeOf(verifier, world.withUnknownKid())
     const next = sameKid('ES256')
     issuer.handler = serve(next)
-    expect(await world.outcomeOf(verifier, by(next))).toBe('allow')
+    expect(await world.outcomeOf(verifier, signedWith(next))).toBe('allow')
   })
 
   test.each([
@@ -231,6 +242,6 @@ describe('fetching for signatures that no known key verifies', () => {
     issuer.handler = handler
     expect(await world.outcomeOf(verifier, forged())).toBe('signature_invalid')
     expect(await world.outcomeOf(verifier)).toBe('allow')
-    expect(issuer.asked).toHaveLength(2)
+    expect(issuer.requestedPaths).toHaveLength(2)
   })
 })

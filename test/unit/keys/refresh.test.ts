@@ -1,6 +1,15 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { issuerKeys, published } from '../../../fixtures/kit.js'
-import { answer, by, createKeysKit, cut, eventually, hang, serve, startServer } from '../../support/issuer.js'
+import {
+  answer,
+  createKeysKit,
+  cut,
+  eventually,
+  hang,
+  serve,
+  signedWith,
+  startServer,
+} from '../../support/issuer.js'
 
 const { es256, es384 } = issuerKeys
 
@@ -16,7 +25,7 @@ describe('one fetch for all', () => {
     const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
     const outcomes = await Promise.all(Array.from({ length: 200 }, () => world.outcomeOf(verifier)))
     expect(new Set(outcomes)).toEqual(new Set(['allow']))
-    expect(issuer.asked).toEqual(['/jwks'])
+    expect(issuer.requestedPaths).toEqual(['/jwks'])
   })
 
   test('A101 200 requests at a cold start make one fetch that fails', async () => {
@@ -24,7 +33,7 @@ describe('one fetch for all', () => {
     const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
     const outcomes = await Promise.all(Array.from({ length: 200 }, () => world.outcomeOf(verifier)))
     expect(new Set(outcomes)).toEqual(new Set(['keys_unavailable']))
-    expect(issuer.asked).toHaveLength(1)
+    expect(issuer.requestedPaths).toHaveLength(1)
   })
 
   test('A113 what the issuer says about caching changes nothing', async () => {
@@ -37,10 +46,10 @@ describe('one fetch for all', () => {
       const issuer = await startServer(answer(200, body, headers))
       const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks`, keys: { maxAge: 300 } })
       for (let count = 0; count < 20; count++) expect(await world.outcomeOf(verifier)).toBe('allow')
-      expect(issuer.asked).toHaveLength(1)
+      expect(issuer.requestedPaths).toHaveLength(1)
       world.kit.advance(301)
       expect(await world.outcomeOf(verifier)).toBe('allow')
-      await eventually(() => issuer.asked.length === 2)
+      await eventually(() => issuer.requestedPaths.length === 2)
     }
   })
 
@@ -58,12 +67,12 @@ describe('one fetch for all', () => {
       serve(es256)(request, response)
     }
     const first = verifier.refreshKeys()
-    await eventually(() => issuer.asked.length === 1)
+    await eventually(() => issuer.requestedPaths.length === 1)
     const second = verifier.refreshKeys()
     release()
     expect(await Promise.all([first, second])).toEqual([true, true])
-    expect(await world.outcomeOf(verifier, by(es384))).toBe('allow')
-    expect(await world.outcomeOf(verifier, by(es256))).toBe('key_not_found')
+    expect(await world.outcomeOf(verifier, signedWith(es384))).toBe('allow')
+    expect(await world.outcomeOf(verifier, signedWith(es256))).toBe('key_not_found')
   })
 
   test('a token that was let in is refused once its key is gone from the set', async () => {
@@ -74,7 +83,7 @@ describe('one fetch for all', () => {
     issuer.handler = serve(es384)
     expect(await verifier.refreshKeys()).toBe(true)
     expect(await world.outcomeOf(verifier, { token })).toBe('key_not_found')
-    expect(await world.outcomeOf(verifier, by(es384))).toBe('allow')
+    expect(await world.outcomeOf(verifier, signedWith(es384))).toBe('allow')
   })
 })
 
@@ -87,12 +96,12 @@ describe('the age of keys', () => {
     expect(await world.outcomeOf(verifier)).toBe('allow')
     world.kit.advance(239)
     expect(await world.outcomeOf(verifier)).toBe('allow')
-    expect(issuer.asked).toHaveLength(1)
+    expect(issuer.requestedPaths).toHaveLength(1)
     // From now on no answer comes.
     issuer.handler = hang
     world.kit.advance(2)
     for (let count = 0; count < 20; count++) expect(await world.outcomeOf(verifier)).toBe('allow')
-    await eventually(() => issuer.asked.length === 2)
+    await eventually(() => issuer.requestedPaths.length === 2)
   })
 
   test('a busy API has new keys before the old ones are too old', async () => {
@@ -105,7 +114,7 @@ describe('the age of keys', () => {
     expect(await world.outcomeOf(verifier)).toBe('allow')
     await eventually(async () => (await world.outcomeOf(verifier)) === 'key_not_found')
     expect(await world.outcomeOf(verifier, { token })).toBe('allow')
-    expect(issuer.asked.length).toBeLessThanOrEqual(3)
+    expect(issuer.requestedPaths.length).toBeLessThanOrEqual(3)
   })
 
   test.each([301, 3300, 3599, 4000])(
@@ -118,7 +127,7 @@ describe('the age of keys', () => {
       world.kit.advance(idle)
       const outcomes = await Promise.all([1, 2, 3].map(() => world.outcomeOf(verifier)))
       expect(outcomes).toEqual(['key_not_found', 'key_not_found', 'key_not_found'])
-      expect(await world.outcomeOf(verifier, by(es384))).toBe('allow')
+      expect(await world.outcomeOf(verifier, signedWith(es384))).toBe('allow')
     },
   )
 
@@ -143,10 +152,10 @@ describe('the age of keys', () => {
     const outcome = world.outcomeOf(verifier).finally(() => {
       isAnswered = true
     })
-    await eventually(() => issuer.asked.length === 2)
+    await eventually(() => issuer.requestedPaths.length === 2)
     expect(isAnswered).toBe(false)
     expect(await outcome).toBe('allow')
-    expect(issuer.asked).toHaveLength(2)
+    expect(issuer.requestedPaths).toHaveLength(2)
   })
 
   test('the old keys serve only until the next fetch: one failure is no leave to go on for an hour', async () => {
@@ -171,8 +180,8 @@ describe('the age of keys', () => {
     world.kit.advance(301)
     // Fails three times: the next attempt is due after 200 ms at the earliest.
     for (let count = 0; count < 3; count++) await verifier.refreshKeys()
-    const asked = issuer.asked.length
+    const asked = issuer.requestedPaths.length
     expect(await world.outcomeOf(verifier)).toBe('allow')
-    expect(issuer.asked).toHaveLength(asked)
+    expect(issuer.requestedPaths).toHaveLength(asked)
   })
 })

@@ -10,7 +10,7 @@ import * as forExpress from '../../../middleware/express.js'
 import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
-import { nothing, policyWith, said } from '../../support/routes/report.js'
+import { emptyReport, linesOf, policyWith } from '../../support/routes/report.js'
 
 const handler = () => 'handled'
 
@@ -41,8 +41,8 @@ describe.each([
     app.use('/v1', root)
     app.use(['/a-b', '/c.d'], sub)
     app.use('/empty', make())
-    expect(said(await forExpress.verifyRoutes(app, policy))).toEqual({
-      ...nothing,
+    expect(linesOf(await forExpress.verifyRoutes(app, policy))).toEqual({
+      ...emptyReport,
       uncovered: ['DELETE /v1/orders/:id', 'GET /a-b', 'GET /a-b/status', 'GET /c.d', 'GET /c.d/status'],
     })
     expect(isRun).toBe(false)
@@ -63,7 +63,7 @@ describe.each([
     app.get('/inner/beside', handler)
     app.get('/own', forExpress.ajwt(policy), handler)
     app.get('/open', handler, forExpress.ajwt(policy))
-    expect(said(await forExpress.verifyRoutes(app, policy))).toMatchObject({
+    expect(linesOf(await forExpress.verifyRoutes(app, policy))).toMatchObject({
       unanswered: [],
       beforeMiddleware: ['GET /inner/beside', 'GET /inner/early', 'GET /open', 'GET /v1x'],
     })
@@ -79,22 +79,22 @@ describe.each([
     app.use(/^\/any/, router)
     const report = await forExpress.verifyRoutes(app, policy)
     const expressions = ['GET /(/^\\/any/)/y', 'GET /^\\/v1\\/orders\\/\\d+$/']
-    expect(said(report).uncovered).toEqual([...expressions, 'GET /files/:name.:type'])
+    expect(linesOf(report).uncovered).toEqual([...expressions, 'GET /files/:name.:type'])
     expect(report.uncovered[0]?.reason).toContain('a regular expression')
     expect(report.uncovered[1]?.reason).toContain('no key can have this pattern')
     // The expression answers the key.
-    expect(said(report).unanswered).toEqual(['GET /v1/tenants/:tenant/x'])
+    expect(linesOf(report).unanswered).toEqual(['GET /v1/tenants/:tenant/x'])
   })
 
   test('takes a router alone', async () => {
     const router = make.Router()
     router.use(forExpress.ajwt(policy))
     router.get('/v1/orders/:id', handler)
-    expect(said(await forExpress.verifyRoutes(router, policy))).toMatchObject({
+    expect(linesOf(await forExpress.verifyRoutes(router, policy))).toMatchObject({
       uncovered: [],
       beforeMiddleware: [],
     })
-    expect(said(await forExpress.verifyRoutes(make(), policy)).unanswered).toHaveLength(2)
+    expect(linesOf(await forExpress.verifyRoutes(make(), policy)).unanswered).toHaveLength(2)
   })
 })
 
@@ -111,9 +111,12 @@ describe('verifyRoutes on Koa', () => {
     router.get(/^\/re/, handler)
     const app = new Koa().use(forKoa.ajwt(policy)).use(router.routes() as unknown as Koa.Middleware)
     const report = await forKoa.verifyRoutes(app, policy)
-    expect(said(report)).toEqual({ ...nothing, uncovered: ['GET /^\\/re/', 'HEAD /^\\/re/'].slice(0, 1) })
+    expect(linesOf(report)).toEqual({
+      ...emptyReport,
+      uncovered: ['GET /^\\/re/', 'HEAD /^\\/re/'].slice(0, 1),
+    })
     expect(report.uncovered[0]?.reason).toContain('a regular expression')
-    expect(said(await forKoa.verifyRoutes(router, policy)).beforeMiddleware).toEqual([])
+    expect(linesOf(await forKoa.verifyRoutes(router, policy)).beforeMiddleware).toEqual([])
   })
 
   test('takes an ajwt inside a router for none, but for one at a route', async () => {
@@ -122,7 +125,7 @@ describe('verifyRoutes on Koa', () => {
     router.get('/orders/:id', handler)
     router.get('/items/:item', forKoa.ajwt(policy) as never, handler)
     const app = new Koa().use(router.routes() as unknown as Koa.Middleware)
-    expect(said(await forKoa.verifyRoutes(app, policy)).beforeMiddleware).toEqual(['GET /v1/orders/:id'])
+    expect(linesOf(await forKoa.verifyRoutes(app, policy)).beforeMiddleware).toEqual(['GET /v1/orders/:id'])
   })
 })
 
@@ -141,7 +144,7 @@ describe('verifyRoutes on Hono', () => {
     app.all('/v1/all', (c) => c.text(''))
     app.get('/v1/*/middle', (c) => c.text(''))
     const report = await forHono.verifyRoutes(app, policy)
-    expect(said(report)).toEqual({ ...nothing, uncovered: ['* /v1/all', 'GET /v1/*/middle'] })
+    expect(linesOf(report)).toEqual({ ...emptyReport, uncovered: ['* /v1/all', 'GET /v1/*/middle'] })
   })
 
   test('knows which handlers a middleware for some paths protects, in an app with an error handler too', async () => {
@@ -153,7 +156,7 @@ describe('verifyRoutes on Hono', () => {
     app.route('/v1', sub)
     app.on(['GET', 'POST'], '/v1/x', (c) => c.text(''))
     app.get('/V1/y', (c) => c.text(''))
-    expect(said(await forHono.verifyRoutes(app, policy)).beforeMiddleware).toEqual(['GET /V1/y'])
+    expect(linesOf(await forHono.verifyRoutes(app, policy)).beforeMiddleware).toEqual(['GET /V1/y'])
   })
 })
 
@@ -185,7 +188,7 @@ describe.each([
     // In Fastify 4, the root of a prefix is two patterns.
     const root = make === fastify ? [] : ['GET /v1/']
     const uncovered = [...root, 'GET /v1/:name.:type', 'GET /v1/Orders']
-    expect(said(report)).toEqual({ ...nothing, uncovered })
+    expect(linesOf(report)).toEqual({ ...emptyReport, uncovered })
   })
 
   test('knows which instances a plugin protects', async () => {
@@ -196,13 +199,13 @@ describe.each([
       child.get('/inside', handler)
     })
     app.get('/beside', handler)
-    expect(said(await forFastify.verifyRoutes(app, policy)).beforeMiddleware).toEqual(['GET /beside'])
+    expect(linesOf(await forFastify.verifyRoutes(app, policy)).beforeMiddleware).toEqual(['GET /beside'])
   })
 
   test('says that it cannot read the routes of a Fastify that lists them in another way', async () => {
     const strange = { ready: async () => undefined, printRoutes: () => '└── /x (GET)' }
     await expect(forFastify.verifyRoutes(strange, policyWith({}))).rejects.toThrow('cannot read the routes')
     const empty = { ready: async () => undefined, printRoutes: () => '(empty tree)' }
-    expect(await forFastify.verifyRoutes(empty, policyWith({}))).toEqual(nothing)
+    expect(await forFastify.verifyRoutes(empty, policyWith({}))).toEqual(emptyReport)
   })
 })

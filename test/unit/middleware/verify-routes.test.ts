@@ -12,7 +12,7 @@ import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import { createVerifier, type Policy, PolicyError, type Verifier } from '../../../src/index.js'
-import { nothing, policyWith, said } from '../../support/routes/report.js'
+import { emptyReport, linesOf, policyWith } from '../../support/routes/report.js'
 
 type Keys = Policy['routes']
 type Report = forExpress.RouteReport
@@ -102,14 +102,17 @@ describe.each(Object.entries(frameworks))('verifyRoutes on %s', (name, check) =>
   const policy = policyWith(keys)
 
   test('finds nothing where each handler has a key and each key a handler', async () => {
-    expect(await check(policy, { behind }, policy)).toEqual(nothing)
-    expect(await check(createVerifier(policy), { behind }, policy)).toEqual(nothing)
+    expect(await check(policy, { behind }, policy)).toEqual(emptyReport)
+    expect(await check(createVerifier(policy), { behind }, policy)).toEqual(emptyReport)
   })
 
   test('finds a handler without a key, and says what its callers get', async () => {
     const layout = { behind: [...behind, 'delete /orders/:id', 'get /internal/debug'] }
     const report = await check(policy, layout, policy)
-    expect(said(report)).toEqual({ ...nothing, uncovered: ['DELETE /orders/:id', 'GET /internal/debug'] })
+    expect(linesOf(report)).toEqual({
+      ...emptyReport,
+      uncovered: ['DELETE /orders/:id', 'GET /internal/debug'],
+    })
     expect(report.uncovered.map(({ reason }) => reason)).toEqual(
       Array(2).fill('no key: every request is denied'),
     )
@@ -126,7 +129,10 @@ describe.each(Object.entries(frameworks))('verifyRoutes on %s', (name, check) =>
       'DELETE /orders/:id': 'public',
     })
     const report = await check(more, { behind: [...behind, 'get /orders/:id/items'] }, more)
-    expect(said(report)).toEqual({ ...nothing, unanswered: ['DELETE /orders/:id', 'PUT /orders/:id/items'] })
+    expect(linesOf(report)).toEqual({
+      ...emptyReport,
+      unanswered: ['DELETE /orders/:id', 'PUT /orders/:id/items'],
+    })
     expect(report.unanswered[1]).toEqual({
       key: 'DELETE /orders/:id',
       method: 'DELETE',
@@ -138,13 +144,13 @@ describe.each(Object.entries(frameworks))('verifyRoutes on %s', (name, check) =>
   test('finds handlers in front of a middleware that is mounted too late', async () => {
     const [first = '', ...rest] = behind
     const report = await check(policy, { before: [first], behind: rest }, policy)
-    expect(said(report)).toEqual({ ...nothing, beforeMiddleware: ['GET /orders/:orderId'] })
+    expect(linesOf(report)).toEqual({ ...emptyReport, beforeMiddleware: ['GET /orders/:orderId'] })
     expect(report.beforeMiddleware[0]?.reason).toBe('no ajwt runs before this handler')
   })
 
   test('finds every handler where there is no middleware', async () => {
     const report = await check(policy, { behind, isGuarded: false }, policy)
-    expect(said(report).beforeMiddleware).toEqual([
+    expect(linesOf(report).beforeMiddleware).toEqual([
       '* /any',
       'GET /health',
       'GET /orders/:orderId',
@@ -154,39 +160,41 @@ describe.each(Object.entries(frameworks))('verifyRoutes on %s', (name, check) =>
 
   test('takes HEAD for a request of GET', async () => {
     const heads = policyWith({ 'HEAD,GET /x': 'public' })
-    expect(await check(heads, { behind: ['get /x'] }, heads)).toEqual(nothing)
+    expect(await check(heads, { behind: ['get /x'] }, heads)).toEqual(emptyReport)
     const onlyHead = policyWith({ 'HEAD /x': { scope: 'read' } })
     const report = await check(onlyHead, { behind: ['get /x'] }, onlyHead)
-    expect(said(report)).toEqual({ ...nothing, uncovered: ['GET /x'] })
+    expect(linesOf(report)).toEqual({ ...emptyReport, uncovered: ['GET /x'] })
   })
 
   test('finds a handler of every method whose key names some', async () => {
     const some = policyWith({ 'GET,POST /any': 'public' })
     const report = await check(some, { behind: ['all /any'] }, some)
-    expect(said(report)).toEqual({ ...nothing, uncovered: ['* /any'] })
+    expect(linesOf(report)).toEqual({ ...emptyReport, uncovered: ['* /any'] })
     expect(report.uncovered[0]?.reason).toContain('the policy names only GET, POST')
   })
 
   test('compares wildcards', async () => {
     const rest = name.startsWith('Express 5') || name.startsWith('Koa') ? '*rest' : '*'
     const files = policyWith({ 'GET /files/*': { scope: 'read' } })
-    expect(await check(files, { behind: [`get /files/${rest}`] }, files)).toEqual(nothing)
+    expect(await check(files, { behind: [`get /files/${rest}`] }, files)).toEqual(emptyReport)
     // Fastify has no key for another pattern; the others find the key by the path.
-    const within = said(await check(files, { behind: ['get /files/readme'] }, files))
+    const within = linesOf(await check(files, { behind: ['get /files/readme'] }, files))
     expect(within).toEqual(
-      isFastify ? { ...nothing, uncovered: ['GET /files/readme'], unanswered: ['GET /files/*'] } : nothing,
+      isFastify
+        ? { ...emptyReport, uncovered: ['GET /files/readme'], unanswered: ['GET /files/*'] }
+        : emptyReport,
     )
     const above = await check(files, { behind: [`get /${rest}`] }, files)
-    expect(said(above).uncovered).toEqual([`GET /${rest}`])
+    expect(linesOf(above).uncovered).toEqual([`GET /${rest}`])
     expect(above.uncovered[0]?.reason).toContain(isFastify ? 'no key' : 'only some of its paths have a key')
   })
 
   test('knows which key a handler answers where keys overlap', async () => {
     const overlapping = policyWith({ 'GET /orders/me': 'public', 'GET /orders/:id': { scope: 'read' } })
     const report = await check(overlapping, { behind: ['get /orders/me'] }, overlapping)
-    expect(said(report)).toEqual({ ...nothing, unanswered: ['GET /orders/:id'] })
-    const byParameter = said(await check(overlapping, { behind: ['get /orders/:id'] }, overlapping))
-    expect(byParameter).toEqual(isFastify ? { ...nothing, unanswered: ['GET /orders/me'] } : nothing)
+    expect(linesOf(report)).toEqual({ ...emptyReport, unanswered: ['GET /orders/:id'] })
+    const byParameter = linesOf(await check(overlapping, { behind: ['get /orders/:id'] }, overlapping))
+    expect(byParameter).toEqual(isFastify ? { ...emptyReport, unanswered: ['GET /orders/me'] } : emptyReport)
   })
 
   test('refuses a policy that is wrong', async () => {

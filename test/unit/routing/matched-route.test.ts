@@ -309,9 +309,9 @@ describe('routers that report the matched pattern', () => {
   test.each(Object.entries(apps))('%s', async (_name, build) => {
     const headers = await fieldsOf(new Set(['right']))
     const allowed = await send(build(), { method: 'GET', url: '/v1/orders/17', headers })
-    expect(allowed.says).toContain('"params":{"id":"17"}')
-    expect((await send(build(), plainRequest('GET', '/v1/orders/17'))).says).toBe('credentials_missing')
-    expect((await send(build(), plainRequest('GET', '/v1/files/a/b'))).says).toContain('public')
+    expect(allowed.content).toContain('"params":{"id":"17"}')
+    expect((await send(build(), plainRequest('GET', '/v1/orders/17'))).content).toBe('credentials_missing')
+    expect((await send(build(), plainRequest('GET', '/v1/files/a/b'))).content).toContain('public')
   })
 
   test('Hono', async () => {

@@ -1,4 +1,4 @@
-/** An app on the framework that is named, with keys from outside, so that whoever started it can mint tokens. */
+/** An app on the given framework. Its parent process passes the keys, so that it can sign tokens. */
 import { frameworks } from '../../../../fixtures/frameworks.js'
 import { AUDIENCE, ISSUER } from '../../../../fixtures/kit.js'
 import { createVerifier } from '../../../../src/index.js'

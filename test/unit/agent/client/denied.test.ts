@@ -3,14 +3,14 @@ import { AjwtDeniedError } from '../../../../src/agent/index.js'
 import { denials } from '../../../../src/index.js'
 import { deny } from '../../../support/agent/api.js'
 import { json } from '../../../support/agent/http.js'
-import { failure, payload, world } from '../../../support/agent/setup.js'
+import { failure, payload, startServers } from '../../../support/agent/setup.js'
 
 const intent = { scope: 'orders:read' }
 
 describe('a denial', () => {
   it('is an AjwtDeniedError with its code, status and what the API asks for', async () => {
-    const { api, client, orders } = await world()
-    api.behave.answer = (_, res) => {
+    const { api, client, orders } = await startServers()
+    api.behavior.answer = (_, res) => {
       res.writeHead(401, {
         'content-type': 'application/json; charset=utf-8',
         'cache-control': 'no-store',
@@ -49,9 +49,9 @@ describe('a denial', () => {
   })
 
   it.each(Object.entries(denials))('with the code %s', async (code, { status, error, description }) => {
-    const { api, client, orders } = await world()
+    const { api, client, orders } = await startServers()
     const challenge = { 'www-authenticate': 'DPoP algs="ES256"' }
-    api.behave.answer = (_, res) => {
+    api.behavior.answer = (_, res) => {
       const headers = { 'cache-control': 'no-store', 'retry-after': '7', ...(status < 404 ? challenge : {}) }
       json(res, status, { ...(error ? { error } : {}), error_description: description, code }, headers)
       return true
@@ -59,27 +59,27 @@ describe('a denial', () => {
     const denied = await failure(client().fetch(orders, { intent }), AjwtDeniedError)
     expect(denied).toMatchObject({ code, status, error, description, retryAfter: 7 })
     // Those that a fresh token may help against are tried once more.
-    expect(api.hits).toHaveLength(['token_expired', 'token_reused'].includes(code) ? 2 : 1)
+    expect(api.requests).toHaveLength(['token_expired', 'token_reused'].includes(code) ? 2 : 1)
   })
 
   it('names the workflow and the step that it was about', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const run = client().startWorkflow('refund')
     const issue = () => run.step('issue', (step) => step.fetch(orders, { intent }))
-    api.behave.answer = (_, res) => deny(res, 403, 'step_out_of_order')
+    api.behavior.answer = (_, res) => deny(res, 403, 'step_out_of_order')
     await expect(issue()).rejects.toThrow(
       /^403 step_out_of_order: .*agent planner, workflow refund, step issue,/,
     )
-    issuer.behave.answer = () => ({ status: 400, body: { error: 'invalid_grant' } })
+    issuer.behavior.answer = () => ({ status: 400, body: { error: 'invalid_grant' } })
     const other = client().startWorkflow('refund')
     const refused = other.step('review', (step) => step.fetch(orders, { intent }))
     await expect(refused).rejects.toThrow(/^no token: invalid_grant \(.*workflow refund, step review,/)
   })
 
   it('repeats no token or proof that an API echoes', async () => {
-    const { api, client, orders } = await world()
+    const { api, client, orders } = await startServers()
     for (const which of ['token', 'proof'] as const) {
-      api.behave.answer = (req, res) => {
+      api.behavior.answer = (req, res) => {
         const { authorization = '', dpop } = req.headers
         const echo = { token: authorization.slice(5), proof: String(dpop) }[which]
         json(
@@ -111,8 +111,8 @@ describe('what is not a denial is given back, body and all', () => {
     ['JSON of another type', 403, body, { ...store, 'content-type': 'application/problem+json' }],
     ['more than a denial could be', 403, { ...body, pad: 'x'.repeat(20_000) }, store],
   ])('%s', async (_, status, sent, headers) => {
-    const { api, client, orders } = await world()
-    api.behave.answer = (_, res) => {
+    const { api, client, orders } = await startServers()
+    api.behavior.answer = (_, res) => {
       json(res, status, sent, headers)
       return true
     }
@@ -124,32 +124,32 @@ describe('what is not a denial is given back, body and all', () => {
 
 describe('a token that an API refuses', () => {
   it('is forgotten', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const planner = client()
     await planner.fetch(orders, { intent })
-    api.behave.answer = (_, res) => deny(res, 401, 'token_revoked')
+    api.behavior.answer = (_, res) => deny(res, 401, 'token_revoked')
     await failure(planner.fetch(orders, { intent }), AjwtDeniedError)
-    delete api.behave.answer
+    delete api.behavior.answer
     await planner.fetch(orders, { intent })
     expect(issuer.requests).toHaveLength(2)
   })
 
   it('is kept where the refusal was for something else', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const planner = client()
-    api.behave.answer = (_, res) => deny(res, 403, 'claim_not_allowed')
+    api.behavior.answer = (_, res) => deny(res, 403, 'claim_not_allowed')
     await failure(planner.fetch(orders, { intent }), AjwtDeniedError)
-    delete api.behave.answer
+    delete api.behavior.answer
     await planner.fetch(orders, { intent })
     expect(issuer.requests).toHaveLength(1)
   })
 
   it.each(['token_expired', 'token_reused'])('for %s is replaced by a fresh one, once', async (code) => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const planner = client()
     const used = new Set<string>()
     // A route that takes each token once.
-    api.behave.answer = (req, res) => {
+    api.behavior.answer = (req, res) => {
       const id = String(payload(req.headers.authorization).jti)
       if (used.has(id)) return deny(res, 401, code)
       used.add(id)
@@ -159,16 +159,16 @@ describe('a token that an API refuses', () => {
     expect(all.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
     expect(issuer.requests).toHaveLength(5)
 
-    api.behave.answer = (_, res) => deny(res, 401, code)
-    api.hits.length = 0
+    api.behavior.answer = (_, res) => deny(res, 401, code)
+    api.requests.length = 0
     const error = await failure(planner.fetch(orders, { intent }), AjwtDeniedError)
     expect(error.code).toBe(code)
-    expect(api.hits).toHaveLength(2)
+    expect(api.requests).toHaveLength(2)
   })
 
   it('is not replaced where it was asked for with `once`, or the body cannot be sent again', async () => {
-    const { api, client, orders } = await world()
-    api.behave.answer = (_, res) => deny(res, 401, 'token_reused')
+    const { api, client, orders } = await startServers()
+    api.behavior.answer = (_, res) => deny(res, 401, 'token_reused')
     const planner = client()
     await failure(planner.fetch(orders, { intent: { ...intent, once: true } }), AjwtDeniedError)
     const stream = {
@@ -177,6 +177,6 @@ describe('a token that an API refuses', () => {
       duplex: 'half' as const,
     }
     await failure(planner.fetch(orders, { intent, ...stream }), AjwtDeniedError)
-    expect(api.hits).toHaveLength(2)
+    expect(api.requests).toHaveLength(2)
   })
 })

@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, decodeProtectedHeader, type JWK } from 'jose'
 import { describe, expect, it, vi } from 'vitest'
 import { listen } from '../../../support/agent/http.js'
-import { closeLater, failure, payload, world } from '../../../support/agent/setup.js'
+import { closeLater, failure, payload, startServers } from '../../../support/agent/setup.js'
 
 const intent = { scope: 'orders:read' }
 
 describe('a request', () => {
   it('has its answer where a server adapter has replaced the global Response', async () => {
-    const { client, orders } = await world()
+    const { client, orders } = await startServers()
     const planner = client()
     // As @hono/node-server does: what fetch gives is no instance of it.
     vi.stubGlobal('Response', class extends Response {})
@@ -18,7 +18,7 @@ describe('a request', () => {
   })
 
   it('carries a token for exactly its intent, and a proof of its own', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const planner = client('planner', { resource: 'urn:other' })
     const response = await planner.fetch(`${orders}?q=1#here`, {
       method: 'put',
@@ -49,7 +49,7 @@ describe('a request', () => {
     })
     const [accepted] = api.accepted
     expect(accepted).toMatchObject({ method: 'PUT', url: '/orders/7?q=1', body: '{"cents":2000}' })
-    expect(api.hits[0]?.headers['x-own']).toBe('kept')
+    expect(api.requests[0]?.headers['x-own']).toBe('kept')
     const proof = payload(accepted?.proof)
     expect(proof).toEqual({
       jti: expect.any(String),
@@ -70,7 +70,7 @@ describe('a request', () => {
   })
 
   it('takes the URL of the API for its audience unless told otherwise', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     await client().fetch(orders, { intent })
     const origins = { 'urn:orders': [api.origin] }
     await client('planner', { resource: 'urn:orders', origins }).fetch(orders, { intent })
@@ -78,7 +78,7 @@ describe('a request', () => {
   })
 
   it('has a fresh proof each time, and the same token while it lives', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const planner = client()
     for (let i = 0; i < 3; i++) expect((await planner.fetch(orders, { intent })).status).toBe(200)
     expect(issuer.requests).toHaveLength(1)
@@ -86,7 +86,7 @@ describe('a request', () => {
   })
 
   it('refuses credentials and redirects of the caller, and what is no intent', async () => {
-    const { api, client, orders } = await world()
+    const { api, client, orders } = await startServers()
     const planner = client()
     const wrong: [object, RegExp][] = [
       [{ intent, headers: { Authorization: 'Bearer x' } }, /must not contain/],
@@ -116,12 +116,12 @@ describe('a request', () => {
     ]) {
       await failure(planner.fetch(url, { intent }), TypeError)
     }
-    expect(api.hits).toEqual([])
+    expect(api.requests).toEqual([])
   })
 
   it('may go over plain http where that was allowed in words', async () => {
     const urls: string[] = []
-    const { issuer, client } = await world()
+    const { issuer, client } = await startServers()
     const planner = client('planner', {
       allowInsecureHttp: true,
       fetch: async (url, init) => {
@@ -136,10 +136,10 @@ describe('a request', () => {
 
 describe('tokens are kept', () => {
   it('no longer than they live', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     let now = Date.now()
     const planner = client('planner', { now: () => now })
-    issuer.behave.lifetime = 6
+    issuer.behavior.lifetime = 6
     await planner.fetch(orders, { intent })
     now += 3_900
     await planner.fetch(orders, { intent })
@@ -150,7 +150,7 @@ describe('tokens are kept', () => {
   })
 
   it('counting from before the request, since an answer may be slow', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     let now = Date.now()
     const planner = client('planner', {
       now: () => now,
@@ -160,7 +160,7 @@ describe('tokens are kept', () => {
         return response
       },
     })
-    issuer.behave.lifetime = 6
+    issuer.behavior.lifetime = 6
     await planner.fetch(orders, { intent })
     now += 1_500
     await planner.fetch(orders, { intent })
@@ -168,8 +168,8 @@ describe('tokens are kept', () => {
   })
 
   it('not at all where the server does not say how long they live', async () => {
-    const { issuer, client, orders } = await world()
-    issuer.behave.change = { expires_in: undefined }
+    const { issuer, client, orders } = await startServers()
+    issuer.behavior.change = { expires_in: undefined }
     const planner = client()
     await planner.fetch(orders, { intent })
     await planner.fetch(orders, { intent })
@@ -177,7 +177,7 @@ describe('tokens are kept', () => {
   })
 
   it('by exact intent, however it is written', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const planner = client('planner', { origins: { 'urn:orders': [api.origin] } })
     await planner.fetch(orders, { intent: { scope: 'b a' } })
     await planner.fetch(orders, { intent: { scope: ['a', 'b'] } })
@@ -198,15 +198,15 @@ describe('tokens are kept', () => {
   })
 
   it('no more of them than asked for', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const planner = client('planner', { maxTokens: 2 })
     for (const scope of ['a', 'b', 'c', 'a']) await planner.fetch(orders, { intent: { scope } })
     expect(issuer.requests.map(({ params }) => params.scope)).toEqual(['a', 'b', 'c', 'a'])
   })
 
   it('and asked for once by calls that need the same', async () => {
-    const { issuer, api, client, orders } = await world()
-    issuer.behave.delay = 30
+    const { issuer, api, client, orders } = await startServers()
+    issuer.behavior.delay = 30
     const planner = client()
     await Promise.all(Array.from({ length: 8 }, () => planner.fetch(orders, { intent })))
     await Promise.all([
@@ -218,16 +218,16 @@ describe('tokens are kept', () => {
   })
 
   it('but a failed request is not: the next call asks anew', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const planner = client()
-    issuer.behave.answer = () => ({ status: 400, body: { error: 'invalid_grant' } })
+    issuer.behavior.answer = () => ({ status: 400, body: { error: 'invalid_grant' } })
     await expect(planner.fetch(orders, { intent })).rejects.toThrow('invalid_grant')
-    delete issuer.behave.answer
+    delete issuer.behavior.answer
     expect((await planner.fetch(orders, { intent })).status).toBe(200)
   })
 
   it('nor is a token asked for with `once`, which serves one request', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const planner = client()
     await planner.fetch(orders, { intent })
     await Promise.all([1, 2].map(() => planner.fetch(orders, { intent: { ...intent, once: true } })))
@@ -239,8 +239,8 @@ describe('tokens are kept', () => {
 
 describe('a signal ends its own call', () => {
   it('and leaves the token request to the others that wait for it', async () => {
-    const { issuer, client, orders } = await world()
-    issuer.behave.delay = 60
+    const { issuer, client, orders } = await startServers()
+    issuer.behavior.delay = 60
     const planner = client()
     const controller = new AbortController()
     const aborted = planner.fetch(orders, { intent, signal: controller.signal })
@@ -252,7 +252,7 @@ describe('a signal ends its own call', () => {
   })
 
   it('before anything is sent where it had ended already', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     await expect(client().fetch(orders, { intent, signal: AbortSignal.abort() })).rejects.toThrow(/abort/i)
     expect(issuer.requests).toHaveLength(0)
   })
@@ -266,9 +266,9 @@ describe('a redirect', () => {
       res.end()
     })
     closeLater(other)
-    const { api, client, orders } = await world()
+    const { api, client, orders } = await startServers()
     for (const status of [301, 302, 303, 307, 308]) {
-      api.behave.answer = (_, res) => {
+      api.behavior.answer = (_, res) => {
         res.writeHead(status, { location: `${other.origin}/steal` }).end()
         return true
       }
@@ -285,8 +285,8 @@ describe('a redirect', () => {
       res.end()
     })
     closeLater(other)
-    const { issuer, client, orders } = await world()
-    issuer.behave.answer = () => ({ status: 307, body: {}, headers: { location: `${other.origin}/token` } })
+    const { issuer, client, orders } = await startServers()
+    issuer.behavior.answer = () => ({ status: 307, body: {}, headers: { location: `${other.origin}/token` } })
     await expect(client().fetch(orders, { intent })).rejects.toMatchObject({
       name: 'AgentTokenError',
       status: 307,

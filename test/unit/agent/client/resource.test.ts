@@ -3,15 +3,15 @@ import { AjwtDeniedError } from '../../../../src/agent/index.js'
 import { createVerifier } from '../../../../src/index.js'
 import { deny } from '../../../support/agent/api.js'
 import { json, listen } from '../../../support/agent/http.js'
-import { closeLater, failure, world } from '../../../support/agent/setup.js'
+import { closeLater, failure, startServers } from '../../../support/agent/setup.js'
 
 const intent = { scope: 'orders:read' }
 
 describe('a token for a resource', () => {
   it('goes to the origin of the resource and to no other', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const planner = client('planner', { resource: `${api.origin}/orders` })
-    issuer.behave.claims = { aud: api.origin }
+    issuer.behavior.claims = { aud: api.origin }
     expect((await planner.fetch(orders, { intent })).status).toBe(200)
 
     const elsewhere: string[] = []
@@ -37,13 +37,13 @@ describe('a token for a resource', () => {
   })
 
   it('goes to the origins that were named for it, which are then all', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const origins = {
       'https://orders.example.com': [api.origin],
       [api.origin]: ['https://orders.example.com'],
     }
     const planner = client('planner', { resource: 'https://orders.example.com', origins })
-    issuer.behave.claims = { aud: api.origin }
+    issuer.behavior.claims = { aud: api.origin }
     expect((await planner.fetch(orders, { intent })).status).toBe(200)
     expect(issuer.requests[0]?.params.resource).toBe('https://orders.example.com')
     await failure(planner.fetch('https://orders.example.com/', { intent }), TypeError)
@@ -57,14 +57,14 @@ describe('a token for a resource', () => {
     ['no array', { 'urn:a': 'https://a.test' }, /origins\["urn:a"\] must be an array/],
     ['a blank in the resource', { 'a b': [] }, /origins\["a b"\]/],
   ])('does not take %s for an origin', async (_, origins, message) => {
-    const { client } = await world()
+    const { client } = await startServers()
     expect(() => client('planner', { origins: origins as never })).toThrow(message)
   })
 })
 
 describe('a token for another audience', () => {
   it('is refused in words that name the right one, as the metadata of the API does', async () => {
-    const { issuer, client } = await world()
+    const { issuer, client } = await startServers()
     const seen: string[] = []
     const api = await listen(async (req, res) => {
       const url = `http://${req.headers.host}`
@@ -101,9 +101,9 @@ describe('a token for another audience', () => {
   })
 
   it('is the fault of the authorization server where the right one was asked for', async () => {
-    const { api, client, orders } = await world()
+    const { api, client, orders } = await startServers()
     const metadata = `${api.origin}/.well-known/oauth-protected-resource`
-    api.behave.answer = (req, res) => {
+    api.behavior.answer = (req, res) => {
       if (!req.url?.startsWith('/.well-known/')) {
         const challenge = `DPoP error="invalid_token", resource_metadata="${metadata}"`
         return deny(res, 401, 'audience_mismatch', { 'www-authenticate': challenge })
@@ -117,7 +117,7 @@ describe('a token for another audience', () => {
   })
 
   it('is told as it is where the metadata is elsewhere, missing, or says nothing', async () => {
-    const { api, client, orders } = await world()
+    const { api, client, orders } = await startServers()
     const elsewhere: string[] = []
     const other = await listen((req, res) => {
       elsewhere.push(req.url ?? '')
@@ -135,7 +135,7 @@ describe('a token for another audience', () => {
       [path, 200, { resource: 'https://a.test', pad: 'x'.repeat(70_000) }],
     ]
     for (const [url, status, document] of documents) {
-      api.behave.answer = (req, res) => {
+      api.behavior.answer = (req, res) => {
         if (!req.url?.startsWith('/.well-known/')) {
           const challenge = `DPoP error="invalid_token", resource_metadata="${url}"`
           return deny(res, 401, 'audience_mismatch', { 'www-authenticate': challenge })

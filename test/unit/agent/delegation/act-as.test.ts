@@ -2,7 +2,7 @@ import { decodeJwt } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { AgentDelegationError, AgentTokenError, type InboundGrant } from '../../../../src/agent/index.js'
 import { startApi } from '../../../support/agent/api.js'
-import { closeLater, failure, world } from '../../../support/agent/setup.js'
+import { closeLater, failure, startServers } from '../../../support/agent/setup.js'
 
 const intent = { scope: 'stock:reserve' }
 const HASH = 'h'.repeat(43)
@@ -28,7 +28,7 @@ interface VerifiedClaims {
 
 /** A planner has called the deputy's API (`api`); the deputy is about to call the stock API. */
 async function calledDeputy() {
-  const all = await world()
+  const all = await startServers()
   const stock = await startApi(all.issuer)
   closeLater(stock)
   const planner = all.client('planner')
@@ -66,7 +66,7 @@ describe('a service that calls on under a delegation', () => {
         delegation: [delegation],
       },
     })
-    expect(JSON.stringify([issuer.requests, stock.hits])).not.toContain(received.token)
+    expect(JSON.stringify([issuer.requests, stock.requests])).not.toContain(received.token)
   })
 
   it('for a caller that itself acts for another', async () => {
@@ -166,7 +166,7 @@ describe('a service that calls on by token exchange', () => {
       cnf: { jkt: (await deputy.identity()).jkt },
       intent: { initiated_by: 'planner', executed_by: 'deputy' },
     })
-    expect(JSON.stringify(stock.hits)).not.toContain(received.token)
+    expect(JSON.stringify(stock.requests)).not.toContain(received.token)
   })
 
   it('exchanges the token of this very call only', async () => {
@@ -180,17 +180,17 @@ describe('a service that calls on by token exchange', () => {
 
   it('uses no answer that is the received token itself, and repeats it in no error', async () => {
     const { issuer, stock, deputy, received, grant, shelf } = await calledDeputy()
-    issuer.behave.change = { access_token: received.token }
+    issuer.behavior.change = { access_token: received.token }
     const acting = await deputy.actAs(grant, { subjectToken: received.token })
     const error = await failure(acting.fetch(shelf, { intent }), AgentTokenError)
     expect(error.error).toBe('invalid_response')
-    issuer.behave.answer = ({ params }) => ({
+    issuer.behavior.answer = ({ params }) => ({
       status: 400,
       body: { error: 'invalid_request', error_description: `bad ${params.subject_token}` },
     })
     const echoed = await failure(acting.fetch(shelf, { intent }), AgentTokenError)
     expect(echoed.description).toBe('bad [redacted]')
-    expect(stock.hits).toEqual([])
+    expect(stock.requests).toEqual([])
   })
 
   it('keeps the exchanged tokens of two calls apart', async () => {

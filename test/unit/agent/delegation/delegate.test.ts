@@ -10,14 +10,14 @@ import {
 } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { AgentDelegationError, type AgentIdentity } from '../../../../src/agent/index.js'
-import { failure, payload, world } from '../../../support/agent/setup.js'
+import { failure, payload, startServers } from '../../../support/agent/setup.js'
 
 const audience = 'https://orders.example.com'
 const seed = new Uint8Array(32).fill(1)
 const HASH = 'h'.repeat(43)
 
 async function agents() {
-  const all = await world()
+  const all = await startServers()
   const [supervisor, planner, worker] = ['supervisor', 'planner', 'worker'].map((id) =>
     all.client(id, { seed }),
   )

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import vectors from '../../../../fixtures/vectors/agent-keys.json' with { type: 'json' }
 import { type AgentClientOptions, createAgentClient } from '../../../../src/agent/index.js'
 import { scalarInRange } from '../../../../src/agent/keys/derive.js'
-import { agent, world } from '../../../support/agent/setup.js'
+import { agent, startServers } from '../../../support/agent/setup.js'
 
 const options = {
   agent: agent(),
@@ -40,7 +40,7 @@ describe('a key derived from a seed', () => {
   it.each(['ES256', 'Ed25519'] as const)(
     'signs proofs that an independent verifier takes: %s',
     async (algorithm) => {
-      const { api, client, orders } = await world()
+      const { api, client, orders } = await startServers()
       const response = await client('planner', { seed, algorithm }).fetch(orders, { intent: { scope: 'a' } })
       expect(response.status, JSON.stringify(await response.json())).toBe(200)
       expect(api.accepted).toHaveLength(1)
@@ -71,8 +71,8 @@ describe('a key without a seed', () => {
 
   it.each(['ES256', 'ES384', 'Ed25519', 'PS256'])('may be a pair of the caller: %s', async (alg) => {
     const keys = await generateKeyPair(alg)
-    const { issuer, client, orders } = await world()
-    issuer.behave.answer = () => ({ status: 400, body: { error: 'stop' } })
+    const { issuer, client, orders } = await startServers()
+    issuer.behavior.answer = () => ({ status: 400, body: { error: 'stop' } })
     const seen = await client('planner', { keys })
       .fetch(orders, { intent: { scope: 'a' } })
       .catch((error) => error.error)
@@ -88,7 +88,7 @@ describe('nobody else gets at a key', () => {
   })
 
   it('holds no key, seed or secret in anything that it returns', async () => {
-    const { client } = await world()
+    const { client } = await startServers()
     const planner = client('planner', { seed })
     const run = planner.startWorkflow('refund')
     const found: unknown[] = []

@@ -1,13 +1,13 @@
 import { generateKeyPair, jwtVerify } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { AgentTokenError, type ClientAuth } from '../../../../src/agent/index.js'
-import { failure, world } from '../../../support/agent/setup.js'
+import { failure, startServers } from '../../../support/agent/setup.js'
 
 const intent = { scope: 'orders:read' }
 
 describe('the client authenticates', () => {
   it('with client_secret_basic, form-encoded first', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const clientAuth: ClientAuth = { method: 'client_secret_basic', clientId: 'a:b c', clientSecret: 'ü%+&' }
     await client('planner', { clientAuth }).fetch(orders, { intent })
     const [seen] = issuer.requests
@@ -17,7 +17,7 @@ describe('the client authenticates', () => {
   })
 
   it('with client_secret_post', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const clientAuth: ClientAuth = { method: 'client_secret_post', clientId: 'app', clientSecret: 's&cret' }
     await client('planner', { clientAuth }).fetch(orders, { intent })
     expect(issuer.requests[0]?.params).toMatchObject({ client_id: 'app', client_secret: 's&cret' })
@@ -25,17 +25,17 @@ describe('the client authenticates', () => {
   })
 
   it('with none', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     await client().fetch(orders, { intent })
     expect(issuer.requests[0]?.params.client_id).toBe('app')
     expect(issuer.requests[0]?.headers.authorization).toBeUndefined()
   })
 
   it('with private_key_jwt, a fresh assertion for each request, the one after a nonce challenge too', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const { privateKey, publicKey } = await generateKeyPair('ES256')
     const clientAuth: ClientAuth = { method: 'private_key_jwt', clientId: 'app', key: privateKey, kid: 'k1' }
-    issuer.behave.nonce = 'n1'
+    issuer.behavior.nonce = 'n1'
     await client('planner', { clientAuth }).fetch(orders, { intent })
     expect(issuer.requests).toHaveLength(2)
     const ids = new Set<unknown>()
@@ -55,7 +55,7 @@ describe('the client authenticates', () => {
   })
 
   it('with private_key_jwt to the audience that the server wants', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const { privateKey: key, publicKey } = await generateKeyPair('EdDSA')
     const clientAuth: ClientAuth = {
       method: 'private_key_jwt',
@@ -69,7 +69,7 @@ describe('the client authenticates', () => {
   })
 
   it('never with a key that could be read out', async () => {
-    const { client } = await world()
+    const { client } = await startServers()
     const { privateKey } = await generateKeyPair('ES256', { extractable: true })
     const clientAuth: ClientAuth = { method: 'private_key_jwt', clientId: 'app', key: privateKey }
     expect(() => client('planner', { clientAuth })).toThrow(/clientAuth\.key must not be extractable/)
@@ -78,21 +78,21 @@ describe('the client authenticates', () => {
 
 describe('a refusal of the token endpoint', () => {
   it('is an AgentTokenError with the OAuth error, and the API hears nothing', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const body = { error: 'invalid_grant', error_description: 'the checksum is not the registered one' }
-    issuer.behave.answer = () => ({ status: 400, body })
+    issuer.behavior.answer = () => ({ status: 400, body })
     const error = await failure(client().fetch(orders, { intent }), AgentTokenError)
     expect(error).toMatchObject({ error: 'invalid_grant', description: body.error_description, status: 400 })
     expect(error.message).toBe(
       `no token: invalid_grant: the checksum is not the registered one (for agent planner, scope orders:read, resource ${api.origin})`,
     )
-    expect(api.hits).toEqual([])
+    expect(api.requests).toEqual([])
   })
 
   it('by a nonce that changes every time is followed once', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     let nonce = 0
-    issuer.behave.answer = () => ({
+    issuer.behavior.answer = () => ({
       status: 400,
       body: { error: 'use_dpop_nonce' },
       headers: { 'dpop-nonce': `n${nonce++}` },
@@ -103,9 +103,9 @@ describe('a refusal of the token endpoint', () => {
   })
 
   it('keeps the names of agent, workflow and step that the server tells, however long they are', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const [workflow, step] = ['refund-of-an-order-that-arrived-damaged-or-late', 'x'.repeat(60)]
-    issuer.behave.answer = ({ params }) => ({
+    issuer.behavior.answer = ({ params }) => ({
       status: 400,
       body: {
         error: 'invalid_grant',
@@ -118,8 +118,8 @@ describe('a refusal of the token endpoint', () => {
   })
 
   it('repeats no secret, proof or token that the server echoes', async () => {
-    const { issuer, client, orders } = await world()
-    issuer.behave.answer = ({ headers, params }) => ({
+    const { issuer, client, orders } = await startServers()
+    issuer.behavior.answer = ({ headers, params }) => ({
       status: 401,
       body: {
         error: 'invalid_client',
@@ -151,7 +151,7 @@ describe('a refusal of the token endpoint', () => {
     ['JSON without an error', 400, '[]'],
     ['too much', 400, `{"error":"invalid_grant","pad":"${'x'.repeat(70_000)}"}`],
   ])('in the form of %s is an invalid_response with its status', async (_, status, body) => {
-    const { client, orders } = await world()
+    const { client, orders } = await startServers()
     const fetch = async () => new Response(body, { status })
     const error = await failure(client('planner', { fetch }).fetch(orders, { intent }), AgentTokenError)
     expect(error).toMatchObject({ error: 'invalid_response', status })
@@ -168,31 +168,31 @@ describe('an answer that must not be used is refused', () => {
     ['a token too long to send', { access_token: 'a'.repeat(16_385) }],
     ['more scope than was asked for', { scope: 'orders:read orders:refund' }],
   ])('%s', async (_, change) => {
-    const { issuer, api, client, orders } = await world()
-    issuer.behave.change = change
+    const { issuer, api, client, orders } = await startServers()
+    issuer.behavior.change = change
     const error = await failure(client().fetch(orders, { intent }), AgentTokenError)
     expect(error).toMatchObject({ error: 'invalid_response', status: 200 })
-    expect(api.hits).toEqual([])
+    expect(api.requests).toEqual([])
   })
 
   it('but less scope, and another spelling of the token type, are usable', async () => {
-    const { issuer, client, orders } = await world()
-    issuer.behave.change = { scope: '', token_type: 'dpop' }
+    const { issuer, client, orders } = await startServers()
+    issuer.behavior.change = { scope: '', token_type: 'dpop' }
     expect((await client().fetch(orders, { intent })).status).toBe(200)
   })
 })
 
 describe('a token endpoint that does not answer', () => {
   it('is unreachable', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     await issuer.close()
     const error = await failure(client().fetch(orders, { intent }), AgentTokenError)
     expect(error).toMatchObject({ error: 'unreachable', status: undefined, description: 'ECONNREFUSED' })
   })
 
   it('is given up after the timeout', async () => {
-    const { issuer, client, orders } = await world()
-    issuer.behave.delay = 3000
+    const { issuer, client, orders } = await startServers()
+    issuer.behavior.delay = 3000
     const error = await failure(
       client('planner', { timeout: 0.05 }).fetch(orders, { intent }),
       AgentTokenError,
@@ -201,7 +201,7 @@ describe('a token endpoint that does not answer', () => {
   })
 
   it('hands on nothing of the error of a fetch that holds the request', async () => {
-    const { client, orders } = await world()
+    const { client, orders } = await startServers()
     const fetch = async (_: string, init: RequestInit) => {
       throw Object.assign(new Error(`failed: ${new Headers(init.headers).get('dpop')}`), { request: init })
     }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
-import { failure, world } from '../../../support/agent/setup.js'
+import { failure, startServers } from '../../../support/agent/setup.js'
 
 const intent = { scope: 'orders:refund' }
 
@@ -11,7 +11,7 @@ function said(requests: { params: Record<string, string> }[]) {
 
 describe('a step', () => {
   it('marks every request inside it, and counts for the later ones', async () => {
-    const { issuer, api, client, orders } = await world()
+    const { issuer, api, client, orders } = await startServers()
     const planner = client()
     const run = planner.startWorkflow('refund', { hash: 'h'.repeat(43) })
     await run.fetch(orders, { intent })
@@ -57,7 +57,7 @@ describe('a step', () => {
   })
 
   it('that throws is not completed, and can be done again', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const planner = client()
     const run = planner.startWorkflow('refund')
     const boom = new Error('boom')
@@ -74,7 +74,7 @@ describe('a step', () => {
   })
 
   it('cannot be done twice in one run, nor twice at once', async () => {
-    const { client } = await world()
+    const { client } = await startServers()
     const run = client().startWorkflow('refund')
     const first = run.step('intake', () => sleep(10))
     await failure(
@@ -90,7 +90,7 @@ describe('a step', () => {
   })
 
   it('says nothing once it has ended: work that was not awaited must not go on in its name', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const planner = client()
     const run = planner.startWorkflow('refund')
     const late: Promise<unknown>[] = []
@@ -111,7 +111,7 @@ describe('a step', () => {
   })
 
   it('is not contradicted by a request inside it', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const planner = client()
     const run = planner.startWorkflow('refund', { hash: 'h'.repeat(43), completedSteps: ['intake'] })
     await run.step('review', async () => {
@@ -130,7 +130,7 @@ describe('a step', () => {
   })
 
   it('needs a usable id', async () => {
-    const { client } = await world()
+    const { client } = await startServers()
     const planner = client()
     for (const id of ['', 'a b', 'a|b', 'ä']) {
       await failure(
@@ -146,7 +146,7 @@ describe('a step', () => {
 
 describe('runs beside each other', () => {
   it('keep their own steps, across awaits', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const planner = client()
     const oneRun = async (n: number) => {
       const run = planner.startWorkflow(`w${n}`)
@@ -168,7 +168,7 @@ describe('runs beside each other', () => {
   })
 
   it('and steps that do so see what had completed when they began', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const planner = client()
     const run = planner.startWorkflow('refund')
     await run.step('intake', () => {})
@@ -184,7 +184,7 @@ describe('runs beside each other', () => {
   })
 
   it('of other agents in the same process are not seen', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const [planner, worker] = [client('planner'), client('worker')]
     const outer = planner.startWorkflow('refund')
     const inner = worker.startWorkflow('payout')
@@ -207,7 +207,7 @@ describe('runs beside each other', () => {
   })
 
   it('inside each other: a step speaks for its own run', async () => {
-    const { issuer, client, orders } = await world()
+    const { issuer, client, orders } = await startServers()
     const planner = client()
     const [outer, inner] = [planner.startWorkflow('outer'), planner.startWorkflow('inner')]
     await outer.step('a', async () => {
@@ -232,7 +232,7 @@ describe('without AsyncLocalStorage', () => {
     Object.assign(process, { getBuiltinModule: undefined })
     try {
       const bare = await import('../../../../src/agent/index.js')
-      const { issuer, orders } = await world()
+      const { issuer, orders } = await startServers()
       const planner = bare.createAgentClient({
         agent: bare.defineAgent({ id: 'planner', prompt: 'x', tools: [] }),
         tokenEndpoint: issuer.tokenEndpoint,

@@ -4,14 +4,17 @@ import { type Credential, type DeclaredRoute, satisfies } from './reference.js'
 import { fieldsOf } from './tokens.js'
 import { openWire, type RawRequest, type RawResponse, type Wire } from './wire.js'
 
-/** Two servers with the same handlers: one behind `ajwt`, and one that shows which handler a request means. */
-export interface Bench {
+/**
+ * Two servers with the same handlers: one protected by `ajwt`, and one that shows which handler a request
+ * reaches.
+ */
+export interface ServerPair {
   readonly guarded: Wire
   readonly open: Wire
   close(): Promise<void>
 }
 
-export async function openBench(): Promise<Bench> {
+export async function startServerPair(): Promise<ServerPair> {
   const guarded = await openWire()
   const open = await openWire()
   return {
@@ -24,38 +27,38 @@ export async function openBench(): Promise<Bench> {
   }
 }
 
-/** What became of a request, from each caller who was made to try it. */
-export interface Finding {
-  /** The handler that the app runs for the request where nothing stands in front of it. */
-  readonly meant: DeclaredRoute | undefined
-  /** How many callers were let through to some handler, with the right to it. */
-  readonly passed: number
+/** The result of a request by several callers. */
+export interface AccessResult {
+  /** The handler that the request reaches without `ajwt`. */
+  readonly handler: DeclaredRoute | undefined
+  /** How many callers reached a handler that they have access to. */
+  readonly allowed: number
 }
 
-/** An app on the bench, with and without `ajwt`. */
-export interface Trial {
-  /** Has a request tried by those who must not reach the handler that it means; throws where one does. */
-  attempt(request: RawRequest): Promise<Finding>
-  /** What a caller gets who holds no more than the scope of this route. */
+/** One app with and without `ajwt`, on a pair of servers. */
+export interface AccessTest {
+  /** Sends a request as callers without access to its handler. Throws if one of them reaches it. */
+  sendAsIntruders(request: RawRequest): Promise<AccessResult>
+  /** Sends a request with only the scope of this route. */
   call(request: RawRequest, route: DeclaredRoute): Promise<{ status: number; answer: Answer | undefined }>
-  /** Which handler a request means. */
-  meaningOf(request: RawRequest): Promise<DeclaredRoute | undefined>
+  /** The handler that a request reaches without `ajwt`. */
+  handlerFor(request: RawRequest): Promise<DeclaredRoute | undefined>
 }
 
-export function createTrial(
-  bench: Bench,
+export function createAccessTest(
+  servers: ServerPair,
   routes: readonly DeclaredRoute[],
   guarded: RequestListener,
   open: RequestListener,
-): Trial {
-  bench.guarded.serve(guarded)
-  bench.open.serve(open)
+): AccessTest {
+  servers.guarded.serve(guarded)
+  servers.open.serve(open)
   const byKey = new Map(routes.map((route) => [route.key, route]))
   const scopes = routes.flatMap(({ access }) => (typeof access === 'object' ? [access.scope] : []))
 
   async function send(request: RawRequest, credential: Credential): Promise<RawResponse> {
     const headers = [...request.headers, ...(await fieldsOf(credential))]
-    return bench.guarded.send({ ...request, headers })
+    return servers.guarded.send({ ...request, headers })
   }
 
   function handlerOf(response: RawResponse): DeclaredRoute | undefined {
@@ -63,24 +66,24 @@ export function createTrial(
     return answer && byKey.get(answer.key)
   }
 
-  async function meaningOf(request: RawRequest): Promise<DeclaredRoute | undefined> {
-    return handlerOf(await bench.open.send(request))
+  async function handlerFor(request: RawRequest): Promise<DeclaredRoute | undefined> {
+    return handlerOf(await servers.open.send(request))
   }
 
-  /** Everybody who has less than the handler asks for: with nothing, and with every right but the one. */
-  function intruders(meant: DeclaredRoute | undefined): readonly Credential[] {
-    if (meant === undefined || typeof meant.access === 'string') return ['none']
-    const { scope } = meant.access
+  /** Credentials that do not satisfy the handler: none, and all scopes but the required one. */
+  function intruders(handler: DeclaredRoute | undefined): readonly Credential[] {
+    if (handler === undefined || typeof handler.access === 'string') return ['none']
+    const { scope } = handler.access
     return ['none', new Set(scopes.filter((other) => other !== scope))]
   }
 
   return {
-    meaningOf,
-    async attempt(request) {
-      const unguarded = await bench.open.send(request)
-      const meant = handlerOf(unguarded)
-      let passed = 0
-      for (const credential of intruders(meant)) {
+    handlerFor,
+    async sendAsIntruders(request) {
+      const unguarded = await servers.open.send(request)
+      const handler = handlerOf(unguarded)
+      let allowed = 0
+      for (const credential of intruders(handler)) {
         const response = await send(request, credential)
         const ran = handlerOf(response)
         if (response.status >= 500 && unguarded.status < 500)
@@ -90,9 +93,9 @@ export function createTrial(
           throw new Error(report(`reached the handler of ${JSON.stringify(ran.key)}`, request, credential))
         }
         checkParams(response, ran)
-        passed++
+        allowed++
       }
-      return { meant, passed }
+      return { handler, allowed }
     },
     async call(request, route) {
       const scope = typeof route.access === 'object' ? [route.access.scope] : []
@@ -112,10 +115,11 @@ export function createTrial(
   }
 }
 
-/** A rule about parameters has judged what the handler gets to see. */
+/** Checks that the handler and the rule have the same parameters. */
 function checkParams(response: RawResponse, route: DeclaredRoute): void {
   const answer = fromField(response.headers.get(answerField)) as Answer
   if (answer.grant === null || answer.grant.route !== route.key.slice(route.key.indexOf(' ') + 1)) return
-  const [own, judged] = [answer.params, answer.grant.params].map((params) => JSON.stringify(params))
-  if (own !== judged) throw new Error(`${route.key}: the handler has ${own}, the rule had ${judged}`)
+  const [inHandler, inRule] = [answer.params, answer.grant.params].map((params) => JSON.stringify(params))
+  if (inHandler !== inRule)
+    throw new Error(`${route.key}: the handler has ${inHandler}, the rule had ${inRule}`)
 }
