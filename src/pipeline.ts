@@ -57,9 +57,8 @@ export type Outcome =
     }
 
 /**
- * Runs the stages of a request: request shape, token, revocation, proof, delegation, rule. They run in
- * sequence, never in parallel, so the same request always gets the same denial: that of the first failed
- * stage.
+ * Runs the stages in sequence, never in parallel, so the same request always gets the same denial: that of
+ * the first failed stage.
  */
 export async function decide(
   request: RequestFacts,
@@ -140,9 +139,8 @@ export interface FailedStage {
 }
 
 /**
- * Verifies the token of an allowed request again, and checks revocation again. Resolves to the seconds until
- * the token expires, or to the failed stage. Needs no check of delegations, because none expires before the
- * token.
+ * Verifies the token and its revocation again. Resolves to the seconds until the token expires, or to the
+ * failed stage. No delegation expires before the token.
  */
 export async function recheck(
   { access, verified: { text } }: { readonly access: Access; readonly verified: VerifiedToken },

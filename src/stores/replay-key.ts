@@ -19,9 +19,8 @@ export function kindOf(key: string): ReplayKind | undefined {
 }
 
 /**
- * If a store has `true` under this symbol, the verifier calls `remember` with a third argument: the longest
- * ttl that the key can have had, in seconds. A store that may lose its data needs it to know whether it may
- * have lost this key. `Symbol.for` is the same in all copies of the package.
+ * If a store has `true` under this symbol, `remember` gets the longest ttl that the key can have had
+ * (seconds). A store that may lose its data needs it to know whether it may have lost this key.
  */
 export const takesLongestTtl: unique symbol = Symbol.for('ajwt.replayStore.takesLongestTtl')
 

@@ -23,9 +23,8 @@ export interface SingleUse {
 }
 
 /**
- * Consumes a proof or a single-use token, and refuses one that was consumed before. A second verifier or rule
- * of the same request gets the first result from `consumed`. Otherwise the request would count as a replay of
- * itself.
+ * Consumes a proof or a single-use token, or refuses one that was consumed before. A second verifier of the
+ * same request gets the first result from `consumed`, because the request is no replay of itself.
  */
 export type ConsumeOnce = (
   item: SingleUse,

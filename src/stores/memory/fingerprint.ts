@@ -8,9 +8,8 @@ export function randomSeed(): Fingerprint {
 }
 
 /**
- * The fingerprint of a text, with the mixing steps of MurmurHash3. It is not a cryptographic hash, but the
- * keys of the verifier are made of SHA-256 digests. A collision would deny a new proof, and never allow a
- * replay.
+ * The fingerprint of a text, with the mixing steps of MurmurHash3: keyed, but not cryptographic. A collision
+ * would deny a new proof, and never allow a replay.
  */
 export function fingerprint(text: string, seed: Fingerprint): Fingerprint {
   let [a, b, c, d] = seed

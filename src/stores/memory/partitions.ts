@@ -9,9 +9,8 @@ const BEFORE = FIRST_FIELD + 3
 const AFTER = FIRST_FIELD + 4
 
 /**
- * One partition for each agent key: the number of its entries, the oldest and the newest one, and its floor.
- * The floor is the latest expiry of the entries that the partition has lost. Partitions of equal size are in
- * one ring, oldest first, so that the largest partition is found without a search.
+ * One partition for each agent key, with its entries and its floor: the latest expiry of the entries that it
+ * has lost. Partitions of equal size form a ring, so that the largest is found without a search.
  */
 export class Partitions {
   readonly #table = new FingerprintTable(5)
