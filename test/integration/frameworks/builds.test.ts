@@ -65,7 +65,7 @@ describe.skipIf(!here)(`Next.js${note}`, () => {
     const next = workspace.bin('next/dist/bin/next')
     workspace.node('next', next, 'build')
     served = await workspace.serve('next', [next, 'start'])
-  }, 120_000)
+  }, 240_000)
 
   it('answers as the document says', () => answersAsWritten(served))
   it('has no other way to a handler', () => deniesSpellings(served))
@@ -102,7 +102,7 @@ describe.skipIf(!here)(`SvelteKit${note}`, () => {
     )
     workspace.node('svelte', workspace.bin('vite/bin/vite.js'), 'build')
     served = await workspace.serve('svelte', ['build/index.js'])
-  }, 120_000)
+  }, 240_000)
 
   it('answers as the document says', () => answersAsWritten(served))
   it('has no other way to a handler', () => deniesSpellings(served))

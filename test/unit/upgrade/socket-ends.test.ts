@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { delegatedCall, oneHop } from '../../../fixtures/delegation-kit.js'
-import { ISSUER } from '../../../fixtures/kit.js'
+import { ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import { memoryRevocations, type Revocations } from '../../../src/index.js'
 import { closeOf, handshakeText, rawConnection, serveSockets } from '../../support/sockets.js'
 
@@ -55,6 +55,18 @@ describe('an open socket', () => {
     isUp = false
     expect(await closeOf(socket)).toBe('1008 revocations_unavailable')
     await expect(connect(call(path))).resolves.toMatchObject({ status: 503 })
+  })
+
+  it('ends when the issuer withdraws the key that has signed its token', async () => {
+    let { keys } = issuerJwks()
+    const issuer = { url: ISSUER, jwksUri: `${ISSUER}/jwks` }
+    const fetch = async () => Response.json({ keys })
+    const { connect, call, verifier } = await serveSockets({ issuer }, { fetch }, often)
+    const { socket } = await connect(call(path))
+    const closed = closeOf(socket)
+    keys = keys.filter(({ kid }) => kid !== 'as-es256')
+    expect(await verifier.refreshKeys()).toBe(true)
+    expect(await closed).toBe('1008 key_not_found')
   })
 
   it('ends when its verifier is closed', async () => {
