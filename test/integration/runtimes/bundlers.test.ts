@@ -93,7 +93,7 @@ describe.runIf(isInstalled('runtimes'))(`bundlers${needs('runtimes')}`, () => {
   test('Vite bundles every entry for SSR', () => {
     const config = `export default {
       logLevel: 'error',
-      build: { ssr: 'all.js', outDir: 'vite', rolldownOptions: { external: [/^(oidc-provider|fastify|express|koa)(\\/|$)/] } },
+      build: { ssr: 'all.js', outDir: 'vite', rollupOptions: { external: [/^(oidc-provider|fastify|express|koa)(\\/|$)/] } },
       ssr: { noExternal: /^(ajwt|jose|zod|lru-cache|canonicalize|@noble|hono|@opentelemetry)/ },
     }`
     writeFileSync(join(project.folder, 'vite.config.mjs'), config)
