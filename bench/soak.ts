@@ -45,7 +45,7 @@ async function soak(minutes: number): Promise<void> {
 
   const began = performance.now()
   const elapsed = () => (performance.now() - began) / 60_000
-  const samples: { minute: number; heap: number; beside: number; resident: number }[] = []
+  const samples: { minute: number; heap: number; buffers: number; resident: number }[] = []
   let served = 0
   let next = -1
   generator.send('more')
@@ -60,12 +60,12 @@ async function soak(minutes: number): Promise<void> {
     if (elapsed() > next) {
       gc()
       const { heapUsed, arrayBuffers, rss } = process.memoryUsage()
-      const [heap, beside, resident] = [heapUsed, arrayBuffers, rss].map((bytes) => bytes / 2 ** 20) as [
+      const [heap, buffers, resident] = [heapUsed, arrayBuffers, rss].map((bytes) => bytes / 2 ** 20) as [
         number,
         number,
         number,
       ]
-      samples.push({ minute: elapsed(), heap, beside, resident })
+      samples.push({ minute: elapsed(), heap, buffers, resident })
       console.log(
         `${fixed(elapsed(), 2)} min: ${fixed(heap)} MiB of heap, ${fixed(resident)} MiB resident, ` +
           `${served} requests`,
@@ -96,7 +96,7 @@ async function soak(minutes: number): Promise<void> {
     'Memory over the minutes',
     plot({ x: 'minutes', y: 'MiB', isLogarithmic: false }, [
       { name: 'heap, after garbage collection', points: samples.map(({ minute, heap }) => [minute, heap]) },
-      { name: 'array buffers', points: samples.map(({ minute, beside }) => [minute, beside]) },
+      { name: 'array buffers', points: samples.map(({ minute, buffers }) => [minute, buffers]) },
       { name: 'resident', points: samples.map(({ minute, resident }) => [minute, resident]) },
     ]),
   )

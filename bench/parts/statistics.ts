@@ -23,8 +23,8 @@ export interface Timing {
 }
 
 /**
- * Lets them take turns, each with a round, in an order that changes, so that whatever the machine does
- * meanwhile it does to all of them. The first rounds are not counted.
+ * Times the contenders in turns, in a changing order, so that other load on the machine affects all of them.
+ * The first rounds are not counted.
  */
 export async function interleave(
   contenders: readonly Timed[],

@@ -64,11 +64,11 @@ describe('a handshake that is none, or that handlers could read in two ways, rea
   })
 
   test('and is told to the operator', async () => {
-    const { port, told, codes, kit } = await serveSockets()
+    const { port, facts, codes, kit } = await serveSockets()
     const { socket, received } = await rawConnection(port)
     socket.write(handshakeText(kit.call(), 'POST /open HTTP/1.1'))
     expect(await received).toMatch(/^HTTP\/1\.1 403 Forbidden\r\n/)
-    expect([codes, told[0]?.cause]).toEqual([
+    expect([codes, facts[0]?.cause]).toEqual([
       ['deny rule route_not_declared'],
       { reason: 'the method of an upgrade is not GET', found: 'POST /open', unverified: true },
     ])
@@ -117,25 +117,25 @@ describe('on the wire', () => {
   })
 
   it('keeps the first frame that came in one packet with the handshake', async () => {
-    const { port, heard, kit } = await serveSockets()
+    const { port, messages, kit } = await serveSockets()
     const { socket } = await rawConnection(port)
     const frame = String.fromCharCode(0x81, 0x82, 0, 0, 0, 0, 0x67, 0x6f)
     socket.write(handshakeText(kit.call({ path })) + frame, 'latin1')
-    while (heard.length === 0) await wait(5)
-    expect(heard).toEqual(['go'])
+    while (messages.length === 0) await wait(5)
+    expect(messages).toEqual(['go'])
   })
 
   it('keeps the frames that came while it was deciding', async () => {
     const revocations: Revocations = { isRevoked: () => wait(60, false) }
-    const { port, heard, kit } = await serveSockets({}, { revocations })
+    const { port, messages, kit } = await serveSockets({}, { revocations })
     const { socket } = await rawConnection(port)
     socket.write(handshakeText(kit.call({ path })))
     for (const text of ['a', 'b']) {
       await wait(10)
       socket.write(Buffer.from([0x81, 0x81, 0, 0, 0, 0, text.charCodeAt(0)]))
     }
-    while (heard.length < 2) await wait(5)
-    expect(heard).toEqual(['a', 'b'])
+    while (messages.length < 2) await wait(5)
+    expect(messages).toEqual(['a', 'b'])
   })
 
   it('a pipelined handshake gets no response that belongs to an earlier request', async () => {

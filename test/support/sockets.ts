@@ -47,13 +47,13 @@ export async function serveSockets(
   app: RequestListener = (_, response) => void response.end('from the app'),
 ) {
   const kit = createKit(Date.now())
-  const told: DecisionFacts[] = []
+  const facts: DecisionFacts[] = []
   const codes: string[] = []
   const verifier = createVerifier(
     { ...livePolicy, ...policy },
     {
-      onDecision: (decision, facts) => {
-        told.push(facts)
+      onDecision: (decision, decisionFacts) => {
+        facts.push(decisionFacts)
         codes.push(
           'code' in decision ? `${decision.outcome} ${decision.stage} ${decision.code}` : decision.outcome,
         )
@@ -65,11 +65,11 @@ export async function serveSockets(
   const { decisionOf } = guardUpgrade(server, verifier, guard)
   const sockets = new WebSocketServer({ noServer: true })
   const reached: Reached[] = []
-  const heard: string[] = []
+  const messages: string[] = []
   server.on('upgrade', (request: Reached, socket: Duplex, head: Buffer) => {
     reached.push(request)
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      webSocket.on('message', (text) => heard.push(String(text)))
+      webSocket.on('message', (text) => messages.push(String(text)))
       sockets.emit('connection', webSocket, request)
     })
   })
@@ -88,8 +88,8 @@ export async function serveSockets(
     /** Requests that reached the upgrade handler. */
     reached,
     /** Messages that reached the app. */
-    heard,
-    told,
+    messages,
+    facts,
     /** The outcome of each decision, in order. */
     codes,
     connect: (request: WireRequest) => handshake(port, request),

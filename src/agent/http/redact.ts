@@ -3,7 +3,7 @@
  * log its own token, proof or secret. Removes `secrets`, any unbroken run of 40 characters that could be part
  * of one, control characters, and everything beyond 300 characters.
  *
- * @param plain names that are not secret, such as a workflow id; they stay, whatever their length
+ * @param plain names that are not secret, such as a workflow id; they stay at any length
  */
 export function redact(
   value: unknown,

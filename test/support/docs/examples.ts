@@ -85,7 +85,8 @@ export const examples: Readonly<Record<string, Example>> = {
   'fastify-plugin': {
     before: policy,
     after:
-      "import { fastifyListener } from '../test/support/fastify.js'\nconst listener = fastifyListener(app)\nexport { listener }",
+      "import { fastifyListener } from '../test/support/fastify.js'\n" +
+      'const listener = fastifyListener(app)\nexport { listener }',
     check: async ({ listener }) => {
       const origin = await serve(listener as App)
       await expectProtected(origin, { route: '/orders/:id', readBy: 'agent-7' })
@@ -100,7 +101,11 @@ export const examples: Readonly<Record<string, Example>> = {
     before: `import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 const file = mkdtempSync(tmpdir() + '/policy-') + '/policy.json'
-writeFileSync(file, JSON.stringify({ issuer: 'https://as.example.com', audience: 'https://orders.example.com', routes: { 'GET /orders/:id': 'authenticated' } }))`,
+writeFileSync(file, JSON.stringify({
+  issuer: 'https://as.example.com',
+  audience: 'https://orders.example.com',
+  routes: { 'GET /orders/:id': 'authenticated' },
+}))`,
     after: 'export { verifiers }',
     check: ({ verifiers }) => expect(verifiers).toHaveLength(2),
   },
@@ -179,7 +184,8 @@ export const attempt = async () => {`,
   },
   'memory-revocations': {
     before: `import { honest } from '../test/support/docs/issuer.js'\n${policy}`,
-    after: `export const ask = async () => (await verifier.verify({ url: '/orders/17', ...honest('/orders/17') })).outcome
+    after: `export const ask = async () =>
+  (await verifier.verify({ url: '/orders/17', ...honest('/orders/17') })).outcome
 export const revoke = () => revocations.revoke('agent:https://as.example.com agent-7', inOneHour)
 export { current }`,
     check: async ({ ask, revoke, current }) => {
@@ -259,8 +265,8 @@ metrics.disable()`,
 const { definition, clientAuth } = await registerShimAgent(environment.as, 'reader')
 const { prompt, tools, config = {} } = definition
 const tokenEndpoint = environment.as.issuer + '/token'
-export const told: unknown[] = []
-const console = { log: (...parts: unknown[]) => void told.push(...parts) }`,
+export const logged: unknown[] = []
+const console = { log: (...parts: unknown[]) => void logged.push(...parts) }`,
     // A second request, which the API denies.
     after: `try {
   await client.fetch(orders + '/orders/17', { method: 'DELETE', intent: { scope: 'orders:delete' } })
@@ -270,8 +276,8 @@ const console = { log: (...parts: unknown[]) => void told.push(...parts) }`,
 }
 await environment.close()`,
     replace: ["'https://orders.example.com", "orders + '"],
-    check: ({ told }) =>
-      expect(told).toEqual([{ order: '17', readBy: 'reader' }, 'user_authentication_required', ['phr']]),
+    check: ({ logged }) =>
+      expect(logged).toEqual([{ order: '17', readBy: 'reader' }, 'user_authentication_required', ['phr']]),
   },
   'agent-workflow': {
     before: `${environment}\nconst { client } = environment.shim.refunder`,
@@ -321,7 +327,8 @@ const app = new Koa().use(forKoa(policy)).use((ctx) => {
   'verify-routes': {
     before: `${runner}\n${testIssuer}`,
     after:
-      "for (const run of tests) await run()\napp.get('/late', () => {})\nexport const late = await verifyRoutes(app, policy)",
+      "for (const run of tests) await run()\napp.get('/late', () => {})\n" +
+      'export const late = await verifyRoutes(app, policy)',
     check: ({ late }) => {
       expect(late).toMatchObject({ uncovered: [{ method: 'GET', path: '/late' }] })
     },

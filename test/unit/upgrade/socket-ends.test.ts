@@ -12,12 +12,12 @@ const inOneSecond = () => ({ token: { claims: { exp: Math.floor(Date.now() / 100
 
 describe('an open socket', () => {
   it('ends with its token, with Close code 1008', async () => {
-    const { connect, call, codes, told, sockets } = await serveSockets()
+    const { connect, call, codes, facts, sockets } = await serveSockets()
     const { socket } = await connect(call(path, inOneSecond()))
     const opened = Date.now()
     expect(await closeOf(socket)).toBe('1008 token_expired')
     expect(Date.now() - opened).toBeLessThan(2500)
-    expect([codes, told[1]?.overrules]).toEqual([['allow', 'deny token token_expired'], 'allow'])
+    expect([codes, facts[1]?.overrules]).toEqual([['allow', 'deny token token_expired'], 'allow'])
     while (sockets.clients.size > 0) await wait(5)
   })
 
@@ -87,20 +87,20 @@ describe('an open socket', () => {
 
   it('lets no message through after its end, though the peer goes on to send', async () => {
     const revocations = memoryRevocations()
-    const { kit, port, heard, codes } = await serveSockets({}, { revocations }, often)
+    const { kit, port, messages, codes } = await serveSockets({}, { revocations }, often)
     const { socket, received } = await rawConnection(port, { allowHalfOpen: true })
     socket.write(handshakeText(kit.call({ path })))
     await once(socket, 'data')
     // A masked text frame: "go".
     const frame = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x67, 0x6f])
     const sending = setInterval(() => socket.writable && socket.write(frame), 1)
-    while (heard.length < 5) await wait(1)
+    while (messages.length < 5) await wait(1)
     revocations.revoke(`agent:${ISSUER} agent-7`, Date.now() / 1000 + 600)
     while (codes.length < 2) await wait(1)
-    const heardBefore = heard.length
+    const messagesBefore = messages.length
     expect(await received).toContain('token_revoked')
     clearInterval(sending)
-    expect(heard.length).toBe(heardBefore)
+    expect(messages.length).toBe(messagesBefore)
   })
 
   it('is destroyed where the peer neither reads nor closes', async () => {
