@@ -28,6 +28,12 @@ const byName = new Map(
   }),
 )
 
+/** "5 minutes", "1 hour", "30 days" */
+function secondsOf(text: string): number {
+  const [, count, unit] = /^(\d+) (minute|hour|day)s?$/.exec(text) ?? []
+  return Number(count) * ({ minute: 60, hour: 3600, day: 86_400 }[String(unit)] ?? Number.NaN)
+}
+
 /** The table of servers that `like` has no name for, and the shape of each. */
 const serversWithoutName = {
   'Azure AD B2C': 'azure-b2c',
@@ -46,6 +52,9 @@ describe('docs/issuers.md', () => {
   it('has a section and a row for each known server, with the address of its documentation', () => {
     expect([...byName.keys()].sort()).toEqual(Object.keys(knownServers).sort())
     for (const [name, { source, token }] of Object.entries(knownServers)) {
+      const [, lifetime] =
+        new RegExp(`^\\| \\[\`${name}\`\\].*?\\| ([^|]*) \\|[^|]*\\|$`, 'm').exec(guide) ?? []
+      expect([name, secondsOf(String(lifetime))]).toEqual([name, token.maxLifetime])
       expect(byName.get(name)?.section).toContain(`(${source})`)
       const types = token.types.map((type) => `\`${type}\``).join(', ')
       expect(guide).toMatch(
@@ -77,7 +86,7 @@ describe('docs/issuers.md', () => {
     expect(guide).toContain(`The other ${shapes.length - accepted} are refused`)
     const [, day] = /^On (\d{4}-\d{2}-\d{2}) the tests had/m.exec(guide) ?? []
     expect(readFileSync(join(root, 'README.md'), 'utf8')).toContain(
-      `On ${day}, ${accepted} of ${shapes.length} shapes of real tokens are accepted`,
+      `On ${day}, ${accepted} of ${shapes.length} shapes of real tokens are accepted, and ${shapes.length - accepted} refused`,
     )
   })
 
