@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { agentChecksum } from '../agent/checksum.js'
 import type { AgentDefinition } from '../agent/definition.js'
+import { version } from '../lib/copies.js'
 import { PolicyError } from '../policy/error.js'
 import { policySchema } from '../policy/json-schema.js'
 import { type CheckOptions, check } from './check/check.js'
@@ -41,7 +41,7 @@ function explainError(error: unknown): string {
 function createProgram(terminal: Terminal, isJson: boolean, done: (code: number) => void): Command {
   const program = new Command('ajwt')
     .description('Checks policies, and tells why a request is denied.')
-    .version(versionOf())
+    .version(version)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
@@ -86,6 +86,7 @@ function addCheck(program: Command, terminal: Terminal, done: (code: number) => 
     .argument('[policy]', 'JSON file, or a JavaScript module that exports the policy')
     .option('--openapi <file>', 'compare with an OpenAPI document, JSON or YAML')
     .option('--from-openapi <file>', 'print a first policy for an OpenAPI document')
+    .option('--emit [file]', 'write the checked policy as a module, for bundles without the schema')
     .option('--resolver', 'the verifier has the option resolveIssuer')
     .addOption(new Option('--allow <lint...>', 'accept a lint').choices(lintNames))
     .option('--json', 'print the findings as JSON')
@@ -154,15 +155,4 @@ async function checksumOf(file: string): Promise<string> {
   } catch (error) {
     throw new UsageError(`${file}: ${messageOf(error)}`)
   }
-}
-
-/** Of the package, which is two or three folders up: from the sources, or from `dist`. */
-function versionOf(): string {
-  for (const place of ['../../../package.json', '../../package.json']) {
-    try {
-      const { name, version } = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8'))
-      if (name === 'ajwt') return version
-    } catch {}
-  }
-  return 'unknown'
 }

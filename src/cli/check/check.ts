@@ -1,4 +1,6 @@
+import { writeFileSync } from 'node:fs'
 import { compilePolicy } from '../../compile/compile-policy.js'
+import { emitPolicy } from '../../compile/emit-policy.js'
 import { PolicyError } from '../../policy/error.js'
 import type { Policy } from '../../policy/policy.js'
 import { readPolicyFile } from '../policy-file.js'
@@ -11,6 +13,8 @@ import { compareWithOpenApi, firstPolicy, readOpenApi } from './openapi.js'
 export interface CheckOptions {
   readonly openapi?: string
   readonly fromOpenapi?: string
+  /** A file, or true for standard output. */
+  readonly emit?: string | true
   readonly resolver?: boolean
   readonly allow?: readonly string[]
   readonly json?: boolean
@@ -37,12 +41,23 @@ export async function check(
   const all = await findingsOf(file, options)
   const findings = all.filter(({ lint }) => lint === undefined || !allowed.has(lint))
   const serious = findings.filter(({ lint }) => lint !== 'note')
-  if (options.json) terminal.print(JSON.stringify(findings, null, 2))
+  // Where the module goes to standard output, nothing else does.
+  const print = options.emit === true ? terminal.remark : terminal.print
+  if (options.json) print(JSON.stringify(findings, null, 2))
   else {
-    for (const finding of findings) terminal.print(formatFinding(finding))
+    for (const finding of findings) print(formatFinding(finding))
     terminal.remark(summaryOf(file, serious))
   }
+  const isFaulty = findings.some(({ lint }) => lint === undefined)
+  if (options.emit !== undefined && !isFaulty) await emit(file, options.emit, terminal)
   return serious.length > 0 ? 1 : 0
+}
+
+/** Writes the policy as a module that was checked: a bundle of it needs no schema. */
+async function emit(file: string, target: string | true, terminal: Terminal): Promise<void> {
+  const source = emitPolicy(await readPolicyFile(file))
+  if (target === true) terminal.print(source.trimEnd())
+  else writeFileSync(target, source)
 }
 
 async function findingsOf(file: string, options: CheckOptions): Promise<readonly Finding[]> {
@@ -58,17 +73,22 @@ async function findingsOf(file: string, options: CheckOptions): Promise<readonly
   lintPolicy(policy, report)
   const others =
     options.openapi === undefined ? [] : compareWithOpenApi(policy, readOpenApi(options.openapi), report)
-  return [...findings.toSorted((one, other) => one.line - other.line || one.column - other.column), ...others]
+  return [...inOrder(findings), ...others]
 }
 
 function faultsOf({ issues }: PolicyError, file: string): readonly Finding[] {
-  return issues.map(({ path, message, file: named = file, line = 1, column = 1 }) => ({
+  const findings = issues.map(({ path, message, file: named = file, line = 1, column = 1 }) => ({
     file: named,
     line,
     column,
     message: path === '' ? message : `${path}: ${message}`,
     lint: undefined,
   }))
+  return inOrder(findings)
+}
+
+function inOrder(findings: readonly Finding[]): readonly Finding[] {
+  return findings.toSorted((one, other) => one.line - other.line || one.column - other.column)
 }
 
 function summaryOf(file: string, findings: readonly Finding[]): string {
