@@ -4,4 +4,8 @@ import { processTerminal } from './terminal.js'
 
 // The process warnings of a verifier are for servers: a command tells what is to be told itself.
 process.removeAllListeners('warning')
+// Whoever reads only the beginning, as `head` does, has had enough.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  if (code === 'EPIPE') process.exit()
+})
 process.exitCode = await run(process.argv.slice(2), processTerminal())

@@ -7,6 +7,7 @@ import { policySchema } from '../policy/json-schema.js'
 import { type CheckOptions, check } from './check/check.js'
 import { lintNames } from './check/finding.js'
 import { type CurlOptions, curl } from './curl/curl.js'
+import { demo } from './demo.js'
 import { type DiffOptions, diff } from './diff/diff.js'
 import { type ExplainOptions, explain, frameworks } from './explain/explain.js'
 import { messageOf, readJsonFile } from './policy-file.js'
@@ -65,6 +66,10 @@ function createProgram(terminal: Terminal, isJson: boolean, done: (code: number)
     .action(async (before: string, after: string, options: DiffOptions) =>
       done(await diff(before, after, options, terminal)),
     )
+  program
+    .command('demo')
+    .description('attack a protected API, all in this process, and show what comes of it')
+    .action(async () => done(await demo(terminal)))
   program
     .command('checksum')
     .description('print the checksum of an agent: a JSON file with id, prompt, tools and config')

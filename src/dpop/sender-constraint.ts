@@ -33,6 +33,10 @@ function checkUnbound(scheme: Credentials['scheme'], policy: ProofPolicy): Refus
   return new Refusal('proof_key_mismatch', { reason, claim: 'cnf' })
 }
 
+function countOf({ length }: readonly string[]): string {
+  return length < 2 ? `${length || 'no'} DPoP field` : `${length} DPoP fields`
+}
+
 function expectedBinding(keyThumbprint: string | undefined, { proof }: ProofPolicy): string {
   if (keyThumbprint !== undefined) return 'scheme DPoP, since the token is bound to a key'
   return proof.required
@@ -103,11 +107,7 @@ export function createSenderConstraintCheck(
         claim: 'cnf',
       })
     }
-    observer?.begin(
-      'field',
-      'one DPoP field',
-      `${request.dpop.length || 'no'} DPoP field${request.dpop.length === 1 ? '' : 's'}`,
-    )
+    observer?.begin('field', 'one DPoP field', countOf(request.dpop))
     const [field, another] = request.dpop
     if (field === undefined) return new Refusal('proof_missing')
     if (another !== undefined) {

@@ -54,6 +54,14 @@ describe('the demo', () => {
     expect(code).toBe(0)
   })
 
+  it('explains a row by its number or its title', async () => {
+    const demo = startDemo('--explain', '3', '--explain', 'stolen token without a proof')
+    const output = collect(demo, 'stdout')
+    await once(demo, 'close')
+    expect(output()).toMatch(/^3: an agent reads an order\nALLOWED$/m)
+    expect(output()).toMatch(/^stolen token without a proof: .*\nDENIED 401 proof_missing$/m)
+  })
+
   it.runIf(hasCurl)('serves commands that do as they say', async () => {
     const demo = startDemo('--serve')
     const output = collect(demo, 'stdout')
@@ -102,7 +110,7 @@ describe('the table of the demo', () => {
   it('marks a line as expected only if status and code are expected and no handler ran', async () => {
     expect(await outcomeOf({})).toMatchObject({
       right: true,
-      table: expect.stringContaining('ok  something'),
+      table: expect.stringContaining('ok  1  something'),
     })
     const otherCode = { status: 401, code: 'proof_stale', body: '', microseconds: 7 }
     const otherStatus = { status: 403, code: 'proof_missing', body: '', microseconds: 7 }

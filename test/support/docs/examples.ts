@@ -238,6 +238,18 @@ const pino = () => realPino(new Writable({ write(line, _, done) { lines.push(Str
       })
     },
   },
+  explain: {
+    before: `import { createVerifier } from 'ajwt'
+${policy}
+const verifier = createVerifier(policy)
+const request = { method: 'GET', url: '/orders/42', headers: {} }
+export const told: unknown[] = []
+const console = { log: (...args: unknown[]) => void told.push(args) }`,
+    check: ({ told }) =>
+      expect(told).toEqual([
+        ['request', 'credentials', 'one token, of scheme DPoP or Bearer', 'no token', expect.any(String)],
+      ]),
+  },
   'denial-log': {
     before: `${express}
 ${policy}
