@@ -128,7 +128,7 @@ describe('the table of the demo', () => {
     const broken = await outcomeOf({ run: () => Promise.reject(new Error('boom')) })
     expect(broken).toMatchObject({
       right: false,
-      table: expect.stringMatching(/^!! {2}something .* failed /m),
+      table: expect.stringMatching(/^!! {2}1 {2}something .* failed /m),
     })
   })
 })
