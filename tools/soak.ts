@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
 
 /**
- * `npm run test:soak -- MINUTES` (default 10): a million junk tokens, then the random tests of routes with
- * new seeds until the time is over. Exits with 1 if a test fails, and prints the seeds that failed.
+ * `npm run test:soak -- MINUTES` (default 10): a million junk tokens, 49,000 requests to Fastify under every option
+ * of its router, then the random tests of routes with new seeds until the time is over. Exits with 1 if a test
+ * fails, and prints the seeds that failed.
  */
 
 const minutes = Number(process.argv[2] ?? 10)
@@ -16,14 +17,25 @@ function run(name: string, files: readonly string[], environment: Record<string,
     env: { ...process.env, ...environment, NO_COLOR: '1' },
     encoding: 'utf8',
   })
+  const count = /^\d+ requests to .*$/m.exec(stdout)?.[0]
+  if (count !== undefined) console.log(count)
   if (status === 0) return
   failed.push(name)
   console.log(stdout)
 }
 
+function newSeed(): string {
+  return String(Math.floor(Math.random() * 0x7fffffff))
+}
+
 run('JUNK_TOKENS=1000000', ['test/attacks/faults.test.ts'], { JUNK_TOKENS: '1000000' })
+const fastifySeed = newSeed()
+run(`ROUTE_RUNS=140 ROUTE_SEED=${fastifySeed}`, ['test/attacks/routes/fastify.test.ts'], {
+  ROUTE_SEED: fastifySeed,
+  ROUTE_RUNS: '140',
+})
 while (Date.now() < end) {
-  const seed = String(Math.floor(Math.random() * 0x7fffffff))
+  const seed = newSeed()
   count++
   run(`ROUTE_SEED=${seed}`, ['test/attacks/routes/'], { ROUTE_SEED: seed, ROUTE_RUNS: '30' })
 }

@@ -3,18 +3,14 @@ import { getRequestListener } from '@hono/node-server'
 import KoaRouter, { type RouterMiddleware } from '@koa/router'
 import express from 'express'
 import express4 from 'express4'
-import fastify, { type FastifyServerOptions } from 'fastify'
-import fastify4 from 'fastify4'
 import { Hono } from 'hono'
 import { methodOverride as honoMethodOverride } from 'hono/method-override'
 import Koa from 'koa'
 import Koa2 from 'koa2'
 import * as forExpress from '../../../middleware/express.js'
-import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import type { Grant, Policy, Verifier } from '../../../src/index.js'
-import { fastifyListener } from '../fastify.js'
 import { type DeclaredRoute, inOrder, pathOf } from './reference.js'
 
 /** The response of a handler: its key, its parameters and its grant. */
@@ -44,7 +40,7 @@ export const plainSetup: Setup = {
   override: 'none',
 }
 
-type Guard = Policy | Verifier | undefined
+export type Guard = Policy | Verifier | undefined
 type BuildApp = (routes: readonly DeclaredRoute[], guard: Guard, setup: Setup) => RequestListener
 
 /** Apps with a handler for each route. Without a guard, the app shows which handler a request reaches. */
@@ -191,57 +187,4 @@ export function registerHono(
       c.body('', 200, { [answerField]: toField(answerOf(route, c.req.param(), c.get('ajwt'))) }),
     )
   }
-}
-
-/** Options of Fastify's router. None of them may change that a request gets the rule of its handler. */
-export const fastifyRouters: Readonly<Record<string, FastifyServerOptions>> = {
-  plain: {},
-  caseSensitive: { caseSensitive: false },
-  ignoreTrailingSlash: { ignoreTrailingSlash: true },
-  ignoreDuplicateSlashes: { ignoreDuplicateSlashes: true },
-  useSemicolonDelimiter: { useSemicolonDelimiter: true },
-  maxParamLength: { maxParamLength: 3 },
-  exposeHeadRoutes: { exposeHeadRoutes: false },
-  rewriteUrl: { rewriteUrl: ({ url = '/' }) => url.replace(/\/X1/i, '/x1').replace(/^\/+/, '/') },
-  all: {
-    caseSensitive: false,
-    ignoreTrailingSlash: true,
-    ignoreDuplicateSlashes: true,
-    useSemicolonDelimiter: true,
-    rewriteUrl: ({ url = '/' }) => url.replace(/\/b(?=\/|$)/, '/a'),
-  },
-}
-
-export const fastifyVersions = { 'Fastify 5': fastify, 'Fastify 4': fastify4 } as const
-
-export function buildFastify(
-  framework: typeof fastify,
-  options: FastifyServerOptions,
-  routes: readonly DeclaredRoute[],
-  guard: Guard,
-): RequestListener {
-  const app = framework({ ...options, forceCloseConnections: true })
-  if (guard !== undefined) {
-    app.register(forFastify.ajwt, 'verify' in guard ? { verifier: guard } : { policy: guard })
-  }
-  // Fastify 5 accepts WebDAV methods only after `addHttpMethod`.
-  if ('addHttpMethod' in app) app.addHttpMethod('REPORT')
-  const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']
-  for (const route of inOrder(routes)) {
-    for (const method of route.methods.includes('*') ? methods : route.methods) {
-      const constraints = {}
-      const url = pathOf(route)
-      // Fastify allows one handler for each method and path.
-      if (app.hasRoute({ method: method as 'GET', url, constraints })) continue
-      app.route({
-        method: method as 'GET',
-        url,
-        handler(request, reply) {
-          const params = request.params as Record<string, unknown>
-          reply.header(answerField, toField(answerOf(route, params, request.ajwt))).send('')
-        },
-      })
-    }
-  }
-  return fastifyListener(app)
 }

@@ -1,0 +1,158 @@
+import type { RequestListener } from 'node:http'
+import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import fastify4 from 'fastify4'
+import * as forFastify from '../../../middleware/fastify.js'
+import { fastifyListener } from '../fastify.js'
+import { answerField, answerOf, type Guard, toField } from './apps.js'
+import { type DeclaredRoute, declare, inOrder, pathOf } from './reference.js'
+
+/** How an app of Fastify routes: by options of its router, or by how its handlers are registered. */
+interface RouterSetup {
+  readonly options?: FastifyServerOptions
+  /** The pattern that is registered for a key's. */
+  readonly pattern?: (path: string, at: number) => string
+  /** Constraints of the handler at this place: requests that do not meet them are for another handler. */
+  readonly constraints?: (at: number) => Record<string, string>
+  /** Handlers stand in a plugin for their first segment. */
+  readonly hasPrefixes?: boolean
+  /** Further routes that the policy declares. */
+  readonly expand?: (routes: readonly DeclaredRoute[]) => readonly DeclaredRoute[]
+}
+
+/** A custom constraint: the handler for a tenant. */
+const tenants = {
+  name: 'tenant',
+  storage() {
+    const handlers = new Map<unknown, unknown>()
+    return {
+      get: (tenant: unknown) => handlers.get(tenant) ?? null,
+      set: (tenant: unknown, handler: unknown) => void handlers.set(tenant, handler),
+    }
+  },
+  deriveConstraint: ({ headers }: { headers: Record<string, unknown> }) => headers['x-tenant'],
+  validate() {},
+  mustMatchWhenDerived: false,
+}
+
+const forgiving: FastifyServerOptions = {
+  caseSensitive: false,
+  ignoreTrailingSlash: true,
+  ignoreDuplicateSlashes: true,
+  useSemicolonDelimiter: true,
+}
+
+/** Whatever the router does: a request has the rule of the handler that it reaches. */
+export const fastifyRouters: Readonly<Record<string, RouterSetup>> = {
+  plain: {},
+  caseSensitive: { options: { caseSensitive: false } },
+  ignoreTrailingSlash: { options: { ignoreTrailingSlash: true } },
+  ignoreDuplicateSlashes: { options: { ignoreDuplicateSlashes: true } },
+  useSemicolonDelimiter: { options: { useSemicolonDelimiter: true } },
+  noSemicolonDelimiter: { options: { useSemicolonDelimiter: false } },
+  maxParamLength: { options: { maxParamLength: 3 } },
+  exposeHeadRoutes: { options: { exposeHeadRoutes: false } },
+  rewriteUrl: {
+    options: { rewriteUrl: ({ url = '/' }) => url.replace(/\/X1/i, '/x1').replace(/^\/+/, '/') },
+  },
+  hosts: {
+    constraints: (at) => [{}, { host: 'app.example.com' }, { host: 'other.example.com' }][at % 3] ?? {},
+  },
+  versions: { constraints: (at) => [{}, { version: '1.2.0' }, { version: '2.0.0' }][at % 3] ?? {} },
+  custom: {
+    options: { constraints: { tenant: tenants } } as FastifyServerOptions,
+    constraints: (at) => [{}, { tenant: 'a' }, { tenant: 'b' }][at % 3] ?? {},
+  },
+  prefixes: { hasPrefixes: true },
+  regexpParameters: {
+    pattern: (path, at) =>
+      path.replace(/:p\d/g, (name) => `${name}${['(^.*$)', '(^[^/]+)', '(^\\w+$)'][at % 3]}`),
+  },
+  optionalParameters: {
+    pattern: (path) => path.replace(/(?<=.)\/(:p\d)$/, '/$1?'),
+    expand: withOptionalEnds,
+  },
+  all: {
+    options: { ...forgiving, rewriteUrl: ({ url = '/' }) => url.replace(/\/b(?=\/|$)/, '/a') },
+    constraints: (at) => [{}, { host: 'app.example.com' }, { version: '1.2.0' }][at % 3] ?? {},
+    hasPrefixes: true,
+  },
+}
+
+export const fastifyVersions = { 'Fastify 5': fastify, 'Fastify 4': fastify4 } as const
+
+/** Header fields by which constraints choose a handler. */
+export const constraintFields = [
+  [],
+  [['accept-version', '1.x']],
+  [['accept-version', '2.0.0']],
+  [['x-tenant', 'a']],
+  [['x-tenant', 'b']],
+] as const
+
+export function routesFor(setup: RouterSetup, routes: readonly DeclaredRoute[]): readonly DeclaredRoute[] {
+  return setup.expand?.(routes) ?? routes
+}
+
+export function buildFastify(
+  framework: typeof fastify,
+  setup: RouterSetup,
+  routes: readonly DeclaredRoute[],
+  guard: Guard,
+): RequestListener {
+  const app = framework({ ...setup.options, forceCloseConnections: true })
+  if (guard !== undefined) {
+    app.register(forFastify.ajwt, 'verify' in guard ? { verifier: guard } : { policy: guard })
+  }
+  // Fastify 5 takes methods of WebDAV only where it is told of them.
+  if ('addHttpMethod' in app) app.addHttpMethod('REPORT')
+  for (const [at, route] of inOrder(routes).entries()) {
+    const prefix = setup.hasPrefixes ? prefixOf(route) : ''
+    const url = (setup.pattern?.(pathOf(route), at) ?? pathOf(route)).slice(prefix.length)
+    const constraints = setup.constraints?.(at) ?? {}
+    const add = (target: FastifyInstance) => {
+      for (const method of methodsOf(route, routes) as 'GET'[]) {
+        // Fastify has one handler for each method, path and constraint: the first that is declared.
+        if (app.hasRoute({ method, url: prefix + url, constraints })) continue
+        target.route({
+          method,
+          url,
+          constraints,
+          handler(request, reply) {
+            const params = request.params as Record<string, unknown>
+            reply.header(answerField, toField(answerOf(route, params, request.ajwt))).send('')
+          },
+        })
+      }
+    }
+    if (prefix === '') add(app)
+    else app.register(async (child: FastifyInstance) => add(child), { prefix })
+  }
+  return fastifyListener(app)
+}
+
+/** A key for every method is none for HEAD where another has GET: its handler is not for HEAD either. */
+function methodsOf(route: DeclaredRoute, routes: readonly DeclaredRoute[]): readonly string[] {
+  if (!route.methods.includes('*')) return route.methods
+  const hasGet = routes.some((other) => pathOf(other) === pathOf(route) && other.methods.includes('GET'))
+  const others = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']
+  return hasGet ? others : ['HEAD', ...others]
+}
+
+/** A first segment that is a literal, with more behind it. */
+function prefixOf({ segments }: DeclaredRoute): string {
+  const [first = ''] = segments
+  return segments.length > 1 && !/^[:*]/.test(first) ? `/${first}` : ''
+}
+
+/** A key without the last parameter, for the same callers, beside each that ends in one and has none. */
+function withOptionalEnds(routes: readonly DeclaredRoute[]): readonly DeclaredRoute[] {
+  const shapeOf = (segments: readonly string[]) => segments.join('/').replace(/:\w+/g, ':').toLowerCase()
+  const added: DeclaredRoute[] = []
+  for (const { segments, methods, access, hasTrailingSlash } of routes) {
+    const shorter = segments.slice(0, -1)
+    if (hasTrailingSlash || shorter.length === 0 || !segments.at(-1)?.startsWith(':')) continue
+    const taken = [...routes, ...added].some((other) => shapeOf(other.segments) === shapeOf(shorter))
+    if (!taken) added.push(declare(methods, shorter, access))
+  }
+  return [...routes, ...added]
+}
