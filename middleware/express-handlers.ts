@@ -5,11 +5,10 @@ interface Layer {
   readonly handle?: unknown
   readonly route?: Route | undefined
   /** Express 4. */
-  readonly regexp?: RegExp & { readonly fast_slash?: boolean }
+  readonly regexp?: RegExp
   readonly keys?: readonly { readonly name: string | number }[]
   /** Express 5. */
   readonly matchers?: readonly Matcher[]
-  readonly slash?: boolean
 }
 
 type Matcher = (path: string) => false | { readonly params: object }
@@ -117,8 +116,7 @@ function methodsOf(methods: Route['methods']): readonly string[] {
 }
 
 /** The mount paths of a layer, '' for the root. An unreadable path becomes a text that no key has. */
-function mountsOf({ regexp, keys = [], matchers = [], slash }: Layer): readonly string[] {
-  if (slash || regexp?.fast_slash) return ['']
+function mountsOf({ regexp, keys = [], matchers = [] }: Layer): readonly string[] {
   if (regexp !== undefined) {
     const names = keys.map(({ name }) => String(name))
     return regexp.source.split('|^').map((source) => readMount(source.replace(/^\^?/, '^'), names))

@@ -114,15 +114,14 @@ function whyUncovered(
 ): string | undefined {
   if (handler.matches !== undefined) return 'a regular expression: compare its paths with the keys by hand'
   if (shapes === undefined) return 'no key can have this pattern: compare its paths with the keys by hand'
-  const covering = keys.filter((key) => shapes.every((shape) => covers(key, shape, lookup)))
-  if (covering.some((key) => answersMethod(key.methods, handler.method))) return undefined
-  if (handler.method === '*' && covering.length > 0) {
-    return `it answers every method, and the policy names only ${covering.flatMap((key) => key.methods).join(', ')}`
+  const ofMethod = keys.filter((key) => answersMethod(key.methods, handler.method))
+  if (shapes.every((shape) => ofMethod.some((key) => covers(key, shape, lookup)))) return undefined
+  if (handler.method === '*') {
+    const some = keys.filter((key) => shapes.every((shape) => covers(key, shape, lookup)))
+    const methods = some.flatMap((key) => key.methods)
+    if (some.length > 0) return `it answers every method, and the policy names only ${methods.join(', ')}`
   }
-  const partial = keys.filter(
-    (key) =>
-      answersMethod(key.methods, handler.method) && shapes.some((shape) => overlaps(key, shape, lookup)),
-  )
+  const partial = ofMethod.filter((key) => shapes.some((shape) => overlaps(key, shape, lookup)))
   if (partial.length > 0)
     return `only some of its paths have a key: ${partial.map(({ key }) => key).join('; ')}`
   return reasonsOfUnmatched[unmatched]
