@@ -10,7 +10,12 @@ import { type DeclaredRoute, declare, inOrder, pathOf } from './reference.js'
 interface RouterSetup {
   readonly options?: FastifyServerOptions
   /** The pattern that is registered for a key's. */
-  readonly pattern?: (path: string, at: number) => string
+  readonly pattern?: (
+    path: string,
+    at: number,
+    route: DeclaredRoute,
+    routes: readonly DeclaredRoute[],
+  ) => string
   /** Constraints of the handler at this place: requests that do not meet them are for another handler. */
   readonly constraints?: (at: number) => Record<string, string>
   /** Handlers stand in a plugin for their first segment. */
@@ -68,7 +73,7 @@ export const fastifyRouters: Readonly<Record<string, RouterSetup>> = {
       path.replace(/:p\d/g, (name) => `${name}${['(^.*$)', '(^[^/]+)', '(^\\w+$)'][at % 3]}`),
   },
   optionalParameters: {
-    pattern: (path) => path.replace(/(?<=.)\/(:p\d)$/, '/$1?'),
+    pattern: (path, _at, route, routes) => withOptionalEnd(path, route, routes),
     expand: withOptionalEnds,
   },
   all: {
@@ -107,7 +112,7 @@ export function buildFastify(
   if ('addHttpMethod' in app) app.addHttpMethod('REPORT')
   for (const [at, route] of inOrder(routes).entries()) {
     const prefix = setup.hasPrefixes ? prefixOf(route) : ''
-    const url = (setup.pattern?.(pathOf(route), at) ?? pathOf(route)).slice(prefix.length)
+    const url = (setup.pattern?.(pathOf(route), at, route, routes) ?? pathOf(route)).slice(prefix.length)
     const constraints = setup.constraints?.(at) ?? {}
     const add = (target: FastifyInstance) => {
       for (const method of methodsOf(route, routes) as 'GET'[]) {
@@ -130,13 +135,16 @@ export function buildFastify(
   return fastifyListener(app)
 }
 
-/** A key for every method is none for HEAD where another has GET: its handler is not for HEAD either. */
+/** The methods for which a route has the key of a path: a key with named methods is the key of these. */
 function methodsOf(route: DeclaredRoute, routes: readonly DeclaredRoute[]): readonly string[] {
   if (!route.methods.includes('*')) return route.methods
-  const hasGet = routes.some((other) => pathOf(other) === pathOf(route) && other.methods.includes('GET'))
-  const others = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']
-  return hasGet ? others : ['HEAD', ...others]
+  const taken = routes.filter((other) => pathOf(other) === pathOf(route)).flatMap(({ methods }) => methods)
+  return everyMethod.filter(
+    (method) => !taken.includes(method === 'HEAD' && taken.includes('GET') ? 'GET' : method),
+  )
 }
+
+const everyMethod = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']
 
 /** A first segment that is a literal, with more behind it. */
 function prefixOf({ segments }: DeclaredRoute): string {
@@ -146,13 +154,27 @@ function prefixOf({ segments }: DeclaredRoute): string {
 
 /** A key without the last parameter, for the same callers, beside each that ends in one and has none. */
 function withOptionalEnds(routes: readonly DeclaredRoute[]): readonly DeclaredRoute[] {
-  const shapeOf = (segments: readonly string[]) => segments.join('/').replace(/:\w+/g, ':').toLowerCase()
   const added: DeclaredRoute[] = []
-  for (const { segments, methods, access, hasTrailingSlash } of routes) {
-    const shorter = segments.slice(0, -1)
-    if (hasTrailingSlash || shorter.length === 0 || !segments.at(-1)?.startsWith(':')) continue
+  for (const route of routes) {
+    const shorter = withoutLast(route)
     const taken = [...routes, ...added].some((other) => shapeOf(other.segments) === shapeOf(shorter))
-    if (!taken) added.push(declare(methods, shorter, access))
+    if (endsInParameter(route) && !taken) added.push(declare(route.methods, shorter, route.access))
   }
   return [...routes, ...added]
+}
+
+/** The pattern of both keys. */
+function withOptionalEnd(path: string, route: DeclaredRoute, routes: readonly DeclaredRoute[]): string {
+  const [shape, methods] = [shapeOf(withoutLast(route)), route.methods.join()]
+  const others = routes.filter(({ segments }) => shapeOf(segments) === shape)
+  const isPair =
+    others.length === 1 && others[0]?.access === route.access && others[0].methods.join() === methods
+  return endsInParameter(route) && isPair ? `${path}?` : path
+}
+
+const shapeOf = (segments: readonly string[]) => segments.join('/').replace(/:\w+/g, ':').toLowerCase()
+const withoutLast = ({ segments }: DeclaredRoute) => segments.slice(0, -1)
+
+function endsInParameter({ segments, hasTrailingSlash }: DeclaredRoute): boolean {
+  return segments.length > 1 && !hasTrailingSlash && segments[segments.length - 1]?.startsWith(':') === true
 }
