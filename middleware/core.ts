@@ -7,20 +7,24 @@ import { sharedInProcess } from '../src/lib/copies.js'
 import { processWarning } from '../src/lib/process-warning.js'
 import type { VerifierOptions } from '../src/options.js'
 import { PolicyError } from '../src/policy/error.js'
-import type { Policy, RouteRule } from '../src/policy/policy.js'
+import type { HandlerRule, Policy } from '../src/policy/policy.js'
 import type { RuleData } from '../src/policy/schema.js'
 import { describe, Refusal } from '../src/refusal.js'
 import { textsOf } from '../src/request/params.js'
 import type { VerifyRequest } from '../src/request/request.js'
 import { AjwtDenial } from '../src/response/ajwt-denial.js'
+import { rateLimitFields } from '../src/response/rate-limit.js'
 import { metadataResponse } from '../src/response/resource-metadata.js'
 import { type ChallengeContext, toDenial } from '../src/response/www-authenticate.js'
+import { findCharges, undoCharges } from '../src/stores/limits.js'
 import { consumedBy } from '../src/stores/memory/shared-replay.js'
 import { warnAboutObservedRule } from '../src/telemetry/observe-warning.js'
 import { createVerifier, engineOf, isVerifier, type Verifier } from '../src/verifier.js'
 
 export type { Answer } from '../src/decision.js'
 export { fieldsOf } from '../src/request/request.js'
+
+type OnResponse = (status: number) => void
 
 /** An adapter sends the answer, or continues with the grant, if there is one. */
 export type MiddlewareResult =
@@ -29,6 +33,10 @@ export type MiddlewareResult =
       readonly kind: 'continue'
       readonly grant: Grant | undefined
       readonly headers: Readonly<Record<string, string>>
+      /** `headers` once the handler has answered: its own rules may have counted more limits. Does what `onResponse` does. */
+      fieldsAtEnd(status: number): Readonly<Record<string, string>>
+      /** For the status of the handler's response, once it is sent. Undefined if nothing depends on it. */
+      readonly onResponse: OnResponse | undefined
     }
 
 /** Shared by all adapters. The framework's request object identifies a request. */
@@ -55,10 +63,12 @@ const decisionsByVerifier = sharedInProcess(
 /** The latest decision on each request, for `requireIntent` further down. */
 const latest = sharedInProcess('latest decisions', () => new WeakMap<object, CachedDecision>())
 
-const passThrough: MiddlewareResult = Object.freeze({
+const passThrough: Extract<MiddlewareResult, { kind: 'continue' }> = Object.freeze({
   kind: 'continue',
   grant: undefined,
   headers: Object.freeze({}),
+  fieldsAtEnd: () => passThrough.headers,
+  onResponse: undefined,
 })
 
 /** Makes the core of a middleware from a policy or an existing verifier. */
@@ -112,36 +122,46 @@ export function createMiddlewareCore(
       const cached = earlier ?? decideOnce(source, request, method, path)
       decisions.set(source, cached)
       latest.set(source, cached)
-      return toResult(await cached.decision)
+      return toResult(await cached.decision, cached.authorized)
     },
   }
 }
 
 /** Applies one more rule to requests that `ajwt` has allowed. Throws a PolicyError if the rule is invalid. */
 export function createRuleMiddleware(
-  rule: RouteRule,
-): (source: object, params: unknown) => Promise<MiddlewareResult> {
+  rule: HandlerRule,
+): (source: object, params: unknown, request?: unknown) => Promise<MiddlewareResult> {
   if (isRequest(rule)) refuseUncalled('rule', 'requireIntent', 'requireIntent(rule)')
   const data = parseRule(rule)
   warnAboutObservedRule(data)
   const warnOnce = createWarning()
-  return (source, params) => applyRule(source, data, params, true, warnOnce)
+  return (source, params, request = source) => applyRule({ source, params, request }, data, true, warnOnce)
 }
 
 /** Applies a rule once, for `checkIntent`. Rejects with a PolicyError if the rule is invalid. */
 export async function checkRequest(
   source: object,
-  rule: RouteRule,
+  rule: HandlerRule,
   params: unknown,
+  request: unknown = source,
 ): Promise<AjwtDenial | undefined> {
-  const result = await applyRule(source, parseHandlerRule(rule), params, false, warnOfCheck)
+  const handled = { source, params, request }
+  const result = await applyRule(handled, parseHandlerRule(rule), false, warnOfCheck)
   return result.kind === 'answer' && result.denial !== undefined ? new AjwtDenial(result.denial) : undefined
 }
 
+/** A request at a handler. */
+interface HandledRequest {
+  /** The object that tells requests apart. */
+  readonly source: object
+  readonly params: unknown
+  /** What the framework gives to handlers, for functions of the app. */
+  readonly request: unknown
+}
+
 async function applyRule(
-  source: object,
+  { source, params, request }: HandledRequest,
   data: RuleData,
-  params: unknown,
   isPermanent: boolean,
   warnOnce: WarnOnce,
 ): Promise<MiddlewareResult> {
@@ -162,8 +182,9 @@ async function applyRule(
     params: textsOf(params),
     method,
     isPermanent,
+    request,
   })
-  return result === undefined ? passThrough : toResult(result)
+  return result === undefined ? passThrough : toResult(result, authorized)
 }
 
 /** For a denial without a policy. A 503 has no challenge. */
@@ -229,13 +250,38 @@ function decisionsOf(verifier: Verifier): WeakMap<object, CachedDecision> {
   return decisions
 }
 
-function toResult(decision: Decision): MiddlewareResult {
-  if (decision.outcome === 'allow')
-    return { kind: 'continue', grant: decision.grant, headers: decision.headers }
-  if (decision.outcome === 'observe')
-    return { kind: 'continue', grant: undefined, headers: nonceOf(decision.headers) }
+function toResult(decision: Decision, authorized?: AuthorizedRequest): MiddlewareResult {
+  if (decision.outcome === 'allow') {
+    const { grant, headers } = decision
+    return {
+      kind: 'continue',
+      grant,
+      headers,
+      fieldsAtEnd(status) {
+        const fields = { ...headers, ...limitFieldsOf(authorized) }
+        if (authorized !== undefined) giveBackOnServerError(authorized)?.(status)
+        return fields
+      },
+      onResponse: authorized && giveBackOnServerError(authorized),
+    }
+  }
+  if (decision.outcome === 'observe') return { ...passThrough, ...withNonce(decision.headers) }
   if (decision.outcome !== 'deny') return passThrough
   return { kind: 'answer', answer: toAnswer(decision), denial: decision }
+}
+
+function limitFieldsOf(authorized: AuthorizedRequest | undefined): Readonly<Record<string, string>> {
+  const charges = authorized && findCharges(authorized.consumed)
+  return charges === undefined || charges.length === 0 ? {} : rateLimitFields(charges)
+}
+
+/** For limits with `skipServerErrors`. */
+function giveBackOnServerError({ consumed }: AuthorizedRequest): OnResponse | undefined {
+  const charges = findCharges(consumed)?.filter(({ skipServerErrors }) => skipServerErrors)
+  if (charges === undefined || charges.length === 0) return undefined
+  return (status) => {
+    if (status >= 500) undoCharges(consumed, charges)
+  }
 }
 
 function toAnswer({ status, headers, body }: Denial): Answer {
@@ -254,7 +300,11 @@ function refuseUncalled(path: string, name: string, usage: string): never {
 }
 
 /** Observed requests get a nonce too, so that clients have one when the policy is enforced. */
-function nonceOf(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+function withNonce(
+  headers: Readonly<Record<string, string>>,
+): Partial<Pick<typeof passThrough, 'headers' | 'fieldsAtEnd'>> {
   const nonce = headers['dpop-nonce']
-  return nonce === undefined ? {} : { 'dpop-nonce': nonce, 'cache-control': 'no-store' }
+  if (nonce === undefined) return {}
+  const fields = { 'dpop-nonce': nonce, 'cache-control': 'no-store' }
+  return { headers: fields, fieldsAtEnd: () => fields }
 }

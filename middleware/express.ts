@@ -2,8 +2,8 @@ import type { Application, NextFunction, Request, RequestHandler, Response, Rout
 import {
   AjwtDenial,
   type Grant,
+  type HandlerRule,
   type Policy,
-  type RouteRule,
   type Routing,
   type Verifier,
   type VerifierOptions,
@@ -66,7 +66,7 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
       if (isAnsweredMeanwhile(res, hadBegun)) return
       if (result.kind === 'answer') return await answer(result, req, res, next, onDenied)
       if (result.grant !== undefined) req.ajwt = result.grant
-      if (!hadBegun) setHeaders(res, result.headers)
+      prepareResponse(res, result, hadBegun)
       next()
     } catch (error) {
       next(error)
@@ -78,7 +78,7 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
  * Applies one more rule, for one handler, to a request that `ajwt` has allowed. `param` in the rule refers to
  * the parameters of that handler. Throws a PolicyError if the rule is invalid.
  */
-export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): RequestHandler {
+export function requireIntent(rule: HandlerRule<Request>, { onDenied }: DenialOptions = {}): RequestHandler {
   const pass = createRuleMiddleware(rule)
   const refuseHost = createHostRefusal('ajwt/express', 'Express 4 or 5')
   return async function requireIntent(req, res, next) {
@@ -90,6 +90,7 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
       if (result.kind === 'answer') return await answer(result, req, res, next, onDenied)
       // The rule is only observed and was not met: a grant would tell the handler that it was.
       if (result.grant === undefined) delete req.ajwt
+      prepareResponse(res, result, hadBegun)
       next()
     } catch (error) {
       next(error)
@@ -104,7 +105,7 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
  */
 export async function checkIntent(
   req: Request,
-  rule: RouteRule,
+  rule: HandlerRule<Request>,
   params: Readonly<Record<string, unknown>> = req.params,
 ): Promise<AjwtDenial | undefined> {
   return checkRequest(req, rule, params)
@@ -160,6 +161,15 @@ function answerElsewhere(res: Response, { status, headers, body }: Answer): void
 /** A timeout, for example, may respond while the verifier waits. */
 function isAnsweredMeanwhile(res: Response, hadBegun: boolean): boolean {
   return res.headersSent && !hadBegun
+}
+
+function prepareResponse(
+  res: Response,
+  { headers, onResponse }: Extract<MiddlewareResult, { kind: 'continue' }>,
+  hadBegun: boolean,
+): void {
+  if (!hadBegun) setHeaders(res, headers)
+  if (onResponse !== undefined) res.once('finish', () => onResponse(res.statusCode))
 }
 
 async function answer(

@@ -8,9 +8,9 @@ import type {
 import {
   AjwtDenial,
   type Grant,
+  type HandlerRule,
   type Policy,
   PolicyError,
-  type RouteRule,
   type Routing,
   type Verifier,
   type VerifierOptions,
@@ -103,10 +103,10 @@ function register(app: FastifyInstance, options: AjwtOptions, done: (error?: Err
  * Applies one more rule, for one handler, to a request that `ajwt` has allowed. `param` in the rule refers to
  * the parameters of that handler. Throws a PolicyError if the rule is invalid.
  */
-export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): RuleHook {
+export function requireIntent(rule: HandlerRule<FastifyRequest>, { onDenied }: DenialOptions = {}): RuleHook {
   const pass = createRuleMiddleware(rule)
   return function requireIntent(request, reply, done) {
-    settle(pass(request.raw, request.params), request, reply, done, onDenied, hasBegun(reply))
+    settle(pass(request.raw, request.params, request), request, reply, done, onDenied, hasBegun(reply))
   }
 }
 
@@ -117,10 +117,10 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
  */
 export async function checkIntent(
   request: FastifyRequest,
-  rule: RouteRule,
+  rule: HandlerRule<FastifyRequest>,
   params: unknown = request.params,
 ): Promise<AjwtDenial | undefined> {
-  return checkRequest(request.raw, rule, params)
+  return checkRequest(request.raw, rule, params, request)
 }
 
 /**
@@ -191,6 +191,8 @@ function settle(
     if (!hadBegun) {
       for (const [name, value] of Object.entries(result.headers)) reply.raw.setHeader(name, value)
     }
+    const { onResponse } = result
+    if (onResponse !== undefined) reply.raw.once('finish', () => onResponse(reply.raw.statusCode))
     return true
   }
   run().then(

@@ -2,8 +2,8 @@ import type { Context, MiddlewareHandler } from 'hono'
 import {
   AjwtDenial,
   type Grant,
+  type HandlerRule,
   type Policy,
-  type RouteRule,
   type Routing,
   type Verifier,
   type VerifierOptions,
@@ -59,7 +59,7 @@ export function ajwt(
     c.set('ajwt', result.grant)
     await next()
     // After the handler: a `Response` that it constructs itself lacks the fields that were set before.
-    setFields(c, result.headers)
+    setFields(c, result.fieldsAtEnd(c.finalized ? c.res.status : 0))
   })
 }
 
@@ -67,7 +67,10 @@ export function ajwt(
  * Applies one more rule, for one handler, to a request that `ajwt` has allowed. `param` in the rule refers to
  * the parameters of that handler. Throws a PolicyError if the rule is invalid.
  */
-export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): MiddlewareHandler<AjwtEnv> {
+export function requireIntent(
+  rule: HandlerRule<Context>,
+  { onDenied }: DenialOptions = {},
+): MiddlewareHandler<AjwtEnv> {
   const pass = createRuleMiddleware(rule)
   return async function requireIntent(c, next) {
     const hadBegun = c.finalized
@@ -87,7 +90,7 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
  */
 export async function checkIntent(
   c: Context,
-  rule: RouteRule,
+  rule: HandlerRule<Context>,
   params: unknown = c.req.param(),
 ): Promise<AjwtDenial | undefined> {
   return checkRequest(c, rule, params)
@@ -181,7 +184,10 @@ function setFields(c: Context, headers: Readonly<Record<string, string>>): void 
   if (fields.length === 0) return
   try {
     if (c.finalized) {
-      for (const [name, value] of fields) c.res.headers.set(name, value)
+      for (const [name, value] of fields) {
+        // Set by a rule of the handler, which has denied the request for a limit.
+        if (!(name.startsWith('ratelimit') && c.res.headers.has(name))) c.res.headers.set(name, value)
+      }
       return
     }
   } catch {

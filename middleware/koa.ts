@@ -2,8 +2,8 @@ import type { Context, Middleware } from 'koa'
 import {
   AjwtDenial,
   type Grant,
+  type HandlerRule,
   type Policy,
-  type RouteRule,
   type Routing,
   type Verifier,
   type VerifierOptions,
@@ -59,12 +59,7 @@ export function ajwt(
     if (hasBegun(ctx) && !hadBegun) return
     if (result.kind === 'answer') return answer(result, ctx, onDenied)
     if (result.grant !== undefined) ctx.state.ajwt = result.grant
-    ctx.set(result.headers)
-    try {
-      await next()
-    } catch (error) {
-      throw withFields(error, result.headers)
-    }
+    await goOn(ctx, next, result)
   })
 }
 
@@ -72,16 +67,19 @@ export function ajwt(
  * Applies one more rule, for one handler, to a request that `ajwt` has allowed. `param` in the rule refers to
  * the parameters of that handler. Throws a PolicyError if the rule is invalid.
  */
-export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {}): Middleware<AjwtState> {
+export function requireIntent(
+  rule: HandlerRule<Context>,
+  { onDenied }: DenialOptions = {},
+): Middleware<AjwtState> {
   const pass = createRuleMiddleware(rule)
   return async function requireIntent(ctx, next) {
     const hadBegun = hasBegun(ctx)
-    const result = await pass(ctx.req, paramsOf(ctx))
+    const result = await pass(ctx.req, paramsOf(ctx), ctx)
     if (hasBegun(ctx) && !hadBegun) return
     if (result.kind === 'answer') return answer(result, ctx, onDenied)
     // The rule is only observed and was not met: a grant would tell the handler that it was.
     if (result.grant === undefined) delete ctx.state.ajwt
-    await next()
+    await goOn(ctx, next, result)
   }
 }
 
@@ -92,10 +90,10 @@ export function requireIntent(rule: RouteRule, { onDenied }: DenialOptions = {})
  */
 export async function checkIntent(
   ctx: Context,
-  rule: RouteRule,
+  rule: HandlerRule<Context>,
   params: unknown = paramsOf(ctx),
 ): Promise<AjwtDenial | undefined> {
-  return checkRequest(ctx.req, rule, params)
+  return checkRequest(ctx.req, rule, params, ctx)
 }
 
 /** The path parameters that @koa/router has set. */
@@ -152,6 +150,20 @@ function wireMethod(ctx: Context): string {
 /** Whether other code has responded, or has told Koa that it will (`ctx.respond`), such as a timeout. */
 function hasBegun(ctx: Context): boolean {
   return ctx.headerSent || ctx.respond === false
+}
+
+async function goOn(
+  ctx: Context,
+  next: () => Promise<unknown>,
+  { headers, onResponse }: Extract<MiddlewareResult, { kind: 'continue' }>,
+): Promise<void> {
+  ctx.set(headers)
+  if (onResponse !== undefined) ctx.res.once('finish', () => onResponse(ctx.res.statusCode))
+  try {
+    await next()
+  } catch (error) {
+    throw withFields(error, headers)
+  }
 }
 
 async function answer(

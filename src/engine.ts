@@ -24,13 +24,17 @@ import type { RuleData } from './policy/schema.js'
 import { type CheckObserver, describeError, Refusal } from './refusal.js'
 import { readRequest, type VerifyRequest } from './request/request.js'
 import { createKnownScopes } from './response/known-scopes.js'
+import { rateLimitFields } from './response/rate-limit.js'
 import { toDenial } from './response/www-authenticate.js'
 import { type Access, matchRequest } from './routing/match.js'
 import type { Rule } from './rules/rule.js'
-import { createRuleCheck } from './rules/rule-check.js'
+import { createRuleCheck, type RuleCheckOptions } from './rules/rule-check.js'
+import { chargesOf, createLimiter, sharedLimitStore } from './stores/limits.js'
+import { memoryLimitStore } from './stores/memory/limits.js'
 import { memoryReplayStore } from './stores/memory/replay.js'
 import { sharedReplayStore } from './stores/memory/shared-replay.js'
-import { type Consumed, type ConsumeOnce, createConsumeOnce } from './stores/replay.js'
+import { type Consumed, createConsumeOnce } from './stores/replay.js'
+import type { LimitStore } from './stores/store.js'
 import { createReporter, type Reporter } from './telemetry/reporter.js'
 import { createRevocationCheck } from './token/revocation.js'
 import { checkTokenTime } from './token/token-time.js'
@@ -55,7 +59,7 @@ export interface DecidedRequest {
 }
 
 /** A rule that is applied after the route's own, and the request that it is applied to. */
-export interface HandlerRule {
+export interface AppliedRule {
   readonly data: RuleData
   /** The values that `param` in a claim constraint refers to. */
   readonly params: Grant['params']
@@ -63,7 +67,11 @@ export interface HandlerRule {
   readonly method: string
   /** True for `requireIntent`: it applies to every request of the route, so challenges name its scopes. */
   readonly isPermanent: boolean
+  /** The request as the framework has it. */
+  readonly request: unknown
 }
+
+const usesNothingUp: RuleCheckOptions = { consumeOnce: () => undefined, limiter: undefined }
 
 const noCaches = { tokens: 0, proofKeys: 0, assertions: 0 }
 
@@ -97,19 +105,23 @@ export class Engine {
     this.issuers = createIssuers(compiled, options, this.#reporter.reportRefresh)
     this.#nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
     const isSignedBy = createSignatureCheck(() => this.#isBusy())
-    const makePipeline = (cache: Required<CacheOptions>, consumeOnce: ConsumeOnce): Pipeline => {
+    const makePipeline = (cache: Required<CacheOptions>, uses: RuleCheckOptions): Pipeline => {
+      const { consumeOnce } = uses
       const verifyProof = createProofVerifier(compiled, cache.proofKeys, isSignedBy)
       const checks: Checks = {
         tokens: createTokenVerifier(compiled, this.issuers, cache.tokens, isSignedBy),
         checkRevocation: createRevocationCheck(options.revocations),
         checkSenderConstraint: createSenderConstraintCheck(compiled, verifyProof, this.#nonces, consumeOnce),
         verifyDelegation: createDelegationVerifier(compiled, cache.assertions, isSignedBy),
-        checkRule: createRuleCheck(consumeOnce),
+        checkRule: createRuleCheck(uses),
       }
-      return { checks, clock: () => this.#seconds() }
+      return { checks, clock: () => this.#seconds(), mode: compiled.mode }
     }
-    this.#pipeline = makePipeline(withDefaults(options.cache), createConsumeOnce(replayStore))
-    this.#toExplain = () => makePipeline(noCaches, () => undefined)
+    this.#pipeline = makePipeline(withDefaults(options.cache), {
+      consumeOnce: createConsumeOnce(replayStore),
+      limiter: createLimiter(limitStoreOf(options)),
+    })
+    this.#toExplain = () => makePipeline(noCaches, usesNothingUp)
   }
 
   /** Decides one request. Calls `onAllow` if the request is allowed with a grant. */
@@ -120,7 +132,7 @@ export class Engine {
   ): Promise<Decision> {
     const start = this.#reporter.start()
     const { method, routedMethod, outcome } = await this.#run(request, consumed, this.#pipeline)
-    const decision = this.#toDecision(outcome, routedMethod)
+    const decision = this.#toDecision(outcome, routedMethod, consumed)
     const authorized = outcome.outcome === 'allow' ? toAuthorized(outcome, consumed) : undefined
     this.#decidedRequests.set(decision, { method, authorized })
     if (authorized !== undefined) onAllow?.(authorized)
@@ -134,7 +146,7 @@ export class Engine {
     const { outcome, routedMethod } = await this.#run(request, [], this.#toExplain(), recorder)
     const stage = outcome.outcome === 'refuse' ? outcome.stage : undefined
     const kind = outcome.access?.kind
-    return recorder.toExplanation(this.#toDecision(outcome, routedMethod), {
+    return recorder.toExplanation(this.#toDecision(outcome, routedMethod, []), {
       stage: outcome.outcome === 'allow' ? undefined : (stage ?? 'request'),
       refusal: outcome.refusal,
       conditions: typeof kind === 'object' ? kind.conditions : [],
@@ -150,7 +162,7 @@ export class Engine {
   async applyRule(
     decision: Decision,
     authorized: AuthorizedRequest | undefined,
-    rule: HandlerRule,
+    rule: AppliedRule,
   ): Promise<Decision | undefined> {
     return authorized === undefined
       ? this.#refuseWithoutGrant(decision, rule)
@@ -232,7 +244,7 @@ export class Engine {
     }
   }
 
-  async #applyToGrant(authorized: AuthorizedRequest, handlerRule: HandlerRule): Promise<Decision> {
+  async #applyToGrant(authorized: AuthorizedRequest, handlerRule: AppliedRule): Promise<Decision> {
     const { grant, access, verified, delegation, consumed } = authorized
     const start = this.#reporter.start()
     const rule = this.#toRule(handlerRule.data)
@@ -249,12 +261,25 @@ export class Engine {
       // A WebSocket message may arrive long after the request that opened the socket.
       const expired = checkTokenTime(verified.token, now)
       if (expired !== undefined) stage = 'token'
-      const subject = { token: verified.token, delegation, params: handlerRule.params, now, consumed }
-      refusal = expired ?? (await checks.checkRule(rule, subject))
+      const { params, isPermanent, request } = handlerRule
+      const input = {
+        token: verified.token,
+        delegation,
+        params,
+        now,
+        consumed,
+        route: access.route,
+        isObserved: (mode ?? this.compiled.mode) === 'observe',
+        // Each message of a connection, and each part of a batch, is checked by a call of its own, and counts.
+        isOncePerRequest: isPermanent,
+        request,
+      }
+      refusal = expired ?? (await checks.checkRule(rule, input))
     } catch (error) {
       refusal = new Refusal('internal_error', { reason: describeError(error) })
     }
-    if (refusal === undefined) return Object.freeze({ outcome: 'allow', grant, headers: noHeaders })
+    if (refusal === undefined)
+      return Object.freeze({ outcome: 'allow', grant, headers: limitFields(rule, consumed) })
     const withScopes = this.#knownScopes.addTo(refusal, handlerRule.method, grant.route, routeRule?.scope)
     const decision = this.#refuse(stage, withScopes, mode, grant.route)
     this.#reporter.reportDecision(decision, handlerRule.method, { ...authorized, refusal }, start, 'allow')
@@ -262,7 +287,7 @@ export class Engine {
   }
 
   /** A request without a grant meets no enforced rule, unless the rule accepts anonymous requests. */
-  #refuseWithoutGrant(decision: Decision, { data, method }: HandlerRule): Decision | undefined {
+  #refuseWithoutGrant(decision: Decision, { data, method }: AppliedRule): Decision | undefined {
     if (decision.outcome === 'deny') return decision
     if (decision.outcome === 'anonymous' && this.#isAnonymousAllowed(decision, data.anonymous))
       return undefined
@@ -284,7 +309,7 @@ export class Engine {
     return rule
   }
 
-  #toDecision(outcome: Outcome, method: string): Decision {
+  #toDecision(outcome: Outcome, method: string, consumed: Consumed[]): Decision {
     const { access } = outcome
     const route = access?.route
     if (outcome.outcome === 'refuse') {
@@ -297,7 +322,14 @@ export class Engine {
       if (isForeign) this.#withForeignCredentials.add(decision)
       return decision
     }
-    return Object.freeze({ outcome: 'allow', grant: outcome.grant, headers: this.#nonceHeaders() })
+    const headers = this.#nonceHeaders()
+    const { kind } = outcome.access
+    const isLimited = typeof kind === 'object' && kind.limits.length > 0
+    return Object.freeze({
+      outcome: 'allow',
+      grant: outcome.grant,
+      headers: isLimited ? Object.freeze({ ...headers, ...limitFields(kind, consumed) }) : headers,
+    })
   }
 
   /** If reading the request failed, its route is unknown: observed only if the policy enforces no route. */
@@ -336,6 +368,15 @@ export class Engine {
     if (this.#signatureThread !== undefined) return this.#signatureThread === 'pool'
     return this.#pending > 1 || isTickCrowded()
   }
+}
+
+/** The state of all limits that the request was counted in so far. */
+function limitFields({ limits }: Rule, consumed: Consumed[]): Readonly<Record<string, string>> {
+  return limits.length === 0 ? noHeaders : Object.freeze(rateLimitFields(chargesOf(consumed)))
+}
+
+function limitStoreOf({ limitStore, now }: VerifierOptions): LimitStore {
+  return limitStore ?? (now === undefined ? sharedLimitStore() : memoryLimitStore({ now }))
 }
 
 function toAuthorized(

@@ -25,8 +25,12 @@ export { loadPolicy } from './policy/load.js'
 export type {
   AlgorithmName,
   ClaimConstraint,
+  CostFunction,
+  HandlerLimit,
+  HandlerRule,
   IssuerPolicy,
   KeyOptions,
+  Limit,
   Policy,
   Profile,
   RouteRule,
@@ -36,9 +40,18 @@ export type { Cause } from './refusal.js'
 export type { HeaderSource, MatchedRoute, PathRouting, Routing, VerifyRequest } from './request/request.js'
 export { AjwtDenial } from './response/ajwt-denial.js'
 export type { ResourceMetadata } from './response/resource-metadata.js'
+export { type MemoryLimitStore, memoryLimitStore } from './stores/memory/limits.js'
 export { type MemoryReplayStore, memoryReplayStore } from './stores/memory/replay.js'
 export { type MemoryRevocations, memoryRevocations } from './stores/memory/revocations.js'
-export type { ReplayStore, Revocations } from './stores/store.js'
+export type {
+  CountedLimit,
+  LimitCharge,
+  LimitResult,
+  LimitStore,
+  LimitUse,
+  ReplayStore,
+  Revocations,
+} from './stores/store.js'
 export type { DenialLogger } from './telemetry/denial-log.js'
 export type { DecisionFacts } from './telemetry/facts.js'
 export type { IssuerReadiness, Readiness } from './token/trusted-issuers.js'

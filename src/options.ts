@@ -3,7 +3,7 @@ import type { Decision } from './decision.js'
 import { type CacheOptions, cacheDefaults } from './lib/cache.js'
 import { PolicyError, type PolicyIssue } from './policy/error.js'
 import type { IssuerPolicy } from './policy/policy.js'
-import type { ReplayStore, Revocations } from './stores/store.js'
+import type { LimitStore, ReplayStore, Revocations } from './stores/store.js'
 import type { DenialLogger } from './telemetry/denial-log.js'
 import type { DecisionFacts } from './telemetry/facts.js'
 
@@ -14,6 +14,11 @@ export interface VerifierOptions {
    * `now` gets its own.
    */
   replayStore?: ReplayStore
+  /**
+   * Counts for `limit` of the rules. Default: one `memoryLimitStore()` that all verifiers of the process share. A
+   * verifier with the option `now` gets its own.
+   */
+  limitStore?: LimitStore
   /** Default: none, so no token is ever revoked. `memoryRevocations()` serves a single process. */
   revocations?: Revocations
   /**
@@ -60,6 +65,7 @@ export function checkOptions(options: VerifierOptions): void {
   }
   const known: Record<keyof VerifierOptions, true> = {
     replayStore: true,
+    limitStore: true,
     revocations: true,
     nonceSecret: true,
     resolveIssuer: true,
@@ -76,6 +82,7 @@ export function checkOptions(options: VerifierOptions): void {
     if (!Object.hasOwn(known, name)) issues.push({ path: `options.${name}`, message: notAnOption })
   }
   check('replayStore', typeof options.replayStore?.remember === 'function', 'must have a method remember')
+  check('limitStore', typeof options.limitStore?.consume === 'function', 'must have a method consume')
   check('revocations', typeof options.revocations?.isRevoked === 'function', 'must have a method isRevoked')
   check('nonceSecret', isSecret(options.nonceSecret), 'must be a string or a Uint8Array of at least 16 bytes')
   issues.push(...checkCache(options.cache))

@@ -7,7 +7,9 @@ import { type CheckObserver, isRefusal, Refusal } from './refusal.js'
 import { type Credentials, hasNoCredentials, readCredentials, readForeign } from './request/credentials.js'
 import type { RequestFacts } from './request/request.js'
 import type { Access } from './routing/match.js'
+import type { Rule } from './rules/rule.js'
 import type { RuleCheck } from './rules/rule-check.js'
+import type { RuleInput } from './rules/rule-input.js'
 import type { RevocationCheck } from './token/revocation.js'
 import { checkTokenTime } from './token/token-time.js'
 import type { TokenVerifier, VerifiedToken } from './token/verify-token.js'
@@ -25,6 +27,8 @@ export interface Pipeline {
   readonly checks: Checks
   /** Seconds since the epoch. Read again after each `await`, because stores and key fetches take time. */
   readonly clock: () => number
+  /** The mode of the policy, for rules without their own. */
+  readonly mode: 'enforce' | 'observe'
 }
 
 /** The results of the stages up to the outcome of a request. */
@@ -63,7 +67,7 @@ export type Outcome =
 export async function decide(
   request: RequestFacts,
   access: Access,
-  { checks, clock }: Pipeline,
+  { checks, clock, mode }: Pipeline,
   observer?: CheckObserver,
 ): Promise<Outcome> {
   if (access.kind === 'public') return { ...emptyState, outcome: 'public', access }
@@ -108,8 +112,9 @@ export async function decide(
   observer?.begin('route', 'a key of routes', access.route)
   const state = { access, verified, delegation }
   if (rule === undefined) return refuse('rule', new Refusal('route_not_declared', access.cause), state)
-  const subject = { token, delegation, params: access.params, now, consumed: request.consumed }
-  const denial = await checks.checkRule(rule, subject, observer)
+  const { consumed } = request
+  const input = { token, delegation, now, consumed, ...inputOf(access, rule, mode) }
+  const denial = await checks.checkRule(rule, input, observer)
   if (denial !== undefined) return refuse('rule', denial, state)
 
   const grant = toGrant(verified.identity, delegation, access)
@@ -118,6 +123,16 @@ export async function decide(
   function refuse(stage: Stage, refusal: Refusal, known: Partial<PipelineState>): Outcome {
     return { ...emptyState, ...known, outcome: 'refuse', stage, refusal }
   }
+}
+
+/** The input of a route's own rule. */
+function inputOf(
+  { params, route }: Access,
+  rule: Rule,
+  mode: 'enforce' | 'observe',
+): Omit<RuleInput, 'token' | 'delegation' | 'now' | 'consumed'> {
+  const isObserved = (rule.mode ?? mode) === 'observe'
+  return { params, route, isObserved, isOncePerRequest: true, request: undefined }
 }
 
 function fieldName(field = 'authorization'): string {

@@ -18,11 +18,26 @@ export interface Cause {
   readonly unverified?: true
 }
 
-/** Parameters of a challenge besides `error` (RFC 6750 section 3, RFC 9470 section 3). */
+/** The state of one limit, for the fields `RateLimit` and `RateLimit-Policy`. */
+export interface LimitState {
+  readonly name: string
+  readonly max: number
+  /** Seconds. Undefined: until the token expires. */
+  readonly ruleWindow: number | undefined
+  readonly remaining: number
+  readonly resetSeconds: number
+  /** Of the counter: a later state of the same counter replaces an earlier one. */
+  readonly key?: string
+}
+
+/** Parameters of a challenge besides `error` (RFC 6750 section 3, RFC 9470 section 3), and of `limit_exceeded`. */
 export interface ChallengeDetails {
   readonly scope?: string | undefined
   readonly acrValues?: string | undefined
   readonly maxAge?: number | undefined
+  readonly limits?: readonly LimitState[]
+  /** Seconds. */
+  readonly retryAfter?: number
 }
 
 /** The result of a failed check. */

@@ -6,7 +6,7 @@ import type { Explanation } from './explain/explanation.js'
 import { sharedInProcess } from './lib/copies.js'
 import { snapshot } from './lib/plain-data.js'
 import { checkOptions, type VerifierOptions } from './options.js'
-import type { Policy, RouteRule } from './policy/policy.js'
+import type { HandlerRule, Policy } from './policy/policy.js'
 import { textsOf } from './request/params.js'
 import type { VerifyRequest } from './request/request.js'
 import { AjwtDenial } from './response/ajwt-denial.js'
@@ -42,7 +42,7 @@ export interface Verifier {
    * revoked. `params` are the values for `param` in a claim constraint. Default: the route's. Rejects with a
    * `PolicyError` if the rule is invalid, and with a `TypeError` if another verifier made the decision.
    */
-  check(decision: Decision, rule: RouteRule, params?: object): Promise<AjwtDenial | undefined>
+  check(decision: Decision, rule: HandlerRule, params?: object): Promise<AjwtDenial | undefined>
   /** Aborts key fetches. Later requests are denied with 503. */
   close(): void
 }
@@ -76,7 +76,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     metadata: () => toMetadata(engine.compiled),
     ready: () => getReadiness(engine.issuers),
     refreshKeys: () => refreshAllKeys(engine.issuers),
-    async check(decision: Decision, rule: RouteRule, params?: object) {
+    async check(decision: Decision, rule: HandlerRule, params?: object) {
       const known = engine.requestOf(decision)
       if (known === undefined) {
         throw new TypeError(
@@ -86,7 +86,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       const data = parseHandlerRule(rule)
       const { method, authorized } = known
       const paramTexts = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
-      const handlerRule = { data, params: paramTexts, method, isPermanent: false }
+      const handlerRule = { data, params: paramTexts, method, isPermanent: false, request: undefined }
       const result = await engine.applyRule(decision, authorized, handlerRule)
       return result?.outcome === 'deny' ? new AjwtDenial(result) : undefined
     },

@@ -23,6 +23,7 @@ import { metadataUrl } from '../response/resource-metadata.js'
 import type { ChallengeContext } from '../response/www-authenticate.js'
 import { type DeclaredRoute, findWeakerHeadRules } from '../routing/head.js'
 import { createRouteTable, type Route, type RouteTable, shapeOf } from '../routing/table.js'
+import { collectLimitWindows } from '../rules/limit.js'
 import {
   type AgentConstraint,
   type AgentConstraints,
@@ -95,6 +96,9 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     agents: compileAgents(data.agents ?? {}, readId, problems),
     readId,
     clockTolerance,
+    limitWindows: collectLimitWindows(
+      Object.values(data.routes ?? {}).flatMap((access) => (typeof access === 'string' ? [] : [access])),
+    ),
   })
   const delegation = compileDelegation(data.delegation)
   const routes = compileRoutes(data.routes ?? {}, ruleContext, delegation, problems)
@@ -118,7 +122,7 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     proof,
     delegation,
     ruleContext,
-    authenticated: compileRule(snapshot<RuleData>({}), ruleContext),
+    authenticated: compileRule(snapshot<RuleData>({}), ruleContext, 'authenticated'),
     routes: createRouteTable(routes),
     scopes: Object.freeze([...new Set(routes.flatMap(scopesOf))]),
     challenge: Object.freeze({
@@ -258,7 +262,7 @@ function compileRoutes(
         problems.add([...place, ...path], message)
       findNameProblems(access, context, report)
       findUnreachable(access, route, context, delegation, report)
-      declared.push({ route: { ...route, access: compileRule(access, context) }, access })
+      declared.push({ route: { ...route, access: compileRule(access, context, key) }, access })
     }
   }
   findWeakerHeadRules(declared, (key, message) => problems.add(['routes', key], message, 'name'))

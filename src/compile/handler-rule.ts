@@ -2,7 +2,7 @@ import { parseRule } from '#policy-parser'
 import { sharedInProcess } from '../lib/copies.js'
 import { processWarning } from '../lib/process-warning.js'
 import { PolicyError, type PolicyIssue, toIssue } from '../policy/error.js'
-import type { RouteRule } from '../policy/policy.js'
+import type { HandlerRule } from '../policy/policy.js'
 import type { RuleData } from '../policy/schema.js'
 import { describe, Refusal } from '../refusal.js'
 import { compileRule, type Rule, type RuleContext } from '../rules/rule.js'
@@ -15,27 +15,43 @@ import { findNameProblems } from './unreachable.js'
 export function compileHandlerRule(rule: RuleData, context: RuleContext): Rule {
   const issues: PolicyIssue[] = []
   findNameProblems(rule, context, (path, message) => issues.push(toIssue(path, message)))
-  if (issues.length === 0) return compileRule(rule, context)
+  const place = `a rule of a handler: ${JSON.stringify(rule.limit)}`
+  if (issues.length === 0) return compileRule(rule, context, place)
   const { message } = new PolicyError(issues)
   processWarning(`a requireIntent refuses every request. ${message}`, 'AJWT_RULE')
   const denial = new Refusal('internal_error', { reason: describe(message) })
-  return Object.freeze({ ...compileRule(rule, context), check: () => denial, once: false })
+  return Object.freeze({ ...compileRule(rule, context, place), check: () => denial })
 }
 
 /** Parsed rules with their JSON, because the object can change between two calls. */
 const parsedRules = sharedInProcess(
   'parsed rules',
-  () => new WeakMap<RouteRule, { readonly text: string; readonly data: RuleData }>(),
+  () => new WeakMap<HandlerRule, { readonly text: string; readonly data: RuleData }>(),
 )
 
 /**
  * Parses a rule of `check` or `checkIntent`. Cached, because an app passes the same few rules. Throws
  * PolicyError.
  */
-export function parseHandlerRule(rule: RouteRule): RuleData {
+export function parseHandlerRule(rule: HandlerRule): RuleData {
   const cached = parsedRules.get(rule)
-  if (cached !== undefined && cached.text === JSON.stringify(rule)) return cached.data
+  if (cached !== undefined && cached.text === textOf(rule)) return cached.data
   const data = parseRule(rule)
-  parsedRules.set(rule, { text: JSON.stringify(rule), data })
+  parsedRules.set(rule, { text: textOf(rule), data })
   return data
+}
+
+/** JSON leaves functions out: each gets a number. */
+const functions = sharedInProcess('functions of rules', () => ({
+  count: 0,
+  numbers: new WeakMap<object, number>(),
+}))
+
+function textOf(rule: HandlerRule): string {
+  return JSON.stringify(rule, (_name, value: unknown) => {
+    if (typeof value !== 'function') return value
+    const number = functions.numbers.get(value) ?? ++functions.count
+    functions.numbers.set(value, number)
+    return { function: number }
+  })
 }

@@ -4,6 +4,7 @@ import { toArray } from '../lib/to-array.js'
 import { findConstraintProblems } from '../policy/constraint.js'
 import type { RouteKey } from '../policy/route-key.js'
 import type { RuleData } from '../policy/schema.js'
+import { findLimitProblems } from '../rules/limit.js'
 import type { RuleContext } from '../rules/rule.js'
 
 /** Reports a problem by its path within the rule. */
@@ -21,6 +22,7 @@ export function findIdProblem(entry: string, { readId }: Pick<RuleContext, 'read
 /** Reports names in a rule that the policy does not have: issuers, workflows and steps. */
 export function findNameProblems(rule: RuleData, context: RuleContext, report: Report): void {
   findIntentProblems(rule, context, report)
+  findLimitProblems(rule.limit, context.limitWindows, report)
   const { initiators = [], chains = [] } = rule.delegation ?? {}
   const entries: (readonly [path: readonly PropertyKey[], entry: string])[] = [
     ...(rule.agents ?? []).map((entry, index) => [['agents', index], entry] as const),

@@ -227,6 +227,14 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
     mender: 'caller or API',
     remedy: 'Request a token for exactly this object, or correct the constraint.',
   },
+  argument_not_allowed: {
+    mender: 'caller',
+    remedy: 'Send what was approved. `facts.cause` names the part of the request, and both values.',
+  },
+  limit_exceeded: {
+    mender: 'caller',
+    remedy: 'Wait as long as `Retry-After` says. `RateLimit` on earlier answers tells how much is left.',
+  },
   keys_unavailable: {
     mender: 'issuer or API',
     remedy:
@@ -239,6 +247,10 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
   revocations_unavailable: {
     mender: 'API',
     remedy: 'Retry. Check Redis.',
+  },
+  limits_unavailable: {
+    mender: 'API',
+    remedy: 'Retry with a new proof. Check Redis, or the limit store that `facts.cause.reason` speaks of.',
   },
   internal_error: {
     mender: 'API',

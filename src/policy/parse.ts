@@ -5,11 +5,11 @@ import { maxDepth, snapshot } from '../lib/plain-data.js'
 import { formatPath } from './error.js'
 import { createProblems, type ParsedPolicy, type Problems } from './problems.js'
 import {
+  handlerRuleSchema,
   type IssuerData,
   issuerSchema,
   type PolicyData,
   type RuleData,
-  ruleSchema,
   schema,
 } from './schema.js'
 
@@ -47,7 +47,7 @@ export function parseRule(rule: unknown): RuleData {
   const problems = createProblems(rule)
   const input = snapshot(rule)
   refuseUnsafeData(rule, [], problems)
-  const result = ruleSchema.safeParse(input)
+  const result = handlerRuleSchema.safeParse(input)
   for (const issue of result.error?.issues ?? []) addIssue(issue, [], input, problems)
   refuseUndefined(input, [], problems)
   problems.throwIfAny()

@@ -1,9 +1,11 @@
 import type { AlgorithmName } from '../protocol/algorithms.js'
 import type { ClaimConstraint } from './claim-constraint.js'
 import type { knownServers } from './known-servers.js'
+import type { HandlerLimit, Limit } from './limit.js'
 
 export type { AlgorithmName } from '../protocol/algorithms.js'
 export type { ClaimConstraint } from './claim-constraint.js'
+export type { CostFunction, HandlerLimit, Limit } from './limit.js'
 
 /** `ajwt`: Agentic JWT intent tokens. `oauth`: JWT access tokens (RFC 9068). */
 export type Profile = 'ajwt' | 'oauth'
@@ -107,6 +109,8 @@ export interface RouteRule {
   }
   /** Constraints on claims, by JSON pointer (RFC 6901). */
   claims?: { readonly [pointer: string]: ClaimConstraint }
+  /** How often, or how much: all limits must hold, and a request is counted in all of them or in none. */
+  limit?: Limit | readonly Limit[]
   /** Each token is accepted for one request on all routes with `once`. */
   once?: boolean
   /**
@@ -116,6 +120,11 @@ export interface RouteRule {
   anonymous?: boolean | 'foreign'
   /** `observe`: denials of this route are reported, and the request passes without a grant. */
   mode?: 'observe' | 'enforce'
+}
+
+/** A rule of `requireIntent`, `checkIntent` or `verifier.check`. */
+export interface HandlerRule<Request = never> extends Omit<RouteRule, 'limit'> {
+  limit?: HandlerLimit<Request> | readonly HandlerLimit<Request>[]
 }
 
 /** The requests that an API accepts. Plain data, so that it can be JSON. */

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { isUnambiguousUrl } from '../lib/url.js'
 import { algorithmNames } from '../protocol/algorithms.js'
 import { knownServers } from './known-servers.js'
+import type { CostFunction } from './limit.js'
 import { parseRouteKey } from './route-key.js'
 
 // Checks the structure only. Conditions on several fields are checked when the policy is compiled. The
@@ -175,7 +176,32 @@ const issuer = object({
 const issuerForms =
   'an issuer URL such as "https://as.example.com", or { url, jwksUri or jwks, profile, keys }'
 
-export const ruleSchema = object({
+/** The name of a limit is sent as a string in `RateLimit`. */
+const limitName = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, hyphens and underscores')
+const limitForms = '{ per, max, window, name, skipServerErrors }'
+const amount = z.number().gt(0, 'must be more than 0').max(900_000_000_000, 'must be at most 900,000,000,000')
+
+const limitShape = {
+  per: z.enum(['token', 'agent', 'initiator', 'intent', 'run']),
+  max: union([amount, pointer], 'a number, or the JSON pointer of a claim such as "/budget/max"'),
+  window: wholeNumber(1, 2_678_400, ' seconds').optional(),
+  name: limitName.optional(),
+  skipServerErrors: z.boolean().optional(),
+}
+const limit = object(limitShape)
+
+const costFunction = z.custom<CostFunction>((value) => typeof value === 'function')
+const handlerLimit = object({
+  ...limitShape,
+  cost: union(
+    [amount, pointer, costFunction],
+    'a number, the JSON pointer of a claim, or a function of the request',
+  ).optional(),
+})
+
+const ruleShape = {
   scope: union(
     [scopeToken, nonEmpty(scopeToken, 'scope'), object({ any: nonEmpty(scopeToken, 'scope') })],
     'a string (one scope), or an array of these, or { any: [...] }',
@@ -204,9 +230,21 @@ export const ruleSchema = object({
     .refine((user) => Object.keys(user).length > 0, 'must have at least one condition')
     .optional(),
   claims: z.record(pointer, claimConstraint).optional(),
+  limit: union([limit, nonEmpty(limit, 'limit')], `${limitForms}, or an array of these`).optional(),
   once: z.boolean().optional(),
   anonymous: union([z.boolean(), z.literal('foreign')], 'true, false or "foreign"').optional(),
   mode: z.enum(['observe', 'enforce']).optional(),
+}
+
+export const ruleSchema = object(ruleShape)
+
+/** A rule of `requireIntent`, `checkIntent` or `check`: what a policy, which is plain data, cannot have as well. */
+export const handlerRuleSchema = object({
+  ...ruleShape,
+  limit: union(
+    [handlerLimit, nonEmpty(handlerLimit, 'limit')],
+    '{ per, max, window, name, skipServerErrors, cost }, or an array of these',
+  ).optional(),
 })
 
 const routeKey = z.string().superRefine((key, context) => {
@@ -278,7 +316,7 @@ export const schema = object({
 })
 
 export type PolicyData = z.infer<typeof schema>
-export type RuleData = z.infer<typeof ruleSchema>
+export type RuleData = z.infer<typeof handlerRuleSchema>
 export type IssuerData = z.infer<typeof issuer>
 export type ConstraintData = z.infer<typeof claimConstraint>
 

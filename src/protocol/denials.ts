@@ -303,6 +303,19 @@ export const denials = {
     description: 'A claim of the access token does not allow this request.',
     source: 'RFC 9396 section 6',
   },
+  argument_not_allowed: {
+    status: 403,
+    error: 'access_denied',
+    description: 'The content of this request is not what the access token or the policy allows.',
+    source: 'RFC 9396 section 6',
+  },
+
+  limit_exceeded: {
+    status: 429,
+    error: 'limit_exceeded',
+    description: 'A limit of this API is used up until the time that Retry-After gives.',
+    source: 'RFC 6585 section 4',
+  },
 
   keys_unavailable: {
     status: 503,
@@ -322,6 +335,12 @@ export const denials = {
     description: 'The revocation list is temporarily unavailable.',
     source: 'RFC 9110 section 15.6.4',
   },
+  limits_unavailable: {
+    status: 503,
+    error: 'temporarily_unavailable',
+    description: 'The limits of this API are temporarily unavailable.',
+    source: 'RFC 9110 section 15.6.4',
+  },
   internal_error: {
     status: 503,
     error: 'temporarily_unavailable',
@@ -334,7 +353,7 @@ for (const entry of Object.values(denials)) Object.freeze(entry)
 Object.freeze(denials)
 
 interface DenialEntry {
-  status: 400 | 401 | 403 | 503
+  status: 400 | 401 | 403 | 429 | 503
   error: string | undefined
   description: string
   source: string

@@ -81,7 +81,7 @@ export interface RequestFacts {
   readonly methodOverrides: readonly string[]
   readonly routing: KnownRouting | KnownRoute | undefined
   /** Proofs and single-use tokens that this request has used; undefined where requests cannot be told apart. */
-  readonly consumed: Consumed[] | undefined
+  readonly consumed: Consumed[]
 }
 
 /** PathRouting with every member set: none is read from a polluted prototype. */
@@ -154,7 +154,7 @@ function withRepeated(
 /** Reads a request. A member of the wrong type counts as absent. */
 export function readRequest(
   request: VerifyRequest,
-  consumed: Consumed[] | undefined,
+  consumed: Consumed[],
   tokenFieldNames: readonly string[],
 ): RequestFacts {
   const method = typeof request.method === 'string' ? request.method : ''

@@ -1,6 +1,7 @@
 import type { Denial, DenialBody, Stage } from '../decision.js'
 import { type DenialCode, denials } from '../protocol/denials.js'
 import type { ChallengeDetails, Refusal } from '../refusal.js'
+import { rateLimitFields } from './rate-limit.js'
 
 /** The parameters that all challenges of a verifier share. */
 export interface ChallengeContext {
@@ -30,6 +31,9 @@ export function toDenial(
   }
   if (status === 401 || status === 403) headers['www-authenticate'] = challenge(code, details, context)
   if (status === 503) headers['retry-after'] = String(retryAfter)
+  if (details?.limits !== undefined) Object.assign(headers, rateLimitFields(details.limits))
+  // A whole number of seconds, at least one: 0 would ask for a loop.
+  if (status === 429) headers['retry-after'] = String(Math.max(1, Math.ceil(details?.retryAfter ?? 1)))
   const body: DenialBody = {
     ...(error === undefined ? {} : { error }),
     error_description: description,

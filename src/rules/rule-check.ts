@@ -1,32 +1,71 @@
 import { sha256 } from '#runtime'
 import type { MaybePromise } from '../lib/promise.js'
-import type { CheckObserver, Refusal } from '../refusal.js'
+import { type CheckObserver, isRefusal, type Refusal } from '../refusal.js'
+import { type Charge, type Limiter, undoCharges } from '../stores/limits.js'
 import type { ConsumeOnce } from '../stores/replay.js'
+import { consumeLimits, findUses } from './limit.js'
 import type { Rule } from './rule.js'
 import type { RuleInput } from './rule-input.js'
 
-/** Checks a rule. A single-use token is consumed last, after all other conditions hold. */
+/** Checks a rule: its conditions, then all its limits or none, then `once`. */
 export type RuleCheck = (
   rule: Rule,
   input: RuleInput,
   observer?: CheckObserver,
 ) => MaybePromise<Refusal | undefined>
 
-export function createRuleCheck(consumeOnce: ConsumeOnce): RuleCheck {
-  return (rule, input, observer) => {
-    const denial = rule.check(input, observer)
-    if (denial !== undefined || !rule.once) return denial
-    const { issuer, jti, iat, exp, limits } = input.token
-    observer?.skip('once', 'a token that was not used before')
+/** What the last checks of a rule use up. Without a limiter, `explain` uses up nothing. */
+export interface RuleCheckOptions {
+  readonly consumeOnce: ConsumeOnce
+  readonly limiter: Limiter | undefined
+}
+
+export function createRuleCheck({ consumeOnce, limiter }: RuleCheckOptions): RuleCheck {
+  function useOnce({ token, now, consumed }: RuleInput): MaybePromise<Refusal | undefined> {
+    const { issuer, jti, iat, exp, limits } = token
     const { clockTolerance } = limits
     const use = {
       kind: 'token',
       owner: sha256(`once ${issuer}`),
       id: jti,
       // As long as any process with this policy could accept the token.
-      ttl: exp + 2 * clockTolerance - input.now,
+      ttl: exp + 2 * clockTolerance - now,
       longestTtl: exp - iat + 3 * clockTolerance,
     } as const
-    return consumeOnce(use, input.consumed)
+    return consumeOnce(use, consumed)
+  }
+
+  async function countLimits(
+    rule: Rule,
+    input: RuleInput,
+    observer: CheckObserver | undefined,
+  ): Promise<readonly Charge[] | Refusal> {
+    if (rule.limits.length === 0) return []
+    const expected = rule.limits.map(({ name }) => name).join(', ')
+    observer?.begin('limit', expected)
+    const uses = await findUses(rule.limits, input)
+    if (isRefusal(uses)) return uses
+    observer?.skip('limit', expected, uses.map(({ cost, max }) => `${cost} of ${max}`).join(', '))
+    return limiter === undefined ? [] : consumeLimits(uses, limiter, input)
+  }
+
+  async function useUp(
+    rule: Rule,
+    input: RuleInput,
+    observer: CheckObserver | undefined,
+  ): Promise<Refusal | undefined> {
+    const charges = await countLimits(rule, input, observer)
+    if (isRefusal(charges)) return charges
+    if (!rule.once) return undefined
+    observer?.skip('once', 'a token that was not used before')
+    const reused = await useOnce(input)
+    if (reused !== undefined) undoCharges(input.consumed, charges)
+    return reused
+  }
+
+  return (rule, input, observer) => {
+    const denial = rule.check(input, observer)
+    if (denial !== undefined || !rule.usesUp) return denial
+    return useUp(rule, input, observer)
   }
 }

@@ -11,7 +11,15 @@ export interface RuleInput {
   /** Seconds since the epoch. */
   readonly now: number
   /** The ids that this request has consumed: it may consume them again. */
-  readonly consumed: Consumed[] | undefined
+  readonly consumed: Consumed[]
+  /** The path pattern of the policy that matched. */
+  readonly route: string | undefined
+  /** Whether a denial by this rule is only reported. */
+  readonly isObserved: boolean
+  /** Whether a request counts once in a limit, however many of its rules name it. */
+  readonly isOncePerRequest: boolean
+  /** The request as the framework has it, for rules of a handler. */
+  readonly request: unknown
 }
 
 /** One or several conditions: the refusal of the first that does not hold. */

@@ -5,6 +5,7 @@ import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
 import { type Cause, type CheckObserver, describe, Refusal } from '../refusal.js'
 import { type ChainsByIssuer, compileDelegation, readChains } from './delegation-conditions.js'
+import { type CompiledLimit, compileLimits, type LimitWindows } from './limit.js'
 import type { Check, RuleInput } from './rule-input.js'
 import { checkPerson, compileUser } from './user-conditions.js'
 import type { Workflow } from './workflow.js'
@@ -28,6 +29,8 @@ export interface RuleContext {
   readonly readId: ReadId
   /** Tolerance for clock differences, in seconds. */
   readonly clockTolerance: number
+  /** The windows of the limits of `routes` that have a name. */
+  readonly limitWindows: LimitWindows
 }
 
 /** A compiled route rule. */
@@ -40,13 +43,21 @@ export interface Rule {
   readonly scope: string | undefined
   /** The listed chains by issuer. Ids from initiator to executor. */
   readonly chains: ChainsByIssuer | undefined
+  /** Counted after all conditions hold, all of them or none. */
+  readonly limits: readonly CompiledLimit[]
   readonly once: boolean
+  /** Whether the rule has limits or `once`. */
+  readonly usesUp: boolean
   readonly anonymous: boolean | 'foreign'
   readonly mode: 'observe' | 'enforce' | undefined
 }
 
-/** Compiles a rule into checks that run in the order of the documentation. */
-export function compileRule(rule: RuleData, context: RuleContext): Rule {
+/**
+ * Compiles a rule into checks that run in the order of the documentation. `place` says where it stands, in the same
+ * words in every process: it tells limits without a name apart.
+ */
+export function compileRule(rule: RuleData, context: RuleContext, place: string): Rule {
+  const limits = compileLimits(rule.limit, place)
   const scopes = readScopes(rule.scope)
   const chains = rule.delegation?.chains && readChains(rule.delegation.chains, context.readId)
   const checks: Check[] = [
@@ -70,7 +81,9 @@ export function compileRule(rule: RuleData, context: RuleContext): Rule {
     conditions: Object.freeze(conditionsOf(rule, context)),
     scope: scopes?.names.join(' '),
     chains,
+    limits: Object.freeze(limits),
     once: rule.once === true,
+    usesUp: rule.once === true || limits.length > 0,
     anonymous: rule.anonymous ?? false,
     mode: rule.mode,
   })
@@ -96,6 +109,7 @@ function conditionsOf(rule: RuleData, { agents, workflows }: RuleContext): strin
     ['user.amr', user.amr !== undefined],
     ['user.maxAge', user.maxAge !== undefined],
     ...Object.keys(claims).map((pointer) => [claimCondition(pointer), true] as const),
+    ['limit', rule.limit !== undefined],
     ['once', rule.once === true],
   ]
   return byName.flatMap(([name, isThere]) => (isThere ? [name] : []))

@@ -67,6 +67,9 @@ const checksOf: { readonly [Code in DenialCode]: readonly string[] } = {
     'rule delegation.initiators',
     'rule delegation.chains',
   ],
+  argument_not_allowed: [],
+  limit_exceeded: [],
+  limits_unavailable: [],
   claim_not_allowed: ['rule user.sub'],
   keys_unavailable: ['token key', 'token issuer'],
   replay_store_unavailable: [],
@@ -75,7 +78,13 @@ const checksOf: { readonly [Code in DenialCode]: readonly string[] } = {
 }
 
 /** Codes of checks that use something up, which `explain` leaves out. */
-const ofWriting: ReadonlySet<string> = new Set(['proof_replayed', 'token_reused', 'replay_store_unavailable'])
+const ofWriting: ReadonlySet<string> = new Set([
+  'proof_replayed',
+  'token_reused',
+  'replay_store_unavailable',
+  'limit_exceeded',
+  'limits_unavailable',
+])
 
 interface Explained {
   readonly request: VerifyRequest

@@ -69,9 +69,16 @@ const full = definePolicy({
         '/roles': { includes: ['a', 'b'], some: { '/id': { param: 'id' } } },
         '/any': { equals: { anything: [{ at: 'all' }] }, in: [1, { a: null }], min: 1, max: 2 },
       },
+      limit: { per: 'intent', max: '/budget', window: 60, name: 'a', skipServerErrors: true },
       once: true,
       anonymous: false,
       mode: 'observe',
+    },
+    'GET /limited': {
+      limit: [
+        { per: 'agent', max: 1, window: 1 },
+        { per: 'token', max: 2 },
+      ],
     },
     'GET /mine': { scope: { any: ['a', 'b'] }, anonymous: 'foreign' },
     'POST /refund': { scope: 'a', intent: { workflow: 'refund', step: 'issue' } },
@@ -96,6 +103,14 @@ definePolicy({ ...base, ...wide })
 
 // @ts-expect-error: a key of the policy with a typo
 definePolicy({ ...base, routes: {}, unmatchd: 'deny' })
+// @ts-expect-error: a key of a limit with a typo
+definePolicy({ ...base, routes: { 'GET /x': { limit: { per: 'agent', max: 1, windw: 1 } } } })
+// @ts-expect-error: the same in a list
+definePolicy({ ...base, routes: { 'GET /x': { limit: [{ per: 'agent', max: 1, windw: 1 }] } } })
+// @ts-expect-error: nothing of that name can be counted by
+definePolicy({ ...base, routes: { 'GET /x': { limit: { per: 'user', max: 1 } } } })
+// @ts-expect-error: a policy is plain data, and no request of its routes has a cost
+definePolicy({ ...base, routes: { 'GET /x': { limit: { per: 'agent', max: 1, cost: 2 } } } })
 // @ts-expect-error: no audience
 definePolicy({ issuer: 'https://as.example.com', routes: {} })
 // @ts-expect-error: a key of a part

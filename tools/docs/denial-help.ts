@@ -84,11 +84,17 @@ const causes: Readonly<Record<DenialCode, string>> = {
     'The chain is too deep for the rule, or the rule does not list its initiator or the chain.',
   claim_not_allowed:
     'A constraint in `claims`, or `user.sub`, is not met. `facts.cause.claim` names the claim.',
+  argument_not_allowed:
+    'The content of the request does not meet the rule of a handler: the `cost` of a limit is not a number.',
+  limit_exceeded:
+    'The caller has used up a `limit` of the rule: per token, agent, initiator, intent or run. `facts.cause` names the limit.',
   keys_unavailable:
     'The JWKS or the metadata of the issuer could not be fetched, or the limit of fetches for unknown ' +
     '`kid`s is reached.',
   replay_store_unavailable: 'The replay store did not respond in time, or has recently lost its data.',
   revocations_unavailable: 'The revocation list could not be read, or is older than `maxStale`.',
+  limits_unavailable:
+    'The limit store did not answer in time, or all its counters are in use. Nothing was counted for this request.',
   internal_error:
     'The verifier is closed, the option `now` returns no number, the adapter runs in another framework, ' +
     'or there ' +

@@ -20,6 +20,11 @@ export function assertDenial(received: ReceivedDenial, expected: Refusal): void 
   if (expected.status === 401 || expected.status === 403) assertChallenge(challenge ?? '', expected)
   else expect(challenge).toBeUndefined()
   if (expected.status === 503) expect(received.headers['retry-after']).toMatch(/^\d+$/)
+  if (expected.status === 429) {
+    expect(received.headers['retry-after']).toMatch(/^[1-9]\d*$/)
+    expect(received.headers['ratelimit-policy']).toMatch(/^"[\w.-]+";q=\d+/)
+    expect(received.headers.ratelimit).toMatch(/^"[\w.-]+";r=\d+;t=\d+/)
+  }
   if (expected.code === 'proof_nonce_required') expect(received.headers['dpop-nonce']).toMatch(/^[\w-]+$/)
   for (const value of Object.values(received.headers)) expect(value).toMatch(/^[\x20-\x7e]*$/)
 }

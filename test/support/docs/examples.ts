@@ -129,6 +129,22 @@ const refund = (req, res) => res.json({ refunded: req.params.id })`,
       expect((await fetch(origin + path, honest(path, 'POST', { order_id: '43' }))).status).toBe(403)
     },
   },
+  'limit-cost': {
+    before: `${express}\n${policy}\napp.use(ajwt(policy))
+const refund = (req, res) => res.json({ refunded: req.body.amount })`,
+    after: 'export { app }',
+    check: async (exports) => {
+      const path = '/orders/42/refund'
+      const origin = await asApp(exports)
+      const intent = { executed_by: 'agent-7', initiated_by: 'user-1', intent_hash: 'docs limit-cost' }
+      const post = async (amount: unknown) => {
+        const call = honest(path, 'POST', { intent })
+        const headers = { ...call.headers, 'content-type': 'application/json' }
+        return (await fetch(origin + path, { ...call, headers, body: JSON.stringify({ amount }) })).status
+      }
+      expect([await post(60), await post(41), await post('1'), await post(40)]).toEqual([200, 429, 403, 200])
+    },
+  },
   'check-intent': {
     before: `${express}\n${policy}\napp.use(ajwt(policy))`,
     after: 'export { app }',
