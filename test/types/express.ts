@@ -1,6 +1,13 @@
 // Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
 import express, { type RequestHandler } from 'express'
-import { type AjwtDenial, ajwt, checkIntent, requireIntent } from '../../middleware/express.js'
+import {
+  type AjwtDenial,
+  ajwt,
+  checkIntent,
+  type RouteReport,
+  requireIntent,
+  verifyRoutes,
+} from '../../middleware/express.js'
 import { createVerifier, definePolicy, type Grant } from '../../src/index.js'
 
 const policy = definePolicy({
@@ -43,4 +50,14 @@ ajwt(policy, {
   onDenied: (denial, _req, _res, next) => next(new Error(denial.code, { cause: denial satisfies Error })),
 })
 
-export { denial }
+const report: Promise<RouteReport> = verifyRoutes(app, policy)
+verifyRoutes(express.Router(), createVerifier(policy)).then(({ uncovered, unanswered, beforeMiddleware }) => {
+  const found: string[] = [...uncovered, ...unanswered, ...beforeMiddleware].map(
+    ({ method, path }) => `${method} ${path}`,
+  )
+  return [found, unanswered.map(({ key }) => key)]
+})
+// @ts-expect-error: the policy is missing
+verifyRoutes(app)
+
+export { denial, report }

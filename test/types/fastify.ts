@@ -1,6 +1,6 @@
 // Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
 import fastify, { type preHandlerHookHandler } from 'fastify'
-import { type AjwtDenial, ajwt, checkIntent, requireIntent } from '../../middleware/fastify.js'
+import { type AjwtDenial, ajwt, checkIntent, requireIntent, verifyRoutes } from '../../middleware/fastify.js'
 import { createVerifier, definePolicy, type Grant } from '../../src/index.js'
 
 const policy = definePolicy({
@@ -51,3 +51,8 @@ app.register(ajwt, {
     return reply.send({ code: denial.code })
   },
 })
+
+await verifyRoutes(app, policy)
+await verifyRoutes(fastify({ http2: true }), policy)
+// @ts-expect-error: no app
+await verifyRoutes(policy, app)

@@ -1,6 +1,13 @@
 // Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
 import { Hono, type MiddlewareHandler } from 'hono'
-import { type AjwtDenial, type AjwtEnv, ajwt, checkIntent, requireIntent } from '../../middleware/hono.js'
+import {
+  type AjwtDenial,
+  type AjwtEnv,
+  ajwt,
+  checkIntent,
+  requireIntent,
+  verifyRoutes,
+} from '../../middleware/hono.js'
 import type { Grant, Policy } from '../../src/index.js'
 
 declare const policy: Policy
@@ -36,3 +43,6 @@ own.get('/checked/:id', async (c) => {
   const denial: AjwtDenial | undefined = await checkIntent(c, { scope: 'orders:read' })
   return denial?.getResponse() ?? c.text('allowed')
 })
+
+await verifyRoutes(new Hono<AjwtEnv>().basePath('/v1'), policy)
+await verifyRoutes(new Hono(), policy)

@@ -1,6 +1,14 @@
 // Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
+import KoaRouter from '@koa/router'
 import Koa from 'koa'
-import { type AjwtDenial, type AjwtState, ajwt, checkIntent, requireIntent } from '../../middleware/koa.js'
+import {
+  type AjwtDenial,
+  type AjwtState,
+  ajwt,
+  checkIntent,
+  requireIntent,
+  verifyRoutes,
+} from '../../middleware/koa.js'
 import type { Grant, Policy } from '../../src/index.js'
 
 declare const policy: Policy
@@ -30,3 +38,7 @@ app.use(async (ctx) => {
   const denial: AjwtDenial | undefined = await checkIntent(ctx, { scope: 'orders:read' }, { id: '42' })
   if (denial) throw denial
 })
+
+await verifyRoutes(app, policy)
+await verifyRoutes(other, policy)
+await verifyRoutes(new KoaRouter(), policy)
