@@ -110,6 +110,7 @@ export function buildFastify(
   }
   // Fastify 5 takes methods of WebDAV only where it is told of them.
   if ('addHttpMethod' in app) app.addHttpMethod('REPORT')
+  const added = new Set<string>()
   for (const [at, route] of inOrder(routes).entries()) {
     const prefix = setup.hasPrefixes ? prefixOf(route) : ''
     const url = (setup.pattern?.(pathOf(route), at, route, routes) ?? pathOf(route)).slice(prefix.length)
@@ -117,7 +118,11 @@ export function buildFastify(
     const add = (target: FastifyInstance) => {
       for (const method of methodsOf(route, routes) as 'GET'[]) {
         // Fastify has one handler for each method, path and constraint: the first that is declared.
+        const names = variantsOf(prefix + url).map((path) => JSON.stringify([method, path, constraints]))
+        // `hasRoute` of Fastify 4 ends a path at a semicolon.
+        if (names.some((name) => added.has(name))) continue
         if (app.hasRoute({ method, url: prefix + url, constraints })) continue
+        for (const name of names) added.add(name)
         target.route({
           method,
           url,
@@ -133,6 +138,11 @@ export function buildFastify(
     else app.register(async (child: FastifyInstance) => add(child), { prefix })
   }
   return fastifyListener(app)
+}
+
+/** The paths that Fastify registers for a pattern: with and without an optional end. */
+function variantsOf(url: string): readonly string[] {
+  return url.endsWith('?') ? [url.slice(0, -1), url.replace(/\/:\w+\?$/, '')] : [url]
 }
 
 /** The methods for which a route has the key of a path: a key with named methods is the key of these. */
