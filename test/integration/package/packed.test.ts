@@ -45,6 +45,20 @@ describe('the packed package', () => {
     expect(required?.length).toBeGreaterThan(0)
   })
 
+  it('has the command ajwt, for npx', () => {
+    const policy = { issuer: 'https://as.example.com', audience: 'https://api.example.com', routes: {} }
+    writeFileSync(join(project.folder, 'policy.json'), JSON.stringify(policy))
+    const npx = (...args: string[]) =>
+      execFileSync('npx', ['--yes', '--prefer-offline', `--package=${tarball}`, '--', 'ajwt', ...args], {
+        cwd: project.folder,
+        encoding: 'utf8',
+        stdio: 'pipe',
+      })
+    expect(npx('--version').trim()).toBe(manifest.version)
+    expect(npx('check', 'policy.json', '--json')).toBe('[]\n')
+    expect(() => npx('explain', '--policy', 'policy.json', '--url', '/orders')).toThrow(/Command failed/)
+  }, 120_000)
+
   it('holds what it runs on and what a reader needs, and no more', () => {
     const files = execFileSync('find', ['.', '-type', 'f'], {
       cwd: join(project.folder, 'node_modules/ajwt'),
