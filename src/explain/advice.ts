@@ -38,12 +38,16 @@ const specialAdvice: { readonly [Code in DenialCode]?: (cause: Cause) => string 
     return undefined
   },
   algorithm_not_allowed: ({ expected, found }) =>
+    expected &&
     `At the issuer: sign access tokens with ${expected}. At the API: add ${found} to token.algorithms, if it is an asymmetric algorithm that this library has.`,
   issuer_not_trusted: ({ reason, expected, found }) => {
     if (reason.includes('slash'))
       return `At the API: write the issuer exactly as its tokens do, ${quoted(found)}. The last slash counts (RFC 9068 section 4).`
     if (reason.includes('field')) return `At the caller: send tokens of this issuer in the field ${expected}.`
-    return `At the caller: request the token from ${expected}. At the API: add ${quoted(found)} to issuer, if you trust it.`
+    return (
+      expected &&
+      `At the caller: request the token from ${expected}. At the API: add ${quoted(found)} to issuer, if you trust it.`
+    )
   },
   key_not_found: ({ found }) =>
     found === undefined

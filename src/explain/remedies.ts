@@ -254,6 +254,6 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
   },
   internal_error: {
     mender: 'API',
-    remedy: 'Read `facts.cause.reason` and the process warnings.',
+    remedy: 'Read the process warnings. `facts.cause.reason` has the error.',
   },
 }

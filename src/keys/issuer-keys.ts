@@ -47,7 +47,7 @@ export function inlineKeys(set: KeySet): IssuerKeys {
   }
 }
 
-/** Names the `kid`, and says how many keys the issuer has. */
+/** Names the `kid`, and those of the issuer's keys: a rotated key is seen at once. */
 export function keyNotFound(set: KeySet, kid: string | undefined, { name }: Algorithm): Refusal {
   const has = `the issuer has ${set.size} key${set.size === 1 ? '' : 's'}`
   if (kid === undefined) {
@@ -56,5 +56,8 @@ export function keyNotFound(set: KeySet, kid: string | undefined, { name }: Algo
   const reason = set.hasKid(kid)
     ? `${has}, and none of this kid fits ${name}`
     : `${has}, and none has this kid`
-  return new Refusal('key_not_found', { reason, claim: 'kid', found: describe(kid), unverified: true })
+  const kids = [...set].flatMap((key) => key.kid ?? [])
+  const expected = kids.length === 0 ? {} : { expected: describe(kids.join(' or ')) }
+  const found = { found: describe(kid), unverified: true } as const
+  return new Refusal('key_not_found', { reason, claim: 'kid', ...expected, ...found })
 }

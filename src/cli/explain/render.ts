@@ -43,7 +43,7 @@ export function renderExplanation(told: Told, terminal: Terminal): string {
 
 function verdictOf({ explanation: { decision }, policy, captured, at }: Told, terminal: Terminal): string[] {
   const { green, red, yellow, bold } = terminal.colors
-  const request = `${printable(captured.method)} ${printable(pathOf(captured.url))}`
+  const request = `${printable(captured.method)} ${printable(withoutJws(pathOf(captured.url)))}`
   const key = keyOf(policy, captured.method, 'route' in decision ? decision.route : grantRoute(decision))
   const lines = [
     ...labelled('request', request, terminal),

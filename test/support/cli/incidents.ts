@@ -92,6 +92,7 @@ export const incidents: readonly Incident[] = [
     jwks: { keys: [{ ...issuerKeys.rs256.jwk, kid: 'next', alg: 'RS256', use: 'sig' }] },
     code: 'key_not_found',
     says: [
+      'expected next',
       `found ${issuerKeys.es256.kid}`,
       'none has this kid',
       'keep old keys until their tokens have expired',
@@ -214,7 +215,7 @@ export const incidents: readonly Incident[] = [
     name: 'method without a key',
     request: { method: 'DELETE' },
     code: 'route_not_declared',
-    says: ['no key of the policy matches', 'found DELETE /orders/42', 'add a key for "DELETE /orders/42"'],
+    says: ['no key of routes matches', 'found DELETE /orders/42', 'add a key for "DELETE /orders/42"'],
   },
   {
     name: 'letter case of the path',

@@ -131,9 +131,10 @@ describe('the cause of key_not_found', () => {
       'the issuer has 2 keys, and none of this kid fits ES256',
       es384.kid,
     ],
-  ])('names %s, and how many keys the issuer has', async (_, header, reason, found) => {
+  ])('names %s, and the keys that the issuer has', async (_, header, reason, found) => {
     const { refusalOf } = tellingVerifier({ jwks: { keys } })
-    const cause = { reason, claim: 'kid', found, unverified: true }
+    const expected = `${es256.kid} or ${es384.kid}`
+    const cause = { reason, claim: 'kid', expected, found, unverified: true }
     expect(await refusalOf({ token: { header } })).toEqual({ code: 'key_not_found', cause })
   })
 

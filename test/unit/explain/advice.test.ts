@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest'
+import { adviceOf } from '../../../src/explain/advice.js'
+import { clauseOf } from '../../../src/explain/catalogue.js'
+import { type DenialCode, denials } from '../../../src/index.js'
+
+const url = (expected: string, found: string) =>
+  adviceOf('proof_uri_mismatch', { reason: 'htu', expected, found })
+
+describe('the advice on a denial', () => {
+  it.each(Object.keys(denials) as DenialCode[])('says for %s where to change what', (code) => {
+    for (const cause of [undefined, { reason: 'something' }]) {
+      expect(adviceOf(code, cause)).toMatch(/^(At the (caller|issuer|API)|Nobody)\b.*\.$/)
+      expect(adviceOf(code, cause)).not.toMatch(/`|undefined|facts\.cause/)
+    }
+  })
+
+  it('tells a proxy that ends TLS from one that strips a prefix, and from another host', () => {
+    expect(url('http://a.example/x', 'https://a.example/x')).toContain('set publicUrl to "https://a.example"')
+    expect(url('https://a.example/x', 'http://a.example/x')).toContain('make the proof for the https URL')
+    expect(url('http://a.example/x', 'https://a.example/v1/x')).toContain('"https://a.example/v1"')
+    expect(url('https://a.example/x', 'https://a.example/v1/x')).toContain('strips the prefix "/v1"')
+    expect(url('https://a.example/x', 'https://b.example/x')).toContain(
+      'set publicUrl to "https://b.example"',
+    )
+    expect(url('https://a.example/x', 'https://a.example/X')).toContain('Letter case')
+    expect(url('https://a.example/x or https://c.example/x', 'https://c.example/y/x')).toContain('publicUrl')
+    expect(url('https://a.example/x', 'no url')).toMatch(/^At the caller or the API: /)
+  })
+})
+
+it('every condition of a rule has a clause', () => {
+  const names = [
+    'scope',
+    'agents',
+    'user.acr',
+    'user.sub',
+    'claims["/a"]',
+    'delegation.chains',
+    'intent.step',
+  ]
+  for (const name of names) expect(clauseOf('rule', name)).toMatch(/^(RFC|draft)/)
+  expect(clauseOf('rule', 'user.acr')).toBe('RFC 9470 section 3')
+})
