@@ -18,6 +18,8 @@ const selfEvident: ReadonlySet<DenialCode> = new Set([
 
 /** Codes that no claim decides: what the request, a store or the app itself is like. */
 const withoutClaim: ReadonlySet<DenialCode> = new Set([
+  'limit_exceeded',
+  'limits_unavailable',
   'route_not_declared',
   'proof_malformed',
   'replay_store_unavailable',

@@ -70,7 +70,7 @@ const checksOf: { readonly [Code in DenialCode]: readonly string[] } = {
   argument_not_allowed: [],
   limit_exceeded: [],
   limits_unavailable: [],
-  claim_not_allowed: ['rule user.sub'],
+  claim_not_allowed: ['rule user.sub', 'rule limit'],
   keys_unavailable: ['token key', 'token issuer'],
   replay_store_unavailable: [],
   revocations_unavailable: ['revocation revocation'],

@@ -1,10 +1,16 @@
 import { compilePolicy } from '../../compile/compile-policy.js'
-import type { Policy } from '../../policy/policy.js'
+import { toArray } from '../../lib/to-array.js'
+import type { Limit, Policy } from '../../policy/policy.js'
 import type { Change } from './change.js'
 
 /** What one request alone does not show: uses of one token or proof, algorithms, clocks. */
 export function findUnshown(before: Policy, after: Policy): Change[] {
-  return [...onceChanges(before, after), ...numberChanges(before, after), ...algorithmChanges(before, after)]
+  return [
+    ...onceChanges(before, after),
+    ...limitChanges(before, after),
+    ...numberChanges(before, after),
+    ...algorithmChanges(before, after),
+  ]
 }
 
 const change = (
@@ -32,6 +38,38 @@ function onceChanges(before: Policy, after: Policy): Change[] {
     const words = (once: boolean | undefined) => (once ? 'token_reused' : 'allow')
     return [change(was, key, 'with a token that was used before', key, words(was), words(is))]
   })
+}
+
+function limitChanges(before: Policy, after: Policy): Change[] {
+  return Object.keys(after.routes).flatMap((key) => {
+    const [was, is] = [limitsOf(before, key), limitsOf(after, key)]
+    if (was === undefined || is === undefined) return []
+    const looser = was.filter((limit) => !is.some((other) => isAtLeastAsStrict(other, limit)))
+    const tighter = is.filter((limit) => !was.some((other) => isAtLeastAsStrict(other, limit)))
+    return [
+      ...looser.map((limit) => change(true, key, beyond(limit), key, 'limit_exceeded', 'allow')),
+      ...tighter.map((limit) => change(false, key, beyond(limit), key, 'allow', 'limit_exceeded')),
+    ]
+  })
+}
+
+/** Undefined where the policy does not have the key. */
+function limitsOf({ routes }: Policy, key: string): readonly Limit[] | undefined {
+  const access = routes[key as keyof Policy['routes']]
+  if (access === undefined) return undefined
+  return typeof access === 'object' && access.limit !== undefined ? toArray<Limit>(access.limit) : []
+}
+
+function isAtLeastAsStrict(limit: Limit, other: Limit): boolean {
+  const { per, name, max, window = Number.POSITIVE_INFINITY } = limit
+  const { window: otherWindow = Number.POSITIVE_INFINITY } = other
+  if (per !== other.per || name !== other.name || window < otherWindow) return false
+  return max === other.max || (typeof max === 'number' && typeof other.max === 'number' && max < other.max)
+}
+
+function beyond({ per, max, window }: Limit): string {
+  const time = window === undefined ? '' : ` within ${window} s`
+  return `after ${typeof max === 'number' ? max : `as many as ${max} says`} for one ${per}${time}`
 }
 
 function numberChanges(before: Policy, after: Policy): Change[] {

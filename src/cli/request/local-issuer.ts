@@ -76,9 +76,18 @@ export function createLocalIssuer(now: () => number, key: TestKey = generateKey(
   }
 }
 
-function delegate(agents: AgentRegistry, { chain = [], scopes, workflow }: TokenSpec): TestDelegation {
+function delegate(
+  agents: AgentRegistry,
+  { chain = [], scopes, workflow, claims }: TokenSpec,
+): TestDelegation {
   const [first = '', second = '', ...rest] = chain
-  const grant = { scope: scopes, ...(workflow === undefined ? {} : { workflow }) }
+  // The intent of a chain is that of the token.
+  const hash = claims['/intent/intent_hash']
+  const grant = {
+    scope: scopes,
+    ...(workflow === undefined ? {} : { workflow }),
+    ...(typeof hash === 'string' ? { hash } : {}),
+  }
   const start = agents.agent(first).delegateTo(second, grant)
   return rest.reduce((after, to) => after.to.delegateTo(to, { ...grant, after }), start)
 }

@@ -1,7 +1,7 @@
 import type { CompiledPolicy } from '../../compile/compile-policy.js'
 import { toArray } from '../../lib/to-array.js'
 import type { CompiledIssuer } from '../../policy/issuer.js'
-import type { ClaimConstraint, Policy, RouteRule } from '../../policy/policy.js'
+import type { ClaimConstraint, Limit, Policy, RouteRule } from '../../policy/policy.js'
 import { claimsOf, issuersOf, nameOf } from '../issuers.js'
 
 /** A token to be made, and the proof that comes with it. */
@@ -73,12 +73,15 @@ export function specFor(
     amr: user.amr ?? [],
     authAge: user.maxAge === undefined ? undefined : 0,
     ...versionOf(policy, compiled, issuer.name, agent),
-    claims: Object.fromEntries(
-      Object.entries(rule.claims ?? {}).map(([pointer, constraint]) => [
-        pointer,
-        valueFor(constraint, params),
-      ]),
-    ),
+    claims: {
+      ...claimsForLimits(rule),
+      ...Object.fromEntries(
+        Object.entries(rule.claims ?? {}).map(([pointer, constraint]) => [
+          pointer,
+          valueFor(constraint, params),
+        ]),
+      ),
+    },
     proofAge: 0,
   }
 }
@@ -148,6 +151,17 @@ function versionOf(policy: Policy, { ruleContext }: CompiledPolicy, issuer: stri
     return typeof read !== 'string' && read.issuer === issuer && read.id === agent
   })?.[1]
   return { checksum: entry?.checksums?.[0], registrationId: entry?.registrationIds?.[0] }
+}
+
+/** What limits count by, and a budget where the issuer has to sign one. */
+function claimsForLimits({ limit }: RouteRule): Record<string, unknown> {
+  const claims: Record<string, unknown> = {}
+  for (const { per, max } of limit === undefined ? [] : toArray<Limit>(limit)) {
+    if (per === 'run') claims['/intent/run_id'] = 'test-run'
+    if (per === 'intent') claims['/intent/intent_hash'] = 'test-intent'
+    if (typeof max === 'string') claims[max] = 1000
+  }
+  return claims
 }
 
 /** Meets `exists`. */

@@ -29,6 +29,10 @@ const policy: Policy = {
       agents: ['agent-7'],
       delegation: { required: true, initiators: ['agent-1'] },
       user: { acr: ['gold'], amr: ['hwk'], maxAge: 60 },
+      limit: [
+        { per: 'run', max: 5 },
+        { per: 'intent', max: '/budget' },
+      ],
       claims: {
         '/amount': { min: 1, max: 100 },
         '/order': { param: 'id' },

@@ -153,6 +153,18 @@ const pairs: readonly (readonly [name: string, strict: Policy, weak: Policy, by:
     '"another-value"',
   ],
   ['a token used twice', withRule({ once: true }), withRule({}), 'that was used before'],
+  [
+    'a larger limit',
+    withRule({ limit: { per: 'agent', max: 10, window: 60 } }),
+    withRule({ limit: { per: 'agent', max: 20, window: 60 } }),
+    'after 10 for one agent within 60 s',
+  ],
+  [
+    'no limit',
+    withRule({ limit: { per: 'token', max: '/budget' } }),
+    withRule({}),
+    'as many as /budget says',
+  ],
   ['longer tokens', base, { ...base, token: { maxLifetime: 3600 } }, 'lives for 3600 s'],
   ['typ JWT', base, { ...base, token: { types: ['at+jwt', 'JWT'] } }, 'typ jwt'],
   [
