@@ -1,6 +1,6 @@
 import { isSimplePath } from '../request/path.js'
 
-/** Splits an http(s) URI. Matches only URIs that every parser reads the same way. */
+/** Splits an http(s) URI. Matches only URIs that all parsers read the same way. */
 const httpUri =
   /^(https?):\/\/((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?(\/[^?#]*)?(?:\?[^#]*)?(?:#.*)?$/i
 
@@ -20,7 +20,7 @@ export function normalizeHttpUri(uri: string): string | undefined {
   return `${scheme}://${host}${isDefaultPort ? '' : `:${Number(port)}`}${path}`
 }
 
-/** A path with unreserved characters decoded, escapes in capitals and dot segments removed; undefined where malformed. */
+/** Decodes unreserved characters, writes escapes in capitals, removes dot segments. Undefined for a malformed path. */
 export function normalizePath(path: string): string | undefined {
   if (isSimplePath(path)) return path
   if (/[^\x21-\x7e]|%(?![0-9A-Fa-f]{2})/.test(path)) return undefined

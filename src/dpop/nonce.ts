@@ -6,12 +6,12 @@ const slotLength = 10
 /** Slots in which a nonce is accepted, the one included in which it is sent. */
 const acceptedSlots = 12
 
-/** The longest that a nonce is accepted, in seconds. */
+/** The longest time that a nonce is accepted, in seconds. */
 export const maxNonceLife = acceptedSlots * slotLength
 
-/** Stateless nonces: every server with the same secret accepts them. */
+/** Nonces without a store: every server with the same secret accepts them. */
 export interface Nonces {
-  /** The nonce to send now. */
+  /** The nonce to send at this time. */
   current(now: number): string
   /**
    * The time at which the nonce stops being accepted, in seconds. Undefined for a nonce that was not sent lately. The
@@ -21,8 +21,8 @@ export interface Nonces {
 }
 
 /**
- * Nonces (RFC 9449 section 9): the MAC of a time slot. They are unpredictable, need no store and are accepted for 100 to
- * 120 seconds. `now` is in seconds. The default secret is random.
+ * Nonces (RFC 9449 section 9): the MAC of a time slot. They are unpredictable, need no store and are accepted for
+ * 100 to 120 seconds. `now` is in seconds. The default secret is random.
  */
 export function createNonces(secret?: string | Uint8Array): Nonces {
   const known = new Map<number, string>()

@@ -14,13 +14,13 @@ import type { RequestFacts } from '../request/request.js'
 import { normalizeHttpUri, normalizePath } from './htu.js'
 
 const maxJtiLength = 256
-/** Longest proof header, in characters, that a cached token keeps: an RSA key of 4096 bits fits. */
+/** In characters. Longer proof headers are not kept with a token. An RSA key of 4096 bits fits. */
 const maxRememberedHeader = 1100
 
 /** Estimated bytes of a cached key, without its header. */
 const keySize = 2000
 
-/** The parts of a policy that proofs are judged by. Times are in seconds. */
+/** The parts of a policy that apply to proofs. Times are in seconds. */
 export interface ProofPolicy {
   /** Normalised origins with path prefix, without a last slash. */
   readonly publicUrls: readonly string[]
@@ -50,7 +50,7 @@ export interface ProofTarget {
   readonly now: number
 }
 
-/** A proof that matches its token and request. Nonce and replay are not checked yet. */
+/** A proof that matches its token and request. Its nonce is not checked yet, nor whether it is a replay. */
 export interface VerifiedProof {
   readonly jti: string
   /** Seconds since the epoch. */
@@ -82,7 +82,7 @@ export function createProofVerifier(
   cacheSize: number,
   isSignedBy: SignatureCheck,
 ): ProofVerifier {
-  // An agent sends the same header with every proof, so its key is imported once. A header is cached only after a
+  // An agent sends the same header with every proof, so its key is imported once. A header is cached after a
   // signature has verified with it: forged proofs evict nothing.
   const signers = new Cache<ProofSigner>(cacheSize, ({ header }) => header.length + keySize)
 
@@ -99,7 +99,7 @@ export function createProofVerifier(
   ): VerifiedProof | Refusal {
     if (!isSigned) return new Refusal('proof_signature_invalid')
     if (isNew) signers.set(signer.header, signer)
-    // A long header is kept in the key cache only, which counts its length.
+    // A long header is kept only in the key cache, which counts its length.
     if (signer.header.length <= maxRememberedHeader) bound.proofSigner = signer
     return claims
   }
@@ -156,7 +156,7 @@ function urisOf(publicUrls: readonly string[], path: string): string {
   return publicUrls.map((base) => base + path).join(' or ')
 }
 
-/** Compares the thumbprint before it imports the key: a thief of a token could ask for a costly import per request. */
+/** Compares the thumbprint before the import: a stolen token could otherwise cause a costly import per request. */
 function readSigner(
   segment: string,
   policy: ProofPolicy,
@@ -216,7 +216,7 @@ function malformed(reason: string): Refusal {
   return new Refusal('proof_malformed', { reason })
 }
 
-/** Reports the type of the value only: the value is the caller's. */
+/** Reports only the type: the value comes from the caller. */
 function illTyped(claim: string, expected: string, value: unknown): Refusal {
   const found = value === undefined ? 'nothing' : typeof value
   return new Refusal('proof_malformed', {
@@ -238,7 +238,7 @@ function mismatch(code: DenialCode, claim: string, expected: string, found: unkn
   })
 }
 
-/** Neither the query nor user information is compared, and both may hold a secret. */
+/** Query and user information are not compared, and both may contain a secret. */
 function withoutSecrets(uri: string): string {
   return uri.replace(/[?#].*$/s, '').replace(/\/\/[^/]*@/, '//')
 }
@@ -292,7 +292,7 @@ export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: Pro
   })
 }
 
-/** `exp` and `nbf` are optional in a proof, and honored where present (RFC 7519 section 4.1.4). */
+/** `exp` and `nbf` are optional in a proof. They count if they are there (RFC 7519 section 4.1.4). */
 export function isFresh({ iat, exp, nbf }: VerifiedProof, now: number, policy: ProofPolicy): boolean {
   const { clockTolerance } = policy.token
   // With required nonces the nonce dates the proof, so a wrong client clock does no harm.

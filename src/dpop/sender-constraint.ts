@@ -14,7 +14,7 @@ import {
   type VerifiedProof,
 } from './proof.js'
 
-/** Checks that the sender holds the key that the token is bound to (RFC 9449 section 7.1). Times are in seconds. */
+/** Checks that the sender has the key that the token is bound to (RFC 9449 section 7.1). Times are in seconds. */
 export type SenderConstraintCheck = (
   request: RequestFacts,
   scheme: Credentials['scheme'],
@@ -24,7 +24,7 @@ export type SenderConstraintCheck = (
   observer?: CheckObserver,
 ) => MaybePromise<Refusal | undefined>
 
-/** Whether a token that is bound to no key is accepted. Scheme DPoP says that it is bound. */
+/** Checks a token that is bound to no key. Scheme DPoP is wrong for it. */
 function checkUnbound(scheme: Credentials['scheme'], policy: ProofPolicy): Refusal | undefined {
   if (policy.proof.required)
     return new Refusal('proof_required', { reason: 'the token is bound to no key', claim: 'cnf' })
@@ -59,7 +59,7 @@ export function createSenderConstraintCheck(
   const longestTtl = longestLife + 2 * policy.token.clockTolerance
 
   /** After an asynchronous signature check: the proof may have become stale. */
-  function useUpLater(
+  function consumeLater(
     proof: VerifiedProof | Refusal,
     keyThumbprint: string,
     now: number,
@@ -68,11 +68,11 @@ export function createSenderConstraintCheck(
   ): MaybePromise<Refusal | undefined> {
     if (!isRefusal(proof) && !isFresh(proof, now, policy))
       return observer?.begin('iat') ?? stale(proof, now, policy)
-    return useUp(proof, keyThumbprint, now, consumed, observer)
+    return consume(proof, keyThumbprint, now, consumed, observer)
   }
 
   /** Checks nonce and replay, the last checks of a proof. */
-  function useUp(
+  function consume(
     proof: VerifiedProof | Refusal,
     keyThumbprint: string,
     now: number,
@@ -91,7 +91,7 @@ export function createSenderConstraintCheck(
       const reason = proof.nonce === undefined ? 'the proof has no nonce' : 'the nonce is not a current one'
       return new Refusal('proof_nonce_required', { reason, claim: 'nonce' })
     }
-    // Clocks of a fleet differ: no process may forget a proof that another still accepts.
+    // Clocks of a fleet differ: no process may forget a proof that another process still accepts.
     const ttl = end + clockTolerance - now
     observer?.skip('replay', 'a proof that was not used before', `jti ${proof.jti}`)
     return consumeOnce({ kind: 'proof', owner: keyThumbprint, id: proof.jti, ttl, longestTtl }, consumed)
@@ -121,7 +121,7 @@ export function createSenderConstraintCheck(
     const target = { bound: verified, request, now }
     const proof = verifyProof(trimBlanks(field), target, observer)
     return isPromiseLike(proof)
-      ? proof.then((answer) => useUpLater(answer, keyThumbprint, clock(), request.consumed, observer))
-      : useUp(proof, keyThumbprint, now, request.consumed, observer)
+      ? proof.then((answer) => consumeLater(answer, keyThumbprint, clock(), request.consumed, observer))
+      : consume(proof, keyThumbprint, now, request.consumed, observer)
   }
 }

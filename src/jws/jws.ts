@@ -72,8 +72,8 @@ export function decodeObject(segment: string): JsonObject | undefined {
 }
 
 /**
- * Reads a JOSE header. Undefined where it is malformed or has `crit` or `b64`: ajwt supports no extension, and a JWT has
- * no unencoded payload (RFC 7515 section 4.1.11, RFC 7797 section 7).
+ * Reads a JOSE header. Undefined where it is malformed or has `crit` or `b64`: ajwt supports no extension, and a
+ * JWT has no unencoded payload (RFC 7515 section 4.1.11, RFC 7797 section 7).
  */
 export function readHeader(segment: string): JoseHeader | undefined {
   const members = decodeObject(segment)?.members

@@ -6,10 +6,6 @@ import { hasFittingSize, type KeyHandle, type PublicJwk, type PublicKey } from '
 /** The longest token, in characters. */
 const maxInputLength = 16 * 1024
 
-/** Scratch buffers. Only safe while verification is synchronous: do not `await` between writing and reading. */
-const inputBytes = createScratchBuffer(maxInputLength)
-const signatureBytesOf = createScratchBuffer(1024)
-
 /** Undefined where OpenSSL refuses the key, as a point that is not on its curve. */
 export function importJwk({ members }: PublicJwk): KeyObject | undefined {
   try {
@@ -22,12 +18,12 @@ export function importJwk({ members }: PublicJwk): KeyObject | undefined {
 /** Whether the key made this signature (canonical base64url) over this input. Never throws. */
 export function isSignedBy(key: PublicKey, algorithm: Algorithm, input: string, signature: string): boolean {
   const { dsaEncoding, padding, saltLength } = algorithm.options
-  const signatureBytes = signatureBytesOf(signature, 'base64url')
+  const signatureBytes = Buffer.from(signature, 'base64url')
   if (!hasFittingSize(signatureBytes, key, algorithm) || input.length > maxInputLength) return false
   try {
     return verifySignature(
       algorithm.digest,
-      inputBytes(input, 'latin1'),
+      Buffer.from(input, 'latin1'),
       { key: keyObject(key.handle), dsaEncoding, padding, saltLength },
       signatureBytes,
     )
@@ -45,7 +41,6 @@ export function verifyInPool(
   answer: (error: Error | null, isValid: boolean) => void,
 ): void {
   const { dsaEncoding } = algorithm.options
-  // Copies: the scratch buffers are written to again before the pool has read them.
   const [bytes, signatureBytes] = [Buffer.from(input, 'latin1'), Buffer.from(signature, 'base64url')]
   verifySignature(
     algorithm.digest,
@@ -59,20 +54,4 @@ export function verifyInPool(
 function keyObject(handle: KeyHandle): KeyObject {
   if ('imported' in handle) throw new TypeError('a key for Web Crypto')
   return handle
-}
-
-/** Writes texts into one buffer. The bytes are valid until the next call. Views are cached by length. */
-function createScratchBuffer(size: number): (text: string, encoding: BufferEncoding) => Buffer {
-  const scratch = Buffer.allocUnsafeSlow(size)
-  // No holes: a hole would be read from a polluted prototype.
-  const views = Array.from({ length: 31 }, () => scratch)
-  return (text, encoding) => {
-    const length = scratch.write(text, encoding)
-    const slot = length % views.length
-    const known = views[slot]
-    if (known?.length === length) return known
-    const view = scratch.subarray(0, length)
-    views[slot] = view
-    return view
-  }
 }

@@ -7,9 +7,9 @@ import { FetchError, shown } from './fetch-json.js'
 export type GetJson = (url: string) => Promise<unknown>
 
 /**
- * Finds an issuer's `jwks_uri` through its metadata: RFC 8414 first, then OpenID Connect Discovery 1.0. The second is
- * also asked where the first has not answered within `headStartSeconds` seconds; then the first usable answer counts. The
- * `issuer` of the document has to be the issuer itself (RFC 8414 section 3.3). Rejects with a FetchError.
+ * Finds the `jwks_uri` of an issuer through its metadata: RFC 8414 first, then OpenID Connect Discovery 1.0. The second
+ * document is also fetched if the first has not arrived within `headStartSeconds`. The first usable one counts. Its
+ * `issuer` must be the issuer itself (RFC 8414 section 3.3). Rejects with a FetchError.
  */
 export async function discoverJwksUri(
   issuer: string,
@@ -30,7 +30,7 @@ export async function discoverJwksUri(
   }
 }
 
-/** Whether the promise is fulfilled within so many seconds: false as soon as it rejects. */
+/** Whether the promise is fulfilled within this time. False as soon as it rejects. */
 function settledWithin(promise: Promise<unknown>, seconds: number): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(false), seconds * 1000)
@@ -75,7 +75,7 @@ function readJwksUri(
   return uri
 }
 
-/** Plain http is for a whole setup on loopback: an https issuer has its keys behind https, wherever they are. */
+/** Plain http is for a setup on loopback: an https issuer must publish its keys by https. */
 function isLessSecure(uri: string, issuer: string): boolean {
   return new URL(uri).protocol === 'http:' && new URL(issuer).protocol === 'https:'
 }

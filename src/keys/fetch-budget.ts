@@ -1,10 +1,10 @@
 import type { Stopwatch } from './stopwatch.js'
 
-/** How many fetches tokens may cause: anyone can send a token that no known key verifies. */
+/** Limits the fetches that tokens cause: anyone can send a token that no known key verifies. */
 export interface FetchBudget {
-  /** Spends one fetch; false where none is left. */
+  /** Uses one fetch. False if none is left. */
   take(): boolean
-  /** Milliseconds until a fetch is left: 0 where there is one now. */
+  /** Milliseconds until a fetch is left. 0 if there is one. */
   untilNext(): number
 }
 

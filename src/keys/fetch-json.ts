@@ -2,10 +2,10 @@ import { brandError } from '../lib/copies.js'
 import { withoutPrototypes } from '../lib/objects.js'
 import { printable } from '../lib/sanitize.js'
 
-/** Far more than a JWK Set or a metadata document needs. */
+/** A JWK Set or a metadata document needs far less. */
 const maxBytes = 256 * 1024
 
-/** A document could not be had. The message is for the operator: it names the URL, without its query, and the cause. */
+/** A document could not be fetched. The message is for the operator: the URL without its query, and the cause. */
 export class FetchError extends Error {
   static {
     brandError(FetchError, 'FetchError')
@@ -13,8 +13,8 @@ export class FetchError extends Error {
 }
 
 /**
- * Fetches a JSON document. Takes status 200 only, follows no redirect, and reads at most 256 KiB. A byte order mark is
- * ignored (RFC 8259 section 8.1). Throws a FetchError.
+ * Fetches a JSON document. Accepts only status 200, follows no redirect, reads at most 256 KiB and ignores a byte order
+ * mark (RFC 8259 section 8.1). Throws a FetchError.
  */
 export async function fetchJson(
   url: string,
@@ -27,7 +27,7 @@ export async function fetchJson(
     // A redirect could lead to another host, or to plain http.
     const response = await fetch(url, { method: 'GET', headers: { accept }, redirect: 'manual', signal })
     if (response.status !== 200) {
-      // Not waited for: a stream may never end to be cancelled.
+      // Not awaited: the cancellation of a stream may never end.
       response.body?.cancel().catch(() => {})
       throw new FetchError(
         `${shown(url)} answered with status ${response.status}${redirectNote(response.status)}`,
@@ -54,7 +54,7 @@ async function readText(response: Response, url: string): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''
   let length = 0
-  // Leaving the loop by a throw cancels the stream, so that an endless body ends here.
+  // A throw leaves the loop and cancels the stream, so an endless body ends here.
   for await (const chunk of response.body ?? []) {
     length += chunk.byteLength
     if (length > maxBytes) throw new FetchError(`${shown(url)} answered with more than 256 KiB`)
@@ -67,7 +67,7 @@ function redirectNote(status: number): string {
   return status >= 300 && status < 400 ? ', and redirects are not followed' : ''
 }
 
-/** `fetch failed` alone says little: Node puts the cause beside it. */
+/** Node's message is only `fetch failed`. The cause has the code. */
 function networkError(error: unknown, url: string): string {
   try {
     const { message, cause } = error as { message?: unknown; cause?: { code?: unknown } }

@@ -5,17 +5,17 @@ import { type CheckObserver, describe, isRefusal, Refusal } from '../refusal.js'
 import type { IssuerKey } from './issuer-key.js'
 import type { IssuerKeys } from './issuer-keys.js'
 
-/** A signature, and what the header of its token says of the key. */
+/** A signature, and the key that the header of its token names. */
 export interface SignedInput {
   readonly kid: string | undefined
   readonly algorithm: Algorithm
-  /** What the signature is over. */
+  /** The signing input. */
   readonly input: string
-  /** Base64url, and exact. */
+  /** Canonical base64url. */
   readonly signature: string
 }
 
-/** The key of the issuer that made a signature. Refuses with `signature_invalid`, or as `IssuerKeys.find` does. */
+/** Finds the key of the issuer that made a signature. Denies with `signature_invalid`, or as `IssuerKeys.find` does. */
 export function findSigner(
   keys: IssuerKeys,
   signed: SignedInput,
@@ -45,7 +45,7 @@ export function findSigner(
   }
 }
 
-/** Tries one key after the other, since there is nearly always only one. */
+/** Tries one key after the other: there is nearly always only one. */
 function firstSigner(
   candidates: readonly IssuerKey[],
   signed: SignedInput,

@@ -3,7 +3,7 @@ import { decodeBase64url } from '../jws/base64url.js'
 import { importKey, type PublicJwk, type PublicKey, readPublicJwk } from '../jws/jwk.js'
 import { isObject } from '../lib/objects.js'
 
-/** A key of an issuer. The same object for as long as the issuer publishes it, fetch after fetch. */
+/** A key of an issuer. It stays the same object while the issuer publishes the key. */
 export class IssuerKey {
   readonly kid: string | undefined
   readonly jwk: PublicJwk
@@ -15,23 +15,23 @@ export class IssuerKey {
   }
 
   /**
-   * Undefined where it is no key after all, as a point that is not on its curve. Imported when a token first needs it:
-   * to import a hundred keys at once would block the event loop for hundreds of milliseconds.
+   * Undefined for an unusable key, such as a point that is not on its curve. Imported when a token first needs it: the
+   * import of a hundred keys at once would block the event loop for hundreds of milliseconds.
    */
   get key(): PublicKey | undefined {
     this.#imported ??= importKey(this.jwk) ?? 'unusable'
     return this.#imported === 'unusable' ? undefined : this.#imported
   }
 
-  /** Equal for two entries that are one key, under one `kid` and for one `alg`. */
+  /** Equal for two entries with the same key, `kid` and `alg`. */
   get identity(): string {
     return JSON.stringify([this.kid, this.jwk.alg, this.jwk.thumbprint])
   }
 }
 
 /**
- * Reads an entry of a JWK Set, more leniently than the key of a proof, since only the issuer can have written it: a
- * member that is null counts as absent, an empty `kid` as none, and a leading zero of an RSA key's numbers is dropped.
+ * Reads an entry of a JWK Set. Reading is more lenient than for the key of a proof, because the issuer wrote it: a null
+ * member counts as absent, an empty `kid` as none, and a leading zero of an RSA number is dropped.
  */
 export function readIssuerKey(entry: unknown): IssuerKey | undefined {
   if (!isObject(entry)) return undefined
@@ -47,10 +47,7 @@ export function readIssuerKey(entry: unknown): IssuerKey | undefined {
 /** In characters: 4096 bits are 683. */
 const maxNumberLength = 700
 
-/**
- * Base64url of an unsigned number as RFC 7518 section 6.3.1.1 has it. Java's BigInteger writes a zero byte in front of a
- * number whose first bit is set.
- */
+/** RFC 7518 section 6.3.1.1. Java's BigInteger writes a zero byte before a number whose first bit is set. */
 function withoutLeadingZeros(value: unknown): unknown {
   if (typeof value !== 'string' || !value.startsWith('A') || value.length > maxNumberLength) return value
   const bytes = decodeBase64url(value)

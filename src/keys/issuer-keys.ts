@@ -4,35 +4,35 @@ import { type Cause, describe, Refusal } from '../refusal.js'
 import type { IssuerKey } from './issuer-key.js'
 import type { KeySet } from './key-set.js'
 
-/** The keys of one issuer: held by the policy, or fetched. */
+/** The keys of one issuer, from the policy or fetched. */
 export interface IssuerKeys {
-  /** Whether the issuer publishes this key, by a key set that may be used now. Asks no network and never waits. */
+  /** Whether the current key set has this key. Never fetches or waits. */
   holds(key: IssuerKey): boolean
   /**
-   * The keys that may have signed: at most four. Refuses with `keys_unavailable` or `key_not_found`. Waits for a fetch
-   * where the keys are older than `maxAge`, or where none has the `kid`.
+   * The keys that may have signed: at most four. Denies with `keys_unavailable` or `key_not_found`. Waits for a
+   * fetch if the keys are older than `maxAge`, or if none has the `kid`.
    */
   find(kid: string | undefined, algorithm: Algorithm): MaybePromise<readonly IssuerKey[] | Refusal>
-  /** The keys that may have signed and are not among those `tried`: fetched again, where a fetch is left for that. */
+  /** The keys that may have signed and were not `tried`, after another fetch if one is left. */
   findOthers(
     kid: string | undefined,
     algorithm: Algorithm,
     tried: readonly IssuerKey[],
   ): MaybePromise<readonly IssuerKey[]>
-  /** Fetches the keys now; whether they could be had. */
+  /** Fetches the keys now. Whether that succeeded. */
   refresh(): Promise<boolean>
-  /** Whether there are keys to verify with, fetched first where there are none or where they are old. */
+  /** Whether there are keys. Fetches them first if there are none or if they are old. */
   ready(): Promise<KeysReadiness>
   close(): void
 }
 
 export interface KeysReadiness {
   readonly ready: boolean
-  /** Why there are no keys, or why those that there are could not be refreshed. */
+  /** Why there are no keys, or why they could not be refreshed. */
   readonly cause?: Cause
 }
 
-/** Keys that the policy itself holds. */
+/** Keys in the policy. */
 export function inlineKeys(set: KeySet): IssuerKeys {
   return {
     holds: (key) => set.has(key),

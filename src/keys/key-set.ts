@@ -3,29 +3,25 @@ import { fits } from '../jws/jwk.js'
 import { isObject } from '../lib/objects.js'
 import { type IssuerKey, readIssuerKey } from './issuer-key.js'
 
-/** The keys of an issuer that can verify anything here. */
+/** The usable keys of an issuer. */
 export interface KeySet extends Iterable<IssuerKey> {
   readonly size: number
   has(key: IssuerKey): boolean
-  /** Whether a key has this `kid`, fit for the algorithm or not. */
+  /** Whether a key has this `kid`, for any algorithm. */
   hasKid(kid: string): boolean
-  /**
-   * The keys that may have signed with this algorithm: at most four, those that state their `alg` first. Without a
-   * `kid`, of all keys.
-   */
+  /** The keys that may have signed: at most four, those with an `alg` first. Without a `kid`: of all keys. */
   select(kid: string | undefined, algorithm: Algorithm): readonly IssuerKey[]
 }
 
 /** More keys than any issuer needs. */
 const maxKeys = 100
 
-/** Keys that are tried for one token: each costs a signature verification. */
+/** The most keys to try for one token: each costs a signature verification. */
 const maxCandidates = 4
 
 /**
- * Reads a JWK Set (RFC 7517 section 5). An entry that is no usable public key is left out, so that one bad entry is not
- * an outage. Returns undefined where no usable key is left, where there are more than 100, or where it is no JWK Set.
- * Keys that `previous` has are taken from there, so that they are not imported again.
+ * Reads a JWK Set (RFC 7517 section 5). Leaves out unusable entries, so one bad entry is no outage. Undefined for
+ * no JWK Set, for no usable key, and for more than 100. Keys in `previous` are reused, not imported again.
  */
 export function readKeySet(document: unknown, previous?: Iterable<IssuerKey>): KeySet | undefined {
   const entries = isObject(document) ? document.keys : undefined
@@ -56,7 +52,7 @@ function createKeySet(keys: readonly IssuerKey[]): KeySet {
       const candidates: IssuerKey[] = []
       for (const key of named) {
         if (candidates.length === maxCandidates) break
-        // The import last: it costs, and only keys that fit are worth it.
+        // The import last: it is slow, and only needed for keys that fit.
         if (fits(key.jwk, algorithm) && key.key !== undefined) candidates.push(key)
       }
       return candidates

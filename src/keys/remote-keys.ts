@@ -11,10 +11,10 @@ import { createSharedTask } from './shared-task.js'
 import { createStopwatches, type Stopwatch } from './stopwatch.js'
 
 export interface RemoteKeysOptions {
-  /** Where the metadata is found; not used where `jwksUri` is there. */
+  /** Its metadata names the JWKS. Not used with a `jwksUri`. */
   readonly issuer: string
   readonly allowInsecureHttp: boolean | readonly string[]
-  /** Found through the issuer's metadata where undefined. */
+  /** Undefined: the `jwks_uri` of the metadata. */
   readonly jwksUri: string | undefined
   /** Seconds. */
   readonly maxAge: number
@@ -27,19 +27,19 @@ export interface RemoteKeysOptions {
   readonly onRefresh: (outcome: 'success' | 'failure') => void
 }
 
-/** The share of `maxAge` after which keys are refreshed in the background, so that a busy API never waits. */
+/** The share of `maxAge` after which keys are refreshed in the background: a busy API never waits. */
 const refreshShare = 0.8
 
-/** Fetches per `cooldown` for unknown kids: several, so that one token with a made-up kid does not hide a new key. */
+/** Fetches per `cooldown` for unknown kids. Several: one token with an invented kid must not hide a new key. */
 const unknownKidFetches = 4
 
 /** Fetches per `cooldown` for signatures that no key of their kid verifies. */
 const signatureFetches = 1
 
-/** The share of `timeout` after which OpenID discovery is asked beside an RFC 8414 document that does not come. */
+/** The share of `timeout` after which OpenID discovery starts while the RFC 8414 document has not arrived. */
 const discoveryShare = 0.25
 
-/** Milliseconds before the second attempt after a failure; doubled each time, up to the cooldown. */
+/** Milliseconds before the second attempt after a failure. Doubled each time, up to the cooldown. */
 const firstBackoff = 100
 
 const acceptKeys = 'application/jwk-set+json, application/json'
@@ -83,13 +83,13 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
   )
 
   async function attempt(): Promise<boolean> {
-    // From the request, not the answer: a key that is withdrawn while it is under way is noticed in time.
+    // The age counts from the request: a key that is withdrawn during the fetch is noticed in time.
     const elapsed = startStopwatch()
     const ending = new AbortController()
     const pending = new Set<string>()
     try {
       const signal = AbortSignal.any([closing.signal, ending.signal])
-      // Beside the signal, since a `fetch` of the user's own may not heed it.
+      // Beside the signal: a `fetch` from the options may ignore it.
       const fetched = await withDeadline(download(signal, pending), options.timeout)
       jwksUri = fetched.uri
       set = fetched.keys
@@ -97,7 +97,7 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
       failure = undefined
       return true
     } catch (error) {
-      // What was found through metadata may have moved.
+      // The jwks_uri in the metadata may have changed.
       jwksUri = options.jwksUri
       const reason = error instanceof FetchError ? error.message : noAnswer(pending)
       const count = (failure?.count ?? 0) + 1
@@ -151,7 +151,7 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
     return elapsed <= maxAge || !(isFetchDue || fetching.isRunning()) ? kept : undefined
   }
 
-  /** The keys of the last fetch that succeeded, for as long as they may serve through an outage. */
+  /** The keys of the last successful fetch, until `maxStale`. */
   function keptSet(elapsed = age()): KeySet | undefined {
     return closing.signal.aborted || elapsed > maxStale ? undefined : set
   }
@@ -195,10 +195,10 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
     tried: readonly IssuerKey[],
   ): Promise<readonly IssuerKey[]> {
     const untried = () => (keptSet()?.select(kid, algorithm) ?? []).filter((key) => !tried.includes(key))
-    // Another request may have fetched the new key while this one's signature was verified with the old one.
+    // Another request may have fetched the new key in the meantime.
     const fetchedMeanwhile = untried()
     if (fetchedMeanwhile.length > 0) return fetchedMeanwhile
-    // A budget of its own: forged signatures must not use up the fetches that find new kids.
+    // A separate budget: forged signatures must not use up the fetches for unknown kids.
     return (await fetchWhere(() => mayFetch() && forSignatures.take())) ? untried() : []
   }
 
@@ -241,6 +241,6 @@ function report(options: RemoteKeysOptions, succeeded: boolean): void {
   try {
     options.onRefresh(succeeded ? 'success' : 'failure')
   } catch {
-    // Telemetry that fails must not take the keys with it.
+    // A failure of telemetry must not be a failure of the fetch.
   }
 }

@@ -1,10 +1,7 @@
 /** Milliseconds since it was started. */
 export type Stopwatch = () => number
 
-/**
- * Starts stopwatches that no jump of the wall clock holds back: each gives the greater of what the given clock and the
- * machine's monotonic one have counted.
- */
+/** Measures by the given clock and the monotonic one. The greater time counts, so a clock may be set back. */
 export function createStopwatches(now: () => number): () => Stopwatch {
   return () => {
     const startedAt = read(now)
@@ -13,7 +10,7 @@ export function createStopwatches(now: () => number): () => Stopwatch {
   }
 }
 
-/** A clock that fails must not take the keys with it: the monotonic one goes on. */
+/** Where the given clock fails, the monotonic one counts. */
 function read(now: () => number): number {
   try {
     return Number(now())

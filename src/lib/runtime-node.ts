@@ -8,8 +8,8 @@ export { countRequestInTick, isTickCrowded } from './event-loop-tick.js'
 /** Whether a promise of one request must not be awaited by another, as in Workers. */
 export const hasIsolatedRequests: boolean = false
 
-/** Scratch buffer: 16 KiB hold the longest token. Only safe while its users are synchronous. */
-const scratch = Buffer.allocUnsafeSlow(16 * 1024)
+/** The longest token, in bytes. */
+const maxLength = 16 * 1024
 
 /** Decodes base64url without a check of its spelling. */
 export function fromBase64url(text: string): Uint8Array {
@@ -25,8 +25,11 @@ export function toBase64url(bytes: Uint8Array): string {
  * and for more than 16 KiB.
  */
 export function decodeBase64urlText(text: string): string | undefined {
-  const length = scratch.write(text, 'base64url')
-  return scratch.toString('base64url', 0, length) === text ? scratch.toString('latin1', 0, length) : undefined
+  if (text.length > 2 * maxLength) return undefined
+  const bytes = Buffer.from(text, 'base64url')
+  return bytes.length <= maxLength && bytes.toString('base64url') === text
+    ? bytes.toString('latin1')
+    : undefined
 }
 
 /** The text of UTF-8 bytes, given one character per byte. Undefined where they are invalid. */
@@ -37,9 +40,9 @@ export function decodeUtf8(bytes: string): string | undefined {
   return isUtf8(buffer) ? buffer.toString('utf8') : undefined
 }
 
-/** Copies at most 16 KiB of ASCII: a slice would keep the text that it was cut from in memory. */
+/** Copies ASCII: a slice would keep the text that it was cut from in memory. */
 export function copyAscii(text: string): string {
-  return scratch.toString('latin1', 0, scratch.write(text, 'latin1'))
+  return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 /** SHA-256 of the text's UTF-8 bytes, base64url without padding: always 43 characters. */

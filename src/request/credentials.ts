@@ -3,14 +3,14 @@ import { describe, Refusal } from '../refusal.js'
 import { parameterValues } from './query.js'
 import type { RequestFacts } from './request.js'
 
-/** An access token as it came: nothing about it is known yet. */
+/** An access token as the request has it. Nothing about it is known yet. */
 export interface Credentials {
-  /** `field`: the token alone, in a field that an issuer of the policy has for its tokens. */
+  /** `field`: only the token, in the field that an issuer of the policy uses for its tokens. */
   readonly scheme: 'dpop' | 'bearer' | 'field'
   readonly unverifiedToken: string
   /** The name of that field, in lower case. */
   readonly field: string | undefined
-  /** A Bearer token in `Authorization` beside that field: right only where it is not for this API. */
+  /** A Bearer token in `Authorization` beside that field. Allowed only if it is not for this API. */
   readonly besideToken: string | undefined
 }
 
@@ -30,7 +30,7 @@ export function readCredentials(request: RequestFacts): Credentials | Refusal {
   return { scheme: 'field', unverifiedToken: value, field: name, besideToken: beside }
 }
 
-/** The Bearer token beside a field that holds a token; other schemes are another party's. */
+/** The Bearer token beside a field that holds a token. Other schemes belong to another party. */
 function readBeside(request: RequestFacts): string | Refusal | undefined {
   if (request.authorization.length === 0) return undefined
   const other = readAuthorization(request)
@@ -42,8 +42,8 @@ function readBeside(request: RequestFacts): string | Refusal | undefined {
 }
 
 /**
- * What a route with `anonymous: 'foreign'` lets through: `true` for credentials of another scheme, a text for a Bearer
- * token that may be another party's, `false` for everything else.
+ * Reads credentials for a route with `anonymous: 'foreign'`: `true` for another scheme, the token for a Bearer token
+ * that may belong to another party, `false` for everything else.
  */
 export function readForeign(request: RequestFacts): boolean | string {
   const { authorization, dpop, tokenFields, query } = request

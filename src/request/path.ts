@@ -1,17 +1,16 @@
-/** As long as a request line gets with Node's own limit. */
+/** Node's default limit for the header of a request. */
 const maxPathLength = 16 * 1024
 
 const simplePath = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)+\/?$|^\/$/
 
-/** Whether every segment of a path begins with a character that is not a dot, and nothing needs decoding. */
+/** Whether no segment of a path begins with a dot, and nothing is percent-encoded. */
 export function isSimplePath(path: string): boolean {
   return path.length <= maxPathLength && simplePath.test(path)
 }
 
 /**
- * Whether a path can be spelled in no other way that some router, proxy or file system would take for the same
- * one, or for a way out of its folder: no empty or dot segment, no backslash, no control character, blank or
- * "#", and percent-encoding that decodes as UTF-8. Letter case and a last slash are the router's own matter.
+ * Whether routers, proxies and file systems read a path the same way: no empty or dot segment, no backslash,
+ * control character, blank or "#", and only UTF-8 percent-encoded. Letter case and a final slash are not checked.
  */
 export function isPlainPath(path: string): boolean {
   if (path.length > maxPathLength) return false
@@ -22,7 +21,7 @@ export function isPlainPath(path: string): boolean {
   return segments.every(isPlainSegment)
 }
 
-/** The same of a path that a framework has decoded already, all but the escapes of reserved characters. */
+/** The same for a path that a framework has decoded, except for escapes of reserved characters. */
 export function isPlainDecodedPath(path: string): boolean {
   if (path.length > maxPathLength || !path.startsWith('/') || /[\x00-\x1f\x7f]/.test(path)) return false
   const segments = path.slice(1).split('/')
@@ -48,8 +47,8 @@ export function isPlainValue(decoded: string): boolean {
 }
 
 /**
- * The path that the most forgiving reader could take this one for: decoded, without `;` parameters. Only ever
- * used to find out that an undeclared path might be another spelling of a declared one.
+ * The path as the most lenient router could read it: decoded, without `;` parameters. Used only to find out whether an
+ * undeclared path may be another spelling of a declared one.
  */
 export function loosestReading(path: string): string {
   const decoded = decodeURIComponent(path).replaceAll('\\', '/')

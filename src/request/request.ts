@@ -52,7 +52,7 @@ export interface VerifyRequest {
   readonly routing?: Routing
 }
 
-/** A request field that holds a token and nothing else, its name in lower case. */
+/** A request field that holds only a token. The name is in lower case. */
 export interface TokenField {
   readonly name: string
   readonly value: string
@@ -74,13 +74,13 @@ export interface RequestFacts {
   /** One element per header field. */
   readonly authorization: readonly string[]
   readonly dpop: readonly string[]
-  /** The fields of their own that tokens of some issuers come in. */
+  /** Fields other than `Authorization` in which issuers of the policy send tokens. */
   readonly tokenFields: readonly TokenField[]
   readonly isPreflight: boolean
   /** Methods that a method override names. */
   readonly methodOverrides: readonly string[]
   readonly routing: KnownRouting | KnownRoute | undefined
-  /** Proofs and single-use tokens that this request has used; undefined where requests cannot be told apart. */
+  /** Proofs and single-use tokens that this request has used. Undefined without an adapter. */
   readonly consumed: Consumed[]
 }
 
@@ -109,27 +109,20 @@ export function fieldsOf({
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }): HeaderSource {
   if (rawHeaders === undefined || rawHeaders.length === 0) return headers
-  let seen = 0
-  let repeated = 0
+  const seen = new Set<string>()
+  const repeated = new Set<string>()
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name: unknown = rawHeaders[at]
-    // A malformed list could hide a second field: reading it refuses the request.
+    // A malformed list could hide a second field. The request is denied when the list is read.
     if (typeof name !== 'string' || typeof rawHeaders[at + 1] !== 'string') return rawHeaders
-    if (!mayBeRead(name)) continue
-    const place = fieldNames.indexOf(name.toLowerCase())
-    if (place < 0) continue
-    if ((seen >> place) & 1) repeated |= 1 << place
-    seen |= 1 << place
+    const lower = name.toLowerCase()
+    if (seen.has(lower)) repeated.add(lower)
+    else if (fieldNames.includes(lower)) seen.add(lower)
   }
-  if (repeated === 0) return headers
-  return withRepeated(
-    headers,
-    rawHeaders,
-    fieldNames.filter((_, place) => (repeated >> place) & 1),
-  )
+  return repeated.size === 0 ? headers : withRepeated(headers, rawHeaders, [...repeated])
 }
 
-/** The fields, with all values of repeated ones unless the app has set another value since. */
+/** The fields with all values of repeated ones, unless the app has set another value since. */
 function withRepeated(
   headers: Readonly<Record<string, string | readonly string[] | undefined>>,
   rawHeaders: readonly string[],
@@ -245,9 +238,6 @@ const fieldNamesOfAny = fieldNames.filter(
   (name) => name !== 'origin' && name !== 'access-control-request-method',
 )
 
-/** Bit set of the lengths of these names: a cheap test that rules out most fields. */
-const fieldNameLengths = fieldNames.reduce((bits, name) => bits | (1 << name.length), 0)
-
 const none: readonly string[] = Object.freeze([])
 
 function readFields(headers: HeaderSource, method: string): Fields {
@@ -264,35 +254,33 @@ function readFields(headers: HeaderSource, method: string): Fields {
   return fields
 }
 
-/** Throws where it is no list of names and values, as one of pairs: nor is that a request without credentials. */
+/** Throws for another list than names and values: it does not mean a request without credentials. */
 function addRawHeaders(fields: Fields, headers: readonly unknown[]): void {
   for (let at = 0; at < headers.length; at += 2) {
     const [name, value] = [headers[at], headers[at + 1]]
     if (typeof name !== 'string' || typeof value !== 'string') throw new TypeError('no list of fields')
-    if (mayBeRead(name)) add(fields, name.toLowerCase(), value)
+    add(fields, name.toLowerCase(), value)
   }
 }
 
-/** Each look into them costs: the two of a preflight only where it can be one. */
+/** Every lookup costs time: the two fields of a preflight are read for OPTIONS only. */
 function addFetchHeaders(fields: Fields, headers: FetchHeaders, method: string): void {
   for (const name of method === 'OPTIONS' ? fieldNames : fieldNamesOfAny) add(fields, name, headers.get(name))
 }
 
 /**
- * Node's names are in lower case; a caller's own object may hold `Authorization`, and even both. Throws where there
- * are none at all: that is no request without credentials.
+ * Names in Node's objects are in lower case. A caller's object may have `Authorization` too, or both. Throws without an
+ * object: it does not mean a request without credentials.
  */
 function addNodeHeaders(fields: Fields, headers: Readonly<Record<string, unknown>>): void {
-  for (const name of Object.keys(headers)) {
-    if (mayBeRead(name)) add(fields, name.toLowerCase(), headers[name])
-  }
+  for (const name of Object.keys(headers)) add(fields, name.toLowerCase(), headers[name])
 }
 
 interface FetchHeaders {
   get(name: string): string | null
 }
 
-/** These fields, by their names in lower case. Node joins the values of one that came twice. */
+/** The fields with these names, which are in lower case. Node joins the values of a repeated field. */
 function readTokenFields(headers: HeaderSource, names: readonly string[]): readonly TokenField[] {
   const toFields = (name: string, value: unknown): TokenField[] => {
     const lower = name.toLowerCase()
@@ -302,11 +290,6 @@ function readTokenFields(headers: HeaderSource, names: readonly string[]): reado
     return headers.flatMap((value, at) => (at % 2 === 1 ? toFields(String(headers[at - 1]), value) : []))
   if (isFetchHeaders(headers)) return names.flatMap((name) => toFields(name, headers.get(name)))
   return Object.entries(headers).flatMap(([name, value]) => toFields(name, value))
-}
-
-function mayBeRead(name: string): boolean {
-  // Shifts work modulo 32.
-  return name.length < 32 && ((fieldNameLengths >> name.length) & 1) === 1
 }
 
 function isRawHeaders(headers: HeaderSource): headers is readonly string[] {
