@@ -25,7 +25,7 @@ afterEach(() => vi.restoreAllMocks())
 describe('the option log', () => {
   it('gets one line for each denial from console, and none for others', async () => {
     const written = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    const verifier = verifierWith({ log: console })
+    const verifier = verifierWith({ log: console, onDecision: () => {} })
     await verifier.verify(toRequest(kit.call()))
     await verifier.verify({ method: 'GET', url: '/health', headers: {} })
     expect(written.mock.calls).toEqual([])
