@@ -24,6 +24,18 @@ import { createVerifier, engineOf, isVerifier, type Verifier } from '../src/veri
 export type { Answer } from '../src/decision.js'
 export { fieldsOf } from '../src/request/request.js'
 
+/** A signal that is aborted when the connection ends before the response is sent. */
+export function signalOf(response: {
+  readonly writableFinished: boolean
+  once(event: 'close', listener: () => void): unknown
+}): AbortSignal {
+  const controller = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) controller.abort()
+  })
+  return controller.signal
+}
+
 type OnResponse = (status: number) => void
 
 /** An adapter sends the answer, or continues with the grant, if there is one. */

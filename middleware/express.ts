@@ -17,6 +17,7 @@ import {
   fieldsOf,
   isCorsField,
   type MiddlewareResult,
+  signalOf,
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf } from './express-handlers.js'
@@ -62,6 +63,9 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
         url: req.originalUrl,
         headers: fieldsOf(req),
         routing: routingOf(req),
+        get signal() {
+          return signalOf(res)
+        },
       })
       if (isAnsweredMeanwhile(res, hadBegun)) return
       if (result.kind === 'answer') return await answer(result, req, res, next, onDenied)

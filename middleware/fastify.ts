@@ -22,6 +22,7 @@ import {
   fieldsOf,
   isCorsField,
   type MiddlewareResult,
+  signalOf,
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf, type RouteLister } from './fastify-handlers.js'
@@ -92,6 +93,9 @@ function register(app: FastifyInstance, options: AjwtOptions, done: (error?: Err
       url: request.originalUrl,
       headers: fieldsOf({ rawHeaders: request.raw.rawHeaders, headers: request.headers }),
       routing: routingOf(request),
+      get signal() {
+        return signalOf(reply.raw)
+      },
     })
     settle(pass, request, reply, next, onDenied, hadBegun)
   }

@@ -53,7 +53,15 @@ export function ajwt(
     // An earlier value was not set by this middleware.
     c.set('ajwt', undefined)
     const { method, url, headers } = c.req.raw
-    const result = await core.pass(c, { method, url, headers, routing: routingOf(c) })
+    const result = await core.pass(c, {
+      method,
+      url,
+      headers,
+      routing: routingOf(c),
+      get signal() {
+        return c.req.raw.signal
+      },
+    })
     if (c.finalized && !hadBegun) return
     if (result.kind === 'answer') return answer(result, c, onDenied)
     c.set('ajwt', result.grant)

@@ -15,6 +15,7 @@ import {
   fieldsOf,
   isCorsField,
   type MiddlewareResult,
+  signalOf,
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf } from './koa-handlers.js'
@@ -55,6 +56,9 @@ export function ajwt(
       url: ctx.originalUrl,
       headers: fieldsOf(ctx.req),
       routing: routingOf(ctx),
+      get signal() {
+        return signalOf(ctx.res)
+      },
     })
     if (hasBegun(ctx) && !hadBegun) return
     if (result.kind === 'answer') return answer(result, ctx, onDenied)

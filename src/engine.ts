@@ -24,17 +24,17 @@ import type { RuleData } from './policy/schema.js'
 import { type CheckObserver, describeError, Refusal } from './refusal.js'
 import { readRequest, type VerifyRequest } from './request/request.js'
 import { createKnownScopes } from './response/known-scopes.js'
-import { rateLimitFields } from './response/rate-limit.js'
+import { rateLimitFieldsOf } from './response/rate-limit.js'
 import { toDenial } from './response/www-authenticate.js'
 import { type Access, matchRequest } from './routing/match.js'
+import { createAuthorizer } from './rules/authorize.js'
 import type { Rule } from './rules/rule.js'
 import { createRuleCheck, type RuleCheckOptions } from './rules/rule-check.js'
-import { chargesOf, createLimiter, sharedLimitStore } from './stores/limits.js'
-import { memoryLimitStore } from './stores/memory/limits.js'
+import type { RuleTrace } from './rules/rule-input.js'
+import { createLimiter, limitStoreFor } from './stores/limits.js'
 import { memoryReplayStore } from './stores/memory/replay.js'
 import { sharedReplayStore } from './stores/memory/shared-replay.js'
 import { type Consumed, createConsumeOnce } from './stores/replay.js'
-import type { LimitStore } from './stores/store.js'
 import { createReporter, type Reporter } from './telemetry/reporter.js'
 import { createRevocationCheck } from './token/revocation.js'
 import { checkTokenTime } from './token/token-time.js'
@@ -71,7 +71,11 @@ export interface AppliedRule {
   readonly request: unknown
 }
 
-const usesNothingUp: RuleCheckOptions = { consumeOnce: () => undefined, limiter: undefined }
+const usesNothingUp: RuleCheckOptions = {
+  consumeOnce: () => undefined,
+  limiter: undefined,
+  authorizer: 'skip',
+}
 
 const noCaches = { tokens: 0, proofKeys: 0, assertions: 0 }
 
@@ -119,7 +123,8 @@ export class Engine {
     }
     this.#pipeline = makePipeline(withDefaults(options.cache), {
       consumeOnce: createConsumeOnce(replayStore),
-      limiter: createLimiter(limitStoreOf(options)),
+      limiter: createLimiter(limitStoreFor(options)),
+      authorizer: options.authorize && createAuthorizer(options.authorize, options.authorizeTimeout),
     })
     this.#toExplain = () => makePipeline(noCaches, usesNothingUp)
   }
@@ -255,6 +260,7 @@ export class Engine {
       this.#knownScopes.record(handlerRule.method, grant.route, rule.scope)
     let stage: Stage = 'rule'
     let refusal: Refusal | undefined
+    const trace: RuleTrace = {}
     try {
       const { checks, clock } = this.#pipeline
       const now = clock()
@@ -272,6 +278,10 @@ export class Engine {
         isObserved: (mode ?? this.compiled.mode) === 'observe',
         // Each message of a connection, and each part of a batch, is checked by a call of its own, and counts.
         isOncePerRequest: isPermanent,
+        method: handlerRule.method,
+        toGrant: () => grant,
+        source: {},
+        trace,
         request,
       }
       refusal = expired ?? (await checks.checkRule(rule, input))
@@ -279,10 +289,16 @@ export class Engine {
       refusal = new Refusal('internal_error', { reason: describeError(error) })
     }
     if (refusal === undefined)
-      return Object.freeze({ outcome: 'allow', grant, headers: limitFields(rule, consumed) })
+      return Object.freeze({ outcome: 'allow', grant, headers: rateLimitFieldsOf(rule, consumed) })
     const withScopes = this.#knownScopes.addTo(refusal, handlerRule.method, grant.route, routeRule?.scope)
     const decision = this.#refuse(stage, withScopes, mode, grant.route)
-    this.#reporter.reportDecision(decision, handlerRule.method, { ...authorized, refusal }, start, 'allow')
+    this.#reporter.reportDecision(
+      decision,
+      handlerRule.method,
+      { ...authorized, refusal, trace },
+      start,
+      'allow',
+    )
     return decision
   }
 
@@ -328,7 +344,7 @@ export class Engine {
     return Object.freeze({
       outcome: 'allow',
       grant: outcome.grant,
-      headers: isLimited ? Object.freeze({ ...headers, ...limitFields(kind, consumed) }) : headers,
+      headers: isLimited ? Object.freeze({ ...headers, ...rateLimitFieldsOf(kind, consumed) }) : headers,
     })
   }
 
@@ -368,15 +384,6 @@ export class Engine {
     if (this.#signatureThread !== undefined) return this.#signatureThread === 'pool'
     return this.#pending > 1 || isTickCrowded()
   }
-}
-
-/** The state of all limits that the request was counted in so far. */
-function limitFields({ limits }: Rule, consumed: Consumed[]): Readonly<Record<string, string>> {
-  return limits.length === 0 ? noHeaders : Object.freeze(rateLimitFields(chargesOf(consumed)))
-}
-
-function limitStoreOf({ limitStore, now }: VerifierOptions): LimitStore {
-  return limitStore ?? (now === undefined ? sharedLimitStore() : memoryLimitStore({ now }))
 }
 
 function toAuthorized(

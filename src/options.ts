@@ -3,6 +3,7 @@ import type { Decision } from './decision.js'
 import { type CacheOptions, cacheDefaults } from './lib/cache.js'
 import { PolicyError, type PolicyIssue } from './policy/error.js'
 import type { IssuerPolicy } from './policy/policy.js'
+import type { Authorize } from './rules/authorize.js'
 import type { LimitStore, ReplayStore, Revocations } from './stores/store.js'
 import type { DenialLogger } from './telemetry/denial-log.js'
 import type { DecisionFacts } from './telemetry/facts.js'
@@ -32,6 +33,13 @@ export interface VerifierOptions {
    * 5 s, the request is denied with 503.
    */
   resolveIssuer?: (iss: string) => IssuerPolicy | undefined | Promise<IssuerPolicy | undefined>
+  /**
+   * Asked after all conditions of a rule hold, on `'authenticated'` routes too: another authorization system. It can only
+   * deny. A throw, or no answer within `authorizeTimeout`, denies the request with 503. `authzen()` makes one.
+   */
+  authorize?: Authorize
+  /** Seconds. Default 1. */
+  authorizeTimeout?: number
   /** Sizes of the caches for verified tokens, proof keys and assertions. */
   cache?: CacheOptions
   /** Fetches the keys and the metadata of issuers, nothing else. Default: the global `fetch`. */
@@ -69,6 +77,8 @@ export function checkOptions(options: VerifierOptions): void {
     revocations: true,
     nonceSecret: true,
     resolveIssuer: true,
+    authorize: true,
+    authorizeTimeout: true,
     cache: true,
     fetch: true,
     now: true,
@@ -87,6 +97,8 @@ export function checkOptions(options: VerifierOptions): void {
   check('nonceSecret', isSecret(options.nonceSecret), 'must be a string or a Uint8Array of at least 16 bytes')
   issues.push(...checkCache(options.cache))
   check('resolveIssuer', typeof options.resolveIssuer === 'function', 'must be a function')
+  check('authorize', typeof options.authorize === 'function', 'must be a function')
+  check('authorizeTimeout', isTimeout(options.authorizeTimeout), 'must be a number of seconds, at most 60')
   check('fetch', typeof options.fetch === 'function', 'must be a function')
   check('now', typeof options.now === 'function', 'must be a function')
   check('onDecision', typeof options.onDecision === 'function', 'must be a function')
@@ -117,6 +129,10 @@ function checkCache(cache: CacheOptions | undefined): readonly PolicyIssue[] {
 
 function isSecret(value: unknown): boolean {
   return (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16
+}
+
+function isTimeout(value: unknown): boolean {
+  return typeof value === 'number' && value > 0 && value <= 60
 }
 
 function isRatio(value: unknown): boolean {

@@ -9,7 +9,7 @@ import type { RequestFacts } from './request/request.js'
 import type { Access } from './routing/match.js'
 import type { Rule } from './rules/rule.js'
 import type { RuleCheck } from './rules/rule-check.js'
-import type { RuleInput } from './rules/rule-input.js'
+import type { RuleInput, RuleTrace } from './rules/rule-input.js'
 import type { RevocationCheck } from './token/revocation.js'
 import { checkTokenTime } from './token/token-time.js'
 import type { TokenVerifier, VerifiedToken } from './token/verify-token.js'
@@ -37,6 +37,7 @@ export interface PipelineState {
   readonly verified: VerifiedToken | undefined
   readonly delegation: Delegation | undefined
   readonly refusal: Refusal | undefined
+  readonly trace: RuleTrace | undefined
 }
 
 /** Has every member, so that none is read from a polluted prototype. */
@@ -45,6 +46,7 @@ export const emptyState: PipelineState = Object.freeze({
   verified: undefined,
   delegation: undefined,
   refusal: undefined,
+  trace: undefined,
 })
 
 export type Outcome =
@@ -58,6 +60,7 @@ export type Outcome =
       readonly verified: VerifiedToken
       readonly delegation: Delegation
       readonly refusal: undefined
+      readonly trace: RuleTrace | undefined
     }
 
 /**
@@ -112,27 +115,42 @@ export async function decide(
   observer?.begin('route', 'a key of routes', access.route)
   const state = { access, verified, delegation }
   if (rule === undefined) return refuse('rule', new Refusal('route_not_declared', access.cause), state)
-  const { consumed } = request
-  const input = { token, delegation, now, consumed, ...inputOf(access, rule, mode) }
+  const makeGrant = () => toGrant(verified.identity, delegation, access)
+  const input = toRuleInput(request, access, rule, mode, { token, delegation, now, toGrant: makeGrant })
+  const { trace } = input
   const denial = await checks.checkRule(rule, input, observer)
-  if (denial !== undefined) return refuse('rule', denial, state)
+  if (denial !== undefined) return refuse('rule', denial, { ...state, trace })
 
-  const grant = toGrant(verified.identity, delegation, access)
-  return { outcome: 'allow', grant, access, verified, delegation, refusal: undefined }
+  return { outcome: 'allow', grant: makeGrant(), access, verified, delegation, refusal: undefined, trace }
 
   function refuse(stage: Stage, refusal: Refusal, known: Partial<PipelineState>): Outcome {
     return { ...emptyState, ...known, outcome: 'refuse', stage, refusal }
   }
 }
 
-/** The input of a route's own rule. */
-function inputOf(
-  { params, route }: Access,
+/** The input of a route's own rule. One literal: every request makes it. */
+function toRuleInput(
+  request: RequestFacts,
+  access: Access,
   rule: Rule,
   mode: 'enforce' | 'observe',
-): Omit<RuleInput, 'token' | 'delegation' | 'now' | 'consumed'> {
-  const isObserved = (rule.mode ?? mode) === 'observe'
-  return { params, route, isObserved, isOncePerRequest: true, request: undefined }
+  verified: Pick<RuleInput, 'token' | 'delegation' | 'now' | 'toGrant'>,
+): RuleInput {
+  return {
+    token: verified.token,
+    delegation: verified.delegation,
+    params: access.params,
+    now: verified.now,
+    consumed: request.consumed,
+    route: access.route,
+    isObserved: (rule.mode ?? mode) === 'observe',
+    isOncePerRequest: true,
+    method: request.method,
+    toGrant: verified.toGrant,
+    source: request.source,
+    trace: {},
+    request: undefined,
+  }
 }
 
 function fieldName(field = 'authorization'): string {

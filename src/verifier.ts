@@ -4,8 +4,10 @@ import type { Decision, Denial } from './decision.js'
 import { Engine } from './engine.js'
 import type { Explanation } from './explain/explanation.js'
 import { sharedInProcess } from './lib/copies.js'
+import { isObject } from './lib/objects.js'
 import { snapshot } from './lib/plain-data.js'
 import { checkOptions, type VerifierOptions } from './options.js'
+import { PolicyError, toIssue } from './policy/error.js'
 import type { HandlerRule, Policy } from './policy/policy.js'
 import { textsOf } from './request/params.js'
 import type { VerifyRequest } from './request/request.js'
@@ -66,6 +68,7 @@ export function isVerifier(value: object): value is Verifier {
  */
 export function createVerifier(policy: Policy, options: VerifierOptions = {}): Verifier {
   checkOptions(options)
+  checkAuthorizeRules(policy, options)
   const engine = new Engine(compilePolicy(policy, options.resolveIssuer !== undefined), options)
   const ownPolicy = snapshot(policy)
   const verifier: Verifier = Object.freeze({
@@ -96,6 +99,22 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   warnAboutObserveMode(ownPolicy)
   warnAboutInsecureHttp(ownPolicy)
   return verifier
+}
+
+/** A rule that relies on the hook would allow every request without it. */
+function checkAuthorizeRules({ routes }: Policy, { authorize }: VerifierOptions): void {
+  if (authorize !== undefined || !isObject(routes)) return
+  const issues = Object.entries(routes).flatMap(([key, rule]) =>
+    isObject(rule) && rule.authorize === true
+      ? [
+          toIssue(
+            ['routes', key, 'authorize'],
+            'is true, and the option authorize is missing: pass it, or remove the key',
+          ),
+        ]
+      : [],
+  )
+  if (issues.length > 0) throw new PolicyError(issues)
 }
 
 function respond(decision: Denial): Response

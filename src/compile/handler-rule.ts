@@ -16,11 +16,13 @@ export function compileHandlerRule(rule: RuleData, context: RuleContext): Rule {
   const issues: PolicyIssue[] = []
   findNameProblems(rule, context, (path, message) => issues.push(toIssue(path, message)))
   const place = `a rule of a handler: ${JSON.stringify(rule.limit)}`
-  if (issues.length === 0) return compileRule(rule, context, place)
+  // The route's own rule has asked the hook already.
+  const compiled = compileRule({ ...rule, authorize: rule.authorize ?? false }, context, place)
+  if (issues.length === 0) return compiled
   const { message } = new PolicyError(issues)
   processWarning(`a requireIntent refuses every request. ${message}`, 'AJWT_RULE')
   const denial = new Refusal('internal_error', { reason: describe(message) })
-  return Object.freeze({ ...compileRule(rule, context, place), check: () => denial })
+  return Object.freeze({ ...compiled, check: () => denial })
 }
 
 /** Parsed rules with their JSON, because the object can change between two calls. */

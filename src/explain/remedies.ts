@@ -231,6 +231,10 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
     mender: 'caller',
     remedy: 'Send what was approved. `facts.cause` names the part of the request, and both values.',
   },
+  not_authorized: {
+    mender: 'API',
+    remedy: 'Read `facts.cause.reason`. Change the rules of the authorization system that `authorize` asks.',
+  },
   limit_exceeded: {
     mender: 'caller',
     remedy: 'Wait as long as `Retry-After` says. `RateLimit` on earlier answers tells how much is left.',
@@ -251,6 +255,10 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
   limits_unavailable: {
     mender: 'API',
     remedy: 'Retry with a new proof. Check Redis, or the limit store that `facts.cause.reason` speaks of.',
+  },
+  authorizer_unavailable: {
+    mender: 'API',
+    remedy: 'Retry with a new proof. Check the authorization system, and `authorizeTimeout`.',
   },
   internal_error: {
     mender: 'API',

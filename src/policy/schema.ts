@@ -230,6 +230,7 @@ const ruleShape = {
     .refine((user) => Object.keys(user).length > 0, 'must have at least one condition')
     .optional(),
   claims: z.record(pointer, claimConstraint).optional(),
+  authorize: z.boolean().optional(),
   limit: union([limit, nonEmpty(limit, 'limit')], `${limitForms}, or an array of these`).optional(),
   once: z.boolean().optional(),
   anonymous: union([z.boolean(), z.literal('foreign')], 'true, false or "foreign"').optional(),

@@ -309,6 +309,12 @@ export const denials = {
     description: 'The content of this request is not what the access token or the policy allows.',
     source: 'RFC 9396 section 6',
   },
+  not_authorized: {
+    status: 403,
+    error: 'access_denied',
+    description: 'The authorization system of this API does not allow this request.',
+    source: 'RFC 9110 section 15.5.4',
+  },
 
   limit_exceeded: {
     status: 429,
@@ -339,6 +345,12 @@ export const denials = {
     status: 503,
     error: 'temporarily_unavailable',
     description: 'The limits of this API are temporarily unavailable.',
+    source: 'RFC 9110 section 15.6.4',
+  },
+  authorizer_unavailable: {
+    status: 503,
+    error: 'temporarily_unavailable',
+    description: 'The authorization system of this API is temporarily unavailable.',
     source: 'RFC 9110 section 15.6.4',
   },
   internal_error: {

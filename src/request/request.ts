@@ -50,6 +50,8 @@ export interface VerifyRequest {
   readonly headers: HeaderSource
   /** Without it, a path that the supported frameworks would route differently counts as undeclared. */
   readonly routing?: Routing
+  /** Aborted when the client has gone: cancels the option `authorize`. A Fetch `Request` has it. */
+  readonly signal?: AbortSignal
 }
 
 /** A request field that holds only a token. The name is in lower case. */
@@ -82,6 +84,8 @@ export interface RequestFacts {
   readonly routing: KnownRouting | KnownRoute | undefined
   /** Proofs and single-use tokens that this request has used. Undefined without an adapter. */
   readonly consumed: Consumed[]
+  /** The request itself, for its `signal`, which is read only if it is needed. */
+  readonly source: VerifyRequest
 }
 
 /** PathRouting with every member set: none is read from a polluted prototype. */
@@ -168,6 +172,7 @@ export function readRequest(
       query === '' ? fields.methodOverride : [...fields.methodOverride, ...queryMethodOverrides(query)],
     routing: readRouting(request),
     consumed,
+    source: request,
   }
 }
 

@@ -1,4 +1,16 @@
 import type { LimitState } from '../refusal.js'
+import { chargesOf } from '../stores/limits.js'
+import type { Consumed } from '../stores/replay.js'
+
+const noFields = Object.freeze({})
+
+/** The state of all limits that a request was counted in so far, if the rule has limits. */
+export function rateLimitFieldsOf(
+  { limits }: { readonly limits: readonly unknown[] },
+  consumed: Consumed[],
+): Readonly<Record<string, string>> {
+  return limits.length === 0 ? noFields : Object.freeze(rateLimitFields(chargesOf(consumed)))
+}
 
 /**
  * `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): for each limit its quota and window, and

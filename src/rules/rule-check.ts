@@ -1,13 +1,14 @@
 import { sha256 } from '#runtime'
 import type { MaybePromise } from '../lib/promise.js'
-import { type CheckObserver, isRefusal, type Refusal } from '../refusal.js'
+import { type CheckObserver, isRefusal, Refusal } from '../refusal.js'
 import { type Charge, type Limiter, undoCharges } from '../stores/limits.js'
 import type { ConsumeOnce } from '../stores/replay.js'
+import type { Authorizer } from './authorize.js'
 import { consumeLimits, findUses } from './limit.js'
 import type { Rule } from './rule.js'
 import type { RuleInput } from './rule-input.js'
 
-/** Checks a rule: its conditions, then all its limits or none, then `once`. */
+/** Checks a rule: its conditions, the hook `authorize`, all its limits or none, then `once`. */
 export type RuleCheck = (
   rule: Rule,
   input: RuleInput,
@@ -18,9 +19,13 @@ export type RuleCheck = (
 export interface RuleCheckOptions {
   readonly consumeOnce: ConsumeOnce
   readonly limiter: Limiter | undefined
+  /** The hook `authorize`. `skip` for `explain`, which calls no hook. */
+  readonly authorizer: Authorizer | 'skip' | undefined
 }
 
-export function createRuleCheck({ consumeOnce, limiter }: RuleCheckOptions): RuleCheck {
+const missingHook = { reason: 'the rule has authorize: true, and createVerifier got no option authorize' }
+
+export function createRuleCheck({ consumeOnce, limiter, authorizer }: RuleCheckOptions): RuleCheck {
   function useOnce({ token, now, consumed }: RuleInput): MaybePromise<Refusal | undefined> {
     const { issuer, jti, iat, exp, limits } = token
     const { clockTolerance } = limits
@@ -49,11 +54,25 @@ export function createRuleCheck({ consumeOnce, limiter }: RuleCheckOptions): Rul
     return limiter === undefined ? [] : consumeLimits(uses, limiter, input)
   }
 
-  async function useUp(
+  async function askAuthorizer(
     rule: Rule,
     input: RuleInput,
     observer: CheckObserver | undefined,
   ): Promise<Refusal | undefined> {
+    if (rule.authorize === false) return undefined
+    if (authorizer === undefined)
+      return rule.authorize === 'required' ? new Refusal('internal_error', missingHook) : undefined
+    observer?.skip('authorize', 'a hook that allows the request')
+    return authorizer === 'skip' ? undefined : authorizer(input)
+  }
+
+  async function finish(
+    rule: Rule,
+    input: RuleInput,
+    observer: CheckObserver | undefined,
+  ): Promise<Refusal | undefined> {
+    const unauthorized = await askAuthorizer(rule, input, observer)
+    if (unauthorized !== undefined) return unauthorized
     const charges = await countLimits(rule, input, observer)
     if (isRefusal(charges)) return charges
     if (!rule.once) return undefined
@@ -63,9 +82,13 @@ export function createRuleCheck({ consumeOnce, limiter }: RuleCheckOptions): Rul
     return reused
   }
 
+  function isMoreToDo({ usesUp, authorize }: Rule): boolean {
+    return usesUp || authorize === 'required' || (authorize && authorizer !== undefined)
+  }
+
   return (rule, input, observer) => {
     const denial = rule.check(input, observer)
-    if (denial !== undefined || !rule.usesUp) return denial
-    return useUp(rule, input, observer)
+    if (denial !== undefined || !isMoreToDo(rule)) return denial
+    return finish(rule, input, observer)
   }
 }

@@ -1,7 +1,14 @@
+import type { Grant } from '../decision.js'
 import type { Delegation } from '../delegation/delegation.js'
 import type { CheckObserver, Refusal } from '../refusal.js'
 import type { Consumed } from '../stores/replay.js'
 import type { TokenClaims } from '../token/claims.js'
+
+/** Filled while a rule is checked. */
+export interface RuleTrace {
+  /** The times of the monotonic clock in milliseconds. */
+  authorization?: { readonly start: number; readonly end: number; readonly code: string | undefined }
+}
 
 /** The verified facts of a request that a rule checks. */
 export interface RuleInput {
@@ -18,6 +25,13 @@ export interface RuleInput {
   readonly isObserved: boolean
   /** Whether a request counts once in a limit, however many of its rules name it. */
   readonly isOncePerRequest: boolean
+  /** As on the wire. */
+  readonly method: string
+  readonly toGrant: () => Grant
+  /** Its `signal` is read only if it is needed: adapters make it then. */
+  readonly source: { readonly signal?: AbortSignal | undefined }
+  /** What telemetry tells of the checks. */
+  readonly trace: RuleTrace
   /** The request as the framework has it, for rules of a handler. */
   readonly request: unknown
 }

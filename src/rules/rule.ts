@@ -43,6 +43,8 @@ export interface Rule {
   readonly scope: string | undefined
   /** The listed chains by issuer. Ids from initiator to executor. */
   readonly chains: ChainsByIssuer | undefined
+  /** Whether the hook `authorize` is asked, where there is one. `required`: there must be one. */
+  readonly authorize: boolean | 'required'
   /** Counted after all conditions hold, all of them or none. */
   readonly limits: readonly CompiledLimit[]
   readonly once: boolean
@@ -81,6 +83,7 @@ export function compileRule(rule: RuleData, context: RuleContext, place: string)
     conditions: Object.freeze(conditionsOf(rule, context)),
     scope: scopes?.names.join(' '),
     chains,
+    authorize: rule.authorize === true ? 'required' : (rule.authorize ?? true),
     limits: Object.freeze(limits),
     once: rule.once === true,
     usesUp: rule.once === true || limits.length > 0,
@@ -109,6 +112,7 @@ function conditionsOf(rule: RuleData, { agents, workflows }: RuleContext): strin
     ['user.amr', user.amr !== undefined],
     ['user.maxAge', user.maxAge !== undefined],
     ...Object.keys(claims).map((pointer) => [claimCondition(pointer), true] as const),
+    ['authorize', rule.authorize === true],
     ['limit', rule.limit !== undefined],
     ['once', rule.once === true],
   ]

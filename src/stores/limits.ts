@@ -35,9 +35,18 @@ export interface Charge extends GivenBack {
   readonly isOncePerRequest: boolean
 }
 
-/** The store of every verifier without the options `limitStore` and `now`. */
-export function sharedLimitStore(): LimitStore {
-  return sharedInProcess('limit store', () => memoryLimitStore())
+/** Without the options `limitStore` and `now`, all verifiers of the process share one store. */
+export function limitStoreFor({
+  limitStore,
+  now,
+}: {
+  readonly limitStore?: LimitStore
+  readonly now?: () => number
+}): LimitStore {
+  if (limitStore !== undefined) return limitStore
+  return now === undefined
+    ? sharedInProcess('limit store', () => memoryLimitStore())
+    : memoryLimitStore({ now })
 }
 
 /** Shared by all verifiers that decide a request, as the list of its consumed proofs is. */

@@ -43,4 +43,14 @@ export interface ReportedState {
     | undefined
   readonly delegation: { readonly depth: number } | undefined
   readonly refusal: Refusal | undefined
+  readonly trace?:
+    | {
+        /** Milliseconds of the monotonic clock. */
+        readonly authorization?: {
+          readonly start: number
+          readonly end: number
+          readonly code: string | undefined
+        }
+      }
+    | undefined
 }

@@ -96,15 +96,34 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
     if (isFirst) current.duration.record(duration, { 'ajwt.outcome': decision.outcome })
   }
 
-  function recordSpan(decision: Decision, facts: DecisionFacts, start: RequestStart): Span {
+  function recordSpan(
+    decision: Decision,
+    facts: DecisionFacts,
+    start: RequestStart,
+    authorization: NonNullable<ReportedState['trace']>['authorization'],
+  ): Span {
     const end = Date.now()
     const startTime = end - facts.duration * 1000
-    const span = (tracerProvider ?? trace)
-      .getTracer('ajwt')
-      .startSpan('ajwt.verify', { startTime, attributes: toAttributes(decision, facts) }, start.context)
+    const tracer = (tracerProvider ?? trace).getTracer('ajwt')
+    const span = tracer.startSpan(
+      'ajwt.verify',
+      { startTime, attributes: toAttributes(decision, facts) },
+      start.context,
+    )
     // A 503 is an error of the server. Other denials are not.
     if ('code' in decision && decision.status === 503)
       span.setStatus({ code: SpanStatusCode.ERROR, message: decision.code })
+    if (authorization !== undefined) {
+      const { code } = authorization
+      const attributes = {
+        'ajwt.outcome': code === undefined ? 'allow' : 'deny',
+        ...(code && { 'ajwt.code': code }),
+      }
+      const toTime = (time: number) => startTime + time - start.time
+      const times = { startTime: toTime(authorization.start), attributes }
+      const child = tracer.startSpan('ajwt.authorize', times, trace.setSpan(start.context, span))
+      child.end(toTime(authorization.end))
+    }
     span.end(end)
     return span
   }
@@ -129,7 +148,9 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
       if (current !== undefined)
         attempt(() => measure(current, decision, state, duration, overrules === undefined))
       const facts = toFacts(method, state, duration, overrules)
-      const span = isTraced ? attempt(() => recordSpan(decision, facts, start)) : undefined
+      const span = isTraced
+        ? attempt(() => recordSpan(decision, facts, start, state.trace?.authorization))
+        : undefined
       if (!hasListener) return
       const active = span === undefined ? start.context : trace.setSpan(start.context, span)
       const reported = Object.freeze({ ...facts, traceId: traceIdOf(active) })

@@ -68,6 +68,8 @@ const checksOf: { readonly [Code in DenialCode]: readonly string[] } = {
     'rule delegation.chains',
   ],
   argument_not_allowed: [],
+  not_authorized: [],
+  authorizer_unavailable: [],
   limit_exceeded: [],
   limits_unavailable: [],
   claim_not_allowed: ['rule user.sub', 'rule limit'],
@@ -84,6 +86,8 @@ const ofWriting: ReadonlySet<string> = new Set([
   'replay_store_unavailable',
   'limit_exceeded',
   'limits_unavailable',
+  'not_authorized',
+  'authorizer_unavailable',
 ])
 
 interface Explained {

@@ -69,6 +69,7 @@ const full = definePolicy({
         '/roles': { includes: ['a', 'b'], some: { '/id': { param: 'id' } } },
         '/any': { equals: { anything: [{ at: 'all' }] }, in: [1, { a: null }], min: 1, max: 2 },
       },
+      authorize: false,
       limit: { per: 'intent', max: '/budget', window: 60, name: 'a', skipServerErrors: true },
       once: true,
       anonymous: false,

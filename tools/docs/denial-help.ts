@@ -86,6 +86,7 @@ const causes: Readonly<Record<DenialCode, string>> = {
     'A constraint in `claims`, or `user.sub`, is not met. `facts.cause.claim` names the claim.',
   argument_not_allowed:
     'The content of the request does not meet the rule of a handler: the `cost` of a limit is not a number.',
+  not_authorized: 'The option `authorize` has denied the request.',
   limit_exceeded:
     'The caller has used up a `limit` of the rule: per token, agent, initiator, intent or run. `facts.cause` names the limit.',
   keys_unavailable:
@@ -95,6 +96,8 @@ const causes: Readonly<Record<DenialCode, string>> = {
   revocations_unavailable: 'The revocation list could not be read, or is older than `maxStale`.',
   limits_unavailable:
     'The limit store did not answer in time, or all its counters are in use. Nothing was counted for this request.',
+  authorizer_unavailable:
+    'The option `authorize` has thrown, has not answered within `authorizeTimeout` (1 s), or has returned neither true nor false.',
   internal_error:
     'The verifier is closed, the option `now` returns no number, the adapter runs in another framework, ' +
     'or there ' +

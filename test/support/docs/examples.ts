@@ -129,6 +129,13 @@ const refund = (req, res) => res.json({ refunded: req.params.id })`,
       expect((await fetch(origin + path, honest(path, 'POST', { order_id: '43' }))).status).toBe(403)
     },
   },
+  authorize: {
+    before: policy,
+    after: 'export const policies = [byFunction.policy, byDecisionPoint.policy]',
+    check: async ({ policies }) => {
+      expect(policies).toHaveLength(2)
+    },
+  },
   'limit-cost': {
     before: `${express}\n${policy}\napp.use(ajwt(policy))
 const refund = (req, res) => res.json({ refunded: req.body.amount })`,
