@@ -70,19 +70,19 @@ describe.runIf(isInstalled('runtimes'))(`a bundle by esbuild${needs('runtimes')}
   const hono = `export { ajwt } from 'ajwt/hono'`
   const agent = `export { createAgentClient } from 'ajwt/agent'`
 
-  // Measured, rounded up: what is larger is to be noticed, and decided.
+  // In KiB: what was measured, and a tenth more. A bundle that grows beyond it is to be noticed, and decided.
   test.each([
-    ['core, on Node', core, ['node'], 95],
-    ['Hono, on Node', hono, ['node'], 97],
-    ['Hono, in Workers', hono, ['workerd', 'worker', 'browser'], 104],
-    ['core with a checked policy, in Workers', core, ['ajwt-checked', 'workerd', 'worker', 'browser'], 72],
-    ['core with a checked policy, on Node', core, ['ajwt-checked', 'node'], 65],
-    ['Hono with a checked policy, on Node', hono, ['ajwt-checked', 'node'], 67],
+    ['core, on Node', core, ['node'], 104],
+    ['Hono, on Node', hono, ['node'], 106],
+    ['Hono, in Workers', hono, ['workerd', 'worker', 'browser'], 114],
+    ['core with a checked policy, in Workers', core, ['ajwt-checked', 'workerd', 'worker', 'browser'], 80],
+    ['core with a checked policy, on Node', core, ['ajwt-checked', 'node'], 72],
+    ['Hono with a checked policy, on Node', hono, ['ajwt-checked', 'node'], 74],
     ['agent', agent, ['node'], 25],
   ])('%s has a size that is known', (_name, code, conditions, most) => {
     const { kib } = bundle(code, conditions)
     expect(kib).toBeLessThan(most)
-    expect(kib).toBeGreaterThan(most * 0.85)
+    expect(kib).toBeGreaterThan(most * 0.8)
   })
 
   test('with the condition ajwt-checked, zod is not in the bundle', () => {

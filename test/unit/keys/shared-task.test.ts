@@ -11,6 +11,13 @@ function manualWork() {
   return { work, ends }
 }
 
+/** A clock that a test sets, in milliseconds. */
+function manualClock() {
+  const clock = { time: 0, startStopwatch: () => stopwatchFrom(clock.time) }
+  const stopwatchFrom = (start: number) => () => clock.time - start
+  return clock
+}
+
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 describe.each([
@@ -37,26 +44,33 @@ describe.each([
 describe('a shared task in isolated requests', () => {
   test('is started again by one of those who wait, where its request was cancelled', async () => {
     const { work, ends } = manualWork()
-    const task = createSharedTask(work, 4000, startStopwatch, true)
+    const clock = manualClock()
+    const task = createSharedTask(work, 4000, clock.startStopwatch, true)
     void task.run()
     const waiting = [task.run(), task.run(), task.run()]
+    clock.time = 999
     await pause(50)
     expect(ends.length).toBe(1)
     // A quarter of the time that a run may take.
+    clock.time = 1000
     await vi.waitFor(() => expect(ends.length).toBe(2), { timeout: 5000 })
+    await pause(50)
+    expect(ends.length).toBe(2)
     ends[1]?.('second')
     expect(await Promise.all(waiting)).toEqual(['second', 'second', 'second'])
-    // What the first brings after all is its own.
+    // The result of the first belongs to its request.
     ends[0]?.('first')
     expect(task.isRunning()).toBe(false)
   })
 
-  test('counts as running for as long as it can take, and no longer', async () => {
+  test('counts as running for as long as it can take, and no longer', () => {
     const { work, ends } = manualWork()
-    const task = createSharedTask(work, 60, startStopwatch, true)
+    const clock = manualClock()
+    const task = createSharedTask(work, 4000, clock.startStopwatch, true)
     void task.run()
+    clock.time = 4000
     expect(task.isRunning()).toBe(true)
-    await pause(80)
+    clock.time = 4001
     expect(task.isRunning()).toBe(false)
     void task.run()
     expect(ends.length).toBe(2)
