@@ -71,10 +71,9 @@ export interface AppliedRule {
   readonly request: unknown
 }
 
-const usesNothingUp: RuleCheckOptions = {
-  consumeOnce: () => undefined,
-  limiter: undefined,
-  authorizer: 'skip',
+/** For `explain`. A hook that is there is left out; one that a rule asks for and that is missing still denies. */
+function usesNothingUp(hasAuthorizer: boolean): RuleCheckOptions {
+  return { consumeOnce: () => undefined, limiter: undefined, authorizer: hasAuthorizer ? 'skip' : undefined }
 }
 
 const noCaches = { tokens: 0, proofKeys: 0, assertions: 0 }
@@ -126,7 +125,7 @@ export class Engine {
       limiter: createLimiter(limitStoreFor(options)),
       authorizer: options.authorize && createAuthorizer(options.authorize, options.authorizeTimeout),
     })
-    this.#toExplain = () => makePipeline(noCaches, usesNothingUp)
+    this.#toExplain = () => makePipeline(noCaches, usesNothingUp(options.authorize !== undefined))
   }
 
   /** Decides one request. Calls `onAllow` if the request is allowed with a grant. */

@@ -1,4 +1,5 @@
 import { toArray } from '../lib/to-array.js'
+import type { VerifierOptions } from '../options.js'
 import { type KnownServer, knownServers } from '../policy/known-servers.js'
 import type { IssuerPolicy, Policy } from '../policy/policy.js'
 
@@ -25,6 +26,14 @@ export function nameOf({ name, url }: IssuerPolicy): string {
 
 export function profileOf(entry: IssuerPolicy): 'ajwt' | 'oauth' {
   return entry.profile ?? (entry.like === undefined ? 'ajwt' : knownServers[entry.like].profile)
+}
+
+/** Options that a verifier of this policy cannot be without. The hook allows what the policy allows. */
+export function neededOptions({ routes }: Policy): Pick<VerifierOptions, 'authorize'> {
+  const isAsked = Object.values(routes).some(
+    (access) => typeof access === 'object' && access.authorize === true,
+  )
+  return isAsked ? { authorize: () => true } : {}
 }
 
 /** The claims that each token of an entry has to meet, those that `like` stands for as well. */

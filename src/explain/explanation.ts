@@ -75,7 +75,7 @@ export function createRecorder(): Recorder {
     skip: (name, expected, found) => void note(name, expected, found, true),
     toExplanation(decision, outcome) {
       // What the program itself got wrong is no check of any stage.
-      if (outcome.refusal?.code === 'internal_error') {
+      if (outcome.refusal?.code === 'internal_error' && outcome.stage === 'request') {
         current = 'request'
         note('verifier', 'a verifier that is open and has a clock', undefined, false)
       }

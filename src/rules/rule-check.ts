@@ -60,8 +60,12 @@ export function createRuleCheck({ consumeOnce, limiter, authorizer }: RuleCheckO
     observer: CheckObserver | undefined,
   ): Promise<Refusal | undefined> {
     if (rule.authorize === false) return undefined
-    if (authorizer === undefined)
-      return rule.authorize === 'required' ? new Refusal('internal_error', missingHook) : undefined
+    if (authorizer === undefined) {
+      if (rule.authorize !== 'required') return undefined
+      return (
+        observer?.begin('authorize', 'the option authorize') ?? new Refusal('internal_error', missingHook)
+      )
+    }
     observer?.skip('authorize', 'a hook that allows the request')
     return authorizer === 'skip' ? undefined : authorizer(input)
   }

@@ -76,7 +76,7 @@ const checksOf: { readonly [Code in DenialCode]: readonly string[] } = {
   keys_unavailable: ['token key', 'token issuer'],
   replay_store_unavailable: [],
   revocations_unavailable: ['revocation revocation'],
-  internal_error: ['request verifier'],
+  internal_error: ['request verifier', 'rule authorize'],
 }
 
 /** Codes of checks that use something up, which `explain` leaves out. */

@@ -49,6 +49,7 @@ const apart: Readonly<Record<string, readonly string[]>> = {
     'request',
     'keys',
     'stores',
+    'options',
     'decision',
     'agent',
     'testing',

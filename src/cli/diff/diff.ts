@@ -5,6 +5,7 @@ import { createRouteTable, type Route } from '../../routing/table.js'
 import { memoryReplayStore } from '../../stores/memory/replay.js'
 import { createVerifier, type Verifier } from '../../verifier.js'
 import { methodsOf, routesOf, samplePaths } from '../check/route-lints.js'
+import { neededOptions } from '../issuers.js'
 import { readPolicyFile } from '../policy-file.js'
 import { createLocalIssuer, type LocalIssuer } from '../request/local-issuer.js'
 import { specFor, type TokenSpec } from '../request/spec.js'
@@ -49,7 +50,11 @@ function createJudge(policy: Policy, issuer: LocalIssuer, now: () => number): Ju
   const semantics = { caseSensitive: true, strict: true, wildcardMatchesEmpty: true }
   return {
     policy,
-    verifier: createVerifier(trusting, { now, replayStore: memoryReplayStore({ now }) }),
+    verifier: createVerifier(trusting, {
+      ...neededOptions(policy),
+      now,
+      replayStore: memoryReplayStore({ now }),
+    }),
     side: (rule) => ({ policy: trusting, compiled, rule }),
     keyFor: (method, path) => table.findRoute(method, path, semantics)?.key,
   }

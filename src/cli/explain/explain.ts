@@ -3,7 +3,7 @@ import { readKeySet } from '../../keys/key-set.js'
 import type { IssuerPolicy, Policy } from '../../policy/policy.js'
 import type { Routing } from '../../request/request.js'
 import { createVerifier } from '../../verifier.js'
-import { withIssuers } from '../issuers.js'
+import { neededOptions, withIssuers } from '../issuers.js'
 import { readJsonFile, readPolicyFile } from '../policy-file.js'
 import type { CapturedRequest } from '../request/captured.js'
 import { readCurl } from '../request/curl.js'
@@ -68,6 +68,7 @@ async function explainRequest(
   const isListed = (ids: string[]) => ids.some((id) => revoked.includes(id))
   const hasList = isRevoked !== undefined || revoked.length > 0
   const verifier = createVerifier(policy, {
+    ...neededOptions(policy),
     ...(at === undefined ? {} : { now: () => at }),
     ...(hasList
       ? { revocations: { isRevoked: (ids: string[]) => isListed(ids) || (isRevoked?.(ids) ?? false) } }

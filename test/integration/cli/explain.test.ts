@@ -142,6 +142,16 @@ describe('ajwt explain', () => {
     }
   })
 
+  it('takes a policy with the hook authorize, and does not ask it', async () => {
+    const routes = { 'GET /orders/:id': { scope: 'orders:read', authorize: true } }
+    const file = command.write('hook.json', { ...policy, routes })
+    const { token, proof } = credentials(kit.call())
+    const flags = ['--url', '/orders/42', '--token', token, '--proof', proof, ...at]
+    const { status, stdout } = await command.run(['explain', '--policy', file, ...flags])
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/\? {6}authorize +not checked here/)])
+    expect((await command.run(['diff', file, file])).status).toBe(0)
+  })
+
   it('is told of public routes, and of requests without credentials', async () => {
     const open = await command.run([...base, '--url', '/health'])
     expect([open.status, open.stdout.split('\n', 1)[0]]).toEqual([0, 'PUBLIC: allowed without any check'])

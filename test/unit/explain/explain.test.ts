@@ -63,6 +63,18 @@ describe('explain', () => {
     expect([exporter.getFinishedSpans().length, recorded]).toEqual([1, 1])
   })
 
+  it('calls no hook authorize', async () => {
+    const routes = { 'GET /orders/:id': { authorize: true } } as const
+    let asked = 0
+    const authorize = () => {
+      asked += 1
+      return false
+    }
+    const explanation = await verifierFor({ routes }, { authorize }).explain(call())
+    expect(checkOf(explanation, 'rule', 'authorize')?.outcome).toBe('not_checked')
+    expect([explanation.decision.outcome, asked]).toEqual(['allow', 0])
+  })
+
   it('gives a decision that is none to go on with', async () => {
     const verifier = verifierFor()
     const { decision } = await verifier.explain(call())
