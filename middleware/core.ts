@@ -2,7 +2,8 @@ import { parseRule } from '#policy-parser'
 import { countRequestInTick } from '#runtime'
 import { parseHandlerRule } from '../src/compile/handler-rule.js'
 import type { Answer, Decision, Denial, Grant } from '../src/decision.js'
-import type { AuthorizedRequest } from '../src/engine.js'
+import type { Engine } from '../src/engine.js'
+import type { AuthorizedRequest } from '../src/grant.js'
 import { sharedInProcess } from '../src/lib/copies.js'
 import { processWarning } from '../src/lib/process-warning.js'
 import type { VerifierOptions } from '../src/options.js'
@@ -58,7 +59,8 @@ export interface MiddlewareCore {
 }
 
 interface CachedDecision {
-  readonly verifier: Verifier
+  /** Of the policy that the request began with. */
+  readonly engine: Engine
   readonly method: string
   readonly path: string | undefined
   readonly decision: Promise<Decision>
@@ -89,14 +91,15 @@ export function createMiddlewareCore(
   options?: VerifierOptions,
 ): MiddlewareCore {
   const verifier = toVerifier(policyOrVerifier, options)
-  const engine = engineOf(verifier)
   const decisions = decisionsOf(verifier)
 
   function decideOnce(source: object, request: VerifyRequest, method: string, path: string): CachedDecision {
+    // Looked up for each request: `update` replaces it.
+    const engine = engineOf(verifier)
     const decision = engine.decideRequest(request, consumedBy(source), (authorized) => {
       cached.authorized = authorized
     })
-    const cached: CachedDecision = { verifier, method, path, decision, authorized: undefined }
+    const cached: CachedDecision = { engine, method, path, decision, authorized: undefined }
     return cached
   }
 
@@ -112,6 +115,7 @@ export function createMiddlewareCore(
       found: describe(`${method} ${path}`),
       unverified: true,
     })
+    const { engine } = earlier
     const mode = engine.compiled.areAllRoutesObserved ? undefined : 'enforce'
     return toResult(engine.overrule(await earlier.decision, 'rule', refusal, method, mode))
   }
@@ -123,7 +127,7 @@ export function createMiddlewareCore(
       const path =
         (routing !== undefined && 'path' in routing ? routing.path : undefined) ?? pathOf(request.url)
       const method = request.routing?.method ?? request.method
-      const metadata = metadataResponse(engine.compiled, request.method, path)
+      const metadata = metadataResponse(engineOf(verifier).compiled, request.method, path)
       if (metadata !== undefined) return { kind: 'answer', answer: metadata, denial: undefined }
       const earlier = decisions.get(source)
       if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
@@ -187,8 +191,7 @@ async function applyRule(
     return data.mode === 'observe' ? passThrough : toResult(internalError)
   }
   const decision = await cached.decision
-  const engine = engineOf(cached.verifier)
-  const { authorized, method } = cached
+  const { authorized, method, engine } = cached
   const result = await engine.applyRule(decision, authorized, {
     data,
     params: textsOf(params),

@@ -3,12 +3,12 @@ import { createSignatureCheck } from '#signature'
 import type { CompiledPolicy } from './compile/compile-policy.js'
 import { compileHandlerRule } from './compile/handler-rule.js'
 import type { Decision, Denial, Grant, Stage } from './decision.js'
-import type { Delegation } from './delegation/delegation.js'
 import { createDelegationVerifier } from './delegation/verify-chain.js'
 import { createNonces, type Nonces } from './dpop/nonce.js'
 import { createProofVerifier } from './dpop/proof.js'
 import { createSenderConstraintCheck } from './dpop/sender-constraint.js'
 import { createRecorder, type Explanation } from './explain/explanation.js'
+import { type AuthorizedRequest, toAuthorized } from './grant.js'
 import { type CacheOptions, withDefaults } from './lib/cache.js'
 import type { VerifierOptions } from './options.js'
 import {
@@ -31,29 +31,19 @@ import { createAuthorizer } from './rules/authorize.js'
 import type { Rule } from './rules/rule.js'
 import { createRuleCheck, type RuleCheckOptions } from './rules/rule-check.js'
 import type { RuleTrace } from './rules/rule-input.js'
-import { createLimiter, limitStoreFor } from './stores/limits.js'
-import { memoryReplayStore } from './stores/memory/replay.js'
-import { sharedReplayStore } from './stores/memory/shared-replay.js'
+import { createLimiter } from './stores/limits.js'
 import { type Consumed, createConsumeOnce } from './stores/replay.js'
 import { createReporter, type Reporter } from './telemetry/reporter.js'
 import { createRevocationCheck } from './token/revocation.js'
 import { checkTokenTime } from './token/token-time.js'
 import { createIssuers, type Issuers } from './token/trusted-issuers.js'
-import { createTokenVerifier, type VerifiedToken } from './token/verify-token.js'
-
-/** A request that was allowed with a grant. `requireIntent` and `check` apply further rules to it. */
-export interface AuthorizedRequest {
-  readonly grant: Grant
-  readonly access: Access
-  readonly verified: VerifiedToken
-  readonly delegation: Delegation
-  /** The proofs and single-use tokens that this request has consumed so far. */
-  readonly consumed: Consumed[]
-}
+import { createTokenVerifier } from './token/verify-token.js'
 
 /** The request of a decision, kept for later rules. */
 export interface DecidedRequest {
   readonly method: string
+  /** A request keeps the policy that it began with. */
+  readonly engine: Engine
   /** Undefined if the request was not allowed with a grant. */
   readonly authorized: AuthorizedRequest | undefined
 }
@@ -80,7 +70,18 @@ const noCaches = { tokens: 0, proofKeys: 0, assertions: 0 }
 
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
-/** The state behind one verifier, shared with the adapters. No method rejects because of a request. */
+/** The options, with the stores that the verifier has made. */
+export type EngineOptions = VerifierOptions & Required<Pick<VerifierOptions, 'replayStore' | 'limitStore'>>
+
+/** What an update of the policy keeps. */
+interface Lasting {
+  readonly reporter: Reporter
+  readonly nonces: Nonces
+  readonly decidedRequests: WeakMap<Decision, DecidedRequest>
+  isClosed: boolean
+}
+
+/** The state behind one policy of a verifier, shared with the adapters. No method rejects because of a request. */
 export class Engine {
   readonly compiled: CompiledPolicy
   readonly issuers: Issuers
@@ -92,21 +93,26 @@ export class Engine {
   readonly #now: () => number
   readonly #knownScopes = createKnownScopes()
   readonly #handlerRules = new WeakMap<RuleData, Rule>()
-  readonly #decidedRequests = new WeakMap<Decision, DecidedRequest>()
+  readonly lasting: Lasting
   /** Anonymous decisions on requests that had another party's credentials. */
   readonly #withForeignCredentials = new WeakSet<Decision>()
   #pending = 0
   #signatureThread: 'loop' | 'pool' | undefined
-  #isClosed = false
 
-  constructor(compiled: CompiledPolicy, options: VerifierOptions) {
+  /** `previous` is the engine of the policy before. */
+  constructor(compiled: CompiledPolicy, options: EngineOptions, previous?: Engine) {
+    const { replayStore, limitStore, nonceSecret } = options
     this.compiled = compiled
     this.#now = options.now ?? Date.now
-    const replayStore =
-      options.replayStore ?? (options.now ? memoryReplayStore({ now: options.now }) : sharedReplayStore())
-    this.#reporter = createReporter(options, replayStore)
-    this.issuers = createIssuers(compiled, options, this.#reporter.reportRefresh)
-    this.#nonces = compiled.proof.nonce === 'required' ? createNonces(options.nonceSecret) : undefined
+    this.lasting = previous?.lasting ?? {
+      reporter: createReporter(options, replayStore),
+      nonces: createNonces(nonceSecret),
+      decidedRequests: new WeakMap(),
+      isClosed: false,
+    }
+    this.#reporter = this.lasting.reporter
+    this.issuers = createIssuers(compiled, options, this.#reporter.reportRefresh, previous?.issuers)
+    this.#nonces = compiled.proof.nonce === 'required' ? this.lasting.nonces : undefined
     const isSignedBy = createSignatureCheck(() => this.#isBusy())
     const makePipeline = (cache: Required<CacheOptions>, uses: RuleCheckOptions): Pipeline => {
       const { consumeOnce } = uses
@@ -122,7 +128,7 @@ export class Engine {
     }
     this.#pipeline = makePipeline(withDefaults(options.cache), {
       consumeOnce: createConsumeOnce(replayStore),
-      limiter: createLimiter(limitStoreFor(options)),
+      limiter: createLimiter(limitStore),
       authorizer: options.authorize && createAuthorizer(options.authorize, options.authorizeTimeout),
     })
     this.#toExplain = () => makePipeline(noCaches, usesNothingUp(options.authorize !== undefined))
@@ -138,7 +144,7 @@ export class Engine {
     const { method, routedMethod, outcome } = await this.#run(request, consumed, this.#pipeline)
     const decision = this.#toDecision(outcome, routedMethod, consumed)
     const authorized = outcome.outcome === 'allow' ? toAuthorized(outcome, consumed) : undefined
-    this.#decidedRequests.set(decision, { method, authorized })
+    this.lasting.decidedRequests.set(decision, { method, authorized, engine: this })
     if (authorized !== undefined) onAllow?.(authorized)
     this.#reporter.reportDecision(decision, method, outcome, start)
     return decision
@@ -159,7 +165,7 @@ export class Engine {
 
   /** The request of a decision. Undefined if another verifier made the decision. */
   requestOf(decision: Decision): DecidedRequest | undefined {
-    return this.#decidedRequests.get(decision)
+    return this.lasting.decidedRequests.get(decision)
   }
 
   /** Applies one more rule to a decided request. Undefined if a request without a grant may continue. */
@@ -217,7 +223,7 @@ export class Engine {
   }
 
   close(): void {
-    this.#isClosed = true
+    this.lasting.isClosed = true
     this.issuers.close()
     this.#reporter.close()
   }
@@ -375,7 +381,7 @@ export class Engine {
   #seconds(): number {
     const time = this.#now() / 1000
     if (!Number.isFinite(time)) throw new Error('the option now must return a finite number of milliseconds')
-    if (this.#isClosed) throw new Error('the verifier is closed')
+    if (this.lasting.isClosed) throw new Error('the verifier is closed')
     return time
   }
 
@@ -383,11 +389,4 @@ export class Engine {
     if (this.#signatureThread !== undefined) return this.#signatureThread === 'pool'
     return this.#pending > 1 || isTickCrowded()
   }
-}
-
-function toAuthorized(
-  { grant, access, verified, delegation }: Extract<Outcome, { outcome: 'allow' }>,
-  consumed: Consumed[],
-): AuthorizedRequest {
-  return { grant, access, verified, delegation, consumed }
 }

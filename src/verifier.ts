@@ -1,7 +1,7 @@
 import { compilePolicy } from './compile/compile-policy.js'
 import { parseHandlerRule } from './compile/handler-rule.js'
 import type { Decision, Denial } from './decision.js'
-import { Engine } from './engine.js'
+import { Engine, type EngineOptions } from './engine.js'
 import type { Explanation } from './explain/explanation.js'
 import { sharedInProcess } from './lib/copies.js'
 import { isObject } from './lib/objects.js'
@@ -13,6 +13,9 @@ import { textsOf } from './request/params.js'
 import type { VerifyRequest } from './request/request.js'
 import { AjwtDenial } from './response/ajwt-denial.js'
 import { type ResourceMetadata, toMetadata } from './response/resource-metadata.js'
+import { limitStoreFor } from './stores/limits.js'
+import { memoryReplayStore } from './stores/memory/replay.js'
+import { sharedReplayStore } from './stores/memory/shared-replay.js'
 import { warnAboutInsecureHttp } from './telemetry/insecure-http-warning.js'
 import { warnAboutObserveMode } from './telemetry/observe-warning.js'
 import { getReadiness, type Readiness, refreshAllKeys } from './token/trusted-issuers.js'
@@ -32,6 +35,11 @@ export interface Verifier {
   respond(decision: Decision): Response | undefined
   /** A deeply frozen copy of the policy. */
   readonly policy: Policy
+  /**
+   * Replaces the policy. Throws a `PolicyError` and keeps the old one if the new one is wrong. Requests that have begun
+   * keep the old one. Keys of issuers whose entries stay, replay memory, limits and nonces are kept.
+   */
+  update(policy: Policy): void
   /** The metadata of this protected resource (RFC 9728). */
   metadata(): ResourceMetadata
   /** Reports which issuers have keys, and why others have none. Fetches missing keys first. Never rejects. */
@@ -69,13 +77,26 @@ export function isVerifier(value: object): value is Verifier {
 export function createVerifier(policy: Policy, options: VerifierOptions = {}): Verifier {
   checkOptions(options)
   checkAuthorizeRules(policy, options)
-  const engine = new Engine(compilePolicy(policy, options.resolveIssuer !== undefined), options)
-  const ownPolicy = snapshot(policy)
+  const fixed = withStores(options)
+  const hasResolver = options.resolveIssuer !== undefined
+  let engine = new Engine(compilePolicy(policy, hasResolver), fixed)
+  let ownPolicy = snapshot(policy)
   const verifier: Verifier = Object.freeze({
     verify: (request: VerifyRequest) => engine.decideRequest(request, []),
     explain: (request: VerifyRequest) => engine.explainRequest(request),
     respond,
-    policy: ownPolicy,
+    get policy() {
+      return ownPolicy
+    },
+    update(next: Policy) {
+      checkAuthorizeRules(next, options)
+      const copy = snapshot(next)
+      engine = new Engine(compilePolicy(next, hasResolver), fixed, engine)
+      ownPolicy = copy
+      engines.set(verifier, engine)
+      warnAboutObserveMode(copy)
+      warnAboutInsecureHttp(copy)
+    },
     metadata: () => toMetadata(engine.compiled),
     ready: () => getReadiness(engine.issuers),
     refreshKeys: () => refreshAllKeys(engine.issuers),
@@ -87,10 +108,10 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
         )
       }
       const data = parseHandlerRule(rule)
-      const { method, authorized } = known
+      const { method, authorized, engine: decidedBy } = known
       const paramTexts = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
       const handlerRule = { data, params: paramTexts, method, isPermanent: false, request: undefined }
-      const result = await engine.applyRule(decision, authorized, handlerRule)
+      const result = await decidedBy.applyRule(decision, authorized, handlerRule)
       return result?.outcome === 'deny' ? new AjwtDenial(result) : undefined
     },
     close: () => engine.close(),
@@ -99,6 +120,13 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
   warnAboutObserveMode(ownPolicy)
   warnAboutInsecureHttp(ownPolicy)
   return verifier
+}
+
+/** The default stores, made once: an update of the policy must not forget what was used. */
+function withStores(options: VerifierOptions): EngineOptions {
+  const { now } = options
+  const replayStore = options.replayStore ?? (now ? memoryReplayStore({ now }) : sharedReplayStore())
+  return { ...options, replayStore, limitStore: limitStoreFor(options) }
 }
 
 /** A rule that relies on the hook would allow every request without it. */

@@ -54,10 +54,11 @@ export function createIssuers(
   policy: IssuersPolicy,
   options: IssuersOptions,
   onRefresh: (issuer: string, outcome: 'success' | 'failure') => void,
+  previous?: Issuers,
 ): Issuers {
   const createIssuer = (entry: CompiledIssuer, isCurrent: () => boolean): TrustedIssuer => ({
     entry,
-    keys: createKeys(entry, options, onRefresh),
+    keys: findSameKeys(entry, previous) ?? createKeys(entry, options, onRefresh),
     isCurrent,
   })
   const declared = new Map(
@@ -75,6 +76,17 @@ export function createIssuers(
       resolver?.close()
     },
   }
+}
+
+/** The fetched keys of an issuer whose entry finds them in the same way in the policy before. */
+function findSameKeys(entry: CompiledIssuer, previous: Issuers | undefined): IssuerKeys | undefined {
+  if (entry.jwks !== undefined) return undefined
+  const sourceOf = ({ name, url, jwksUri, keys, allowInsecureHttp }: CompiledIssuer) =>
+    JSON.stringify([name, url, jwksUri, keys, allowInsecureHttp])
+  const same = previous?.declared.find(
+    (issuer) => issuer.entry.jwks === undefined && sourceOf(issuer.entry) === sourceOf(entry),
+  )
+  return same?.keys
 }
 
 interface ResolvedIssuer {

@@ -45,7 +45,6 @@ export function guardUpgrade(
   checkServer(server)
   if (!isVerifier(verifier))
     throw new TypeError('guardUpgrade takes a verifier as its second argument: createVerifier(policy)')
-  const engine = engineOf(verifier)
   const interval = readInterval(options)
   const decisions = new WeakMap<object, Decision>()
   const isAnswering = interceptUpgrades(server, admit)
@@ -56,6 +55,8 @@ export function guardUpgrade(
     // Node hands over a pipelined upgrade before earlier responses are written: a denial would be taken for one of them.
     if (isAnswering(socket)) return void socket.destroy()
     delete request.ajwt
+    // Looked up for each request: `update` replaces it.
+    const engine = engineOf(verifier)
     const decision = await decideUpgrade(engine, request)
     if (socket.destroyed || !socket.writable) return void socket.destroy()
     if (decision.outcome === 'deny') return answerHandshake(socket, decision)
