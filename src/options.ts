@@ -16,8 +16,8 @@ export interface VerifierOptions {
    */
   replayStore?: ReplayStore
   /**
-   * Counts for `limit` of the rules. Default: one `memoryLimitStore()` that all verifiers of the process share. A
-   * verifier with the option `now` gets its own.
+   * Counts for `limit` of the rules. Default: one `memoryLimitStore()` that all verifiers of the process
+   * share. A verifier with the option `now` gets its own.
    */
   limitStore?: LimitStore
   /** Default: none, so no token is ever revoked. `memoryRevocations()` serves a single process. */
@@ -34,8 +34,9 @@ export interface VerifierOptions {
    */
   resolveIssuer?: (iss: string) => IssuerPolicy | undefined | Promise<IssuerPolicy | undefined>
   /**
-   * Asked after all conditions of a rule hold, on `'authenticated'` routes too: another authorization system. It can only
-   * deny. A throw, or no answer within `authorizeTimeout`, denies the request with 503. `authzen()` makes one.
+   * Asked after all conditions of a rule hold, on `'authenticated'` routes too: another authorization system.
+   * It can only deny. A throw, or no answer within `authorizeTimeout`, denies the request with 503.
+   * `authzen()` makes one.
    */
   authorize?: Authorize
   /** Seconds. Default 1. */
@@ -48,7 +49,8 @@ export interface VerifierOptions {
   now?: () => number
   /**
    * Called once for each decision, and again with `facts.overrules` if `requireIntent` denies a request that
-   * the policy let through, or `guardUpgrade` ends its WebSocket. Not awaited. A throw or a rejection changes nothing.
+   * the policy let through, or `guardUpgrade` ends its WebSocket. Not awaited. A throw or a rejection changes
+   * nothing.
    */
   onDecision?: (decision: Decision, facts: DecisionFacts) => void | Promise<void>
   /**

@@ -30,7 +30,10 @@ export interface LimitState {
   readonly key?: string
 }
 
-/** Parameters of a challenge besides `error` (RFC 6750 section 3, RFC 9470 section 3), and of `limit_exceeded`. */
+/**
+ * Parameters of a challenge besides `error` (RFC 6750 section 3, RFC 9470 section 3), and of
+ * `limit_exceeded`.
+ */
 export interface ChallengeDetails {
   readonly scope?: string | undefined
   readonly acrValues?: string | undefined

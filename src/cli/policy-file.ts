@@ -7,8 +7,8 @@ import type { Policy } from '../policy/policy.js'
 import { UsageError } from './usage-error.js'
 
 /**
- * Reads a policy from a JSON file, or from the default export, or the export `policy`, of a JavaScript module. Throws
- * a UsageError where there is no such file, and a PolicyError where it is no JSON object.
+ * Reads a policy from a JSON file, or from the default export, or the export `policy`, of a JavaScript
+ * module. Throws a UsageError where there is no such file, and a PolicyError where it is no JSON object.
  */
 export async function readPolicyFile(file: string): Promise<Policy> {
   if (/\.[cm]?[jt]s$/.test(file)) return readPolicyModule(file)

@@ -4,8 +4,8 @@ import type { Policy } from '../policy/policy.js'
 import { compilePolicy } from './compile-policy.js'
 
 /**
- * Checks a policy, and returns a module (ESM) whose default export is the checked policy. Throws a PolicyError where the
- * policy is wrong.
+ * Checks a policy, and returns a module (ESM) whose default export is the checked policy. Throws a
+ * PolicyError where the policy is wrong.
  */
 export function emitPolicy(policy: Policy): string {
   compilePolicy(policy)

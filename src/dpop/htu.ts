@@ -5,8 +5,8 @@ const httpUri =
   /^(https?):\/\/((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?(\/[^?#]*)?(?:\?[^#]*)?(?:#.*)?$/i
 
 /**
- * Normalizes an http(s) URI without query and fragment (RFC 3986 sections 6.2.2 and 6.2.3; RFC 9449 section 4.3).
- * Returns undefined for anything but an absolute http(s) URI without user information.
+ * Normalizes an http(s) URI without query and fragment (RFC 3986 sections 6.2.2 and 6.2.3; RFC 9449 section
+ * 4.3). Returns undefined for anything but an absolute http(s) URI without user information.
  */
 export function normalizeHttpUri(uri: string): string | undefined {
   const match = httpUri.exec(uri)
@@ -20,7 +20,10 @@ export function normalizeHttpUri(uri: string): string | undefined {
   return `${scheme}://${host}${isDefaultPort ? '' : `:${Number(port)}`}${path}`
 }
 
-/** Decodes unreserved characters, writes escapes in capitals, removes dot segments. Undefined for a malformed path. */
+/**
+ * Decodes unreserved characters, writes escapes in capitals, removes dot segments. Undefined for a malformed
+ * path.
+ */
 export function normalizePath(path: string): string | undefined {
   if (isSimplePath(path)) return path
   if (/[^\x21-\x7e]|%(?![0-9A-Fa-f]{2})/.test(path)) return undefined

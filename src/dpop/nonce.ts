@@ -1,6 +1,8 @@
 import { hmacSha256, isSameSecret } from '#runtime'
 
-/** Seconds for which one nonce is sent. After a replay store lost its memory, proofs pass with the next one. */
+/**
+ * Seconds for which one nonce is sent. After a replay store lost its memory, proofs pass with the next one.
+ */
 const slotLength = 10
 
 /** Slots in which a nonce is accepted, the one included in which it is sent. */
@@ -14,15 +16,15 @@ export interface Nonces {
   /** The nonce to send at this time. */
   current(now: number): string
   /**
-   * The time at which the nonce stops being accepted, in seconds. Undefined for a nonce that was not sent lately. The
-   * clock of the server that sent it may be ahead by `clockTolerance` seconds, 10 at most.
+   * The time at which the nonce stops being accepted, in seconds. Undefined for a nonce that was not sent
+   * lately. The clock of the server that sent it may be ahead by `clockTolerance` seconds, 10 at most.
    */
   acceptedUntil(nonce: unknown, now: number, clockTolerance: number): number | undefined
 }
 
 /**
- * Nonces (RFC 9449 section 9): the MAC of a time slot. They are unpredictable, need no store and are accepted for
- * 100 to 120 seconds. `now` is in seconds. The default secret is random.
+ * Nonces (RFC 9449 section 9): the MAC of a time slot. They are unpredictable, need no store and are accepted
+ * for 100 to 120 seconds. `now` is in seconds. The default secret is random.
  */
 export function createNonces(secret?: string | Uint8Array): Nonces {
   const known = new Map<number, string>()

@@ -129,7 +129,10 @@ export function createProofVerifier(
   }
 }
 
-/** Whether a proof was made with the key of the token, for this token and for this request (RFC 9449 section 4.3). */
+/**
+ * Whether a proof was made with the key of the token, for this token and for this request (RFC 9449 section
+ * 4.3).
+ */
 function checkTarget(
   claims: ProofClaims,
   signer: ProofSigner,
@@ -156,7 +159,10 @@ function urisOf(publicUrls: readonly string[], path: string): string {
   return publicUrls.map((base) => base + path).join(' or ')
 }
 
-/** Compares the thumbprint before the import: a stolen token could otherwise cause a costly import per request. */
+/**
+ * Compares the thumbprint before the import: a stolen token could otherwise cause a costly import per
+ * request.
+ */
 function readSigner(
   segment: string,
   policy: ProofPolicy,

@@ -14,7 +14,9 @@ import {
   type VerifiedProof,
 } from './proof.js'
 
-/** Checks that the sender has the key that the token is bound to (RFC 9449 section 7.1). Times are in seconds. */
+/**
+ * Checks that the sender has the key that the token is bound to (RFC 9449 section 7.1). Times are in seconds.
+ */
 export type SenderConstraintCheck = (
   request: RequestFacts,
   scheme: Credentials['scheme'],

@@ -1,8 +1,8 @@
 import { fromBase64url } from '#runtime'
 
 /**
- * Decodes base64url strictly (RFC 7515 section 2, RFC 4648 section 3.5): undefined for blanks, padding, another
- * alphabet or stray bits, which other decoders accept. A token has one spelling only.
+ * Decodes base64url strictly (RFC 7515 section 2, RFC 4648 section 3.5): undefined for blanks, padding,
+ * another alphabet or stray bits, which other decoders accept. A token has one spelling only.
  */
 export function decodeBase64url(text: string): Uint8Array | undefined {
   return isExact(text) ? fromBase64url(text) : undefined

@@ -21,10 +21,10 @@ const coordinateSizes = new Map([
 ])
 
 /**
- * Reads a public JWK without importing it, which can cost milliseconds. Returns undefined for another `kty` or `crv`, a
- * private member, a member that is not canonical base64url, an RSA key outside 2048 to 4096 bits or with another
- * exponent than 65537, or a `use`, `key_ops` or `alg` that contradicts verification (RFC 7517 section 4, RFC 7518
- * section 6).
+ * Reads a public JWK without importing it, which can cost milliseconds. Returns undefined for another `kty`
+ * or `crv`, a private member, a member that is not canonical base64url, an RSA key outside 2048 to 4096 bits
+ * or with another exponent than 65537, or a `use`, `key_ops` or `alg` that contradicts verification (RFC 7517
+ * section 4, RFC 7518 section 6).
  */
 export function readPublicJwk(jwk: Members): PublicJwk | undefined {
   if (Object.keys(jwk).some((name) => secretMembers.has(name))) return undefined

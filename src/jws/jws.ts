@@ -31,8 +31,8 @@ export interface Segments {
 }
 
 /**
- * Splits a compact JWS (RFC 7515 section 7.1). Undefined for more than `maxLength` characters or another number of
- * segments. An empty signature is kept, so that `alg: none` is refused by name.
+ * Splits a compact JWS (RFC 7515 section 7.1). Undefined for more than `maxLength` characters or another
+ * number of segments. An empty signature is kept, so that `alg: none` is refused by name.
  */
 export function splitCompact(text: string, maxLength: number): Segments | undefined {
   // The length first: all other work is proportional to it.
@@ -72,8 +72,8 @@ export function decodeObject(segment: string): JsonObject | undefined {
 }
 
 /**
- * Reads a JOSE header. Undefined where it is malformed or has `crit` or `b64`: ajwt supports no extension, and a
- * JWT has no unencoded payload (RFC 7515 section 4.1.11, RFC 7797 section 7).
+ * Reads a JOSE header. Undefined where it is malformed or has `crit` or `b64`: ajwt supports no extension,
+ * and a JWT has no unencoded payload (RFC 7515 section 4.1.11, RFC 7797 section 7).
  */
 export function readHeader(segment: string): JoseHeader | undefined {
   const members = decodeObject(segment)?.members

@@ -40,8 +40,8 @@ export type SignatureCheck = (
 ) => MaybePromise<boolean>
 
 /**
- * Whether a signature has the length that its key asks for, and is a number below an RSA modulus (RFC 8017 section
- * 5.2.2). Deno accepts greater ones, so that one token would have several spellings.
+ * Whether a signature has the length that its key asks for, and is a number below an RSA modulus (RFC 8017
+ * section 5.2.2). Deno accepts greater ones, so that one token would have several spellings.
  */
 export function hasFittingSize(signature: Uint8Array, key: PublicKey, algorithm: Algorithm): boolean {
   const { modulus } = key

@@ -9,7 +9,9 @@ export { importJwk, isSignedBy } from './node-key.js'
 /** Most signatures in the thread pool: more would only delay other users of the pool, such as DNS. */
 const maxInPool = 64
 
-/** Milliseconds between two checks of the waiting signatures. A name that does not resolve can block the pool. */
+/**
+ * Milliseconds between two checks of the waiting signatures. A name that does not resolve can block the pool.
+ */
 const checkInterval = 50
 
 /** Checks after which a signature counts as late. */
@@ -27,11 +29,12 @@ interface Job {
 }
 
 /**
- * Verifies a lone signature on the event loop, which has the lowest latency. Where `isBusy` says that there are other
- * requests, it uses the thread pool, and so the other cores. RSA stays on the loop: it costs less than the round trip.
+ * Verifies a lone signature on the event loop, which has the lowest latency. Where `isBusy` says that there
+ * are other requests, it uses the thread pool, and so the other cores. RSA stays on the loop: it costs less
+ * than the round trip.
  *
- * Late signatures are verified on the loop after all, one per tick: all in one tick would block it for hundreds of
- * milliseconds, and the pool may answer between two ticks.
+ * Late signatures are verified on the loop after all, one per tick: all in one tick would block it for
+ * hundreds of milliseconds, and the pool may answer between two ticks.
  */
 export function createSignatureCheck(isBusy: () => boolean): SignatureCheck {
   // In the order of arrival: late ones are in front.

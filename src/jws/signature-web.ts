@@ -42,7 +42,10 @@ const curves: ReadonlyMap<string | undefined, Curve> = new Map([
   ],
 ])
 
-/** Undefined for a point that is not on its curve, which some runtimes would import. Web Crypto imports keys later. */
+/**
+ * Undefined for a point that is not on its curve, which some runtimes would import. Web Crypto imports keys
+ * later.
+ */
 export function importJwk({ kty, crv, members }: PublicJwk): WebKey | undefined {
   if (kty === 'EC' && !isOnCurve(members, curves.get(crv))) return undefined
   return { members, imported: new Map() }

@@ -20,10 +20,10 @@ export interface JsonObject {
 }
 
 /**
- * Parses a JSON object, given one character per byte. Undefined for anything that two parsers could read differently:
- * invalid UTF-8, a byte order mark, text around the object, a member name twice in one object (RFC 7515 section 4), a
- * number beyond a double, half of a surrogate pair, nesting beyond 32 levels. The objects have no prototype where
- * `Object.prototype` is polluted.
+ * Parses a JSON object, given one character per byte. Undefined for anything that two parsers could read
+ * differently: invalid UTF-8, a byte order mark, text around the object, a member name twice in one object
+ * (RFC 7515 section 4), a number beyond a double, half of a surrogate pair, nesting beyond 32 levels. The
+ * objects have no prototype where `Object.prototype` is polluted.
  */
 export function parseJsonObject(bytes: string): JsonObject | undefined {
   const text = decodeUtf8(bytes)
@@ -74,8 +74,8 @@ function collect(value: object, depth: number, content: Content): boolean {
 }
 
 /**
- * Whether the text has as many names as the value has members. It has more exactly where a name occurs twice in an
- * object, because the parser keeps the last member only.
+ * Whether the text has as many names as the value has members. It has more exactly where a name occurs twice
+ * in an object, because the parser keeps the last member only.
  */
 function hasNames(text: string, members: number): boolean {
   return countNamesOrMore(text) === members || countNames(text) === members

@@ -7,9 +7,10 @@ import { FetchError, shown } from './fetch-json.js'
 export type GetJson = (url: string) => Promise<unknown>
 
 /**
- * Finds the `jwks_uri` of an issuer through its metadata: RFC 8414 first, then OpenID Connect Discovery 1.0. The second
- * document is also fetched if the first has not arrived within `headStartSeconds`. The first usable one counts. Its
- * `issuer` must be the issuer itself (RFC 8414 section 3.3). Rejects with a FetchError.
+ * Finds the `jwks_uri` of an issuer through its metadata: RFC 8414 first, then OpenID Connect Discovery 1.0.
+ * The second document is also fetched if the first has not arrived within `headStartSeconds`. The first
+ * usable one counts. Its `issuer` must be the issuer itself (RFC 8414 section 3.3). Rejects with a
+ * FetchError.
  */
 export async function discoverJwksUri(
   issuer: string,

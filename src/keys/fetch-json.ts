@@ -5,7 +5,9 @@ import { printable } from '../lib/sanitize.js'
 /** A JWK Set or a metadata document needs far less. */
 const maxBytes = 256 * 1024
 
-/** A document could not be fetched. The message is for the operator: the URL without its query, and the cause. */
+/**
+ * A document could not be fetched. The message is for the operator: the URL without its query, and the cause.
+ */
 export class FetchError extends Error {
   static {
     brandError(FetchError, 'FetchError')
@@ -13,8 +15,8 @@ export class FetchError extends Error {
 }
 
 /**
- * Fetches a JSON document. Accepts only status 200, follows no redirect, reads at most 256 KiB and ignores a byte order
- * mark (RFC 8259 section 8.1). Throws a FetchError.
+ * Fetches a JSON document. Accepts only status 200, follows no redirect, reads at most 256 KiB and ignores a
+ * byte order mark (RFC 8259 section 8.1). Throws a FetchError.
  */
 export async function fetchJson(
   url: string,

@@ -15,7 +15,10 @@ export interface SignedInput {
   readonly signature: string
 }
 
-/** Finds the key of the issuer that made a signature. Denies with `signature_invalid`, or as `IssuerKeys.find` does. */
+/**
+ * Finds the key of the issuer that made a signature. Denies with `signature_invalid`, or as `IssuerKeys.find`
+ * does.
+ */
 export function findSigner(
   keys: IssuerKeys,
   signed: SignedInput,
@@ -36,7 +39,9 @@ export function findSigner(
       : (signer ?? tryOthers(candidates))
   }
 
-  /** The issuer may have a new key under a known kid, or under none (RFC 7517 section 4.5 only says SHOULD). */
+  /**
+   * The issuer may have a new key under a known kid, or under none (RFC 7517 section 4.5 only says SHOULD).
+   */
   async function tryOthers(tried: readonly IssuerKey[]): Promise<IssuerKey | Refusal> {
     const others = await keys.findOthers(kid, algorithm, tried)
     return (

@@ -15,8 +15,8 @@ export class IssuerKey {
   }
 
   /**
-   * Undefined for an unusable key, such as a point that is not on its curve. Imported when a token first needs it: the
-   * import of a hundred keys at once would block the event loop for hundreds of milliseconds.
+   * Undefined for an unusable key, such as a point that is not on its curve. Imported when a token first
+   * needs it: the import of a hundred keys at once would block the event loop for hundreds of milliseconds.
    */
   get key(): PublicKey | undefined {
     this.#imported ??= importKey(this.jwk) ?? 'unusable'
@@ -30,8 +30,8 @@ export class IssuerKey {
 }
 
 /**
- * Reads an entry of a JWK Set. Reading is more lenient than for the key of a proof, because the issuer wrote it: a null
- * member counts as absent, an empty `kid` as none, and a leading zero of an RSA number is dropped.
+ * Reads an entry of a JWK Set. Reading is more lenient than for the key of a proof, because the issuer wrote
+ * it: a null member counts as absent, an empty `kid` as none, and a leading zero of an RSA number is dropped.
  */
 export function readIssuerKey(entry: unknown): IssuerKey | undefined {
   if (!isObject(entry)) return undefined

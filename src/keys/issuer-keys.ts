@@ -9,8 +9,8 @@ export interface IssuerKeys {
   /** Whether the current key set has this key. Never fetches or waits. */
   holds(key: IssuerKey): boolean
   /**
-   * The keys that may have signed: at most four. Denies with `keys_unavailable` or `key_not_found`. Waits for a
-   * fetch if the keys are older than `maxAge`, or if none has the `kid`.
+   * The keys that may have signed: at most four. Denies with `keys_unavailable` or `key_not_found`. Waits for
+   * a fetch if the keys are older than `maxAge`, or if none has the `kid`.
    */
   find(kid: string | undefined, algorithm: Algorithm): MaybePromise<readonly IssuerKey[] | Refusal>
   /** The keys that may have signed and were not `tried`, after another fetch if one is left. */

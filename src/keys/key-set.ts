@@ -20,8 +20,9 @@ const maxKeys = 100
 const maxCandidates = 4
 
 /**
- * Reads a JWK Set (RFC 7517 section 5). Leaves out unusable entries, so one bad entry is no outage. Undefined for
- * no JWK Set, for no usable key, and for more than 100. Keys in `previous` are reused, not imported again.
+ * Reads a JWK Set (RFC 7517 section 5). Leaves out unusable entries, so one bad entry is no outage. Undefined
+ * for no JWK Set, for no usable key, and for more than 100. Keys in `previous` are reused, not imported
+ * again.
  */
 export function readKeySet(document: unknown, previous?: Iterable<IssuerKey>): KeySet | undefined {
   const entries = isObject(document) ? document.keys : undefined

@@ -30,7 +30,9 @@ export interface RemoteKeysOptions {
 /** The share of `maxAge` after which keys are refreshed in the background: a busy API never waits. */
 const refreshShare = 0.8
 
-/** Fetches per `cooldown` for unknown kids. Several: one token with an invented kid must not hide a new key. */
+/**
+ * Fetches per `cooldown` for unknown kids. Several: one token with an invented kid must not hide a new key.
+ */
 const unknownKidFetches = 4
 
 /** Fetches per `cooldown` for signatures that no key of their kid verifies. */
@@ -55,8 +57,8 @@ interface Failure {
 }
 
 /**
- * Keys that are fetched: one fetch at a time for all requests, in the background before the keys are `maxAge` old. Keys
- * are kept through an outage. Requests start every fetch: no timer keeps a process alive.
+ * Keys that are fetched: one fetch at a time for all requests, in the background before the keys are `maxAge`
+ * old. Keys are kept through an outage. Requests start every fetch: no timer keeps a process alive.
  */
 export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
   const milliseconds = (seconds: number) => seconds * 1000
@@ -139,8 +141,8 @@ export function remoteKeys(options: RemoteKeysOptions): IssuerKeys {
   }
 
   /**
-   * The keys that serve without waiting: younger than `maxAge`, or kept while the last refresh has failed and the next
-   * is not due. Without that limit, a withdrawn key would be accepted for `maxStale`.
+   * The keys that serve without waiting: younger than `maxAge`, or kept while the last refresh has failed and
+   * the next is not due. Without that limit, a withdrawn key would be accepted for `maxStale`.
    */
   function current(): KeySet | undefined {
     const elapsed = age()

@@ -17,8 +17,8 @@ const lookInterval = 10
 const patience = 0.25
 
 /**
- * Shares the runs of `work`, which never rejects and takes at most `timeout` milliseconds. In Workers the promises of a
- * request die with it, and no other request may await them: see `createIsolatedTask`.
+ * Shares the runs of `work`, which never rejects and takes at most `timeout` milliseconds. In Workers the
+ * promises of a request die with it, and no other request may await them: see `createIsolatedTask`.
  */
 export function createSharedTask<T>(
   work: () => Promise<T>,
@@ -46,8 +46,8 @@ interface Run<T> {
 }
 
 /**
- * A request awaits its own promises only. It looks at the run of another request by timers of its own, and starts a run
- * itself where the other one takes long: that request may have been cancelled.
+ * A request awaits its own promises only. It looks at the run of another request by timers of its own, and
+ * starts a run itself where the other one takes long: that request may have been cancelled.
  */
 function createIsolatedTask<T>(
   work: () => Promise<T>,

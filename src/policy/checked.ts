@@ -12,9 +12,9 @@ export function digestOf(policy: unknown): string {
 }
 
 /**
- * A policy that `ajwt check --emit` has checked. Only the module that it writes calls this. A bundle with the condition
- * `ajwt-checked` takes no other policy: it has no code to check one. Throws a PolicyError where another version of this
- * package has checked the policy, or where it was changed since.
+ * A policy that `ajwt check --emit` has checked. Only the module that it writes calls this. A bundle with the
+ * condition `ajwt-checked` takes no other policy: it has no code to check one. Throws a PolicyError where
+ * another version of this package has checked the policy, or where it was changed since.
  */
 export function checkedPolicy(checkedBy: string, digest: string, policy: Policy): Policy {
   const again = 'run `ajwt check --emit` again'

@@ -37,7 +37,10 @@ export interface ClaimNames {
   readonly subject: string
 }
 
-/** Where the claims of an issuer's tokens are found: of several pointers, the first that finds something counts. */
+/**
+ * Where the claims of an issuer's tokens are found: of several pointers, the first that finds something
+ * counts.
+ */
 export interface ClaimSources {
   readonly names: ClaimNames
   readonly scope: readonly Pointer[]

@@ -2,8 +2,8 @@ import * as z from 'zod'
 import { schema } from './schema.js'
 
 /**
- * The JSON Schema (draft 2020-12) of a policy, for editors and for other languages. Built when a member is first read: it
- * takes milliseconds, and most processes never need it.
+ * The JSON Schema (draft 2020-12) of a policy, for editors and for other languages. Built when a member is
+ * first read: it takes milliseconds, and most processes never need it.
  */
 export const policySchema = builtOnDemand(() => z.toJSONSchema(schema, { io: 'input' }))
 

@@ -4,7 +4,9 @@ import type { ClaimConstraint } from './claim-constraint.js'
 /** The keys that `like` fills in at an issuer's entry of the policy. */
 export interface KnownServer {
   readonly profile: 'ajwt' | 'oauth'
-  /** `maxLifetime`, in seconds: the longest documented lifetime, or the default of a server without a limit. */
+  /**
+   * `maxLifetime`, in seconds: the longest documented lifetime, or the default of a server without a limit.
+   */
   readonly token: {
     readonly types: readonly string[]
     readonly maxLifetime: number

@@ -5,7 +5,10 @@ export interface Limit {
    * `intent_hash`) or workflow run.
    */
   per: 'token' | 'agent' | 'initiator' | 'intent' | 'run'
-  /** The largest sum of costs, or the JSON pointer of the claim that has it: a budget that the issuer has signed. */
+  /**
+   * The largest sum of costs, or the JSON pointer of the claim that has it: a budget that the issuer has
+   * signed.
+   */
   max: number | string
   /** Seconds from the first request until the counter ends. Default: until the token expires. */
   window?: number
@@ -18,8 +21,8 @@ export interface Limit {
 /** A limit in a rule of `requireIntent` or `checkIntent`. */
 export interface HandlerLimit<Request = never> extends Limit {
   /**
-   * How much one request counts: a number, the JSON pointer of a claim, or a function of the framework's request that
-   * returns the number, for sums of a request body. Default 1.
+   * How much one request counts: a number, the JSON pointer of a claim, or a function of the framework's
+   * request that returns the number, for sums of a request body. Default 1.
    */
   cost?: number | string | CostFunction<Request>
 }

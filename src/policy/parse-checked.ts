@@ -4,7 +4,8 @@ import { PolicyError } from './error.js'
 import { createProblems, type ParsedPolicy, type Problems } from './problems.js'
 import type { IssuerData, PolicyData, RuleData } from './schema.js'
 
-// `#policy-parser` under the condition `ajwt-checked`: without the schema. Everything that is not checked is refused.
+// `#policy-parser` under the condition `ajwt-checked`: without the schema. Everything that is not checked is
+// refused.
 
 export function parsePolicy(policy: unknown): ParsedPolicy {
   if (!isChecked(policy)) {

@@ -110,8 +110,8 @@ export interface RouteRule {
   /** Constraints on claims, by JSON pointer (RFC 6901). */
   claims?: { readonly [pointer: string]: ClaimConstraint }
   /**
-   * Whether the option `authorize` is asked. Default `true` in `routes`, `false` in a rule of a handler. `true` without the
-   * option is a mistake.
+   * Whether the option `authorize` is asked. Default `true` in `routes`, `false` in a rule of a handler.
+   * `true` without the option is a mistake.
    */
   authorize?: boolean
   /** How often, or how much: all limits must hold, and a request is counted in all of them or in none. */

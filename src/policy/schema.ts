@@ -239,7 +239,10 @@ const ruleShape = {
 
 export const ruleSchema = object(ruleShape)
 
-/** A rule of `requireIntent`, `checkIntent` or `check`: what a policy, which is plain data, cannot have as well. */
+/**
+ * A rule of `requireIntent`, `checkIntent` or `check`: what a policy, which is plain data, cannot have as
+ * well.
+ */
 export const handlerRuleSchema = object({
   ...ruleShape,
   limit: union(

@@ -15,8 +15,8 @@ export interface Credentials {
 }
 
 /**
- * Reads the credentials of a request: exactly one `Authorization` field with one scheme and one token (RFC 6750
- * section 2, RFC 9449 section 7.1, RFC 9110 section 11), or one field that holds a token alone.
+ * Reads the credentials of a request: exactly one `Authorization` field with one scheme and one token (RFC
+ * 6750 section 2, RFC 9449 section 7.1, RFC 9110 section 11), or one field that holds a token alone.
  */
 export function readCredentials(request: RequestFacts): Credentials | Refusal {
   const [field, another] = request.tokenFields.filter(({ value }) => value !== '')
@@ -42,8 +42,8 @@ function readBeside(request: RequestFacts): string | Refusal | undefined {
 }
 
 /**
- * Reads credentials for a route with `anonymous: 'foreign'`: `true` for another scheme, the token for a Bearer token
- * that may belong to another party, `false` for everything else.
+ * Reads credentials for a route with `anonymous: 'foreign'`: `true` for another scheme, the token for a
+ * Bearer token that may belong to another party, `false` for everything else.
  */
 export function readForeign(request: RequestFacts): boolean | string {
   const { authorization, dpop, tokenFields, query } = request

@@ -10,7 +10,8 @@ export function isSimplePath(path: string): boolean {
 
 /**
  * Whether routers, proxies and file systems read a path the same way: no empty or dot segment, no backslash,
- * control character, blank or "#", and only UTF-8 percent-encoded. Letter case and a final slash are not checked.
+ * control character, blank or "#", and only UTF-8 percent-encoded. Letter case and a final slash are not
+ * checked.
  */
 export function isPlainPath(path: string): boolean {
   if (path.length > maxPathLength) return false
@@ -47,8 +48,8 @@ export function isPlainValue(decoded: string): boolean {
 }
 
 /**
- * The path as the most lenient router could read it: decoded, without `;` parameters. Used only to find out whether an
- * undeclared path may be another spelling of a declared one.
+ * The path as the most lenient router could read it: decoded, without `;` parameters. Used only to find out
+ * whether an undeclared path may be another spelling of a declared one.
  */
 export function loosestReading(path: string): string {
   const decoded = decodeURIComponent(path).replaceAll('\\', '/')

@@ -1,6 +1,7 @@
 /**
- * The raw values of a query parameter. Finds every spelling that common parsers accept: percent-encoded, and with the
- * brackets of the qs package (`name[]`, `[name]`). Linear, and allocates nothing for other parameters.
+ * The raw values of a query parameter. Finds every spelling that common parsers accept: percent-encoded, and
+ * with the brackets of the qs package (`name[]`, `[name]`). Linear, and allocates nothing for other
+ * parameters.
  */
 export function parameterValues(query: string, name: string): readonly string[] {
   let values: string[] | undefined

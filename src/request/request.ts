@@ -22,14 +22,18 @@ export interface PathRouting {
   readonly wildcardMatchesEmpty: boolean
 }
 
-/** The pattern that a framework has matched. The policy's key of the same shape applies; no path is looked up. */
+/**
+ * The pattern that a framework has matched. The policy's key of the same shape applies; no path is looked up.
+ */
 export interface MatchedRoute {
   /**
    * The whole pattern, from the app's root: `/orders/:id`. Undefined where the framework found no handler. A
    * pattern that no key of a policy can have counts as undeclared.
    */
   readonly route: string | undefined
-  /** The values of the pattern's parameters by name, decoded once. One that is no string counts as undeclared. */
+  /**
+   * The values of the pattern's parameters by name, decoded once. One that is no string counts as undeclared.
+   */
   readonly params?: object | undefined
   /** The method of the matched handler, where a method override was applied. Default: `method`. */
   readonly method?: string | undefined
@@ -102,8 +106,9 @@ export interface KnownRoute {
 }
 
 /**
- * The header fields of a Node request as the app has left them: a field that a middleware deleted or set counts as
- * deleted or set. `rawHeaders` only shows repeated fields, which `headers` hides; function hosts may leave it empty.
+ * The header fields of a Node request as the app has left them: a field that a middleware deleted or set
+ * counts as deleted or set. `rawHeaders` only shows repeated fields, which `headers` hides; function hosts
+ * may leave it empty.
  */
 export function fieldsOf({
   rawHeaders,
@@ -206,8 +211,8 @@ function readRouting(request: VerifyRequest): RequestFacts['routing'] {
 const noParams: object = Object.freeze({})
 
 /**
- * Splits a request target in origin or absolute form (RFC 9112 section 3.2). The URL parser would resolve dot segments
- * and backslashes, which must be seen. Scheme and authority of the absolute form are ignored.
+ * Splits a request target in origin or absolute form (RFC 9112 section 3.2). The URL parser would resolve dot
+ * segments and backslashes, which must be seen. Scheme and authority of the absolute form are ignored.
  */
 function splitTarget(target: string): { path: string; pathStart: number; query: string } {
   const start = target.startsWith('/')
@@ -274,8 +279,8 @@ function addFetchHeaders(fields: Fields, headers: FetchHeaders, method: string):
 }
 
 /**
- * Names in Node's objects are in lower case. A caller's object may have `Authorization` too, or both. Throws without an
- * object: it does not mean a request without credentials.
+ * Names in Node's objects are in lower case. A caller's object may have `Authorization` too, or both. Throws
+ * without an object: it does not mean a request without credentials.
  */
 function addNodeHeaders(fields: Fields, headers: Readonly<Record<string, unknown>>): void {
   for (const name of Object.keys(headers)) add(fields, name.toLowerCase(), headers[name])

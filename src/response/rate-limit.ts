@@ -13,8 +13,8 @@ export function rateLimitFieldsOf(
 }
 
 /**
- * `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): for each limit its quota and window, and
- * how much is left for how many seconds. Sums of decimal amounts are rounded down.
+ * `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): for each limit its quota and
+ * window, and how much is left for how many seconds. Sums of decimal amounts are rounded down.
  */
 export function rateLimitFields(limits: readonly LimitState[]): Record<string, string> {
   const named = [...new Map(limits.map((limit) => [limit.key ?? limit, limit])).values()]

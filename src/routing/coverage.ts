@@ -5,7 +5,10 @@ import { type RoutePattern, readRoutePattern } from './route-pattern.js'
 export interface AppHandler {
   /** In capitals. `*` for every method. */
   readonly method: string
-  /** The whole pattern, from the root of the app, as the framework writes it. A regular expression as its source. */
+  /**
+   * The whole pattern, from the root of the app, as the framework writes it. A regular expression as its
+   * source.
+   */
   readonly path: string
   /** Whether no request reaches it without passing `ajwt`. */
   readonly isProtected: boolean
@@ -70,7 +73,10 @@ export function reportRoutes(
   }
 }
 
-/** A handler with its pattern, in every form that it has: with and without an optional end. Undefined: no key has it. */
+/**
+ * A handler with its pattern, in every form that it has: with and without an optional end. Undefined: no key
+ * has it.
+ */
 interface HandlerRoute {
   readonly handler: AppHandler
   readonly shapes: readonly Shape[] | undefined

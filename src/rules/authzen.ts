@@ -11,11 +11,15 @@ export interface AuthzenRequest {
 }
 
 export interface AuthzenOptions {
-  /** The decision point, such as `https://pdp.example.com`, or its endpoint, a URL that ends in `/evaluation`. */
+  /**
+   * The decision point, such as `https://pdp.example.com`, or its endpoint, a URL that ends in `/evaluation`.
+   */
   readonly url: string
   /** Sent as Bearer token. */
   readonly token?: string
-  /** The request for a context. Default: the agent as subject, the method as action, the route as resource. */
+  /**
+   * The request for a context. Default: the agent as subject, the method as action, the route as resource.
+   */
   readonly request?: (context: AuthorizeContext) => AuthzenRequest
   /** Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch
@@ -24,9 +28,9 @@ export interface AuthzenOptions {
 const PATH = '/access/v1/evaluation'
 
 /**
- * A hook `authorize` that asks a decision point (OpenID AuthZEN 1.0): OpenFGA, Cerbos, OPA, Cedar or Keycloak. Any answer
- * but 200 with a `decision` of true or false denies with 503. Throws a PolicyError for a URL that is neither https nor
- * on loopback.
+ * A hook `authorize` that asks a decision point (OpenID AuthZEN 1.0): OpenFGA, Cerbos, OPA, Cedar or
+ * Keycloak. Any answer but 200 with a `decision` of true or false denies with 503. Throws a PolicyError for a
+ * URL that is neither https nor on loopback.
  */
 export function authzen({ url, token, request = toRequest, fetch }: AuthzenOptions): Authorize {
   if (typeof url !== 'string' || !isHttpUrl(url) || !isSecureUrl(url, false)) {

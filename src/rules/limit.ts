@@ -36,7 +36,10 @@ interface Use extends LimitUse {
   readonly name: string
 }
 
-/** Compiles the limits of a rule. `place` is the same in every process of the API: a limit without name is one of it. */
+/**
+ * Compiles the limits of a rule. `place` is the same in every process of the API: a limit without name is one
+ * of it.
+ */
 export function compileLimits(limits: RuleData['limit'], place: string): readonly CompiledLimit[] {
   if (limits === undefined) return []
   return toArray(limits).map((limit): CompiledLimit => {
@@ -77,7 +80,9 @@ export function collectLimitWindows(rules: readonly RuleData[]): LimitWindows {
 
 type Report = (path: readonly PropertyKey[], message: string) => void
 
-/** Reports two limits of one rule that are the same counter, and limits of one name with different windows. */
+/**
+ * Reports two limits of one rule that are the same counter, and limits of one name with different windows.
+ */
 export function findLimitProblems(limits: RuleData['limit'], windows: LimitWindows, report: Report): void {
   const seen = new Set<string>()
   for (const [index, limit] of toArray(limits ?? []).entries()) {
@@ -239,7 +244,10 @@ function lacking(claim: string, found: unknown, expected: string): Refusal {
   })
 }
 
-/** The function of the app reads what the caller has sent: an amount that is no number is the caller's mistake. */
+/**
+ * The function of the app reads what the caller has sent: an amount that is no number is the caller's
+ * mistake.
+ */
 async function askCost(
   costOf: Extract<CompiledLimit['cost'], (...args: never) => unknown>,
   { request }: RuleInput,

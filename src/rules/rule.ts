@@ -55,8 +55,8 @@ export interface Rule {
 }
 
 /**
- * Compiles a rule into checks that run in the order of the documentation. `place` says where it stands, in the same
- * words in every process: it tells limits without a name apart.
+ * Compiles a rule into checks that run in the order of the documentation. `place` says where it stands, in
+ * the same words in every process: it tells limits without a name apart.
  */
 export function compileRule(rule: RuleData, context: RuleContext, place: string): Rule {
   const limits = compileLimits(rule.limit, place)

@@ -33,7 +33,9 @@ export interface LimitUse {
   readonly max: number
   /** Seconds. */
   readonly window: number
-  /** Whether a counter that runs already must last for `window` from now, too: limits until the token expires. */
+  /**
+   * Whether a counter that runs already must last for `window` from now, too: limits until the token expires.
+   */
   readonly isExtended: boolean
 }
 
@@ -53,14 +55,15 @@ export interface LimitCharge {
 /** Counts requests, or sums, for the limits of rules. */
 export interface LimitStore {
   /**
-   * Adds `cost` to a counter if the sum is then at most `max`. A counter begins with its first cost and ends `window`
-   * seconds later. A negative cost is given back: it is never refused, and no counter falls below 0. Must be atomic.
-   * Keys have 43 characters. If the method throws, the request is denied with 503.
+   * Adds `cost` to a counter if the sum is then at most `max`. A counter begins with its first cost and ends
+   * `window` seconds later. A negative cost is given back: it is never refused, and no counter falls below 0.
+   * Must be atomic. Keys have 43 characters. If the method throws, the request is denied with 503.
    */
   consume(key: string, cost: number, max: number, window: number): LimitResult | Promise<LimitResult>
   /**
-   * Counts several uses in one atomic step: all of them or none. Without this method they are counted one after the
-   * other, and those before a refusal are given back, so that other requests can see them counted for a moment.
+   * Counts several uses in one atomic step: all of them or none. Without this method they are counted one
+   * after the other, and those before a refusal are given back, so that other requests can see them counted
+   * for a moment.
    */
   consumeAll?(uses: readonly LimitUse[]): readonly CountedLimit[] | Promise<readonly CountedLimit[]>
   /** Gives costs back that `consumeAll` has counted, unless their period is over. */

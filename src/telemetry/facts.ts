@@ -23,8 +23,8 @@ export interface DecisionFacts {
   readonly traceId: string | undefined
   /**
    * The earlier outcome of the same request, if this denial replaces it. Set when `requireIntent` denies a
-   * request that the policy let through, when the path was rewritten between two mounts of the middleware, or when
-   * `guardUpgrade` ends a WebSocket.
+   * request that the policy let through, when the path was rewritten between two mounts of the middleware, or
+   * when `guardUpgrade` ends a WebSocket.
    */
   readonly overrules: Decision['outcome'] | undefined
 }

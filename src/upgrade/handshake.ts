@@ -9,8 +9,8 @@ export interface HandshakeRequest {
 }
 
 /**
- * Why a request is no WebSocket handshake of RFC 6455 section 4.1, or is one that two upgrade handlers could read in
- * two ways. Undefined for a plain handshake.
+ * Why a request is no WebSocket handshake of RFC 6455 section 4.1, or is one that two upgrade handlers could
+ * read in two ways. Undefined for a plain handshake.
  */
 export function findOddity({ method, url = '', httpVersion, headers }: HandshakeRequest): string | undefined {
   if (method !== 'GET') return 'the method of an upgrade is not GET'

@@ -47,8 +47,8 @@ export function answerHandshake(socket: UpgradeSocket, { status, headers, body }
 const POLICY_VIOLATION = 1008
 
 /**
- * Ends a WebSocket with a Close frame. What arrives from now on reaches no handler. The frame is written past the
- * WebSocket library: its own close() goes on to receive until the peer agrees.
+ * Ends a WebSocket with a Close frame. What arrives from now on reaches no handler. The frame is written past
+ * the WebSocket library: its own close() goes on to receive until the peer agrees.
  */
 export function closeWebSocket(socket: UpgradeSocket, reason: string): void {
   const text = new TextEncoder().encode(reason)

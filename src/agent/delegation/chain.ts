@@ -26,8 +26,8 @@ export interface Hop {
 }
 
 /**
- * Reads and verifies a chain of assertions, outermost first. `now` in milliseconds. Client and issuer share it, and the
- * verifier has its own.
+ * Reads and verifies a chain of assertions, outermost first. `now` in milliseconds. Client and issuer share
+ * it, and the verifier has its own.
  *
  * @throws AgentDelegationError with the code of the broken rule
  */

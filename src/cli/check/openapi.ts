@@ -119,7 +119,8 @@ function issuerOf(api: Record<string, unknown>): string | undefined {
 export function compareWithOpenApi(policy: Policy, api: OpenApi, report: Report): Finding[] {
   const routes = routesOf(policy)
   const table = createRouteTable(routes)
-  // Whether the app sees the prefix of the server depends on what stands in front of it: the better reading counts.
+  // Whether the app sees the prefix of the server depends on what stands in front of it: the better reading
+  // counts.
   const readings = api.bases.map((base) =>
     api.operations.map((operation) => findRoute(table, operation, base)),
   )

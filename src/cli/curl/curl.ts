@@ -54,7 +54,10 @@ function format(method: string, url: string, headers: Readonly<Record<string, st
   return [`curl -i -X ${method} ${quote(url)}`, ...fields].join(' \\\n  ')
 }
 
-/** Where the request goes, and the path that the proof is for: not that of a proxy's, where the URL is another. */
+/**
+ * Where the request goes, and the path that the proof is for: not that of a proxy's, where the URL is
+ * another.
+ */
 function readTarget(url: string, { publicUrls }: CompiledPolicy): { url: string; path: string } {
   const isPath = url.startsWith('/')
   if (!isPath && !/^https?:\/\//i.test(url))

@@ -17,7 +17,10 @@ export interface Variant {
   readonly spec: TokenSpec
 }
 
-/** A caller that a rule has in mind, and every one that differs from it in one thing that either policy speaks of. */
+/**
+ * A caller that a rule has in mind, and every one that differs from it in one thing that either policy speaks
+ * of.
+ */
 export function variantsOf(base: TokenSpec, sides: readonly Side[]): readonly Variant[] {
   const vary = (description: string, change: Partial<TokenSpec>): Variant => ({
     description,

@@ -13,8 +13,8 @@ export function asApiSees(policy: Policy, captured: CapturedRequest): CapturedRe
 }
 
 /**
- * For a path that no key matches: the key that does without its first segments. A proxy strips these, most probably, and
- * the recording is that of a client.
+ * For a path that no key matches: the key that does without its first segments. A proxy strips these, most
+ * probably, and the recording is that of a client.
  */
 export function findHint(
   policy: Policy,

@@ -29,7 +29,10 @@ export function readField(text: string): readonly [name: string, value: string] 
   return [text.slice(0, colon), text.slice(colon + 1)]
 }
 
-/** One of several recorded requests: the one that was asked for, counted from 1, else the first that was refused. */
+/**
+ * One of several recorded requests: the one that was asked for, counted from 1, else the first that was
+ * refused.
+ */
 export function pick<T>(
   entries: readonly T[],
   asked: number | undefined,

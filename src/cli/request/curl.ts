@@ -3,7 +3,10 @@ import { split } from 'shlex'
 import { UsageError } from '../usage-error.js'
 import { type CapturedRequest, groupFields, readField } from './captured.js'
 
-/** Options of curl that take a value, as far as they are met in practice: another's value would pass for the URL. */
+/**
+ * Options of curl that take a value, as far as they are met in practice: another's value would pass for the
+ * URL.
+ */
 const withValue = {
   request: { type: 'string', short: 'X' },
   header: { type: 'string', short: 'H', multiple: true },

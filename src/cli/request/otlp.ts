@@ -12,8 +12,9 @@ interface Span {
 const fieldPrefix = 'http.request.header.'
 
 /**
- * Reads the request of a server span out of OTLP in JSON: one export request, one span, or one of these a line, as the
- * Collector's file exporter writes them. The span needs the captured fields `authorization` and `dpop`.
+ * Reads the request of a server span out of OTLP in JSON: one export request, one span, or one of these a
+ * line, as the Collector's file exporter writes them. The span needs the captured fields `authorization` and
+ * `dpop`.
  */
 export function readOtlp(file: string, asked: number | undefined): CapturedRequest {
   const spans = readDocuments(file).flatMap(spansIn).map(toSpan)

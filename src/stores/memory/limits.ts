@@ -23,9 +23,9 @@ interface Counter {
 }
 
 /**
- * A limit store for one process. It has at most `maxEntries` counters. When all of them run, a new one is refused with
- * an error, so that the request is denied with 503: to drop a counter would give its caller a new budget. `now` gives
- * milliseconds. Throws `TypeError` for an invalid option or argument.
+ * A limit store for one process. It has at most `maxEntries` counters. When all of them run, a new one is
+ * refused with an error, so that the request is denied with 503: to drop a counter would give its caller a
+ * new budget. `now` gives milliseconds. Throws `TypeError` for an invalid option or argument.
  */
 export function memoryLimitStore({
   maxEntries = 1_000_000,

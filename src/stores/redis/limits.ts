@@ -19,9 +19,9 @@ export interface RedisLimitStore extends LimitStore {
 }
 
 /**
- * Counts all keys or none, in one step of the server, by the server's clock. A counter is a hash: `used` in units,
- * `end` in milliseconds since the epoch, and `period`, which tells it from earlier counters of the same key.
- * Arguments for each key: cost, max, window in milliseconds, and 1 if the window is extended.
+ * Counts all keys or none, in one step of the server, by the server's clock. A counter is a hash: `used` in
+ * units, `end` in milliseconds since the epoch, and `period`, which tells it from earlier counters of the
+ * same key. Arguments for each key: cost, max, window in milliseconds, and 1 if the window is extended.
  */
 const consumeScript = `
 local time = redis.call('TIME')
@@ -69,9 +69,9 @@ return 1
 `
 
 /**
- * A limit store in Redis 6 or later or in Valkey, for all processes of an API. One script for each request counts all
- * its limits, or none, exactly. It rejects if Redis gives no clear reply within `timeout` seconds: it is down, slow or
- * a replica. Counters survive a restart of Redis only if it keeps its data on disk.
+ * A limit store in Redis 6 or later or in Valkey, for all processes of an API. One script for each request
+ * counts all its limits, or none, exactly. It rejects if Redis gives no clear reply within `timeout` seconds:
+ * it is down, slow or a replica. Counters survive a restart of Redis only if it keeps its data on disk.
  */
 export function redisLimitStore(
   client: RedisClient,
@@ -145,7 +145,10 @@ export function redisLimitStore(
     return withDeadline(sent, timeout, timeoutError)
   }
 
-  /** Without a connection, clients queue a command and send it later, and would count a request that was refused. */
+  /**
+   * Without a connection, clients queue a command and send it later, and would count a request that was
+   * refused.
+   */
   async function sendConnected(
     run: () => Promise<unknown>,
     deadline: number,
