@@ -287,7 +287,13 @@ describe('authzen', () => {
   it.each<[string, RequestListener]>([
     ['another status', (_, response) => response.writeHead(201).end('{"decision":true}')],
     ['an error', (_, response) => response.writeHead(500).end('{"decision":true}')],
-    ['a redirect', (_, response) => response.writeHead(307, { location: '/other' }).end()],
+    [
+      'a redirect, even to another decision',
+      ({ url }, response) =>
+        url === '/other'
+          ? response.end('{"decision":true}')
+          : response.writeHead(307, { location: '/other' }).end(),
+    ],
     ['no JSON', (_, response) => response.end('true')],
     ['null', (_, response) => response.end('null')],
     ['a text for a decision', (_, response) => response.end('{"decision":"true"}')],
