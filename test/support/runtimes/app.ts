@@ -76,6 +76,10 @@ export function createConformanceApp(tests: string): (request: Request) => Promi
       ...(has('revocations') && {
         revocations: { isRevoked: async (ids) => (await ask('revocations', [ids])) as boolean },
       }),
+      ...(has('limitStore') && {
+        limitStore: { consume: async (...use) => (await ask('limitStore', use)) as never },
+      }),
+      ...(has('authorize') && { authorize: async () => (await ask('authorize', [])) as never }),
       ...(has('onDecision') && {
         onDecision: () => {
           throw new Error('listener')

@@ -22,7 +22,7 @@ export interface RemoteTable {
   close(): void
 }
 
-const functionNames = ['replayStore', 'revocations', 'onDecision'] as const
+const functionNames = ['replayStore', 'revocations', 'limitStore', 'authorize', 'onDecision'] as const
 
 export async function startRemoteTable(runtimes: readonly Runtime[]): Promise<RemoteTable> {
   /** By runtime and row id. */
@@ -138,8 +138,12 @@ function clockOf(options: VerifierOptions | undefined): string {
 async function serveFunctions(optionsOfName: (name: string) => VerifierOptions | undefined) {
   async function call(runtime: string, body: string): Promise<unknown> {
     const { row, name, argument } = JSON.parse(body)
-    const { fetch, replayStore, revocations } = optionsOfName(`${runtime} ${row}`) ?? {}
+    const { fetch, replayStore, revocations, limitStore, authorize } =
+      optionsOfName(`${runtime} ${row}`) ?? {}
     if (name === 'fetch') return fetch && (await fetch(argument)).text()
+    if (name === 'limitStore') return limitStore?.consume(...(argument as [string, number, number, number]))
+    // The hooks of the rows look at nothing.
+    if (name === 'authorize') return authorize?.(undefined as never)
     if (name === 'replayStore') return replayStore?.remember(...(argument as [string, number]))
     return revocations?.isRevoked(...(argument as [string[]]))
   }
