@@ -79,9 +79,8 @@ export async function decide(
     return { ...emptyState, outcome: 'anonymous', access, hasForeignCredentials: !hasNoCredentials(request) }
 
   observer?.begin('credentials', 'one token, of scheme DPoP or Bearer', schemesOf(request))
-  const credentials = readCredentials(request)
+  const credentials = await readSoleCredentials(request, checks.tokens)
   if (isRefusal(credentials)) return refuse('request', withScope(credentials, rule?.scope), { access })
-  if (await hasSecondToken(credentials, checks.tokens)) return refuse('request', secondToken, { access })
 
   observer?.enter('token')
   const verified = await checks.tokens.verify(credentials.unverifiedToken, clock(), clock, observer)
@@ -120,6 +119,9 @@ export async function decide(
   const { trace } = input
   const denial = await checks.checkRule(rule, input, observer)
   if (denial !== undefined) return refuse('rule', denial, { ...state, trace })
+  // The hook `authorize` and the stores of limits may have taken their time.
+  const expiredInRule = checkTokenTime(token, clock())
+  if (expiredInRule !== undefined) return refuse('token', expiredInRule, { ...state, trace })
 
   return { outcome: 'allow', grant: makeGrant(), access, verified, delegation, refusal: undefined, trace }
 
@@ -201,9 +203,14 @@ async function isAnonymous(
   return typeof foreign === 'string' ? await tokens.isForeign(foreign) : foreign
 }
 
-/** Whether a second token, in another field than the credentials, may be one of a configured issuer. */
-async function hasSecondToken({ besideToken }: Credentials, tokens: TokenVerifier): Promise<boolean> {
-  return besideToken !== undefined && !(await tokens.isForeign(besideToken))
+/** Refuses credentials beside a second token, in another field, that may be one of a configured issuer. */
+async function readSoleCredentials(
+  request: RequestFacts,
+  tokens: TokenVerifier,
+): Promise<Credentials | Refusal> {
+  const credentials = readCredentials(request)
+  if (isRefusal(credentials) || credentials.besideToken === undefined) return credentials
+  return (await tokens.isForeign(credentials.besideToken)) ? credentials : secondToken
 }
 
 const secondToken = new Refusal('credentials_ambiguous', {

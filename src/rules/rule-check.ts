@@ -62,9 +62,8 @@ export function createRuleCheck({ consumeOnce, limiter, authorizer }: RuleCheckO
     if (rule.authorize === false) return undefined
     if (authorizer === undefined) {
       if (rule.authorize !== 'required') return undefined
-      return (
-        observer?.begin('authorize', 'the option authorize') ?? new Refusal('internal_error', missingHook)
-      )
+      observer?.begin('authorize', 'the option authorize')
+      return new Refusal('internal_error', missingHook)
     }
     observer?.skip('authorize', 'a hook that allows the request')
     return authorizer === 'skip' ? undefined : authorizer(input)

@@ -20,6 +20,8 @@ const selfEvident: ReadonlySet<DenialCode> = new Set([
 const withoutClaim: ReadonlySet<DenialCode> = new Set([
   'limit_exceeded',
   'limits_unavailable',
+  'not_authorized',
+  'authorizer_unavailable',
   'route_not_declared',
   'proof_malformed',
   'replay_store_unavailable',

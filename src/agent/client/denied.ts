@@ -16,7 +16,10 @@ export async function readDenial(
   sent: readonly string[],
 ): Promise<AjwtDenial | undefined> {
   const { status, headers } = response
-  if (![400, 401, 403, 503].includes(status) || !/\bno-store\b/i.test(headers.get('cache-control') ?? ''))
+  if (
+    ![400, 401, 403, 429, 503].includes(status) ||
+    !/\bno-store\b/i.test(headers.get('cache-control') ?? '')
+  )
     return
   if (!/^application\/json\b/i.test(headers.get('content-type') ?? '')) return
   const body = await readJson(response.clone(), MAX_DENIAL_BYTES)

@@ -67,6 +67,17 @@ describe('the option authorize', () => {
     expect(signals[1]?.aborted).toBe(false)
   })
 
+  it('that is waited for until the token has expired', async () => {
+    let now = kit.seconds * 1000
+    const options = { now: () => now, authorizeTimeout: 5 }
+    const wait: Authorize = () => {
+      now += 3_600_000
+      return true
+    }
+    expect(await ask(() => true, {}, options)).toBe('allow')
+    expect(await ask(wait, {}, options)).toBe('token_expired')
+  })
+
   it('gets the grant, the route, the parameters, the method and the claims', async () => {
     const contexts: AuthorizeContext[] = []
     const authorize: Authorize = (context) => contexts.push(context) > 0
