@@ -46,7 +46,10 @@ export type MiddlewareResult =
       readonly kind: 'continue'
       readonly grant: Grant | undefined
       readonly headers: Readonly<Record<string, string>>
-      /** `headers` once the handler has answered: its own rules may have counted more limits. Does what `onResponse` does. */
+      /**
+       * `headers` once the handler has answered: its own rules may have counted more limits. Does what
+       * `onResponse` does.
+       */
       fieldsAtEnd(status: number): Readonly<Record<string, string>>
       /** For the status of the handler's response, once it is sent. Undefined if nothing depends on it. */
       readonly onResponse: OnResponse | undefined

@@ -61,7 +61,9 @@ export interface AppliedRule {
   readonly request: unknown
 }
 
-/** For `explain`. A hook that is there is left out; one that a rule asks for and that is missing still denies. */
+/**
+ * For `explain`. A hook that is there is left out; one that a rule asks for and that is missing still denies.
+ */
 function usesNothingUp(hasAuthorizer: boolean): RuleCheckOptions {
   return { consumeOnce: () => undefined, limiter: undefined, authorizer: hasAuthorizer ? 'skip' : undefined }
 }
@@ -81,7 +83,10 @@ interface Lasting {
   isClosed: boolean
 }
 
-/** The state behind one policy of a verifier, shared with the adapters. No method rejects because of a request. */
+/**
+ * The state behind one policy of a verifier, shared with the adapters. No method rejects because of a
+ * request.
+ */
 export class Engine {
   readonly compiled: CompiledPolicy
   readonly issuers: Issuers
@@ -281,7 +286,8 @@ export class Engine {
         consumed,
         route: access.route,
         isObserved: (mode ?? this.compiled.mode) === 'observe',
-        // Each message of a connection, and each part of a batch, is checked by a call of its own, and counts.
+        // Each message of a connection, and each part of a batch, is checked by a call of its own, and
+        // counts.
         isOncePerRequest: isPermanent,
         method: handlerRule.method,
         toGrant: () => grant,

@@ -36,8 +36,9 @@ export interface Verifier {
   /** A deeply frozen copy of the policy. */
   readonly policy: Policy
   /**
-   * Replaces the policy. Throws a `PolicyError` and keeps the old one if the new one is wrong. Requests that have begun
-   * keep the old one. Keys of issuers whose entries stay, replay memory, limits and nonces are kept.
+   * Replaces the policy. Throws a `PolicyError` and keeps the old one if the new one is wrong. Requests that
+   * have begun keep the old one. Keys of issuers whose entries stay, replay memory, limits and nonces are
+   * kept.
    */
   update(policy: Policy): void
   /** The metadata of this protected resource (RFC 9728). */

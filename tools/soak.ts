@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 
 /**
- * `npm run test:soak -- MINUTES` (default 10): a million junk tokens, 49,000 requests to Fastify under every option
- * of its router, then the random tests of routes with new seeds until the time is over. Exits with 1 if a test
- * fails, and prints the seeds that failed.
+ * `npm run test:soak -- MINUTES` (default 10): a million junk tokens, 49,000 requests to Fastify under every
+ * option of its router, then the random tests of routes with new seeds until the time is over. Exits with 1
+ * if a test fails, and prints the seeds that failed.
  */
 
 const minutes = Number(process.argv[2] ?? 10)

@@ -17,25 +17,34 @@ export interface UpgradeServer {
 
 /** The request of an upgrade, as the listeners of `upgrade` and `connection` get it. */
 export interface UpgradeRequest extends HandshakeRequest {
-  /** Who calls, and with what right. Absent on a public route, for an anonymous request and an observed denial. */
+  /**
+   * Who calls, and with what right. Absent on a public route, for an anonymous request and an observed
+   * denial.
+   */
   ajwt?: Grant
 }
 
 export interface UpgradeOptions {
-  /** Seconds between two checks of an open socket: revocation, key, delegation. Above 0, at most 300. Default: 10. */
+  /**
+   * Seconds between two checks of an open socket: revocation, key, delegation. Above 0, at most 300. Default:
+   * 10.
+   */
   recheckInterval?: number
 }
 
 export interface UpgradeGuard {
-  /** The decision on an upgrade, for `verifier.check`. Throws a TypeError for a request that this guard has not let through. */
+  /**
+   * The decision on an upgrade, for `verifier.check`. Throws a TypeError for a request that this guard has
+   * not let through.
+   */
   decisionOf(request: object): Decision
 }
 
 /**
- * Lets the upgrades through that the policy allows, and puts the verified grant on `request.ajwt`. No `upgrade`
- * listener sees a denied one, whenever it was added. Ends a socket with Close code 1008 (RFC 6455 section 7.4.1) once
- * its token has expired or is revoked. Throws a TypeError where server or verifier is none, and a PolicyError where an
- * option is wrong.
+ * Lets the upgrades through that the policy allows, and puts the verified grant on `request.ajwt`. No
+ * `upgrade` listener sees a denied one, whenever it was added. Ends a socket with Close code 1008 (RFC 6455
+ * section 7.4.1) once its token has expired or is revoked. Throws a TypeError where server or verifier is
+ * none, and a PolicyError where an option is wrong.
  */
 export function guardUpgrade(
   server: UpgradeServer,
@@ -52,7 +61,8 @@ export function guardUpgrade(
   async function admit(request: UpgradeRequest, socket: UpgradeSocket, passOn: () => boolean): Promise<void> {
     // An error that nobody listens to ends the process.
     socket.on('error', () => {})
-    // Node hands over a pipelined upgrade before earlier responses are written: a denial would be taken for one of them.
+    // Node hands over a pipelined upgrade before earlier responses are written: a denial would be taken for
+    // one of them.
     if (isAnswering(socket)) return void socket.destroy()
     delete request.ajwt
     // Looked up for each request: `update` replaces it.
@@ -90,8 +100,8 @@ type Admit = (request: UpgradeRequest, socket: UpgradeSocket, passOn: () => bool
 const requestEvents: ReadonlySet<string> = new Set(['request', 'checkContinue', 'checkExpectation'])
 
 /**
- * Takes the place of the server's `emit`: a listener of the guard's own could not hold back the others. Tells whether a
- * response on a socket is not finished yet.
+ * Takes the place of the server's `emit`: a listener of the guard's own could not hold back the others. Tells
+ * whether a response on a socket is not finished yet.
  */
 function interceptUpgrades(server: UpgradeServer, admit: Admit): (socket: object) => boolean {
   const ownEmit = Object.hasOwn(server, 'emit') ? server.emit : undefined
@@ -128,7 +138,10 @@ async function decideUpgrade(engine: Engine, request: UpgradeRequest): Promise<D
   return engine.decideRequest({ method, url, headers: fieldsOf(request) }, consumedBy(request))
 }
 
-/** Ends a socket when its credentials end. One timer for each socket, so that checks are spread over the interval. */
+/**
+ * Ends a socket when its credentials end. One timer for each socket, so that checks are spread over the
+ * interval.
+ */
 function watch(engine: Engine, decision: Decision, socket: UpgradeSocket, interval: number): void {
   const writtenBefore = socket.bytesWritten
   let timer: ReturnType<typeof setTimeout> | undefined

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, test } from 'vitest'
 
 /**
- * The folders and loose files of `src`, from the bottom up. A line may import from the lines above it, types included,
- * and never from its own line: what stands on one line knows nothing of each other.
+ * The folders and loose files of `src`, from the bottom up. A line may import from the lines above it, types
+ * included, and never from its own line: what stands on one line knows nothing of each other.
  */
 const layers: readonly (readonly string[])[] = [
   ['protocol', 'lib'],
@@ -65,7 +65,10 @@ const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), 
 
 const manifest = JSON.parse(readFileSync(join(root, '../package.json'), 'utf8'))
 
-/** The files of `src` that a file imports, for types or to run, at once or later: of `#names`, all that may be meant. */
+/**
+ * The files of `src` that a file imports, for types or to run, at once or later: of `#names`, all that may be
+ * meant.
+ */
 function importsOf(file: string): string[] {
   const found = texts.get(file)?.matchAll(/\b(?:from|import)\s*\(?\s*'([.#][^']*)'/g) ?? []
   return [...found].flatMap(([, from = '']) =>
@@ -130,6 +133,18 @@ describe('the files of src', () => {
 
   test('are at most eight outside of folders', () => {
     expect(files.filter((file) => !file.includes('/')).length).toBeLessThanOrEqual(8)
+  })
+
+  test('have comments of at most 110 columns, those of the middleware too', () => {
+    const wide = ['src', 'middleware'].flatMap((folder) => {
+      const place = join(root, '..', folder)
+      const found = readdirSync(place, { recursive: true, encoding: 'utf8' })
+      return found
+        .filter((file) => file.endsWith('.ts'))
+        .flatMap((file) => readFileSync(join(place, file), 'utf8').split('\n'))
+        .filter((line) => /^\s*(\/\/|\/?\*)/.test(line) && line.length > 110)
+    })
+    expect(wide).toEqual([])
   })
 
   test('have at most 400 lines, those of the tests and the middleware too', () => {

@@ -31,7 +31,10 @@ export interface ExplainOptions extends TypedRequest {
   readonly framework?: keyof typeof frameworks
 }
 
-/** How the frameworks match paths by default: without one, paths that they match differently count as undeclared. */
+/**
+ * How the frameworks match paths by default: without one, paths that they match differently count as
+ * undeclared.
+ */
 export const frameworks = {
   express: { caseSensitive: false, strict: false, wildcardMatchesEmpty: false },
   koa: { caseSensitive: false, strict: false, wildcardMatchesEmpty: false },
