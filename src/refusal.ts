@@ -79,7 +79,7 @@ export function isRefusal(result: unknown): result is Refusal {
  * A token, proof or assertion in a text: base64url of `{` and of the characters that JSON allows after it. It
  * does not match the dots of a JWS, because that pattern took quadratic time.
  */
-const compactJws = /(?<![A-Za-z0-9])e(?:y[AJ]|w[0ko])[\w.%-]{16,}/g
+const compactJws = /(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))e(?:y[AJ]|w[0ko])[\w.%-]{16,}/g
 
 /** The text without tokens, proofs and assertions. */
 export function withoutJws(text: string): string {
@@ -94,10 +94,10 @@ export function describe(value: unknown): string {
   return printable(String(value))
 }
 
-/** The printable message of an error from third-party code, which may throw anything. */
+/** The printable message of an error from third-party code, which may throw anything. Without tokens. */
 export function describeError(error: unknown): string {
   try {
-    return printable(error instanceof Error ? error.message : String(error))
+    return describe(error instanceof Error ? error.message : String(error))
   } catch {
     return 'an error without a message'
   }

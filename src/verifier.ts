@@ -77,10 +77,14 @@ export function isVerifier(value: object): value is Verifier {
  */
 export function createVerifier(policy: Policy, options: VerifierOptions = {}): Verifier {
   checkOptions(options)
-  checkAuthorizeRules(policy, options)
   const fixed = withStores(options)
   const hasResolver = options.resolveIssuer !== undefined
-  let engine = new Engine(compilePolicy(policy, hasResolver), fixed)
+  const compile = (next: Policy) => {
+    const compiled = compilePolicy(next, hasResolver)
+    checkAuthorizeRules(next, options)
+    return compiled
+  }
+  let engine = new Engine(compile(policy), fixed)
   let ownPolicy = snapshot(policy)
   const verifier: Verifier = Object.freeze({
     verify: (request: VerifyRequest) => engine.decideRequest(request, []),
@@ -90,9 +94,8 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       return ownPolicy
     },
     update(next: Policy) {
-      checkAuthorizeRules(next, options)
       const copy = snapshot(next)
-      engine = new Engine(compilePolicy(next, hasResolver), fixed, engine)
+      engine = new Engine(compile(next), fixed, engine)
       ownPolicy = copy
       engines.set(verifier, engine)
       warnAboutObserveMode(copy)

@@ -46,7 +46,9 @@ export function readJsonFile(file: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new UsageError(`${file} is not JSON: ${messageOf(error)}`)
+    // Without the parser's message, which quotes the file: it may hold a private key.
+    const position = /position \d+/.exec(messageOf(error))?.[0]
+    throw new UsageError(`${file} is not JSON${position === undefined ? '' : ` at ${position}`}`)
   }
 }
 

@@ -7,10 +7,15 @@ const maxLength = 128
  */
 const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 
+/** Replaces unprintable characters, in a text of any length. */
+export function withoutControls(text: string): string {
+  return text.replace(unprintable, '\ufffd')
+}
+
 /**
  * Makes a text safe for a log line or a span attribute. Replaces unprintable characters instead of removing
  * them, so that no id can look like another agent's.
  */
 export function printable(text: string): string {
-  return text.slice(0, maxLength).replace(unprintable, '\ufffd')
+  return withoutControls(text.slice(0, maxLength))
 }

@@ -26,5 +26,5 @@ export function isCountable(value: unknown): value is number {
 function toUnits(value: number, round: (units: number) => number): number {
   const units = value * UNITS
   const nearest = Math.round(units)
-  return Math.abs(units - nearest) < 0.01 ? nearest : round(units)
+  return Math.abs(units - nearest) <= nearest * 1e-12 ? nearest : round(units)
 }

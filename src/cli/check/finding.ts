@@ -1,3 +1,4 @@
+import { withoutControls } from '../../lib/sanitize.js'
 import { formatPath } from '../../policy/error.js'
 import { locate } from '../../policy/json-file.js'
 import type { Policy } from '../../policy/policy.js'
@@ -53,5 +54,7 @@ export function createReport(policy: Policy, file: string): { readonly findings:
 
 export function formatFinding({ file, line, column, message, lint }: Finding): string {
   const text = lint === 'note' ? `note: ${message}` : message
-  return `${file}:${line}:${column}: ${text}${lint === undefined || lint === 'note' ? '' : ` [${lint}]`}`
+  const name = lint === undefined || lint === 'note' ? '' : ` [${lint}]`
+  // A path of somebody's OpenAPI document must not look like another finding, or command the terminal.
+  return withoutControls(`${file}:${line}:${column}: ${text}${name}`)
 }

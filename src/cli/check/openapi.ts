@@ -39,7 +39,12 @@ export function readOpenApi(file: string): OpenApi {
   const document = parseDocument(readText(file), { lineCounter: lines })
   const [problem] = document.errors
   if (problem !== undefined) throw new UsageError(`${file}: ${problem.message.split('\n', 1)[0]}`)
-  const api: unknown = document.toJS({ maxAliasCount: 100 })
+  let api: unknown
+  try {
+    api = document.toJS({ maxAliasCount: 100 })
+  } catch {
+    throw new UsageError(`${file} has too many YAML aliases`)
+  }
   if (!isObject(api) || !isObject(api.paths))
     throw new UsageError(`${file} is no OpenAPI document: it has no object "paths"`)
 

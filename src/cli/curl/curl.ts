@@ -33,6 +33,7 @@ export async function curl(options: CurlOptions, terminal: Terminal): Promise<nu
   const policy = await readPolicyFile(options.policy)
   const compiled = compilePolicy(policy)
   const method = (options.method ?? 'GET').toUpperCase()
+  if (!/^[A-Z-]+$/.test(method)) throw new UsageError('--method must be an HTTP method, such as POST')
   if (options.url === undefined) throw new UsageError('curl needs --url: a path of the API, or its whole URL')
   const target = readTarget(options.url, compiled)
   const found = findRule(policy, method, target.path)

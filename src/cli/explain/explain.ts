@@ -101,8 +101,11 @@ function readCaptured(options: ExplainOptions): CapturedRequest {
 function readTime(text: string): number {
   const isTime = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text)
   const time = Date.parse(text.replace(' ', 'T'))
-  if (!isTime || Number.isNaN(time))
-    throw new UsageError(`--at ${text}: must be a time as in 2026-11-28T14:00:00Z (RFC 3339)`)
+  // Date.parse takes February 30 for March 2.
+  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`)
+  const isDay = !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text.slice(0, 10))
+  if (!isTime || !isDay || Number.isNaN(time))
+    throw new UsageError('--at must be a time as in 2026-11-28T14:00:00Z (RFC 3339)')
   return time
 }
 

@@ -1,6 +1,7 @@
 import { compilePolicy } from '../../compile/compile-policy.js'
 import type { Decision } from '../../decision.js'
 import type { Policy } from '../../policy/policy.js'
+import { describe } from '../../refusal.js'
 import { createRouteTable } from '../../routing/table.js'
 import { everySemantics, routesOf } from '../check/route-lints.js'
 import type { CapturedRequest } from '../request/captured.js'
@@ -31,7 +32,8 @@ export function findHint(
       .map((semantics) => table.findRoute(method, path, semantics))
       .find((found) => found)
     if (route === undefined) continue
-    const prefix = `/${segments.slice(0, left).join('/')}`
+    // A path may contain a token.
+    const prefix = describe(`/${segments.slice(0, left).join('/')}`)
     return `${JSON.stringify(route.key)} matches the path without ${prefix}. Where a proxy strips this prefix, set publicUrl to "${origin}${prefix}"; where the app is mounted under it, write the prefix into the keys.`
   }
   return undefined

@@ -140,11 +140,27 @@ export function keyOf(policy: Policy, method: string, route: string | undefined)
 
 /** For programs. What a grant repeats of the token holds no key and no assertion. */
 export function toJson({ explanation, problem, hint }: Told): string {
-  // What is undefined is left out.
-  return JSON.stringify({ ...explanation, problem, hint }, redact, 2)
+  // Members that are undefined are left out. JSON leaves C1 controls and invisible characters as they are.
+  return JSON.stringify({ ...explanation, problem, hint }, redact, 2).replace(unprintable, escapeCharacter)
+}
+
+const unprintable = /[\x7f-\x9f\p{Cf}\p{Zl}\p{Zp}]/gu
+
+function escapeCharacter(character: string): string {
+  return Array.from({ length: character.length }, (_, at) => character.charCodeAt(at))
+    .map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
+    .join('')
 }
 
 function redact(_: string, value: unknown): unknown {
   if (typeof value === 'string') return withoutJws(value)
-  return isObject(value) && typeof value.kty === 'string' ? '[key]' : value
+  if (!isObject(value)) return value
+  if (typeof value.kty === 'string') return '[key]'
+  // A name may be a token too. A JWS in JSON has its signature in a member of its own (RFC 7515 section 7.2).
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [
+      withoutJws(name),
+      name === 'signature' && 'protected' in value ? '[signature]' : member,
+    ]),
+  )
 }

@@ -25,7 +25,7 @@ export function groupFields(
 /** `Name: value`. */
 export function readField(text: string): readonly [name: string, value: string] {
   const colon = text.indexOf(':')
-  if (colon < 1) throw new UsageError(`"${text.slice(0, 40)}" is no header field: write it as "Name: value"`)
+  if (colon < 1) throw new UsageError('a header field has no colon: write it as "Name: value"')
   return [text.slice(0, colon), text.slice(colon + 1)]
 }
 

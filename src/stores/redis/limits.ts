@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { withDeadline } from '../../lib/promise.js'
 import { costUnits, fromUnits, maxUnits } from '../limit-units.js'
 import type { CountedLimit, LimitCharge, LimitResult, LimitStore, LimitUse } from '../store.js'
@@ -56,9 +56,14 @@ end
 return results
 `
 
-/** Takes costs off counters whose period has not changed. Arguments for each key: cost and period. */
+/**
+ * Takes costs off counters whose period has not changed. The first key marks this call as done, because
+ * clients send a command again after a reconnect. Arguments for each further key: cost and period.
+ */
 const giveBackScript = `
-for i, key in ipairs(KEYS) do
+if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', '60000') then return 1 end
+for i = 1, #KEYS - 1 do
+  local key = KEYS[i + 1]
   local known = redis.call('HMGET', key, 'used', 'period')
   local used, period = tonumber(known[1] or nil), ARGV[i * 2]
   if used and (period == '' or known[2] == period) then
@@ -165,7 +170,7 @@ export function redisLimitStore(
   }
 
   async function giveBack(charges: readonly LimitCharge[]): Promise<void> {
-    const keys = charges.map(({ key }) => key)
+    const keys = [`given-back:${randomUUID()}`, ...charges.map(({ key }) => key)]
     const args = charges.flatMap(({ cost, period }) => [String(costUnits(cost) ?? 0), period])
     await send(
       () => runGiveBack(keys, args),

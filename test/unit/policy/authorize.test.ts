@@ -67,6 +67,17 @@ describe('the option authorize', () => {
     expect(signals[1]?.aborted).toBe(false)
   })
 
+  it('that throws with a token in its message, which the cause does not repeat', async () => {
+    const token = kit.token()
+    const causes: unknown[] = []
+    const options: VerifierOptions = { onDecision: (_, { cause }) => void causes.push(cause) }
+    const fail = () => {
+      throw new Error(`no answer for ${token}`)
+    }
+    expect(await ask(fail, {}, options)).toBe('authorizer_unavailable')
+    expect(JSON.stringify(causes)).toContain('no answer for [JWS]')
+  })
+
   it('that is waited for until the token has expired', async () => {
     let now = kit.seconds * 1000
     const options = { now: () => now, authorizeTimeout: 5 }
