@@ -66,6 +66,10 @@ interface CachedDecision {
   readonly engine: Engine
   readonly method: string
   readonly path: string | undefined
+  /**
+   * The route that the framework had matched, with its parameters. Undefined if the verifier matches paths.
+   */
+  readonly route: string | undefined
   readonly decision: Promise<Decision>
   /** Set when the request is allowed with a grant. */
   authorized: AuthorizedRequest | undefined
@@ -96,13 +100,17 @@ export function createMiddlewareCore(
   const verifier = toVerifier(policyOrVerifier, options)
   const decisions = decisionsOf(verifier)
 
-  function decideOnce(source: object, request: VerifyRequest, method: string, path: string): CachedDecision {
+  function decideOnce(
+    source: object,
+    request: VerifyRequest,
+    target: Pick<CachedDecision, 'method' | 'path' | 'route'>,
+  ): CachedDecision {
     // Looked up for each request: `update` replaces it.
     const engine = engineOf(verifier)
     const decision = engine.decideRequest(request, consumedBy(source), (authorized) => {
       cached.authorized = authorized
     })
-    const cached: CachedDecision = { engine, method, path, decision, authorized: undefined }
+    const cached: CachedDecision = { engine, ...target, decision, authorized: undefined }
     return cached
   }
 
@@ -133,12 +141,12 @@ export function createMiddlewareCore(
       const metadata = metadataResponse(engineOf(verifier).compiled, request.method, path)
       if (metadata !== undefined) return { kind: 'answer', answer: metadata, denial: undefined }
       const earlier = decisions.get(source)
-      if (earlier !== undefined && (earlier.method !== method || earlier.path !== path)) {
-        return refuseRewritten(earlier, method, path)
-      }
+      const route = matchedRoute(routing)
+      const isSame = earlier?.method === method && earlier.path === path && earlier.route === route
+      if (earlier !== undefined && !isSame) return refuseRewritten(earlier, method, path)
       // A second verifier does not make it a second request.
       if (!latest.has(source)) countRequestInTick()
-      const cached = earlier ?? decideOnce(source, request, method, path)
+      const cached = earlier ?? decideOnce(source, request, { method, path, route })
       decisions.set(source, cached)
       latest.set(source, cached)
       return toResult(await cached.decision, cached.authorized)
@@ -226,6 +234,12 @@ export function createHostRefusal(entry: string, framework: string): () => Answe
     )
     return toAnswer(internalError)
   }
+}
+
+/** The original URL does not identify the handler: an app may dispatch one request to two routes. */
+function matchedRoute(routing: VerifyRequest['routing']): string | undefined {
+  if (routing === undefined || !('route' in routing)) return undefined
+  return JSON.stringify([routing.route, textsOf(routing.params)])
 }
 
 function pathOf(url: string): string {

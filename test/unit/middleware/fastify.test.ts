@@ -296,6 +296,37 @@ describe.each([
     expect([response.statusCode, response.body, runs]).toEqual([503, 'timeout', 0])
   })
 
+  it('denies a request that the app dispatches to another route, or with other parameters', async () => {
+    const verifier = createVerifier({
+      ...policy,
+      routes: { 'GET /api/*': 'public', 'GET /api/admin': { scope: 'read' }, 'GET /items/:id': 'public' },
+    })
+    const reached: string[] = []
+    const inner = framework() as FastifyInstance
+    await inner.register(ajwt, { verifier })
+    inner.get('/api/admin', async () => void reached.push('admin'))
+    inner.get('/items/:id', async () => void reached.push('item'))
+    await inner.ready()
+    app = framework() as FastifyInstance
+    app.register(ajwt, { verifier })
+    app.get('/api/*', (request: FastifyRequest, reply: FastifyReply) => {
+      reply.hijack()
+      inner.routing(request.raw, reply.raw)
+    })
+    app.get('/items/:id', (request: FastifyRequest, reply: FastifyReply) => {
+      reply.hijack()
+      // As layers in front do that keep the first URL.
+      Object.assign(request.raw, { originalUrl: request.raw.url, url: '/items/2' })
+      inner.routing(request.raw, reply.raw)
+    })
+    for (const url of ['/api/admin', '/items/1']) {
+      const { statusCode, body } = await app.inject(url)
+      expect([url, statusCode, JSON.parse(body).code]).toEqual([url, 403, 'route_not_declared'])
+    }
+    expect(reached).toEqual([])
+    await inner.close()
+  })
+
   it('compares a proof with the URL that the client has called, and the route with the rewritten one', async () => {
     const kit = createKit(Date.now())
     app = framework({ rewriteUrl: ({ url = '' }) => url.replace('/api/', '/') })
