@@ -2,12 +2,12 @@ import { spawnSync } from 'node:child_process'
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node'
 import pino from 'pino'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { rows } from '../../../fixtures/conformance/index.js'
-import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
-import { stepsOf } from '../../../fixtures/conformance/row.js'
-import { setupOf } from '../../../fixtures/conformance/run.js'
-import { createKit, type Kit, type WireRequest } from '../../../fixtures/kit.js'
-import { createVerifier, PolicyError, type VerifierOptions } from '../../../src/index.js'
+import { rows } from '../../fixtures/conformance/index.js'
+import { defaultPolicy } from '../../fixtures/conformance/policy.js'
+import { stepsOf } from '../../fixtures/conformance/row.js'
+import { setupOf } from '../../fixtures/conformance/run.js'
+import { createKit, type Kit, type WireRequest } from '../../fixtures/kit.js'
+import { createVerifier, PolicyError, type VerifierOptions } from '../../src/index.js'
 
 const kit = createKit()
 const toRequest = ({ method, url, headers }: WireRequest) => ({
@@ -132,7 +132,7 @@ describe('the option log', () => {
 
 describe('NODE_DEBUG', () => {
   const code = `
-    import { createVerifier } from ${JSON.stringify(new URL('../../../src/index.ts', import.meta.url).href)}
+    import { createVerifier } from ${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)}
     const policy = { issuer: 'https://as.example.com', audience: 'https://orders.example.com', routes: {} }
     await createVerifier(policy).verify({ method: 'GET', url: '/', headers: {} })`
   const run = (NODE_DEBUG: string | undefined) => {
