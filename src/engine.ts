@@ -83,10 +83,7 @@ interface Lasting {
   isClosed: boolean
 }
 
-/**
- * The state behind one policy of a verifier, shared with the adapters. No method rejects because of a
- * request.
- */
+/** The state behind one policy, shared with the adapters. No method rejects because of a request. */
 export class Engine {
   readonly compiled: CompiledPolicy
   readonly issuers: Issuers
@@ -286,8 +283,7 @@ export class Engine {
         consumed,
         route: access.route,
         isObserved: (mode ?? this.compiled.mode) === 'observe',
-        // Each message of a connection, and each part of a batch, is checked by a call of its own, and
-        // counts.
+        // Each message of a connection, and each part of a batch, counts.
         isOncePerRequest: isPermanent,
         method: handlerRule.method,
         toGrant: () => grant,
@@ -296,6 +292,9 @@ export class Engine {
         request,
       }
       refusal = expired ?? (await checks.checkRule(rule, input))
+      // The hook `authorize` and the stores of limits may have taken their time.
+      const late = refusal === undefined ? checkTokenTime(verified.token, clock()) : undefined
+      if (late !== undefined) [stage, refusal] = ['token', late]
     } catch (error) {
       refusal = new Refusal('internal_error', { reason: describeError(error) })
     }

@@ -151,6 +151,22 @@ describe('the option authorize', () => {
     expect(asked).toEqual([{ id: '42' }, { id: 'other' }])
   })
 
+  it('that a rule of a handler waits for until the token has expired', async () => {
+    let now = kit.seconds * 1000
+    let delay = 0
+    const authorize: Authorize = () => {
+      now += delay
+      return true
+    }
+    const verifier = createVerifier(defaultPolicy(), { now: () => now, authorize })
+    const { method, url, headers } = kit.call()
+    const fields = new Headers(headers.map(([...field]) => field))
+    const decision = await verifier.verify({ method, url, headers: fields })
+    expect(await verifier.check(decision, { authorize: true })).toBeUndefined()
+    delay = 3_600_000
+    expect((await verifier.check(decision, { authorize: true }))?.code).toBe('token_expired')
+  })
+
   it('is not called by explain', async () => {
     let asked = 0
     const verifier = createVerifier(defaultPolicy(), { now: () => kit.now, authorize: () => ++asked > 0 })
