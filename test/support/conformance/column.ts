@@ -82,9 +82,10 @@ async function run(row: Row, column: Column, start: StartApp): Promise<void> {
   expect(fetched.filter((url) => row.jwks === undefined || url !== JWKS_URI)).toEqual([])
 }
 
-/** Node's parser has refused the request before any middleware. */
+/** Node has refused the request before any middleware: with a status, or by a reset of the connection. */
 function assertParserResponse(response: WireResponse, difference: string, runs: number): void {
-  expect(String(response.status)).toBe(difference.slice(0, 3))
+  const isReset = Number.isNaN(response.status) && response.body === ''
+  if (!isReset) expect(String(response.status)).toBe(difference.slice(0, 3))
   expect(runs).toBe(0)
 }
 

@@ -4,7 +4,8 @@ import type { Runtime } from './servers.js'
 const closed = 'closed'
 
 const malformedField = { workerd: '400', bun: '400', deno: '400' }
-const longField = { workerd: '431', bun: '431', deno: '400' }
+// The reset of the connection can overtake the response while the client still writes 1 MB.
+const longField = { workerd: ['431', closed], bun: ['431', closed], deno: ['400', closed] }
 const oddMethod = { workerd: '501', bun: closed }
 
 /**
@@ -12,7 +13,7 @@ const oddMethod = { workerd: '501', bun: closed }
  * status. No handler runs. Bun takes `\` in a path for `/`, so that the proof is for another URL, or no route
  * is found.
  */
-export const differences: Readonly<Record<string, Partial<Record<Runtime, string>>>> = {
+export const differences: Readonly<Record<string, Partial<Record<Runtime, string | readonly string[]>>>> = {
   'A009/proof-nul': malformedField,
   'A009/token-nul': malformedField,
   'A202/newline': malformedField,
