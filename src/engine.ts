@@ -96,6 +96,7 @@ export class Engine {
   readonly #knownScopes = createKnownScopes()
   readonly #handlerRules = new WeakMap<RuleData, Rule>()
   readonly lasting: Lasting
+  readonly revocations: EngineOptions['revocations']
   /** Anonymous decisions on requests that had another party's credentials. */
   readonly #withForeignCredentials = new WeakSet<Decision>()
   #pending = 0
@@ -106,6 +107,7 @@ export class Engine {
     const { replayStore, limitStore, nonceSecret } = options
     this.compiled = compiled
     this.#now = options.now ?? Date.now
+    this.revocations = options.revocations
     this.lasting = previous?.lasting ?? {
       reporter: createReporter(options, replayStore),
       nonces: createNonces(nonceSecret),

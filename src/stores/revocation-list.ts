@@ -42,6 +42,8 @@ export interface RevocationList {
   apply(id: string, until: number, at: number): void
   /** The entries that have not expired. */
   current(): Revocation[]
+  /** Calls `listener` with each id that is revoked, or whose revocation is extended. */
+  onRevoked(listener: (id: string) => void): () => void
   readonly size: number
 }
 
@@ -54,6 +56,7 @@ export interface Entry {
 
 export function revocationList(now: () => number = () => Date.now()): RevocationList {
   const entries = new Map<string, Entry>()
+  const listeners = new Set<(id: string) => void>()
   let sweepIterator = entries.entries()
 
   function isRevoked(ids: readonly string[]): boolean {
@@ -72,9 +75,15 @@ export function revocationList(now: () => number = () => Date.now()): Revocation
     const known = entries.get(id)
     if (known !== undefined && at < known.at) {
       // Out of order, for example after a failover. Fails closed: only an extension is applied.
-      if (until > known.until) entries.set(id, { until, at: known.at })
-    } else if (until > 0) entries.set(id, { until, at })
+      if (until > known.until) revoke(id, { until, at: known.at })
+    } else if (until > 0) revoke(id, { until, at })
     else entries.delete(id)
+  }
+
+  function revoke(id: string, entry: Entry): void {
+    const isNew = entry.until > (entries.get(id)?.until ?? 0)
+    entries.set(id, entry)
+    if (isNew) for (const listener of listeners) listener(id)
   }
 
   /** Removes expired entries, a few per call: needs no timer, and no call scans the whole list. */
@@ -93,6 +102,12 @@ export function revocationList(now: () => number = () => Date.now()): Revocation
     isRevoked,
     get: (id) => entries.get(id),
     apply,
+    onRevoked(listener) {
+      // A function of its own for each call: the same listener may be added twice.
+      const own = (id: string) => listener(id)
+      listeners.add(own)
+      return () => listeners.delete(own)
+    },
     current() {
       const time = now() / 1000
       const current: Revocation[] = []

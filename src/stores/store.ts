@@ -12,6 +12,11 @@ export interface ReplayStore {
 export interface Revocations {
   /** Whether any of these ids is revoked. If the method throws, the request is denied with 503. */
   isRevoked(ids: string[]): boolean | Promise<boolean>
+  /**
+   * Calls `listener` with each id that is revoked from now on, so that open connections end at once. Returns
+   * a function that ends the calls. Without this method, open connections are checked at an interval.
+   */
+  onRevoked?(listener: (id: string) => void): () => void
 }
 
 /** The state of a counter after a request. */

@@ -1,6 +1,6 @@
+import { readInterval, type WatchOptions, watchCredentials } from '../connection/watch.js'
 import type { Decision, Grant } from '../decision.js'
 import type { Engine } from '../engine.js'
-import { PolicyError } from '../policy/error.js'
 import { describe, Refusal } from '../refusal.js'
 import { fieldsOf } from '../request/request.js'
 import { consumedBy } from '../stores/memory/shared-replay.js'
@@ -24,13 +24,7 @@ export interface UpgradeRequest extends HandshakeRequest {
   ajwt?: Grant
 }
 
-export interface UpgradeOptions {
-  /**
-   * Seconds between two checks of an open socket: revocation, key, delegation. Above 0, at most 300. Default:
-   * 10.
-   */
-  recheckInterval?: number
-}
+export type UpgradeOptions = WatchOptions
 
 export interface UpgradeGuard {
   /**
@@ -138,33 +132,16 @@ async function decideUpgrade(engine: Engine, request: UpgradeRequest): Promise<D
   return engine.decideRequest({ method, url, headers: fieldsOf(request) }, consumedBy(request))
 }
 
-/**
- * Ends a socket when its credentials end. One timer for each socket, so that checks are spread over the
- * interval.
- */
+/** Ends a socket when its credentials end. */
 function watch(engine: Engine, decision: Decision, socket: UpgradeSocket, interval: number): void {
   const writtenBefore = socket.bytesWritten
-  let timer: ReturnType<typeof setTimeout> | undefined
-
-  async function check(): Promise<void> {
-    const judged = await engine.recheck(decision)
+  const stop = watchCredentials(engine, decision, interval, ({ code }) => {
     if (socket.destroyed) return
-    if (typeof judged === 'number') return schedule(judged)
-    if (judged.outcome !== 'deny') return
     // Without a response to the handshake there is no WebSocket to close yet.
     if (socket.bytesWritten === writtenBefore) socket.destroy()
-    else closeWebSocket(socket, judged.code)
-  }
-
-  function schedule(secondsLeft: number): void {
-    const seconds = Math.min(secondsLeft, interval)
-    timer = setTimeout(() => void check(), Math.max(1, Math.ceil(seconds * 1000)))
-    timer.unref?.()
-  }
-
-  socket.once('close', () => clearTimeout(timer))
-  // Learns how long the token is good for.
-  void check()
+    else closeWebSocket(socket, code)
+  })
+  socket.once('close', stop)
 }
 
 function checkServer(server: UpgradeServer): void {
@@ -177,19 +154,4 @@ function checkServer(server: UpgradeServer): void {
     'guardUpgrade takes a server of node:http or node:https as its first argument: what createServer(app), ' +
       'app.listen() or serve() returns, not the app and not the WebSocketServer',
   )
-}
-
-function readInterval(options: UpgradeOptions): number {
-  const issues = Object.keys(options)
-    .filter((name) => name !== 'recheckInterval')
-    .map((name) => ({ path: `options.${name}`, message: 'is not known' }))
-  const { recheckInterval = 10 } = options
-  if (!(typeof recheckInterval === 'number' && recheckInterval > 0 && recheckInterval <= 300)) {
-    issues.push({
-      path: 'options.recheckInterval',
-      message: 'must be a number of seconds, above 0, at most 300',
-    })
-  }
-  if (issues.length > 0) throw new PolicyError(issues)
-  return recheckInterval
 }

@@ -28,6 +28,7 @@ const layers: readonly (readonly string[])[] = [
   ['pipeline'],
   ['engine'],
   ['verifier'],
+  ['connection'],
   ['upgrade'],
   ['index'],
 ]

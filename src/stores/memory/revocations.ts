@@ -9,6 +9,8 @@ export interface MemoryRevocations {
   unrevoke(id: string): void
   /** The revocations that have not expired. */
   list(): Revocation[]
+  /** Calls `listener` with each id that is revoked. Returns a function that ends the calls. */
+  onRevoked(listener: (id: string) => void): () => void
   /** The number of ids, including expired ones that are not swept yet. */
   readonly size: number
 }
@@ -39,6 +41,7 @@ export function memoryRevocations({
       list.apply(id, 0, 0)
     },
     list: list.current,
+    onRevoked: list.onRevoked,
     get size() {
       return list.size
     },

@@ -25,6 +25,8 @@ export interface RedisRevocations {
   unrevoke(id: string): Promise<void>
   /** The revocations that have not expired. Rejects if the list of this process is out of date. */
   list(): Promise<Revocation[]>
+  /** Calls `listener` with each id that any process revokes. Returns a function that ends the calls. */
+  onRevoked(listener: (id: string) => void): () => void
   ready(): Promise<void>
   close(): Promise<void>
 }
@@ -288,6 +290,7 @@ export function redisRevocations(
       }
       return list.current()
     },
+    onRevoked: list.onRevoked,
     ready: async () => {
       if (!loaded || !isCurrent()) await withDeadline(nextLoad(), maxStale, staleError)
     },

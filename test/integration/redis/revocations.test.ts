@@ -58,6 +58,18 @@ describe.skipIf(!hasRedisServer).each(packages)(
       await server.stop()
     })
 
+    it('tells its listeners in every process of what any process revokes', async () => {
+      const [one, other] = [await openReady(), await openReady()]
+      const heard: string[] = []
+      const end = other.onRevoked((id) => heard.push(id))
+      await one.revoke(agent('first'), soon())
+      await eventually(() => heard.length === 1)
+      end()
+      await one.revoke(agent('second'), soon())
+      await eventually(() => other.isRevoked([agent('second')]))
+      expect(heard).toEqual([agent('first')])
+    })
+
     it('pushes a revocation to every list of the same prefix, and answers without asking', async () => {
       const [one, two] = [await openReady(), await openReady()]
       const other = await openReady(server.port, { prefix: 'other:' })

@@ -44,6 +44,42 @@ describe('an open socket', () => {
     expect(await closeOf(socket)).toBe('1008 token_revoked')
   })
 
+  it.each([
+    ['its token', (jti: string) => `token:${ISSUER} ${jti}`],
+    ['the agent that initiated the run', () => `agent:${ISSUER} supervisor`],
+  ])('ends at once when a store that tells of it revokes %s, and not for another', async (_, idOf) => {
+    const revocations = memoryRevocations()
+    const { connect, kit, reached } = await serveSockets({}, { revocations }, { recheckInterval: 300 })
+    const { socket } = await connect(await delegatedCall(kit, { agents: oneHop }))
+    await wait(20)
+    revocations.revoke(`agent:${ISSUER} somebody-else`, Date.now() / 1000 + 600)
+    await wait(20)
+    expect(socket.readyState).toBe(1)
+    const since = performance.now()
+    revocations.revoke(idOf(reached[0]?.ajwt?.token.id ?? ''), Date.now() / 1000 + 600)
+    expect(await closeOf(socket)).toBe('1008 token_revoked')
+    expect(performance.now() - since).toBeLessThan(1000)
+  })
+
+  it('listens to no store once it has closed', async () => {
+    let listeners = 0
+    const revocations: Revocations = {
+      isRevoked: () => false,
+      onRevoked() {
+        listeners += 1
+        return () => {
+          listeners -= 1
+        }
+      },
+    }
+    const { connect, call, sockets } = await serveSockets({}, { revocations }, often)
+    const { socket } = await connect(call(path))
+    expect(listeners).toBe(1)
+    socket.close()
+    while (sockets.clients.size > 0) await wait(5)
+    expect(listeners).toBe(0)
+  })
+
   it('ends when revocations are unavailable, as a request would', async () => {
     let isUp = true
     const revocations: Revocations = {

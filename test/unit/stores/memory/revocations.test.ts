@@ -29,6 +29,23 @@ describe('memoryRevocations', () => {
     expect(list.isRevoked([TOKEN])).toBe(false)
   })
 
+  it('tells its listeners what is revoked or extended, and nothing else', () => {
+    const { clock, list } = setup()
+    const heard: string[] = []
+    const listener = (id: string) => heard.push(id)
+    const ends = [list.onRevoked(listener), list.onRevoked(listener)]
+    list.revoke(TOKEN, clock.seconds + 100)
+    ends[0]?.()
+    list.revoke(TOKEN, clock.seconds + 100)
+    list.revoke(TOKEN, clock.seconds + 50)
+    list.unrevoke(TOKEN)
+    list.revoke(AGENT, clock.seconds + 100)
+    list.revoke(AGENT, clock.seconds + 200)
+    ends[1]?.()
+    list.revoke(TOKEN, clock.seconds + 300)
+    expect(heard).toEqual([TOKEN, TOKEN, AGENT, AGENT])
+  })
+
   it('lists what is revoked now, and takes it back', () => {
     const { clock, list } = setup()
     list.revoke(TOKEN, clock.seconds + 100)
