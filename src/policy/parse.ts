@@ -1,4 +1,4 @@
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import { formatChoice, nearest } from '../lib/nearest.js'
 import { isObject } from '../lib/objects.js'
 import { maxDepth, snapshot } from '../lib/plain-data.js'
@@ -59,7 +59,7 @@ export function parseRule(rule: unknown): RuleData {
 function validParts(input: unknown): Record<string, unknown> {
   const parts: Record<string, unknown> = {}
   if (!isObject(input)) return parts
-  const keySchemas: Readonly<Record<string, z.ZodType>> = schema.shape
+  const keySchemas: Readonly<Record<string, z.ZodMiniType>> = schema.shape
   for (const [key, keySchema] of Object.entries(keySchemas)) {
     const value = input[key]
     const result = keySchema.safeParse(value)

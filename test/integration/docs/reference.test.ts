@@ -24,13 +24,13 @@ describe('docs/policy.md', () => {
     ['Keys of a policy', Object.keys(schema.shape)],
     ['Keys of an issuer entry', Object.keys(issuerSchema.shape)],
     ['Keys of a rule', Object.keys(ruleSchema.shape)],
-    ['Proofs', Object.keys(schema.shape.proof.unwrap().shape)],
+    ['Proofs', Object.keys(schema.shape.proof.def.innerType.shape)],
   ])('names under "%s" every key, and no other', (heading, keys) => {
     expect(names('docs/policy.md', heading).sort()).toEqual([...keys].sort())
   })
 
   it('names every constraint on a claim', () => {
-    const claims = ruleSchema.shape.claims.unwrap().valueType
+    const claims = ruleSchema.shape.claims.def.innerType.def.valueType
     expect(names('docs/policy.md', 'Constraints on claims').sort()).toEqual(Object.keys(claims.shape).sort())
   })
 
