@@ -59,11 +59,12 @@ export function createDelegationVerifier(
     const { assertions, token } = verified
     if (isRefusal(assertions)) return observer?.begin(nameOfReadingCheck(assertions)) ?? assertions
     const [outermost] = assertions
-    if (outermost === undefined)
-      return (
-        observer?.begin('chain', 'a direct call, or a chain that the rule lists') ??
-        verifyUnsigned(token, allowedChain, policy.delegation.signed)
-      )
+    if (outermost === undefined) {
+      observer?.begin('chain', 'a direct call, or a chain that the rule lists')
+      // A direct call is one whatever the route's rule lists.
+      verified.delegation ??= readDirect(token)
+      return verified.delegation ?? verifyUnsigned(token, allowedChain, policy.delegation.signed)
+    }
     // Nothing but the time can change after the first verification for this token.
     if (verified.delegation !== undefined)
       return checkTime(assertions, token, now, clockTolerance) ?? verified.delegation
@@ -247,21 +248,32 @@ function checkChainHash(agents: readonly string[], { intent }: DelegatedToken['t
 
 const noHops: readonly Hop[] = Object.freeze([])
 
-/** Accepts a direct call, or the hash of a chain that the rule of the route lists. */
+/**
+ * The delegation of a token with no chain, or with the hash of the executor alone. Undefined where it has
+ * the hash of another chain.
+ */
+function readDirect({ agent, subject, intent }: DelegatedToken['token']): Delegation | undefined {
+  const { chainHash, initiatedBy, initiatorType } = intent
+  if (chainHash !== undefined && chainHash !== hashIds([subject])) return undefined
+  const initiator = initiatedBy ?? subject
+  // An agent that acts for another subject: unknown whether the subject is an agent.
+  const isOwnRun = initiator === agent && subject === agent
+  const isInitiatedByAgent = initiatorType === undefined ? isOwnRun : initiatorType === 'agent'
+  return Object.freeze({
+    hops: noHops,
+    agents: Object.freeze([agent]),
+    initiator,
+    isInitiatedByAgent,
+    depth: 0,
+  })
+}
+
+/** Accepts the hash of a chain that the rule of the route lists. */
 function verifyUnsigned(
-  token: DelegatedToken['token'],
+  { intent }: DelegatedToken['token'],
   allowedChain: readonly string[] | undefined,
   signed: 'required' | 'optional',
 ): Delegation | Refusal {
-  const { initiatedBy, initiatorType } = token.intent
-  if (isDirect(token)) {
-    const { agent, subject } = token
-    const initiator = initiatedBy ?? subject
-    // An agent that acts for another subject: unknown whether the subject is an agent.
-    const isOwnRun = initiator === agent && subject === agent
-    const isInitiatedByAgent = initiatorType === undefined ? isOwnRun : initiatorType === 'agent'
-    return { hops: noHops, agents: [agent], initiator, isInitiatedByAgent, depth: 0 }
-  }
   const claim = 'intent.delegation_chain'
   if (signed === 'required') {
     const reason = 'the token has the hash of a chain, but no signed assertions'
@@ -270,20 +282,10 @@ function verifyUnsigned(
   const [initiator] = allowedChain ?? []
   if (allowedChain === undefined || initiator === undefined) {
     const reason = 'the rule lists no chain with this hash'
-    return new Refusal('delegation_not_allowed', { reason, claim, found: describe(token.intent.chainHash) })
+    return new Refusal('delegation_not_allowed', { reason, claim, found: describe(intent.chainHash) })
   }
-  return {
-    hops: noHops,
-    agents: allowedChain,
-    initiator,
-    isInitiatedByAgent: true,
-    depth: allowedChain.length - 1,
-  }
-}
-
-/** No chain, or the hash of the executor alone. */
-function isDirect({ subject: sub, intent }: DelegatedToken['token']): boolean {
-  return intent.chainHash === undefined || intent.chainHash === hashIds([sub])
+  const depth = allowedChain.length - 1
+  return { hops: noHops, agents: allowedChain, initiator, isInitiatedByAgent: true, depth }
 }
 
 /** The listed chain with the hash of the token. Listed chains start with an agent, never with a user. */

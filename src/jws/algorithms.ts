@@ -1,6 +1,6 @@
 import { type AlgorithmName, algorithmNames } from '../protocol/algorithms.js'
 
-/** The JWK that an algorithm needs, and the options of `node:crypto` to verify with it. */
+/** The JWK that an algorithm needs, and how `node:crypto` verifies with it. */
 export interface Algorithm {
   /** The `alg` of the header. */
   readonly name: AlgorithmName
@@ -9,34 +9,29 @@ export interface Algorithm {
   /** Bytes of each coordinate, and half the bytes of a signature; undefined for RSA. */
   readonly size: number | undefined
   readonly digest: 'sha256' | 'sha384' | 'sha512' | null
-  /** Passed on beside the key. JWS signatures are the pair r, s, not DER (RFC 7518 section 3.4). */
-  readonly options: {
-    readonly dsaEncoding?: 'ieee-p1363'
-    readonly padding?: number
-    readonly saltLength?: number
-  }
+  /** What `node:crypto` has to know besides the key; undefined except for PSS. */
+  readonly pss: { readonly padding: number; readonly saltLength: number } | undefined
 }
 
 type Parameters = Omit<Algorithm, 'name'>
 
-/** RSA_PKCS1_PADDING and RSA_PKCS1_PSS_PADDING of `node:crypto`, which not every runtime has. */
-const paddings = { pkcs1: 1, pss: 6 } as const
+/** RSA_PKCS1_PSS_PADDING of `node:crypto`, which not every runtime has. */
+const pssPadding = 6
 
 function ec(crv: 'P-256' | 'P-384' | 'P-521', size: number, digest: Algorithm['digest']): Parameters {
-  return { kty: 'EC', crv, size, digest, options: { dsaEncoding: 'ieee-p1363' } }
+  return { kty: 'EC', crv, size, digest, pss: undefined }
 }
 
 function pkcs1(digest: Algorithm['digest']): Parameters {
-  return { kty: 'RSA', crv: undefined, size: undefined, digest, options: { padding: paddings.pkcs1 } }
+  return { kty: 'RSA', crv: undefined, size: undefined, digest, pss: undefined }
 }
 
 function pss(digest: Algorithm['digest'], saltLength: number): Parameters {
   // The salt is as long as the digest, never as long as the signature says (RFC 7518 section 3.5).
-  const options = { padding: paddings.pss, saltLength }
-  return { kty: 'RSA', crv: undefined, size: undefined, digest, options }
+  return { kty: 'RSA', crv: undefined, size: undefined, digest, pss: { padding: pssPadding, saltLength } }
 }
 
-const ed25519: Parameters = { kty: 'OKP', crv: 'Ed25519', size: 32, digest: null, options: {} }
+const ed25519: Parameters = { kty: 'OKP', crv: 'Ed25519', size: 32, digest: null, pss: undefined }
 
 /** EdDSA is read as Ed25519 (RFC 9864). */
 const parameters: { readonly [Name in AlgorithmName]: Parameters } = {

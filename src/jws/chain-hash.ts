@@ -1,4 +1,4 @@
-import { fromBase64url, sha256 } from '#runtime'
+import { sha256Hex } from '#runtime'
 
 /**
  * The hash over agent ids and over step ids (draft-goswami-agentic-jwt-01): the first 16 hex digits of
@@ -6,6 +6,5 @@ import { fromBase64url, sha256 } from '#runtime'
  * listed by the policy.
  */
 export function hashIds(ids: readonly string[]): string {
-  const bytes = fromBase64url(sha256(ids.join('|'))).subarray(0, 8)
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return sha256Hex(ids.join('|')).slice(0, 16)
 }

@@ -46,11 +46,20 @@ export function copyAscii(text: string): string {
 }
 
 /** SHA-256 of the text's UTF-8 bytes, base64url without padding: always 43 characters. */
-export const sha256: (text: string) => string =
-  // Node 20.12 and later hash in one call. Every request does this.
+export function sha256(text: string): string {
+  return hash(text, 'base64url')
+}
+
+/** SHA-256 of the text's UTF-8 bytes, in lower-case hexadecimal digits. */
+export function sha256Hex(text: string): string {
+  return hash(text, 'hex')
+}
+
+/** Node 20.12 and later hash in one call. Every request does this. */
+const hash: (text: string, encoding: 'base64url' | 'hex') => string =
   typeof crypto.hash === 'function'
-    ? (text) => crypto.hash('sha256', text, 'base64url')
-    : (text) => crypto.createHash('sha256').update(text).digest('base64url')
+    ? (text, encoding) => crypto.hash('sha256', text, encoding)
+    : (text, encoding) => crypto.createHash('sha256').update(text).digest(encoding)
 
 /** HMAC with SHA-256 over the text's UTF-8 bytes, base64url. */
 export function hmacSha256(secret: string | Uint8Array, text: string): string {

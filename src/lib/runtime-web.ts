@@ -56,6 +56,11 @@ export function sha256(text: string): string {
   return toBase64url(hash(utf8(text)))
 }
 
+/** SHA-256 of the text's UTF-8 bytes, in lower-case hexadecimal digits. */
+export function sha256Hex(text: string): string {
+  return Array.from(hash(utf8(text)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
 /** HMAC with SHA-256 over the text's UTF-8 bytes, base64url. */
 export function hmacSha256(secret: string | Uint8Array, text: string): string {
   return toBase64url(hmac(hash, typeof secret === 'string' ? utf8(secret) : secret, utf8(text)))

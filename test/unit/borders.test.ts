@@ -45,6 +45,7 @@ describe('borders', () => {
     )
     const files = core.filter(({ from }) => from.startsWith('node:')).map(({ file }) => file)
     expect([...new Set(files)].sort()).toEqual([
+      'jws/ecdsa-der.ts',
       'jws/node-key.ts',
       // Types alone.
       'jws/public-key.ts',

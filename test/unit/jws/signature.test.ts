@@ -17,7 +17,7 @@ function generate({ kty, crv }: Algorithm, modulusLength = 2048) {
 }
 
 function signed(algorithm: Algorithm, key: KeyObject, input: string, over: object = {}): string {
-  const options = { key, ...algorithm.options, ...over }
+  const options = { key, dsaEncoding: 'ieee-p1363', ...algorithm.pss, ...over } as const
   return sign(algorithm.digest, Buffer.from(input), options).toString('base64url')
 }
 
