@@ -12,6 +12,7 @@ import * as forExpress from '../../middleware/express.js'
 import * as forHono from '../../middleware/hono.js'
 import * as forKoa from '../../middleware/koa.js'
 import { createVerifier, type Policy } from '../../src/index.js'
+import { toDer } from '../../src/jws/ecdsa-der.js'
 import { engineOf } from '../../src/verifier.js'
 import { median } from './statistics.js'
 import { createWorkload, ISSUER } from './workload.js'
@@ -78,8 +79,8 @@ function listenerOf(settings: AppSettings): RequestListener {
     const verifier = createVerifier(policyOf(settings))
     engineOf(verifier).setSignatureThread(guard === 'ajwt, thread pool' ? 'pool' : 'loop')
     return async (request, response) => {
-      const { method = '', url: target = '', headersDistinct } = request
-      const { outcome } = await verifier.verify({ method, url: target, headers: headersDistinct })
+      const { method = '', url: target = '', headers } = request
+      const { outcome } = await verifier.verify({ method, url: target, headers })
       response.writeHead(outcome === 'allow' ? 200 : 401, { 'content-type': 'application/json' })
       response.end(JSON.stringify(body))
     }
@@ -115,12 +116,11 @@ let times: number[] = []
 const verifyOnce = (() => {
   const workload = createWorkload()
   const agent = workload.agent()
-  const text = workload.request(agent, workload.token(agent)).headers.dpop?.[0] as string
+  const text = workload.request(agent, workload.token(agent)).headers.dpop as string
   const dot = text.lastIndexOf('.')
   const data = Buffer.from(text.slice(0, dot))
-  const signature = Buffer.from(text.slice(dot + 1), 'base64url')
-  const jwk = createPublicKey({ key: agent.key.jwk as never, format: 'jwk' })
-  const key = { key: jwk, dsaEncoding: 'ieee-p1363' as const }
+  const signature = toDer(Buffer.from(text.slice(dot + 1), 'base64url'))
+  const key = createPublicKey({ key: agent.key.jwk as never, format: 'jwk' })
   return () => {
     const began = performance.now()
     if (!verifySignature('sha256', data, key, signature)) throw new Error('the raw verification failed')

@@ -18,6 +18,8 @@ export interface Timing {
   readonly name: string
   /** Microseconds of one run, median of the rounds. */
   readonly micros: number
+  /** Microseconds of one run in the fastest round: with the least of other load. */
+  readonly least: number
   /** Ratio to the first contender, median of the rounds. Other load on the machine affects both. */
   readonly ratio: number
 }
@@ -47,6 +49,7 @@ export async function interleave(
     return {
       name,
       micros: median(own),
+      least: Math.min(...own),
       ratio: median(own.map((time, round) => time / (base[round] as number))),
     }
   })

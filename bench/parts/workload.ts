@@ -4,17 +4,18 @@
  */
 import { randomUUID } from 'node:crypto'
 import { generateKey, jws, published, sha256, type TestKey } from '../../fixtures/kit.js'
+import { hashIds } from '../../src/jws/chain-hash.js'
 
 export const ISSUER = 'https://as.example.com'
 export const API = 'https://orders.example.com'
 
 export type BenchAlgorithm = 'ES256' | 'EdDSA' | 'RS256'
 
-/** A request in the shape of Node's `headersDistinct`. */
+/** A request in the shape of Node's `headers`. */
 export interface BenchRequest {
   readonly method: string
   readonly url: string
-  readonly headers: Readonly<Record<string, string[]>>
+  readonly headers: Readonly<Record<string, string>>
 }
 
 export interface BenchAgent {
@@ -61,6 +62,7 @@ export function createWorkload(
         executed_by: agent.id,
         initiated_by: agent.id,
         initiator_jkt: agent.key.thumbprint,
+        delegation_chain: hashIds([agent.id]),
         ...(claims.intent as object | undefined),
       },
     }
@@ -103,7 +105,13 @@ export function createWorkload(
       const first = parties[0] as BenchAgent
       const keys = parties.slice(0, -1).map(({ key }) => key.thumbprint)
       return token(executor, {
-        intent: { initiated_by: first.id, initiator_jkt: keys[0], delegator_jkts: keys, delegation },
+        intent: {
+          initiated_by: first.id,
+          initiator_jkt: keys[0],
+          delegator_jkts: keys,
+          delegation,
+          delegation_chain: hashIds(parties.map(({ id }) => id)),
+        },
       })
     },
     request(by, text, path = '/orders/1') {
@@ -119,13 +127,13 @@ export function createWorkload(
         method: 'GET',
         url: path,
         headers: {
-          host: ['orders.example.com'],
-          'user-agent': ['agent/1.0'],
-          accept: ['application/json'],
-          'accept-encoding': ['gzip, deflate'],
-          connection: ['keep-alive'],
-          authorization: [flat(`DPoP ${text}`)],
-          dpop: [flat(proof)],
+          host: 'orders.example.com',
+          'user-agent': 'agent/1.0',
+          accept: 'application/json',
+          'accept-encoding': 'gzip, deflate',
+          connection: 'keep-alive',
+          authorization: flat(`DPoP ${text}`),
+          dpop: flat(proof),
         },
       }
     },
