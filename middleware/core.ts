@@ -1,8 +1,8 @@
 import { parseRule } from '#policy-parser'
 import { countRequestInTick } from '#runtime'
 import { parseHandlerRule } from '../src/compile/handler-rule.js'
+import { type CachedDecision, internalError, latestDecisions } from '../src/connection/latest-decision.js'
 import type { Answer, Decision, Denial, Grant } from '../src/decision.js'
-import type { Engine } from '../src/engine.js'
 import type { AuthorizedRequest } from '../src/grant.js'
 import { sharedInProcess } from '../src/lib/copies.js'
 import { processWarning } from '../src/lib/process-warning.js'
@@ -16,7 +16,6 @@ import type { VerifyRequest } from '../src/request/request.js'
 import { AjwtDenial } from '../src/response/ajwt-denial.js'
 import { rateLimitFields } from '../src/response/rate-limit.js'
 import { metadataResponse } from '../src/response/resource-metadata.js'
-import { type ChallengeContext, toDenial } from '../src/response/www-authenticate.js'
 import { findCharges, undoCharges } from '../src/stores/limits.js'
 import { consumedBy } from '../src/stores/memory/shared-replay.js'
 import { warnAboutObservedRule } from '../src/telemetry/observe-warning.js'
@@ -61,28 +60,11 @@ export interface MiddlewareCore {
   pass(source: object, request: VerifyRequest): Promise<MiddlewareResult>
 }
 
-interface CachedDecision {
-  /** Of the policy that the request began with. */
-  readonly engine: Engine
-  readonly method: string
-  readonly path: string | undefined
-  /**
-   * The route that the framework had matched, with its parameters. Undefined if the verifier matches paths.
-   */
-  readonly route: string | undefined
-  readonly decision: Promise<Decision>
-  /** Set when the request is allowed with a grant. */
-  authorized: AuthorizedRequest | undefined
-}
-
 /** Decisions by verifier and request: a verifier that is mounted twice decides once. */
 const decisionsByVerifier = sharedInProcess(
   'decisions',
   () => new WeakMap<Verifier, WeakMap<object, CachedDecision>>(),
 )
-
-/** The latest decision on each request, for `requireIntent` further down. */
-const latest = sharedInProcess('latest decisions', () => new WeakMap<object, CachedDecision>())
 
 const passThrough: Extract<MiddlewareResult, { kind: 'continue' }> = Object.freeze({
   kind: 'continue',
@@ -145,10 +127,10 @@ export function createMiddlewareCore(
       const isSame = earlier?.method === method && earlier.path === path && earlier.route === route
       if (earlier !== undefined && !isSame) return refuseRewritten(earlier, method, path)
       // A second verifier does not make it a second request.
-      if (!latest.has(source)) countRequestInTick()
+      if (!latestDecisions.has(source)) countRequestInTick()
       const cached = earlier ?? decideOnce(source, request, { method, path, route })
       decisions.set(source, cached)
-      latest.set(source, cached)
+      latestDecisions.set(source, cached)
       return toResult(await cached.decision, cached.authorized)
     },
   }
@@ -192,7 +174,7 @@ async function applyRule(
   isPermanent: boolean,
   warnOnce: WarnOnce,
 ): Promise<MiddlewareResult> {
-  const cached = latest.get(source)
+  const cached = latestDecisions.get(source)
   if (cached === undefined) {
     warnOnce(
       'a requireIntent or checkIntent was reached by a request that no ajwt middleware has seen: mount ajwt(policy) in ' +
@@ -212,15 +194,6 @@ async function applyRule(
   })
   return result === undefined ? passThrough : toResult(result, authorized)
 }
-
-/** For a denial without a policy. A 503 has no challenge. */
-const noPolicy: ChallengeContext = {
-  proofAlgorithms: '',
-  resourceMetadata: undefined,
-  isBearerAllowed: false,
-}
-
-const internalError = toDenial(new Refusal('internal_error'), 'request', noPolicy, undefined)
 
 /** The response of an adapter that runs in a framework whose routing it does not know. */
 export function createHostRefusal(entry: string, framework: string): () => Answer {
