@@ -1,9 +1,9 @@
+import { LRUCache } from 'lru-cache'
 import { parseIssuer } from '#policy-parser'
 import { type IssuerKeys, inlineKeys } from '../keys/issuer-keys.js'
 import { remoteKeys } from '../keys/remote-keys.js'
 import { createSharedTask, type SharedTask } from '../keys/shared-task.js'
 import { createStopwatches, type Stopwatch } from '../keys/stopwatch.js'
-import { Lru } from '../lib/lru.js'
 import { snapshot } from '../lib/plain-data.js'
 import { type MaybePromise, STORE_TIMEOUT_SECONDS, withDeadline } from '../lib/promise.js'
 import { type CompiledIssuer, compileIssuer, type IssuerDefaults } from '../policy/issuer.js'
@@ -103,8 +103,13 @@ function createResolver(
   createIssuer: (entry: CompiledIssuer, isCurrent: () => boolean) => TrustedIssuer,
 ): { find(iss: string): MaybePromise<TrustedIssuer | Refusal | undefined>; close(): void } {
   const startStopwatch = createStopwatches(options.now ?? Date.now)
-  const known = new Lru<ResolvedIssuer>(maxResolved, ({ issuer }) => issuer.keys.close())
-  const unknown = new Lru<Stopwatch>(maxUnknown)
+  const known = new LRUCache<string, ResolvedIssuer>({
+    max: maxResolved,
+    dispose: ({ issuer }, _, reason) => {
+      if (reason === 'evict') issuer.keys.close()
+    },
+  })
+  const unknown = new LRUCache<string, Stopwatch>({ max: maxUnknown })
   const pending = new Map<string, SharedTask<TrustedIssuer | Refusal | undefined>>()
 
   async function resolve(iss: string): Promise<TrustedIssuer | Refusal | undefined> {

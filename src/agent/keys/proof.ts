@@ -1,5 +1,5 @@
 import { SignJWT } from 'jose'
-import { Lru } from '../../lib/lru.js'
+import { LRUCache } from 'lru-cache'
 import type { DpopProofClaims } from '../../protocol/claims.js'
 import { dpopProofType } from '../../protocol/token-types.js'
 import { sha256base64url } from './bytes.js'
@@ -45,7 +45,7 @@ export interface NonceCache {
 
 /** Bounded: an agent that follows links calls any number of origins. */
 export function createNonceCache(): NonceCache {
-  const nonces = new Lru<string>(256)
+  const nonces = new LRUCache<string, string>({ max: 256 })
   return {
     get: (url) => nonces.get(url.origin),
     remember(url, response) {
