@@ -1,7 +1,7 @@
 import { SignJWT } from 'jose'
-import { LRUCache } from 'lru-cache'
 import type { DpopProofClaims } from '../../protocol/claims.js'
 import { dpopProofType } from '../../protocol/token-types.js'
+import { BoundedMap } from '../bounded-map.js'
 import { sha256base64url } from './bytes.js'
 import type { AgentKey } from './keys.js'
 
@@ -45,7 +45,7 @@ export interface NonceCache {
 
 /** Bounded: an agent that follows links calls any number of origins. */
 export function createNonceCache(): NonceCache {
-  const nonces = new LRUCache<string, string>({ max: 256 })
+  const nonces = new BoundedMap<string, string>(256)
   return {
     get: (url) => nonces.get(url.origin),
     remember(url, response) {

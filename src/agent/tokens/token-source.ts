@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { BoundedMap } from '../bounded-map.js'
 import { sha256base64url } from '../keys/bytes.js'
 import type { ResolvedIntent } from '../workflow/intent.js'
 import { type AccessToken, requestToken, type TokenEndpoint, tokenParameters } from './token-request.js'
@@ -16,7 +16,7 @@ export interface TokenSource {
 }
 
 export function createTokenSource(endpoint: TokenEndpoint, max: number, now: () => number): TokenSource {
-  const tokens = new LRUCache<string, AccessToken>({ max })
+  const tokens = new BoundedMap<string, AccessToken>(max)
   const pending = new Map<string, Promise<AccessToken>>()
 
   function request(intent: ResolvedIntent, checksum: string): Promise<AccessToken> {
