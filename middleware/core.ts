@@ -190,6 +190,7 @@ async function applyRule(
     params: textsOf(params),
     method,
     isPermanent,
+    isOncePerRequest: isPermanent,
     request,
   })
   return result === undefined ? passThrough : toResult(result, authorized)

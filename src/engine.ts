@@ -8,8 +8,15 @@ import { createNonces, type Nonces } from './dpop/nonce.js'
 import { createProofVerifier } from './dpop/proof.js'
 import { createSenderConstraintCheck } from './dpop/sender-constraint.js'
 import { createRecorder, type Explanation } from './explain/explanation.js'
-import { type AuthorizedRequest, toAuthorized } from './grant.js'
+import {
+  type AppliedRule,
+  type AuthorizedRequest,
+  modeBehind,
+  toAuthorized,
+  toHandlerInput,
+} from './grant.js'
 import { type CacheOptions, withDefaults } from './lib/cache.js'
+import { sharedInProcess } from './lib/copies.js'
 import type { VerifierOptions } from './options.js'
 import {
   type Checks,
@@ -20,7 +27,6 @@ import {
   type Pipeline,
   recheck,
 } from './pipeline.js'
-import type { RuleData } from './policy/schema.js'
 import { type CheckObserver, describeError, Refusal } from './refusal.js'
 import { readRequest, type VerifyRequest } from './request/request.js'
 import { createKnownScopes } from './response/known-scopes.js'
@@ -29,7 +35,7 @@ import { toDenial } from './response/www-authenticate.js'
 import { type Access, matchRequest } from './routing/match.js'
 import { createAuthorizer } from './rules/authorize.js'
 import type { Rule } from './rules/rule.js'
-import { createRuleCheck, type RuleCheckOptions } from './rules/rule-check.js'
+import { createRuleCheck, type RuleCheckOptions, usesNothingUp } from './rules/rule-check.js'
 import type { RuleTrace } from './rules/rule-input.js'
 import { createLimiter } from './stores/limits.js'
 import { type Consumed, createConsumeOnce } from './stores/replay.js'
@@ -41,6 +47,7 @@ import { createTokenVerifier } from './token/verify-token.js'
 
 /** The request of a decision, kept for later rules. */
 export interface DecidedRequest {
+  readonly decision: Decision
   readonly method: string
   /** A request keeps the policy that it began with. */
   readonly engine: Engine
@@ -48,29 +55,27 @@ export interface DecidedRequest {
   readonly authorized: AuthorizedRequest | undefined
 }
 
-/** A rule that is applied after the route's own, and the request that it is applied to. */
-export interface AppliedRule {
-  readonly data: RuleData
-  /** The values that `param` in a claim constraint refers to. */
-  readonly params: Grant['params']
-  /** The method on the wire, for telemetry and for the scopes of challenges. */
-  readonly method: string
-  /** True for `requireIntent`: it applies to every request of the route, so challenges name its scopes. */
-  readonly isPermanent: boolean
-  /** The request as the framework has it. */
-  readonly request: unknown
-}
-
-/**
- * For `explain`. A hook that is there is left out; one that a rule asks for and that is missing still denies.
- */
-function usesNothingUp(hasAuthorizer: boolean): RuleCheckOptions {
-  return { consumeOnce: () => undefined, limiter: undefined, authorizer: hasAuthorizer ? 'skip' : undefined }
-}
-
 const noCaches = { tokens: 0, proofKeys: 0, assertions: 0 }
 
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
+
+/** By the grant of an allowed request, and by any other decision. */
+const decidedRequests = sharedInProcess('decided requests', () => new WeakMap<object, DecidedRequest>())
+
+function keyOf(decision: Decision): object {
+  return decision.outcome === 'allow' ? decision.grant : decision
+}
+
+/** The request of a decision of any verifier. Undefined for a copy of a decision. */
+export function requestOf(decision: Decision): DecidedRequest | undefined {
+  const known = decidedRequests.get(keyOf(decision))
+  return known?.decision === decision ? known : undefined
+}
+
+/** The request that was allowed with this grant. Undefined for a copy of a grant. */
+export function requestWithGrant(grant: Grant): DecidedRequest | undefined {
+  return decidedRequests.get(grant)
+}
 
 /** The options, with the stores that the verifier has made. */
 export type EngineOptions = VerifierOptions & Required<Pick<VerifierOptions, 'replayStore' | 'limitStore'>>
@@ -79,7 +84,6 @@ export type EngineOptions = VerifierOptions & Required<Pick<VerifierOptions, 're
 interface Lasting {
   readonly reporter: Reporter
   readonly nonces: Nonces
-  readonly decidedRequests: WeakMap<Decision, DecidedRequest>
   isClosed: boolean
 }
 
@@ -94,7 +98,7 @@ export class Engine {
   readonly #nonces: Nonces | undefined
   readonly #now: () => number
   readonly #knownScopes = createKnownScopes()
-  readonly #handlerRules = new WeakMap<RuleData, Rule>()
+  readonly #handlerRules = new WeakMap<object, Rule>()
   readonly lasting: Lasting
   readonly revocations: EngineOptions['revocations']
   /** Anonymous decisions on requests that had another party's credentials. */
@@ -111,7 +115,6 @@ export class Engine {
     this.lasting = previous?.lasting ?? {
       reporter: createReporter(options, replayStore),
       nonces: createNonces(nonceSecret),
-      decidedRequests: new WeakMap(),
       isClosed: false,
     }
     this.#reporter = this.lasting.reporter
@@ -148,7 +151,7 @@ export class Engine {
     const { method, routedMethod, outcome } = await this.#run(request, consumed, this.#pipeline)
     const decision = this.#toDecision(outcome, routedMethod, consumed)
     const authorized = outcome.outcome === 'allow' ? toAuthorized(outcome, consumed) : undefined
-    this.lasting.decidedRequests.set(decision, { method, authorized, engine: this })
+    decidedRequests.set(keyOf(decision), { decision, method, authorized, engine: this })
     if (authorized !== undefined) onAllow?.(authorized)
     this.#reporter.reportDecision(decision, method, outcome, start)
     return decision
@@ -169,7 +172,8 @@ export class Engine {
 
   /** The request of a decision. Undefined if another verifier made the decision. */
   requestOf(decision: Decision): DecidedRequest | undefined {
-    return this.lasting.decidedRequests.get(decision)
+    const known = requestOf(decision)
+    return known?.engine.lasting === this.lasting ? known : undefined
   }
 
   /** Applies one more rule to a decided request. Undefined if a request without a grant may continue. */
@@ -192,8 +196,11 @@ export class Engine {
     mode?: Rule['mode'],
   ): Decision {
     const start = this.#reporter.start()
-    const decision = this.#refuse(stage, refusal, mode)
-    this.#reporter.reportDecision(decision, method, { ...emptyState, refusal }, start, overruled?.outcome)
+    const authorized = overruled && requestOf(overruled)?.authorized
+    const access = authorized?.access
+    const decision = this.#refuse(stage, refusal, mode ?? (access && modeBehind(access)), access?.route)
+    const state = { ...emptyState, ...authorized, refusal }
+    this.#reporter.reportDecision(decision, method, state, start, overruled?.outcome)
     return decision
   }
 
@@ -258,41 +265,34 @@ export class Engine {
     }
   }
 
-  async #applyToGrant(authorized: AuthorizedRequest, handlerRule: AppliedRule): Promise<Decision> {
-    const { grant, access, verified, delegation, consumed } = authorized
+  /** Whether the conditions of a rule hold for a grant. Asks no hook, and counts and reports nothing. */
+  meets({ access, ...authorized }: AuthorizedRequest, applied: AppliedRule): boolean {
+    const rule = this.#toRule(applied)
+    if (this.#isObserved(rule, access)) return true
+    const now = this.#seconds()
+    if (checkTokenTime(authorized.verified.token, now) !== undefined) return false
+    return rule.check(toHandlerInput({ access, ...authorized }, applied, now, false)) === undefined
+  }
+
+  async #applyToGrant(authorized: AuthorizedRequest, applied: AppliedRule): Promise<Decision> {
+    const { grant, access, verified, consumed } = authorized
+    const { method } = applied
     const start = this.#reporter.start()
-    const rule = this.#toRule(handlerRule.data)
-    const routeRule = typeof access.kind === 'object' ? access.kind : undefined
-    // If the route has mode "enforce", its handler's rules are enforced too, even in an observing policy.
-    const mode = rule.mode ?? (routeRule?.mode === 'enforce' ? 'enforce' : undefined)
-    if (handlerRule.isPermanent && (mode ?? this.compiled.mode) === 'enforce')
-      this.#knownScopes.record(handlerRule.method, grant.route, rule.scope)
+    const rule = this.#toRule(applied)
+    const mode = rule.mode ?? modeBehind(access)
+    const isObserved = this.#isObserved(rule, access)
+    if (applied.isPermanent && !isObserved) this.#knownScopes.record(method, grant.route, rule.scope)
     let stage: Stage = 'rule'
     let refusal: Refusal | undefined
-    const trace: RuleTrace = {}
+    let trace: RuleTrace | undefined
     try {
       const { checks, clock } = this.#pipeline
       const now = clock()
       // A WebSocket message may arrive long after the request that opened the socket.
       const expired = checkTokenTime(verified.token, now)
       if (expired !== undefined) stage = 'token'
-      const { params, isPermanent, request } = handlerRule
-      const input = {
-        token: verified.token,
-        delegation,
-        params,
-        now,
-        consumed,
-        route: access.route,
-        isObserved: (mode ?? this.compiled.mode) === 'observe',
-        // Each message of a connection, and each part of a batch, counts.
-        isOncePerRequest: isPermanent,
-        method: handlerRule.method,
-        toGrant: () => grant,
-        source: {},
-        trace,
-        request,
-      }
+      const input = toHandlerInput(authorized, applied, now, isObserved)
+      trace = input.trace
       refusal = expired ?? (await checks.checkRule(rule, input))
       // The hook `authorize` and the stores of limits may have taken their time.
       const late = refusal === undefined ? checkTokenTime(verified.token, clock()) : undefined
@@ -302,37 +302,37 @@ export class Engine {
     }
     if (refusal === undefined)
       return Object.freeze({ outcome: 'allow', grant, headers: rateLimitFieldsOf(rule, consumed) })
-    const withScopes = this.#knownScopes.addTo(refusal, handlerRule.method, grant.route, routeRule?.scope)
+    const routeScope = typeof access.kind === 'object' ? access.kind.scope : undefined
+    const scope = [routeScope, ...(applied.scopesBeside ?? [])].filter((name) => name !== undefined)
+    const withScopes = this.#knownScopes.addTo(refusal, method, grant.route, scope.join(' ') || undefined)
     const decision = this.#refuse(stage, withScopes, mode, grant.route)
-    this.#reporter.reportDecision(
-      decision,
-      handlerRule.method,
-      { ...authorized, refusal, trace },
-      start,
-      'allow',
-    )
+    this.#reporter.reportDecision(decision, method, { ...authorized, refusal, trace }, start, 'allow')
     return decision
   }
 
-  /** A request without a grant meets no enforced rule, unless the rule accepts anonymous requests. */
-  #refuseWithoutGrant(decision: Decision, { data, method }: AppliedRule): Decision | undefined {
-    if (decision.outcome === 'deny') return decision
-    if (decision.outcome === 'anonymous' && this.#isAnonymousAllowed(decision, data.anonymous))
-      return undefined
-    // A request that is only observed continues, unless this rule has mode "enforce".
-    const mode = data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
-    if (mode === 'observe') return undefined
-    const cause = { reason: 'the rule needs a grant, and the request has none' }
-    const missing = new Refusal('credentials_missing', cause, { scope: this.#toRule(data).scope })
-    return this.overrule(decision, 'request', missing, method, mode)
+  #isObserved(rule: Rule, access: Access): boolean {
+    return (rule.mode ?? modeBehind(access) ?? this.compiled.mode) === 'observe'
   }
 
-  #isAnonymousAllowed(decision: Decision, anonymous: RuleData['anonymous']): boolean {
+  /** A request without a grant meets no enforced rule, unless the rule accepts anonymous requests. */
+  #refuseWithoutGrant(decision: Decision, applied: AppliedRule): Decision | undefined {
+    if (decision.outcome === 'deny') return decision
+    if (decision.outcome === 'anonymous' && this.#isAnonymousAllowed(decision, applied.data.anonymous))
+      return undefined
+    // A request that is only observed continues, unless this rule has mode "enforce".
+    const mode = applied.data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
+    if (mode === 'observe') return undefined
+    const cause = { reason: 'the rule needs a grant, and the request has none' }
+    const missing = new Refusal('credentials_missing', cause, { scope: this.#toRule(applied).scope })
+    return this.overrule(decision, 'request', missing, applied.method, mode)
+  }
+
+  #isAnonymousAllowed(decision: Decision, anonymous: AppliedRule['data']['anonymous']): boolean {
     return anonymous === 'foreign' || (anonymous === true && !this.#withForeignCredentials.has(decision))
   }
 
-  #toRule(data: RuleData): Rule {
-    const rule = this.#handlerRules.get(data) ?? compileHandlerRule(data, this.compiled.ruleContext)
+  #toRule({ data, place }: AppliedRule): Rule {
+    const rule = this.#handlerRules.get(data) ?? compileHandlerRule(data, this.compiled.ruleContext, place)
     this.#handlerRules.set(data, rule)
     return rule
   }

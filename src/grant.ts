@@ -1,6 +1,9 @@
 import type { Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
+import type { Json } from './lib/json.js'
+import type { ToolRuleData } from './policy/mcp-schema.js'
 import type { Access } from './routing/match.js'
+import type { RuleInput } from './rules/rule-input.js'
 import type { Consumed } from './stores/replay.js'
 import type { Identity } from './token/identity.js'
 import type { VerifiedToken } from './token/verify-token.js'
@@ -37,4 +40,55 @@ export function toAuthorized(
   consumed: Consumed[],
 ): AuthorizedRequest {
   return { grant, access, verified, delegation, consumed }
+}
+
+/** A rule that is applied after the route's own, and the request that it is applied to. */
+export interface AppliedRule {
+  readonly data: ToolRuleData
+  /** The values that `param` in a claim constraint refers to. */
+  readonly params: Grant['params']
+  /** The method on the wire, for telemetry and for the scopes of challenges. */
+  readonly method: string
+  /** True for `requireIntent`: it applies to every request of the route, so challenges name its scopes. */
+  readonly isPermanent: boolean
+  /** Whether the request counts once in a limit. A connection with several messages counts each of them. */
+  readonly isOncePerRequest: boolean
+  /** The request as the framework has it. */
+  readonly request: unknown
+  /** The arguments of the called MCP tool or prompt. */
+  readonly arguments?: Json | undefined
+  /** Tells limits without a name apart. Default: the text of the limits. */
+  readonly place?: string | undefined
+  /** What other rules of this request need: a challenge names it too. */
+  readonly scopesBeside?: readonly (string | undefined)[]
+}
+
+/** The input of a rule that is applied after the route's own. */
+export function toHandlerInput(
+  { grant, access, verified, delegation, consumed }: AuthorizedRequest,
+  applied: AppliedRule,
+  now: number,
+  isObserved: boolean,
+): RuleInput {
+  return {
+    token: verified.token,
+    delegation,
+    params: applied.params,
+    now,
+    consumed,
+    route: access.route,
+    isObserved,
+    isOncePerRequest: applied.isOncePerRequest,
+    method: applied.method,
+    toGrant: () => grant,
+    source: {},
+    trace: {},
+    request: applied.request,
+    arguments: applied.arguments,
+  }
+}
+
+/** If the route has mode "enforce", its handler's rules are enforced too, even in an observing policy. */
+export function modeBehind({ kind }: Access): 'enforce' | undefined {
+  return typeof kind === 'object' && kind.mode === 'enforce' ? 'enforce' : undefined
 }

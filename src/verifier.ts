@@ -114,8 +114,14 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       const data = parseHandlerRule(rule)
       const { method, authorized, engine: decidedBy } = known
       const paramTexts = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
-      const handlerRule = { data, params: paramTexts, method, isPermanent: false, request: undefined }
-      const result = await decidedBy.applyRule(decision, authorized, handlerRule)
+      const result = await decidedBy.applyRule(decision, authorized, {
+        data,
+        params: paramTexts,
+        method,
+        isPermanent: false,
+        isOncePerRequest: false,
+        request: undefined,
+      })
       return result?.outcome === 'deny' ? new AjwtDenial(result) : undefined
     },
     close: () => engine.close(),

@@ -2,6 +2,7 @@ import { parseRule } from '#policy-parser'
 import { sharedInProcess } from '../lib/copies.js'
 import { processWarning } from '../lib/process-warning.js'
 import { PolicyError, type PolicyIssue, toIssue } from '../policy/error.js'
+import type { ToolRuleData } from '../policy/mcp-schema.js'
 import type { HandlerRule } from '../policy/policy.js'
 import type { RuleData } from '../policy/schema.js'
 import { describe, Refusal } from '../refusal.js'
@@ -12,10 +13,13 @@ import { findNameProblems } from './unreachable.js'
  * Compiles a rule of a handler. Its names can be checked only now that the policy is known. A rule with a
  * wrong name refuses every request with `internal_error` and warns once.
  */
-export function compileHandlerRule(rule: RuleData, context: RuleContext): Rule {
+export function compileHandlerRule(
+  rule: ToolRuleData,
+  context: RuleContext,
+  place = `a rule of a handler: ${JSON.stringify(rule.limit)}`,
+): Rule {
   const issues: PolicyIssue[] = []
   findNameProblems(rule, context, (path, message) => issues.push(toIssue(path, message)))
-  const place = `a rule of a handler: ${JSON.stringify(rule.limit)}`
   // The route's own rule has asked the hook already.
   const compiled = compileRule({ ...rule, authorize: rule.authorize ?? false }, context, place)
   if (issues.length === 0) return compiled

@@ -29,6 +29,10 @@ export function parseRule(_rule: unknown): RuleData {
   )
 }
 
+export function parseStrictly(_shape: unknown, _value: unknown): never {
+  return refuse('is not checked: rules of an MCP server need a bundle without the condition "ajwt-checked"')
+}
+
 function refuse(message: string): never {
   throw new PolicyError([{ path: '', message }])
 }

@@ -1,4 +1,4 @@
-import type * as z from 'zod/mini'
+import * as z from 'zod/mini'
 import { formatChoice, nearest } from '../lib/nearest.js'
 import { isObject } from '../lib/objects.js'
 import { maxDepth, snapshot } from '../lib/plain-data.js'
@@ -44,10 +44,15 @@ export function parseIssuer(issuer: unknown): { data: string | IssuerData; probl
 
 /** Parses a rule. Throws PolicyError if it is malformed. */
 export function parseRule(rule: unknown): RuleData {
-  const problems = createProblems(rule)
-  const input = snapshot(rule)
-  refuseUnsafeData(rule, [], problems)
-  const result = handlerRuleSchema.safeParse(input)
+  return parseStrictly(handlerRuleSchema, rule)
+}
+
+/** Parses rules that are no policy. Throws PolicyError with all problems. */
+export function parseStrictly<T extends z.ZodMiniType>(shape: T, value: unknown): z.infer<T> {
+  const problems = createProblems(value)
+  const input = snapshot(value)
+  refuseUnsafeData(value, [], problems)
+  const result = z.safeParse(shape, input)
   for (const issue of result.error?.issues ?? []) addIssue(issue, [], input, problems)
   refuseUndefined(input, [], problems)
   problems.throwIfAny()

@@ -32,12 +32,12 @@ const acrValue = z
     z.regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be printable ASCII without spaces, quotes and backslashes'),
   )
 
-const text = z.string().check(z.minLength(1, 'must not be empty'))
+export const text = z.string().check(z.minLength(1, 'must not be empty'))
 
 const algorithm = z.enum(algorithmNames)
 const algorithmList = nonEmpty(algorithm, 'algorithm')
 
-function nonEmpty<T extends z.ZodMiniType>(item: T, what: string) {
+export function nonEmpty<T extends z.ZodMiniType>(item: T, what: string) {
   return z.array(item).check(z.minLength(1, `must name at least one ${what}`))
 }
 
@@ -45,12 +45,12 @@ function oneOrSeveral<T extends z.ZodMiniType>(item: T, what: string) {
   return union([item, nonEmpty(item, what)], `a string (one ${what}), or an array of these`)
 }
 
-function union<const T extends readonly z.ZodMiniType[]>(branches: T, forms: string) {
+export function union<const T extends readonly z.ZodMiniType[]>(branches: T, forms: string) {
   return z.union(branches, { error: forms })
 }
 
 /** Refuses unknown keys: a misspelt condition would never be checked. */
-function object<T extends z.core.$ZodShape>(shape: T) {
+export function object<T extends z.core.$ZodShape>(shape: T) {
   const names = Object.keys(shape).join(' ')
   return z.strictObject(shape, {
     error: ({ code }) => (code === 'unrecognized_keys' ? names : undefined),
@@ -92,12 +92,12 @@ const jwksUri = z
     ),
   )
 
-const pointer = z
+export const pointer = z
   .string()
   .check(z.regex(/^(\/([^~/]|~0|~1)*)+$/, 'must be a JSON pointer (RFC 6901), such as /amount'))
 const pointers = union([pointer, nonEmpty(pointer, 'JSON pointer')], 'a JSON pointer, or an array of these')
 
-const json = z.json()
+export const json = z.json()
 
 const constraintShape = {
   equals: z.optional(json),
@@ -281,7 +281,7 @@ export const ruleSchema = object(ruleShape)
  * A rule of `requireIntent`, `checkIntent` or `check`: what a policy, which is plain data, cannot have as
  * well.
  */
-export const handlerRuleSchema = object({
+export const handlerRuleShape = {
   ...ruleShape,
   limit: z.optional(
     union(
@@ -289,7 +289,9 @@ export const handlerRuleSchema = object({
       '{ per, max, window, name, skipServerErrors, cost }, or an array of these',
     ),
   ),
-})
+}
+
+export const handlerRuleSchema = object(handlerRuleShape)
 
 const routeKey = z.string().check(
   z.superRefine((key, context) => {

@@ -23,6 +23,13 @@ export interface RuleCheckOptions {
   readonly authorizer: Authorizer | 'skip' | undefined
 }
 
+/**
+ * For `explain`. A hook that is there is left out; one that a rule asks for and that is missing still denies.
+ */
+export function usesNothingUp(hasAuthorizer: boolean): RuleCheckOptions {
+  return { consumeOnce: () => undefined, limiter: undefined, authorizer: hasAuthorizer ? 'skip' : undefined }
+}
+
 const missingHook = { reason: 'the rule has authorize: true, and createVerifier got no option authorize' }
 
 export function createRuleCheck({ consumeOnce, limiter, authorizer }: RuleCheckOptions): RuleCheck {

@@ -1,9 +1,11 @@
 import { toArray } from '../lib/to-array.js'
 import { compileConstraint } from '../policy/constraint.js'
 import { parsePointer, resolvePointer } from '../policy/json-pointer.js'
+import type { ToolRuleData } from '../policy/mcp-schema.js'
 import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
 import { type Cause, type CheckObserver, describe, Refusal } from '../refusal.js'
+import { argumentCondition, compileArguments } from './arguments.js'
 import { type ChainsByIssuer, compileDelegation, readChains } from './delegation-conditions.js'
 import { type CompiledLimit, compileLimits, type LimitWindows } from './limit.js'
 import type { Check, RuleInput } from './rule-input.js'
@@ -58,7 +60,7 @@ export interface Rule {
  * Compiles a rule into checks that run in the order of the documentation. `place` says where it stands, in
  * the same words in every process: it tells limits without a name apart.
  */
-export function compileRule(rule: RuleData, context: RuleContext, place: string): Rule {
+export function compileRule(rule: ToolRuleData, context: RuleContext, place: string): Rule {
   const limits = compileLimits(rule.limit, place)
   const scopes = readScopes(rule.scope)
   const chains = rule.delegation?.chains && readChains(rule.delegation.chains, context.readId)
@@ -71,6 +73,7 @@ export function compileRule(rule: RuleData, context: RuleContext, place: string)
     ...(rule.user?.sub ? [checkPerson(rule.user.sub, context.readId)] : []),
     ...(rule.user ? compileUser(rule.user, context.clockTolerance) : []),
     ...Object.entries(rule.claims ?? {}).map(([pointer, constraint]) => checkClaim(pointer, constraint)),
+    ...compileArguments(rule.arguments),
   ]
   return Object.freeze({
     check: (input: RuleInput, observer?: CheckObserver) => {
@@ -92,7 +95,7 @@ export function compileRule(rule: RuleData, context: RuleContext, place: string)
   })
 }
 
-function conditionsOf(rule: RuleData, { agents, workflows }: RuleContext): string[] {
+function conditionsOf(rule: ToolRuleData, { agents, workflows }: RuleContext): string[] {
   const { intent, delegation = {}, user = {}, claims = {} } = rule
   const { required, maxDepth, initiators, chains } = delegation
   const isOrdered = intent !== undefined && workflows.has(intent.workflow)
@@ -112,6 +115,7 @@ function conditionsOf(rule: RuleData, { agents, workflows }: RuleContext): strin
     ['user.amr', user.amr !== undefined],
     ['user.maxAge', user.maxAge !== undefined],
     ...Object.keys(claims).map((pointer) => [claimCondition(pointer), true] as const),
+    ...Object.keys(rule.arguments ?? {}).map((pointer) => [argumentCondition(pointer), true] as const),
     ['authorize', rule.authorize === true],
     ['limit', rule.limit !== undefined],
     ['once', rule.once === true],

@@ -29,7 +29,7 @@ const layers: readonly (readonly string[])[] = [
   ['engine'],
   ['verifier'],
   ['connection'],
-  ['upgrade'],
+  ['upgrade', 'mcp'],
   ['index'],
 ]
 

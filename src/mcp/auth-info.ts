@@ -1,0 +1,25 @@
+import type { Grant } from '../decision.js'
+
+/** What the MCP SDKs hand to their handlers as `authInfo`. Structural: this package needs no SDK. */
+export interface McpAuthInfo {
+  /** Always empty: a handler must not forward the token of its caller. */
+  token: ''
+  /** `client_id` of the token, or the id of the agent. */
+  clientId: string
+  scopes: string[]
+  /** Seconds since the epoch. */
+  expiresAt: number
+  extra: { ajwt: Grant }
+}
+
+/** The grant as the MCP SDKs expect it in `req.auth`. */
+export function mcpAuthInfo(grant: Grant): McpAuthInfo {
+  const { client_id: clientId } = grant.claims
+  return {
+    token: '',
+    clientId: typeof clientId === 'string' ? clientId : grant.agent.id,
+    scopes: [...grant.scopes],
+    expiresAt: grant.token.expiresAt,
+    extra: { ajwt: grant },
+  }
+}

@@ -1,0 +1,5 @@
+export { type McpAuthInfo, mcpAuthInfo } from './auth-info.js'
+export { type DecideMessageOptions, decideMessage, type McpHeaders } from './decide-message.js'
+export type { McpMessage } from './message.js'
+export type { ArgumentConstraint, McpRules, ToolRule } from './rules.js'
+export { sessionOwner } from './session-owner.js'

@@ -1,0 +1,83 @@
+import { parseStrictly } from '#policy-parser'
+import { mcpRulesSchema, type ToolRuleData } from '../policy/mcp-schema.js'
+import type { HandlerRule } from '../policy/policy.js'
+import type { McpMessage } from './message.js'
+
+/** A constraint on one argument, compared by JSON value: `17` is not `"17"`. All of its keys must hold. */
+export interface ArgumentConstraint {
+  /** `false`: the call does not have the argument. A missing argument meets no other constraint. */
+  exists?: boolean
+  equals?: unknown
+  in?: readonly unknown[]
+  /** The argument is a number of at least this value. */
+  min?: number
+  /** The argument is a number of at most this value. */
+  max?: number
+  /** The argument equals the claim at this JSON pointer. */
+  claim?: string
+  /** The argument is a number of at least the claim at this JSON pointer. */
+  minClaim?: string
+  /** The argument is a number of at most the claim at this JSON pointer. */
+  maxClaim?: string
+}
+
+/** The conditions of one tool or prompt. `cost` functions of its limits get the JSON-RPC message. */
+export interface ToolRule extends HandlerRule<McpMessage> {
+  /** By JSON pointer (RFC 6901) into `params.arguments`. */
+  arguments?: { readonly [pointer: string]: ArgumentConstraint }
+}
+
+/** What an MCP server lets a caller do. Names are exact and case-sensitive. */
+export interface McpRules {
+  /** By the name of the tool. A tool without a rule is unknown. */
+  tools: { readonly [name: string]: ToolRule }
+  /** By the name of the prompt: `prompts/get`, and `completion/complete` that refers to it. */
+  prompts?: { readonly [name: string]: ToolRule }
+  /** By URI, or by a prefix with a final `*`. The longest that matches applies. */
+  resources?: { readonly [uriOrPrefix: string]: HandlerRule<McpMessage> }
+  /** By JSON-RPC method. Applies before the rule of a tool, a prompt or a resource. */
+  methods?: { readonly [method: string]: HandlerRule<McpMessage> | 'authenticated' }
+}
+
+/** One parsed rule. */
+export interface McpRule {
+  readonly data: ToolRuleData
+  /** Without `arguments`: for lists, which are read before there are any. */
+  readonly listing: ToolRuleData
+  /** Tells limits without a name apart. */
+  readonly place: string
+}
+
+export interface ParsedRules {
+  readonly tools: ReadonlyMap<string, McpRule>
+  readonly prompts: ReadonlyMap<string, McpRule> | undefined
+  readonly resources: ReadonlyMap<string, McpRule> | undefined
+  readonly methods: ReadonlyMap<string, McpRule>
+}
+
+/** Parses the rules of an MCP server. Throws a PolicyError that lists every mistake. */
+export function parseMcpRules(rules: unknown): ParsedRules {
+  const { tools, prompts, resources, methods = {} } = parseStrictly(mcpRulesSchema, rules)
+  return {
+    tools: toRules('tools', tools),
+    prompts: prompts && toRules('prompts', prompts),
+    resources: resources && toRules('resources', resources),
+    methods: toRules('methods', methods),
+  }
+}
+
+/** The rule of a caller who has authenticated. */
+const authenticated: ToolRuleData = Object.freeze({})
+
+function toRules(
+  part: string,
+  rules: { readonly [name: string]: ToolRuleData | 'authenticated' },
+): ReadonlyMap<string, McpRule> {
+  return new Map(
+    Object.entries(rules).map(([name, rule]) => {
+      const data = rule === 'authenticated' ? authenticated : rule
+      const { arguments: _constraints, ...listing } = data
+      return [name, { data, listing, place: `mcp ${part} ${name}` }]
+    }),
+  )
+}
