@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
@@ -14,7 +14,7 @@ interface Manifest {
   readonly imports: Readonly<Record<string, Readonly<Record<string, string>>>>
 }
 
-const { imports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
+const { imports } = JSON.parse(readFileSync(resolve(root, 'package.json'), 'utf8')) as Manifest
 const compiled = JSON.parse(JSON.stringify(imports).replaceAll('.ts"', '.js"'))
 const scope = { type, sideEffects: false, imports: compiled }
-writeFileSync(join(root, folder, 'package.json'), `${JSON.stringify(scope, null, 2)}\n`)
+writeFileSync(resolve(root, folder, 'package.json'), `${JSON.stringify(scope, null, 2)}\n`)

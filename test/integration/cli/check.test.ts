@@ -20,10 +20,10 @@ async function check(text: string, ...more: string[]) {
 
 describe('ajwt check', () => {
   it('finds nothing wrong with a right policy', async () => {
-    const { status, lines, stderr } = await check(
-      `{ ${head}, "routes": { "GET /orders/:id": { "scope": "a" } } }`,
-    )
-    expect([status, lines, stderr]).toEqual([0, [], 'policy.json: no findings\n'])
+    command.write('policy.json', `{ ${head}, "routes": { "GET /orders/:id": { "scope": "a" } } }`)
+    const right = { status: 0, stdout: '', stderr: 'policy.json: no findings\n' }
+    expect(await command.spawn(['check', 'policy.json'])).toEqual(right)
+    expect(await command.run(['check', 'policy.json'])).toEqual(right)
   })
 
   it('names every fault with its line and column', async () => {
@@ -141,7 +141,7 @@ describe('ajwt check', () => {
     const source = readFileSync(`${command.folder}/checked.mjs`, 'utf8')
     const { stdout } = await command.run(['check', 'policy.json', '--emit'])
     expect(stdout.trim()).toBe(source.trim())
-    const index = pathToFileURL(`${command.folder}/dist/src/index.js`).href
+    const index = pathToFileURL(`${command.dist}/src/index.js`).href
     command.write('checked.mjs', source.replaceAll('"ajwt"', JSON.stringify(index)))
     const { default: policy } = await import(/* @vite-ignore */ `${command.folder}/checked.mjs`)
     expect(policy.routes['GET /a']).toEqual({ scope: 'a' })
@@ -238,7 +238,7 @@ describe('ajwt checksum and schema', () => {
     command.write('agent.json', agent)
     const { stdout } = await command.run(['checksum', 'agent.json'])
     expect(stdout.trim()).toBe(await agentChecksum(agent))
-    const piped = await command.run(['checksum', '-'], { input: JSON.stringify(agent) })
+    const piped = await command.spawn(['checksum', '-'], { input: JSON.stringify(agent) })
     expect(piped.stdout).toBe(stdout)
     const wrong = await command.run(['checksum', command.write('wrong.json', { ...agent, id: '' })])
     expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining('id')])
@@ -255,10 +255,11 @@ describe('ajwt checksum and schema', () => {
       ['curl', '--help'],
       ['diff', '--help'],
     ]) {
-      const { status, stdout } = await command.run(args, { env: { COLUMNS: '80' } })
+      const { status, stdout } = await command.run(args)
       expect(status).toBe(0)
       expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
     }
+    expect(await command.spawn(['--help'], { env: { COLUMNS: '80' } })).toEqual(await command.run(['--help']))
     expect((await command.run(['--version'])).stdout.trim()).toBe(
       JSON.parse(readFileSync('package.json', 'utf8')).version,
     )

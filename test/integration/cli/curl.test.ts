@@ -113,7 +113,7 @@ it('keeps its key in a file for its owner, so that a server can trust it', async
 
 it('has a command that a server answers', async () => {
   command.write('policy.json', policy)
-  const { stdout } = await command.run(['curl', ...flags, '--url', '/orders/42'])
+  const { stdout } = await command.spawn(['curl', ...flags, '--url', '/orders/42'])
   const { readFileSync } = await import('node:fs')
   const jwks = JSON.parse(readFileSync(`${command.folder}/jwks.json`, 'utf8'))
   const app = express()

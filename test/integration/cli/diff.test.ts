@@ -257,7 +257,7 @@ describe('ajwt diff', () => {
       command.write('old.json', { ...base, routes }),
       command.write('new.json', { ...base, routes: { 'GET /a/:id': { scope: 'a' } } }),
     ]
-    const { status, stdout, stderr } = await command.run(['diff', ...files])
+    const { status, stdout, stderr } = await command.spawn(['diff', ...files])
     expect(status).toBe(1)
     expect(stdout).toContain('old: denied, scope_insufficient, by "GET /a/b"')
     expect(stdout).toContain('new: allow, by "GET /a/:id"')

@@ -51,7 +51,7 @@ describe('ajwt explain', () => {
   it('takes a request from flags', async () => {
     const { token, proof } = credentials(kit.call())
     const flags = ['--method', 'get', '--url', '/orders/42', '--token', token, '--proof', proof]
-    const { status, stdout, stderr } = await command.run([...base, ...flags, ...at])
+    const { status, stdout, stderr } = await command.spawn([...base, ...flags, ...at])
     expect([status, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(/^ALLOWED\n/)
     expect(stdout).toMatch(/\nkey +GET \/orders\/:id\n/)
@@ -123,7 +123,7 @@ describe('ajwt explain', () => {
       'delegation',
       'rule',
     ])
-    const observed = await command.run([...base, '--url', '/trial', '--json'])
+    const observed = await command.spawn([...base, '--url', '/trial', '--json'])
     expect([observed.status, observed.stderr]).toEqual([1, ''])
     expect(JSON.parse(observed.stdout)).toMatchObject({ decision: { outcome: 'observe' } })
   })
@@ -227,8 +227,8 @@ describe('in a terminal', () => {
 
   it('has none where NO_COLOR is set, nor where nobody watches', async () => {
     expect(await inTerminal({ NO_COLOR: '1' })).not.toMatch(color)
-    expect((await command.run(args())).stdout).not.toMatch(color)
-    expect((await command.run(args(), { env: { FORCE_COLOR: '1' } })).stdout).toMatch(color)
+    expect((await command.spawn(args())).stdout).not.toMatch(color)
+    expect((await command.spawn(args(), { env: { FORCE_COLOR: '1' } })).stdout).toMatch(color)
   })
 })
 
@@ -244,7 +244,8 @@ describe.runIf(hasRedisServer)(`with the Redis of a fleet${WITHOUT_REDIS}`, () =
     const revocations = redisRevocations(client)
     const { token, proof } = credentials(kit.call())
     const flags = ['--url', '/orders/42', '--token', token, '--proof', proof, ...at]
-    const explain = (port: number) => command.run([...base, ...flags, '--redis', `redis://127.0.0.1:${port}`])
+    const explain = (port: number) =>
+      command.spawn([...base, ...flags, '--redis', `redis://127.0.0.1:${port}`])
     try {
       const before = await primary.send('DBSIZE')
       expect(await explain(primary.port)).toMatchObject({ status: 0, stderr: '' })

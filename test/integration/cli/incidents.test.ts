@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AUDIENCE, createKit, issuerJwks, type WireRequest } from '../../../fixtures/kit.js'
-import { type BuiltCommand, buildCommand, type CommandResult } from '../../support/cli/command.js'
+import { type BuiltCommand, buildCommand } from '../../support/cli/command.js'
 import { claims, type Incident, incidents, policy } from '../../support/cli/incidents.js'
 
 // An operator has a recorded request that was denied, and types one command.
@@ -14,7 +14,7 @@ beforeAll(() => {
 afterAll(() => command.remove())
 
 /** The command as an operator would type it. */
-async function explain(incident: Incident, more: readonly string[] = []): Promise<CommandResult> {
+function argumentsOf(incident: Incident): string[] {
   const kit = createKit()
   const { request } = incident
   const call = typeof request === 'function' ? request(kit) : kit.call(request)
@@ -23,18 +23,7 @@ async function explain(incident: Incident, more: readonly string[] = []): Promis
   const jwks = command.write('jwks.json', incident.jwks ?? issuerJwks())
   const curl = toCurl(call)
   const keys = incident.jwks === null ? [] : ['--jwks', jwks]
-  return command.run([
-    'explain',
-    '--policy',
-    policyFile,
-    '--curl',
-    curl,
-    '--at',
-    at,
-    ...keys,
-    ...(incident.flags ?? []),
-    ...more,
-  ])
+  return ['explain', '--policy', policyFile, '--curl', curl, '--at', at, ...keys, ...(incident.flags ?? [])]
 }
 
 function toCurl({ method, url, headers }: WireRequest): string {
@@ -69,7 +58,8 @@ describe('keys that cannot be had', () => {
       code: '',
       says: [],
     }
-    const { status, stdout } = await explain(incident)
+    // In a process of its own, which has to end although a server does not answer.
+    const { status, stdout } = await command.spawn(argumentsOf(incident))
     if (name !== 'no server') await close(server)
     expect([status, stdout.split('\n', 1)[0]]).toEqual([1, 'DENIED 503 keys_unavailable'])
     expect(flat(stdout)).toContain(`${url}/jwks`)
@@ -94,7 +84,7 @@ const flat = (text: string) => text.replaceAll(/\s+/g, ' ')
 
 describe('one command names the cause', () => {
   it.each(incidents.map((incident) => [incident.name, incident] as const))('%s', async (_, incident) => {
-    const { status, stdout, stderr } = await explain(incident)
+    const { status, stdout, stderr } = await command.run(argumentsOf(incident))
     expect(stderr).toBe('')
     expect(stdout.split('\n', 1)[0]).toContain(incident.code)
     const verdict = flat(stdout.slice(0, stdout.indexOf('\nrequest\n')))

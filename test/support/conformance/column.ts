@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { apps, type HandlerAnswer, type StartApp } from '../../../fixtures/conformance/apps.js'
+import { apps, type HandlerAnswer } from '../../../fixtures/conformance/apps.js'
 import { groups } from '../../../fixtures/conformance/index.js'
 import {
   allowed,
@@ -14,6 +14,7 @@ import { send, type WireResponse } from '../../../fixtures/conformance/wire.js'
 import { createKit, ISSUER, type WireRequest } from '../../../fixtures/kit.js'
 import type { Policy } from '../../../src/index.js'
 import { assertDenial, assertHeaders, assertNoSecrets, bodyOf } from './assertions.js'
+import { createTargets, type Targets } from './targets.js'
 
 /** Runs the table over sockets against one framework: all rows, or the chosen ones. */
 export function testColumn(
@@ -21,6 +22,7 @@ export function testColumn(
   isChosen: (group: string, index: number) => boolean = () => true,
 ): void {
   const start = apps[column]
+  const targets = createTargets(start)
   const rejections: unknown[] = []
   const onRejection = (reason: unknown) => rejections.push(reason)
   process.on('unhandledRejection', onRejection)
@@ -28,7 +30,7 @@ export function testColumn(
   for (const [group, rows] of Object.entries(groups)) {
     describe(`${group}, in ${column}`, () => {
       for (const row of rows.filter((_, index) => isChosen(group, index))) {
-        test(`${row.id} ${row.title}`, () => run(row, column, start))
+        test(`${row.id} ${row.title}`, () => run(row, column, targets))
       }
     })
   }
@@ -48,7 +50,8 @@ export function testColumn(
     }
   })
 
-  afterAll(() => {
+  afterAll(async () => {
+    await targets.close()
     process.off('unhandledRejection', onRejection)
     expect(rejections).toEqual([])
   })
@@ -60,11 +63,8 @@ function expectationOf(step: Pick<Step, 'on' | 'expect'>, column: Column): Expec
   return step.on?.[column] ?? step.on?.[framework] ?? step.expect
 }
 
-async function run(row: Row, column: Column, start: StartApp): Promise<void> {
-  const kit = createKit(row.now)
-  const { verifier, policy, fetched } = setupOf(row, kit)
-  const app = await start(verifier, policy)
-  try {
+async function run(row: Row, column: Column, targets: Targets): Promise<void> {
+  await targets.use(row, async ({ kit, app, policy, fetched }) => {
     for (const step of stepsOf(row, kit)) {
       kit.advance(step.after ?? 0)
       const request = await step.request(kit)
@@ -75,11 +75,8 @@ async function run(row: Row, column: Column, start: StartApp): Promise<void> {
       if (row.wire !== undefined) assertParserResponse(response, row.wire, runs)
       else assertResponse(response, runs, expectationOf(step, column), request, policy)
     }
-  } finally {
-    verifier.close()
-    await app.close()
-  }
-  expect(fetched.filter((url) => row.jwks === undefined || url !== JWKS_URI)).toEqual([])
+    expect(fetched.filter((url) => row.jwks === undefined || url !== JWKS_URI)).toEqual([])
+  })
 }
 
 /** Node has refused the request before any middleware: with a status, or by a reset of the connection. */

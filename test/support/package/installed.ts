@@ -1,18 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildOnce } from './once.js'
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -35,44 +26,21 @@ export interface Project {
   remove(): void
 }
 
-/** Shared by the test files of one run: two builds at the same time would be in each other's way. */
-const shared = join(process.env.AJWT_RUN_FOLDER ?? tmpdir(), 'package')
-
 /** Builds the tarball once for all test files of a run, and copies it to a temporary folder. */
 export function pack(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ajwt-tarball-'))
-  const done = join(shared, 'tarball.tgz')
-  if (isFirst()) buildTarball(done)
-  // Another file builds it.
-  for (
-    const start = Date.now();
-    !existsSync(done);
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
-  ) {
-    if (Date.now() - start > 100_000) throw new Error('the package was not built')
-  }
-  cpSync(done, join(folder, 'ajwt.tgz'))
+  cpSync(buildOnce('package', buildTarball), join(folder, 'ajwt.tgz'))
   return join(folder, 'ajwt.tgz')
 }
 
-function isFirst(): boolean {
-  try {
-    mkdirSync(shared)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function buildTarball(done: string): void {
+function buildTarball(folder: string): string {
   const [{ filename }] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', shared], {
+    execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', folder], {
       cwd: root,
       encoding: 'utf8',
     }),
   )
-  // In one step, so that no other file sees half of it.
-  renameSync(join(shared, filename), done)
+  return join(folder, filename)
 }
 
 /** Installs the tarball and its dependencies, and nothing else. */
