@@ -1,0 +1,74 @@
+import type { IncomingMessage, RequestListener } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import { Hono } from 'hono'
+import Koa from 'koa'
+import * as forExpress from '../../../middleware/express.js'
+import * as forHono from '../../../middleware/hono.js'
+import * as forKoa from '../../../middleware/koa.js'
+import type { Grant, Policy, Verifier } from '../../../src/index.js'
+import { type McpRules, mcpAuthInfo } from '../../../src/mcp/index.js'
+import type { AuthInfo, McpApps, McpBackend } from './contract.js'
+
+export interface McpAppSpec {
+  readonly policy: Policy | Verifier
+  readonly rules: McpRules
+  readonly backend: McpBackend
+}
+
+export type McpFramework = 'Express' | 'Koa' | 'Hono'
+
+/** An app with `ajwt` before the backend, mounted at `/mcp`. */
+export function mcpApp(
+  framework: McpFramework,
+  spec: McpAppSpec,
+  apps: McpApps,
+  sdk: 1 | 2,
+): RequestListener {
+  if (framework === 'Koa') return koaApp(spec)
+  if (framework === 'Hono') return honoApp(spec)
+  return expressApp(spec, sdk === 1 ? apps.express1() : apps.express2())
+}
+
+function expressApp({ policy, backend }: McpAppSpec, app: ReturnType<McpApps['express1']>): RequestListener {
+  app.use(forExpress.ajwt(policy))
+  app.all('/mcp', (request, response) => {
+    return backend.node(Object.assign(request, authOf(request.ajwt)), response)
+  })
+  return app
+}
+
+function koaApp({ policy, backend }: McpAppSpec): RequestListener {
+  const app = new Koa()
+  app.use(async (ctx, next) => {
+    if (ctx.method === 'POST') Object.assign(ctx.request, { body: await readJson(ctx.req) })
+    await next()
+  })
+  app.use(forKoa.ajwt(policy))
+  app.use(async (ctx) => {
+    ctx.respond = false
+    const body: unknown = Reflect.get(ctx.request, 'body')
+    await backend.node(Object.assign(ctx.req, { body }, authOf(ctx.state.ajwt)), ctx.res)
+  })
+  return app.callback()
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  let text = ''
+  for await (const part of request.setEncoding('utf8')) text += part
+  return JSON.parse(text)
+}
+
+function honoApp({ policy, backend }: McpAppSpec): RequestListener {
+  const app = new Hono<forHono.AjwtEnv>()
+  app.use(forHono.ajwt(policy))
+  app.all('/mcp', async (c) => {
+    const parsedBody: unknown = c.req.method === 'POST' ? await c.req.json() : undefined
+    const { auth } = authOf(c.get('ajwt'))
+    return backend.web(c.req.raw, { parsedBody, ...(auth !== undefined && { authInfo: auth }) })
+  })
+  return getRequestListener(app.fetch)
+}
+
+function authOf(grant: Grant | undefined): { auth?: AuthInfo } {
+  return grant === undefined ? {} : { auth: mcpAuthInfo(grant) }
+}
