@@ -1,7 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js'
 import {
-  type CallToolResult,
   CompleteRequestSchema,
   type ElicitRequestFormParams,
   SetLevelRequestSchema,
@@ -9,32 +8,10 @@ import {
   UnsubscribeRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js'
 import { z } from 'zod'
+import { embedded, FIXED, image, PNG, text } from './everything-content.js'
 import { backend1 } from './servers.js'
 
 // The server that the conformance suite expects: tools, prompts and resources by the names in its scenarios.
-
-const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGOoBwAAgQCA05RTSgAAAABJRU5ErkJggg=='
-const WAV = 'UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQIAAACAgA=='
-
-const image = { type: 'image' as const, data: PNG, mimeType: 'image/png' }
-const text = (value: string) => ({ type: 'text' as const, text: value })
-const embedded = (uri: string, mimeType: string, content: string) => ({
-  type: 'resource' as const,
-  resource: { uri, mimeType, text: content },
-})
-
-/** Tools that answer with fixed content. */
-const FIXED: Record<string, CallToolResult['content']> = {
-  test_simple_text: [text('Plain text.')],
-  test_image_content: [image],
-  test_audio_content: [{ type: 'audio', data: WAV, mimeType: 'audio/wav' }],
-  test_embedded_resource: [embedded('test://embedded-resource', 'text/plain', 'Embedded text.')],
-  test_multiple_content_types: [
-    text('Several kinds.'),
-    image,
-    embedded('test://mixed-content-resource', 'application/json', '{"test":"data"}'),
-  ],
-}
 
 type Elicitation = ElicitRequestFormParams['requestedSchema']
 

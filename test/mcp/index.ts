@@ -3,6 +3,7 @@ import { createMcpExpressApp as createExpress1 } from '@modelcontextprotocol/sdk
 import type { McpPackages } from '../support/mcp/contract.js'
 import { clients } from './clients.js'
 import { startEverything } from './everything.js'
+import { startEverythingModern } from './everything-modern.js'
 import { modern, sdk1, sdk2 } from './servers.js'
 
 export const packages: McpPackages = {
@@ -10,4 +11,5 @@ export const packages: McpPackages = {
   clients,
   servers: { sdk1, sdk2, modern },
   startEverything,
+  startEverythingModern,
 }

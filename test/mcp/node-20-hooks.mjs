@@ -1,8 +1,8 @@
 const SHIM = 'shim:fs'
+const PARENT = /\/conformance(-next)?\/dist\//
 
 export function resolve(specifier, context, next) {
-  if (specifier !== 'fs' || !context.parentURL?.includes('/conformance/dist/'))
-    return next(specifier, context)
+  if (specifier !== 'fs' || !PARENT.test(context.parentURL ?? '')) return next(specifier, context)
   return { url: SHIM, shortCircuit: true }
 }
 

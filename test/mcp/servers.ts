@@ -40,7 +40,7 @@ function seen(tool: string, args: unknown, auth: AuthInfo | undefined) {
     auth:
       auth === undefined
         ? null
-        : { clientId: auth.clientId, scopes: auth.scopes, agent: grant?.agent.id ?? '' },
+        : { clientId: auth.clientId, scopes: auth.scopes, agent: grant?.agent.id ?? '', token: auth.token },
   }
   return { content: [{ type: 'text' as const, text: JSON.stringify(content) }] }
 }

@@ -54,11 +54,12 @@ export interface McpClientKind {
 export interface Seen {
   readonly tool: string
   readonly args: unknown
-  /** `clientId` and `scopes` of the SDK's `authInfo`, and the agent of the grant in `extra.ajwt`. */
+  /** The SDK's `authInfo`, with the agent of the grant in `extra.ajwt`. */
   readonly auth: {
     readonly clientId: string
     readonly scopes: readonly string[]
     readonly agent: string
+    readonly token: string
   } | null
 }
 
@@ -109,4 +110,6 @@ export interface McpPackages {
   readonly servers: Readonly<Record<'sdk1' | 'sdk2' | 'modern', McpServerKind>>
   /** A server with all that the conformance suite asks for. */
   startEverything(): McpBackend
+  /** The same for the revision 2026-07-28. */
+  startEverythingModern(): McpBackend
 }
