@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { AUDIENCE, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import { folderOf, needs } from '../../support/installed.js'
-import { mcpApp } from '../../support/mcp/apps.js'
 import type { McpBackend, McpPackages } from '../../support/mcp/contract.js'
 import { loadMcpPackages } from '../../support/mcp/packages.js'
+import { mcpApp } from '../../support/mcp/sdk-apps.js'
 import { startSigningProxy } from '../../support/mcp/signing-proxy.js'
 
 // The scenarios for servers of @modelcontextprotocol/conformance, against a protected server. The suite cannot

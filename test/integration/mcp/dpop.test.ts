@@ -18,9 +18,9 @@ import {
 } from '../../../fixtures/kit.js'
 import type { Policy } from '../../../src/index.js'
 import { needs } from '../../support/installed.js'
-import { type McpFramework, mcpApp } from '../../support/mcp/apps.js'
 import type { McpBackend } from '../../support/mcp/contract.js'
 import { loadMcpPackages } from '../../support/mcp/packages.js'
+import { type McpFramework, mcpApp } from '../../support/mcp/sdk-apps.js'
 
 // What the draft of the DPoP profile for MCP (SEP-1932) asks of a server. The published conformance suite has no
 // scenario for it. The clauses are those of the draft, and of RFC 9449 where the draft refers to it.
