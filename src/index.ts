@@ -17,7 +17,7 @@ export type {
 export type { CacheOptions } from './lib/cache.js'
 export type { Json } from './lib/json.js'
 export type { VerifierOptions } from './options.js'
-export { checkedPolicy } from './policy/checked.js'
+export { checkedPolicy, checkedRules } from './policy/checked.js'
 export { definePolicy } from './policy/define.js'
 export { PolicyError, type PolicyIssue } from './policy/error.js'
 export { policySchema } from './policy/json-schema.js'

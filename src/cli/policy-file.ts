@@ -10,8 +10,8 @@ import { UsageError } from './usage-error.js'
  * Reads a policy from a JSON file, or from the default export, or the export `policy`, of a JavaScript
  * module. Throws a UsageError where there is no such file, and a PolicyError where it is no JSON object.
  */
-export async function readPolicyFile(file: string): Promise<Policy> {
-  if (/\.[cm]?[jt]s$/.test(file)) return readPolicyModule(file)
+export async function readPolicyFile(file: string, name: 'policy' | 'rules' = 'policy'): Promise<Policy> {
+  if (/\.[cm]?[jt]s$/.test(file)) return readPolicyModule(file, name)
   try {
     return loadPolicy(file)
   } catch (error) {
@@ -19,16 +19,21 @@ export async function readPolicyFile(file: string): Promise<Policy> {
   }
 }
 
-async function readPolicyModule(file: string): Promise<Policy> {
+/** Reads rules for handlers, by name: as a policy is read, or from the export `rules` of a module. */
+export async function readRulesFile(file: string): Promise<object> {
+  return readPolicyFile(file, 'rules')
+}
+
+async function readPolicyModule(file: string, name: 'policy' | 'rules'): Promise<Policy> {
   let exports: Record<string, unknown>
   try {
     exports = await import(pathToFileURL(resolve(file)).href)
   } catch (error) {
     throw new UsageError(`${file} cannot be loaded: ${messageOf(error)}`)
   }
-  const policy = exports.default ?? exports.policy
+  const policy = exports.default ?? exports[name]
   if (!isObject(policy))
-    throw new UsageError(`${file} has no policy: export it as default, or under the name "policy"`)
+    throw new UsageError(`${file} has no ${name}: export it as default, or under the name "${name}"`)
   return policy as unknown as Policy
 }
 

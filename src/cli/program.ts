@@ -92,6 +92,7 @@ function addCheck(program: Command, terminal: Terminal, done: (code: number) => 
     .option('--openapi <file>', 'compare with an OpenAPI document, JSON or YAML')
     .option('--from-openapi <file>', 'print a first policy for an OpenAPI document')
     .option('--emit [file]', 'write the checked policy as a module, for bundles without the schema')
+    .option('--rules <file>', 'rules of handlers by name, JSON or a module: check and emit them as well')
     .option('--resolver', 'the verifier has the option resolveIssuer')
     .addOption(new Option('--allow <lint...>', 'accept a lint').choices(lintNames))
     .option('--json', 'print the findings as JSON')

@@ -1,4 +1,5 @@
 import { parseRule } from '#policy-parser'
+import { findHandlerRuleProblems } from '#policy-problems'
 import { sharedInProcess } from '../lib/copies.js'
 import { processWarning } from '../lib/process-warning.js'
 import { PolicyError, type PolicyIssue, toIssue } from '../policy/error.js'
@@ -7,7 +8,6 @@ import type { HandlerRule } from '../policy/policy.js'
 import type { RuleData } from '../policy/schema.js'
 import { describe, Refusal } from '../refusal.js'
 import { compileRule, type Rule, type RuleContext } from '../rules/rule.js'
-import { findNameProblems } from './unreachable.js'
 
 /**
  * Compiles a rule of a handler. Its names can be checked only now that the policy is known. A rule with a
@@ -19,7 +19,7 @@ export function compileHandlerRule(
   place = `a rule of a handler: ${JSON.stringify(rule.limit)}`,
 ): Rule {
   const issues: PolicyIssue[] = []
-  findNameProblems(rule, context, (path, message) => issues.push(toIssue(path, message)))
+  findHandlerRuleProblems(rule, context, (path, message) => issues.push(toIssue(path, message)))
   // The route's own rule has asked the hook already.
   const compiled = compileRule({ ...rule, authorize: rule.authorize ?? false }, context, place)
   if (issues.length === 0) return compiled

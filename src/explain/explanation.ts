@@ -1,7 +1,7 @@
+import { adviceOf } from '#advice'
 import type { Decision, Stage } from '../decision.js'
 import { type DenialCode, denials } from '../protocol/denials.js'
 import { type CheckObserver, describe, type Refusal } from '../refusal.js'
-import { adviceOf } from './advice.js'
 import { catalogue, clauseOf, isCallersWord } from './catalogue.js'
 
 /** What came of one check. `not_checked`: it would have used up or recorded something. */
@@ -19,7 +19,10 @@ export interface ExplainedCheck {
   readonly unverified?: true
   /** The standard that asks for the check. */
   readonly clause?: string
-  /** Of a failed check: what to change at the caller, the issuer or the API. */
+  /**
+   * Of a failed check: what to change at the caller, the issuer or the API. Not in a bundle with the
+   * condition `ajwt-checked`.
+   */
   readonly advice?: string
 }
 
@@ -133,6 +136,7 @@ function explainFailed(
   { code, cause }: Refusal,
 ): ExplainedCheck {
   const { expected = recorded.expected, found = recorded.found } = cause ?? {}
+  const advice: string | undefined = adviceOf(code, cause)
   const isUnverified = cause?.found === undefined ? isCallersWord(stage, name) : cause.unverified === true
   return {
     name,
@@ -142,7 +146,7 @@ function explainFailed(
     ...(found === undefined ? {} : { found }),
     ...(found !== undefined && isUnverified ? { unverified: true } : {}),
     clause: sourceOf(code),
-    advice: adviceOf(code, cause),
+    ...(advice === undefined ? {} : { advice }),
   }
 }
 

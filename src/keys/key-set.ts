@@ -38,6 +38,9 @@ export function readKeySet(document: unknown, previous?: Iterable<IssuerKey>): K
   return hasUsable ? createKeySet([...keys.values()]) : undefined
 }
 
+/** Of a `jwks` without a usable key. */
+export const emptyKeySet: KeySet = /* @__PURE__ */ createKeySet([])
+
 function createKeySet(keys: readonly IssuerKey[]): KeySet {
   const members = new Set(keys)
   const statingAlg = keys.filter(({ jwk }) => jwk.alg !== undefined)

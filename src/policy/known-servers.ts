@@ -22,8 +22,6 @@ export interface KnownServer {
   }
   /** Tells the server's access tokens from its ID tokens, where the `typ` of the header does not. */
   readonly claims?: { readonly [pointer: string]: ClaimConstraint }
-  /** The address of the documentation, or of the source where that is the documentation. */
-  readonly source: string
 }
 
 /** The access tokens of known authorization servers, by the names that `like` takes. */
@@ -34,7 +32,6 @@ export const knownServers = {
     token: { types: ['at+jwt', 'JWT'], maxLifetime: 300 },
     // ID, Refresh, Offline and Logout tokens are signed with the same key.
     claims: { '/typ': { in: ['Bearer', 'DPoP'] } },
-    source: 'https://www.keycloak.org/docs/latest/server_admin/index.html',
   },
   auth0: {
     profile: 'oauth',
@@ -42,7 +39,6 @@ export const knownServers = {
     token: { types: ['at+jwt', 'JWT'], maxLifetime: 2_592_000 },
     // The default profile has no jti, and no claim that ID tokens lack: the audience has to be a URI.
     read: { id: 'hash' },
-    source: 'https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles',
   },
   okta: {
     profile: 'oauth',
@@ -50,7 +46,6 @@ export const knownServers = {
     read: { scope: '/scp' },
     // ID tokens have the client id in aud alone.
     claims: { '/cid': { exists: true } },
-    source: 'https://developer.okta.com/docs/api/openapi/okta-oauth/oauth/tag/CustomAS',
   },
   entra: {
     profile: 'oauth',
@@ -59,7 +54,6 @@ export const knownServers = {
     read: { id: '/uti', scope: '/scp' },
     // Access tokens of version 2.0 alone have azpacr. ID tokens have tid and ver as well.
     claims: { '/tid': { exists: true }, '/azpacr': { exists: true } },
-    source: 'https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference',
   },
   cognito: {
     profile: 'oauth',
@@ -67,15 +61,12 @@ export const knownServers = {
     // aud exists only if the client asked for a resource. It then decides alone.
     read: { audience: ['/aud', '/client_id'] },
     claims: { '/token_use': { equals: 'access' } },
-    source:
-      'https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html',
   },
   google: {
     profile: 'oauth',
     // ID tokens of service accounts, which are what Google documents for calls between services.
     token: { types: ['JWT'], maxLifetime: 3600 },
     read: { id: 'hash' },
-    source: 'https://cloud.google.com/run/docs/authenticating/service-to-service',
   },
   pingone: {
     profile: 'oauth',
@@ -83,26 +74,21 @@ export const knownServers = {
     // Tokens of the client credentials grant have no sub.
     read: { subject: ['/sub', '/client_id'] },
     claims: { '/client_id': { exists: true } },
-    source:
-      'https://developer.pingidentity.com/pingone-api/foundations/authentication-concepts/access-tokens-and-id-tokens/token-claims.html',
   },
   curity: {
     profile: 'oauth',
     token: { types: ['at+jwt', 'none'], maxLifetime: 300 },
     claims: { '/purpose': { equals: 'access_token' } },
-    source: 'https://curity.io/docs/identity-server/profiles/token-profile/token-issuers',
   },
   duende: {
     profile: 'oauth',
     token: { types: ['at+jwt'], maxLifetime: 3600 },
-    source: 'https://docs.duendesoftware.com/identityserver/reference/options/',
   },
   zitadel: {
     profile: 'oauth',
     token: { types: ['JWT'], maxLifetime: 43_200 },
     // The library that signs both sets these two in access tokens and not in ID tokens.
     claims: { '/jti': { exists: true }, '/nbf': { exists: true } },
-    source: 'https://github.com/zitadel/oidc/blob/main/pkg/oidc/token.go',
   },
   authentik: {
     profile: 'oauth',
@@ -110,12 +96,10 @@ export const knownServers = {
     read: { id: 'hash' },
     // An access token is the ID token with these two added.
     claims: { '/azp': { exists: true }, '/uid': { exists: true } },
-    source: 'https://github.com/goauthentik/authentik/blob/main/authentik/providers/oauth2/id_token.py',
   },
   authelia: {
     profile: 'oauth',
     token: { types: ['at+jwt'], maxLifetime: 3600 },
-    source: 'https://www.authelia.com/integration/openid-connect/introduction/',
   },
   hydra: {
     profile: 'oauth',
@@ -123,26 +107,22 @@ export const knownServers = {
     // strategies.jwt.scope_claim: an array in scp (the default), a string in scope, or both.
     read: { scope: ['/scope', '/scp'] },
     claims: { '/client_id': { exists: true } },
-    source: 'https://github.com/ory/hydra/pull/3531',
   },
   fusionauth: {
     profile: 'oauth',
     token: { types: ['JWT'], maxLifetime: 3600 },
     // ID tokens do not have it since version 1.24, to tell the two apart.
     claims: { '/applicationId': { exists: true } },
-    source: 'https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens',
   },
   workos: {
     profile: 'oauth',
     token: { types: ['none'], maxLifetime: 300 },
     // The session or, in tokens of Connect, the consent. M2M tokens and ID tokens have none.
     claims: { '/sid': { exists: true } },
-    source: 'https://workos.com/docs/authkit/connect/token-claims',
   },
   clerk: {
     profile: 'oauth',
     token: { types: ['at+jwt'], maxLifetime: 86_400 },
-    source: 'https://clerk.com/docs/guides/configure/auth-strategies/oauth/verify-oauth-tokens',
   },
   descope: {
     profile: 'oauth',
@@ -150,15 +130,12 @@ export const knownServers = {
     read: { id: 'hash' },
     // Refresh tokens have DSR.
     claims: { '/drn': { equals: 'DS' } },
-    source: 'https://docs.descope.com/session-overview',
   },
   stytch: {
     profile: 'oauth',
     token: { types: ['JWT'], maxLifetime: 3600 },
     // ID tokens of connected apps have no scope, and neither have session tokens.
     claims: { '/scope': { exists: true } },
-    source:
-      'https://stytch.com/docs/api-reference/consumer/api/connected-apps/tokens/connected-app-access-token-object',
   },
   supabase: {
     profile: 'oauth',
@@ -166,17 +143,14 @@ export const knownServers = {
     read: { id: 'hash' },
     // Every session token has both. The anon and service_role keys have no session.
     claims: { '/session_id': { exists: true }, '/role': { exists: true } },
-    source: 'https://supabase.com/docs/guides/auth/jwt-fields',
   },
   logto: {
     profile: 'oauth',
     token: { types: ['at+jwt'], maxLifetime: 3600 },
-    source: 'https://github.com/logto-io/logto/blob/master/packages/core/src/oidc/init.ts',
   },
   'better-auth': {
     profile: 'oauth',
     token: { types: ['at+jwt'], maxLifetime: 3600 },
-    source: 'https://github.com/better-auth/better-auth/blob/main/packages/oauth-provider/src/token.ts',
   },
   'cloudflare-access': {
     profile: 'oauth',
@@ -184,21 +158,17 @@ export const knownServers = {
     read: { id: 'hash' },
     // The global session token has "org".
     claims: { '/type': { equals: 'app' } },
-    source:
-      'https://developers.cloudflare.com/cloudflare-one/access-controls/applications/http-apps/authorization-cookie/application-token/',
   },
   kubernetes: {
     profile: 'oauth',
     // Projected tokens. Tokens of a secret never expire: they have neither exp nor iat.
     token: { types: ['none'], maxLifetime: 3600 },
     claims: { '/kubernetes.io/serviceaccount/name': { exists: true } },
-    source: 'https://github.com/kubernetes/kubernetes/blob/master/pkg/serviceaccount/claims.go',
   },
   'github-actions': {
     profile: 'oauth',
     token: { types: ['JWT'], maxLifetime: 300 },
     claims: { '/repository': { exists: true } },
-    source: 'https://docs.github.com/en/actions/reference/security/oidc',
   },
   gitlab: {
     profile: 'oauth',
@@ -206,13 +176,10 @@ export const knownServers = {
     token: { types: ['JWT'], maxLifetime: 3600 },
     // The same issuer signs ID tokens of people.
     claims: { '/project_path': { exists: true }, '/job_id': { exists: true } },
-    source: 'https://docs.gitlab.com/ci/secrets/id_token_authentication',
   },
   auth51: {
     profile: 'ajwt',
     token: { types: ['JWT'], maxLifetime: 300 },
-    source:
-      'https://github.com/unforge-io/auth51-console/blob/main/src/app/docs/concepts/intent-tokens/page.tsx',
   },
 } as const satisfies Record<string, KnownServer>
 

@@ -1,8 +1,8 @@
 import { snapshot } from '../lib/plain-data.js'
-import { isChecked } from './checked.js'
+import { isChecked, policyOfRule } from './checked.js'
 import { PolicyError } from './error.js'
-import { createProblems, type ParsedPolicy, type Problems } from './problems.js'
-import type { IssuerData, PolicyData, RuleData } from './schema.js'
+import { createProblems, type ParsedPolicy } from './problems.js'
+import type { PolicyData, RuleData } from './schema.js'
 
 // `#policy-parser` under the condition `ajwt-checked`: without the schema. Everything that is not checked is
 // refused.
@@ -18,15 +18,14 @@ export function parsePolicy(policy: unknown): ParsedPolicy {
   return { data, routeKeys: Object.keys(data.routes), problems: createProblems(policy) }
 }
 
-/** A function of the app returns the entry: nobody has checked it. */
-export function parseIssuer(_issuer: unknown): { data: string | IssuerData; problems: Problems } {
-  return refuse('resolveIssuer cannot be used in a bundle with the condition "ajwt-checked"')
-}
-
-export function parseRule(_rule: unknown): RuleData {
-  return refuse(
-    'is not checked: in a bundle with the condition "ajwt-checked", write the rule in routes of the policy',
-  )
+export function parseRule(rule: unknown): RuleData {
+  if (policyOfRule(rule) === undefined) {
+    refuse(
+      'is not checked: pass a rule of the module that `ajwt check --rules --emit` writes, write it in routes ' +
+        'of the policy, or bundle without "ajwt-checked"',
+    )
+  }
+  return rule as RuleData
 }
 
 export function parseStrictly(_shape: unknown, _value: unknown): never {

@@ -3,15 +3,11 @@ import { formatChoice, nearest } from '../lib/nearest.js'
 import { isObject } from '../lib/objects.js'
 import { maxDepth, snapshot } from '../lib/plain-data.js'
 import { formatPath } from './error.js'
+import { type CompiledIssuer, compileIssuer, type IssuerDefaults } from './issuer.js'
+import { findIssuerProblems } from './issuer-problems.js'
+import { withKnownServer, withKnownServers } from './known-server.js'
 import { createProblems, type ParsedPolicy, type Problems } from './problems.js'
-import {
-  handlerRuleSchema,
-  type IssuerData,
-  issuerSchema,
-  type PolicyData,
-  type RuleData,
-  schema,
-} from './schema.js'
+import { handlerRuleSchema, handlerRulesSchema, issuerSchema, type RuleData, schema } from './schema.js'
 
 export function parsePolicy(policy: unknown): ParsedPolicy {
   const problems = createProblems(policy)
@@ -24,13 +20,13 @@ export function parsePolicy(policy: unknown): ParsedPolicy {
     refuseUndefined(input.agents, ['agents'], problems)
     refuseUndefinedOfIssuers(input.issuer, problems)
   }
-  const data: Partial<PolicyData> = snapshot(result.success ? result.data : validParts(input))
+  const data = withKnownServers(snapshot(result.success ? result.data : validParts(input)))
   const routes = isObject(input) ? input.routes : undefined
   return { data, routeKeys: isObject(routes) ? Object.keys(routes) : [], problems }
 }
 
-/** Parses one entry of `issuer`. Throws PolicyError if it is malformed. */
-export function parseIssuer(issuer: unknown): { data: string | IssuerData; problems: Problems } {
+/** Parses and compiles one entry of `issuer`. Throws PolicyError if it is wrong. */
+export function parseIssuer(issuer: unknown, defaults: IssuerDefaults): CompiledIssuer {
   const problems = createProblems(issuer)
   const input = snapshot(typeof issuer === 'string' ? { url: issuer } : issuer)
   refuseUnsafeData(issuer, [], problems)
@@ -39,12 +35,21 @@ export function parseIssuer(issuer: unknown): { data: string | IssuerData; probl
   refuseUndefinedOfIssuer(input, [], problems)
   problems.throwIfAny()
   if (!result.success) throw result.error
-  return { data: snapshot(result.data), problems }
+  const entry = withKnownServer(snapshot(result.data))
+  const compiled = compileIssuer(entry, defaults)
+  findIssuerProblems(entry, compiled, defaults, (path, message) => problems.add(path, message))
+  problems.throwIfAny()
+  return compiled
 }
 
 /** Parses a rule. Throws PolicyError if it is malformed. */
 export function parseRule(rule: unknown): RuleData {
   return parseStrictly(handlerRuleSchema, rule)
+}
+
+/** Parses rules of handlers by their names. Throws PolicyError with all problems. */
+export function parseRules(rules: unknown): Readonly<Record<string, RuleData>> {
+  return parseStrictly(handlerRulesSchema, rules)
 }
 
 /** Parses rules that are no policy. Throws PolicyError with all problems. */

@@ -293,6 +293,9 @@ export const handlerRuleShape = {
 
 export const handlerRuleSchema = object(handlerRuleShape)
 
+/** By the name that the module of `ajwt check --emit` exports them under. */
+export const handlerRulesSchema = z.record(z.string(), handlerRuleSchema)
+
 const routeKey = z.string().check(
   z.superRefine((key, context) => {
     const parsed = parseRouteKey(key)

@@ -23,6 +23,8 @@ export type AgentConstraints = ReadonlyMap<string, ReadonlyMap<string, AgentCons
 
 /** The parts of a policy that rules refer to. */
 export interface RuleContext {
+  /** The policy, as the app has passed it. */
+  readonly policy: object
   readonly workflows: ReadonlyMap<string, Workflow>
   /** The keys of `workflows`. Undefined if the policy has none: then a rule may name any workflow. */
   readonly workflowNames: readonly string[] | undefined

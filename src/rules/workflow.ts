@@ -1,11 +1,30 @@
 import { hashIds } from '../jws/chain-hash.js'
 
 /** Limits memory: each optional step doubles the number of hashes. */
-export const maxOptionalSteps = 12
+const maxOptionalSteps = 12
 
 export interface WorkflowStep {
   readonly id: string
   readonly optional: boolean
+}
+
+/** The steps as a policy has them. */
+export function toSteps(
+  written: readonly (string | { readonly id: string; readonly optional?: boolean | undefined })[],
+): readonly WorkflowStep[] {
+  return written.map((step) =>
+    typeof step === 'string'
+      ? { id: step, optional: false }
+      : { id: step.id, optional: step.optional === true },
+  )
+}
+
+export function findStepsProblem(steps: readonly WorkflowStep[]): string | undefined {
+  if (new Set(steps.map((step) => step.id)).size < steps.length)
+    return 'names a step twice: give each step its own id'
+  return steps.filter((step) => step.optional).length > maxOptionalSteps
+    ? `has more than ${maxOptionalSteps} optional steps: split the workflow`
+    : undefined
 }
 
 /** All valid values of `step_sequence_hash` by step id. */

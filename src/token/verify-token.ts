@@ -19,7 +19,8 @@ import { findAgent, readTokenClaims, type TokenClaims } from './claims.js'
 import { type Identity, toIdentity } from './identity.js'
 import { checkTokenKind } from './token-kind.js'
 import { checkTokenTime } from './token-time.js'
-import type { Issuers, TrustedIssuer } from './trusted-issuers.js'
+import type { TrustedIssuer } from './trusted-issuer.js'
+import type { Issuers } from './trusted-issuers.js'
 
 /** The part of a policy that applies to tokens. */
 export interface TokenPolicy {

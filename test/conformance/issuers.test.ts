@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { shapes } from '../../fixtures/issuers/index.js'
 import type { Shape } from '../../fixtures/issuers/shape.js'
 import { PolicyError } from '../../src/index.js'
+import { knownServerSources } from '../../src/policy/known-server-sources.js'
 import { type KnownServerName, knownServers } from '../../src/policy/known-servers.js'
 import { honestShape, likeEntry, mint, policyFor, present } from '../support/shapes.js'
 import { outcomeOf } from '../support/verify.js'
@@ -137,6 +138,6 @@ function acceptsType(name: KnownServerName, typ: string | undefined): boolean {
 describe('the table of known servers', () => {
   it('has a row of the shapes for each, and an https address as its source', () => {
     for (const name of names) expect(honestShape(name).like).toBe(name)
-    for (const { source } of Object.values(knownServers)) expect(new URL(source).protocol).toBe('https:')
+    for (const source of Object.values(knownServerSources)) expect(new URL(source).protocol).toBe('https:')
   })
 })

@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { compilePolicy } from '../../compile/compile-policy.js'
-import { emitPolicy } from '../../compile/emit-policy.js'
+import { checkRules, emitPolicy } from '../../compile/emit-policy.js'
 import { PolicyError } from '../../policy/error.js'
 import type { Policy } from '../../policy/policy.js'
-import { readPolicyFile } from '../policy-file.js'
+import type { RuleData } from '../../policy/schema.js'
+import { readPolicyFile, readRulesFile } from '../policy-file.js'
 import type { Terminal } from '../terminal.js'
 import { UsageError } from '../usage-error.js'
 import { createReport, type Finding, formatFinding, lintNames } from './finding.js'
@@ -15,6 +16,8 @@ export interface CheckOptions {
   readonly fromOpenapi?: string
   /** A file, or true for standard output. */
   readonly emit?: string | true
+  /** A file with rules for handlers, by name. */
+  readonly rules?: string
   readonly resolver?: boolean
   readonly allow?: readonly string[]
   readonly json?: boolean
@@ -49,28 +52,42 @@ export async function check(
     terminal.remark(summaryOf(file, serious))
   }
   const isFaulty = findings.some(({ lint }) => lint === undefined)
-  if (options.emit !== undefined && !isFaulty) await emit(file, options.emit, terminal)
+  if (options.emit !== undefined && !isFaulty) await emit(file, options.emit, options.rules, terminal)
   return serious.length > 0 ? 1 : 0
 }
 
 /** Writes the policy as a module that was checked: a bundle of it needs no schema. */
-async function emit(file: string, target: string | true, terminal: Terminal): Promise<void> {
-  const source = emitPolicy(await readPolicyFile(file))
+async function emit(
+  file: string,
+  target: string | true,
+  rules: string | undefined,
+  terminal: Terminal,
+): Promise<void> {
+  const source = emitPolicy(
+    await readPolicyFile(file),
+    rules === undefined ? undefined : await readRulesFile(rules),
+  )
   if (target === true) terminal.print(source.trimEnd())
   else writeFileSync(target, source)
 }
 
 async function findingsOf(file: string, options: CheckOptions): Promise<readonly Finding[]> {
   let policy: Policy
+  let handlerRules: readonly RuleData[] = []
+  let read = file
   try {
     policy = await readPolicyFile(file)
-    compilePolicy(policy, options.resolver === true)
+    const { ruleContext } = compilePolicy(policy, options.resolver === true)
+    if (options.rules !== undefined) {
+      read = options.rules
+      handlerRules = checkRules(await readRulesFile(read), ruleContext)
+    }
   } catch (error) {
-    if (error instanceof PolicyError) return faultsOf(error, file)
+    if (error instanceof PolicyError) return faultsOf(error, read)
     throw error
   }
   const { findings, report } = createReport(policy, file)
-  lintPolicy(policy, report)
+  lintPolicy(policy, handlerRules, report)
   const others =
     options.openapi === undefined ? [] : compareWithOpenApi(policy, readOpenApi(options.openapi), report)
   return [...inOrder(findings), ...others]

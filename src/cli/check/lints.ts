@@ -1,5 +1,6 @@
 import { isObject } from '../../lib/objects.js'
 import { isIdentifier } from '../../lib/strings.js'
+import { knownServerSources } from '../../policy/known-server-sources.js'
 import { type KnownServer, knownServers } from '../../policy/known-servers.js'
 import type { Policy, RouteRule } from '../../policy/policy.js'
 import { createIdReader } from '../../policy/qualified-id.js'
@@ -7,11 +8,16 @@ import { issuersOf, nameOf, profileOf } from '../issuers.js'
 import type { Report } from './finding.js'
 import { findPublicUnderProtected, findUnreachableKeys } from './route-lints.js'
 
+/** A rule of a handler, as far as lints read it. */
+interface HandlerRule {
+  readonly intent?: { readonly workflow: string } | undefined
+}
+
 /** Reports what is allowed and most probably not meant. The policy has compiled. */
-export function lintPolicy(policy: Policy, report: Report): void {
+export function lintPolicy(policy: Policy, handlerRules: readonly HandlerRule[], report: Report): void {
   findUnreachableKeys(policy, report)
   findPublicUnderProtected(policy, report)
-  lintWorkflows(policy, report)
+  lintWorkflows(policy, handlerRules, report)
   lintStores(policy, report)
   lintLifetimes(policy, report)
   lintNames(policy, report)
@@ -37,14 +43,15 @@ export function rulesOf(policy: Policy): readonly (readonly [key: string, rule: 
   )
 }
 
-function lintWorkflows(policy: Policy, report: Report): void {
-  const used = new Set(rulesOf(policy).map(([, rule]) => rule.intent?.workflow))
+function lintWorkflows(policy: Policy, handlerRules: readonly HandlerRule[], report: Report): void {
+  const rules: readonly HandlerRule[] = [...rulesOf(policy).map(([, rule]) => rule), ...handlerRules]
+  const used = new Set(rules.map(({ intent }) => intent?.workflow))
   for (const name of Object.keys(policy.workflows ?? {})) {
     if (used.has(name)) continue
     report(
       'unused-workflow',
       ['workflows', name],
-      'no rule of routes names this workflow: use it, remove it, or allow this lint where requireIntent names it',
+      'no rule of routes names this workflow: use it, remove it, or pass the rules of requireIntent with --rules',
     )
   }
 }
@@ -136,7 +143,8 @@ function idsOfRule(
 function describeKnownServers(policy: Policy, report: Report): void {
   for (const [path, entry] of issuersOf(policy)) {
     if (entry.like === undefined) continue
-    const { source, ...filled }: KnownServer = knownServers[entry.like]
+    const filled: KnownServer = knownServers[entry.like]
+    const source = knownServerSources[entry.like]
     const texts = Object.entries(filled).flatMap(([name, value]) =>
       describeFilled(name, value, Reflect.get(entry, name)),
     )

@@ -149,7 +149,32 @@ describe('ajwt check', () => {
     expect(() => readFileSync(`${command.folder}/none.mjs`)).toThrow('ENOENT')
   })
 
+  it('checks and writes rules of handlers', async () => {
+    const text = `{ ${head}, "workflows": { "refund": { "steps": ["pay"] } }, "routes": { "GET /a": { "scope": "a" } } }`
+    command.write('rules.json', '{\n  "refund": { "scpoe": "refunds" }\n}')
+    const refused = await check(text, '--rules', 'rules.json', '--emit', 'none.mjs')
+    expect([refused.status, refused.lines]).toEqual([
+      1,
+      [expect.stringMatching(/^rules\.json:2:15: refund\.scpoe: is not a key here; did you mean "scope"/)],
+    ])
+    expect(() => readFileSync(`${command.folder}/none.mjs`)).toThrow('ENOENT')
+    command.write(
+      'rules.mjs',
+      `export const rules = { refund: { intent: { workflow: 'refund', step: 'pay' } } }`,
+    )
+    expect((await check(text, '--rules', 'rules.mjs', '--emit', 'with-rules.mjs')).status).toBe(0)
+    const index = pathToFileURL(`${command.dist}/src/index.js`).href
+    const source = readFileSync(`${command.folder}/with-rules.mjs`, 'utf8')
+    command.write('with-rules.mjs', source.replaceAll('"ajwt"', JSON.stringify(index)))
+    const { default: policy, rules } = await import(/* @vite-ignore */ `${command.folder}/with-rules.mjs`)
+    expect([policy.workflows, rules.refund.intent]).toEqual([
+      { refund: { steps: ['pay'] } },
+      { workflow: 'refund', step: 'pay' },
+    ])
+  })
+
   it.each([
+    [['check', 'policy.json', '--rules', 'none.json'], 'none.json: there is no such file'],
     [['check'], 'check needs a POLICY'],
     [['check', 'none.json'], 'none.json: there is no such file'],
     [['check', 'policy.json', '--allow', 'everything'], 'Allowed choices are'],

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest'
 import '../../../fixtures/authorization-server/quiet.js'
 import { createVerifier, type DenialCode, denials, type Policy } from '../../../src/index.js'
+import { parseRules } from '../../../src/policy/parse.js'
 import { examples } from '../../support/docs/examples.js'
 import { closeAll, stubIssuer } from '../../support/docs/issuer.js'
 import { type Block, blocksOf, documents, textOf } from '../../support/docs/markdown.js'
@@ -71,6 +72,7 @@ const dataChecks: Readonly<Record<string, (value: never) => void>> = {
       [name, ...attributes.map(({ key }) => key)].filter((key) => !reporter.includes(`'${key}'`)),
     ).toEqual([])
   },
+  'data: rules': (rules: object) => expect(parseRules(rules)).toEqual(rules),
   // reference.test.ts has a verifier accept them.
   'data: claims': ({ intent }: { intent: object }) => expect(intent).toBeTypeOf('object'),
 }

@@ -17,6 +17,7 @@ beforeAll(() => {
   const policy = { issuer: ISSUER, audience: AUDIENCE, routes }
   command.write('policy.json', policy)
   command.write('new-policy.json', { ...policy, routes: { ...routes, 'GET /orders/:id': 'authenticated' } })
+  command.write('rules.json', { refund: { scope: 'orders:refund' } })
   command.write('openapi.yaml', 'openapi: 3.1.0\npaths:\n  /orders/{id}:\n    get: {}\n')
   command.write('agent.json', { id: 'agent-7', prompt: 'Sell.', tools: [], config: {} })
   command.write('jwks.json', issuerJwks())

@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { shapes } from '../../../fixtures/issuers/index.js'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import { createVerifier, type Policy } from '../../../src/index.js'
+import { knownServerSources } from '../../../src/policy/known-server-sources.js'
 import { type KnownServerName, knownServers } from '../../../src/policy/known-servers.js'
 import { honestShape, present } from '../../support/shapes.js'
 import { outcomeOf } from '../../support/verify.js'
@@ -51,7 +52,8 @@ const serversWithoutName = {
 describe('docs/issuers.md', () => {
   it('has a section and a row for each known server, with the address of its documentation', () => {
     expect([...byName.keys()].sort()).toEqual(Object.keys(knownServers).sort())
-    for (const [name, { source, token }] of Object.entries(knownServers)) {
+    for (const [name, { token }] of Object.entries(knownServers)) {
+      const source = knownServerSources[name as KnownServerName]
       const [, lifetime] =
         new RegExp(`^\\| \\[\`${name}\`\\].*?\\| ([^|]*) \\|[^|]*\\|$`, 'm').exec(guide) ?? []
       expect([name, secondsOf(String(lifetime))]).toEqual([name, token.maxLifetime])

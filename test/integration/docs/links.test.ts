@@ -1,11 +1,11 @@
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
-import { knownServers } from '../../../src/policy/known-servers.js'
+import { knownServerSources } from '../../../src/policy/known-server-sources.js'
 import { anchorsOf, documents, exists, proseOf, textOf } from '../../support/docs/markdown.js'
 
 /** Addresses outside of the project that the documentation may name. */
 const knownAddresses: readonly string[] = [
-  ...Object.values(knownServers).map(({ source }) => source),
+  ...Object.values(knownServerSources),
   'https://arxiv.org/abs/2509.13597',
   'https://github.com/panva/node-oidc-provider',
   'https://semver.org',

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
 import { ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import { createVerifier, type IssuerPolicy, type Policy, PolicyError } from '../../../src/index.js'
-import { compileIssuer } from '../../../src/policy/issuer.js'
 import { parseIssuer } from '../../../src/policy/parse.js'
 
 const jwks = issuerJwks()
@@ -201,10 +200,7 @@ const defaults = {
 }
 
 function compiled(entry: IssuerPolicy) {
-  const { data, problems } = parseIssuer(entry)
-  const issuer = compileIssuer(data, defaults, (path, message) => problems.add(path, message))
-  problems.throwIfAny()
-  return issuer
+  return parseIssuer(entry, defaults)
 }
 
 describe('like', () => {
