@@ -1,6 +1,5 @@
 import type { Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
-import type { Json } from './lib/json.js'
 import type { ToolRuleData } from './policy/mcp-schema.js'
 import type { Access } from './routing/match.js'
 import type { RuleInput } from './rules/rule-input.js'
@@ -56,7 +55,7 @@ export interface AppliedRule {
   /** The request as the framework has it. */
   readonly request: unknown
   /** The arguments of the called MCP tool or prompt. */
-  readonly arguments?: Json | undefined
+  readonly arguments?: unknown
   /** Tells limits without a name apart. Default: the text of the limits. */
   readonly place?: string | undefined
   /** What other rules of this request need: a challenge names it too. */

@@ -25,6 +25,7 @@ export { loadPolicy } from './policy/load.js'
 export type {
   AlgorithmName,
   ClaimConstraint,
+  ContentConstraint,
   CostFunction,
   HandlerLimit,
   HandlerRule,

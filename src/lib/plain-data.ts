@@ -17,3 +17,13 @@ function copyOf(value: unknown, depth: number): unknown {
   for (const [name, member] of Object.entries(value)) copy[name] = copyOf(member, depth + 1)
   return Object.freeze(copy)
 }
+
+/**
+ * Whether an object is an array or no instance of a class. Accepts objects of other realms, such as those of
+ * test runners and workers, which have another `Object`.
+ */
+export function isPlainData(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value)
+  if (Array.isArray(value) || prototype === null) return true
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty')
+}

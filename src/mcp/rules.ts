@@ -1,25 +1,11 @@
 import { parseStrictly } from '#policy-parser'
+import type { ContentConstraint } from '../policy/content.js'
 import { mcpRulesSchema, type ToolRuleData } from '../policy/mcp-schema.js'
 import type { HandlerRule } from '../policy/policy.js'
 import type { McpMessage } from './message.js'
 
-/** A constraint on one argument, compared by JSON value: `17` is not `"17"`. All of its keys must hold. */
-export interface ArgumentConstraint {
-  /** `false`: the call does not have the argument. A missing argument meets no other constraint. */
-  exists?: boolean
-  equals?: unknown
-  in?: readonly unknown[]
-  /** The argument is a number of at least this value. */
-  min?: number
-  /** The argument is a number of at most this value. */
-  max?: number
-  /** The argument equals the claim at this JSON pointer. */
-  claim?: string
-  /** The argument is a number of at least the claim at this JSON pointer. */
-  minClaim?: string
-  /** The argument is a number of at most the claim at this JSON pointer. */
-  maxClaim?: string
-}
+/** A constraint on one argument. */
+export type ArgumentConstraint = ContentConstraint
 
 /** The conditions of one tool or prompt. `cost` functions of its limits get the JSON-RPC message. */
 export interface ToolRule extends HandlerRule<McpMessage> {

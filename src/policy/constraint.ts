@@ -1,6 +1,24 @@
 import type { Json } from '../lib/json.js'
 import { isSameJson, parsePointer, resolvePointer } from './json-pointer.js'
-import type { ConstraintData } from './schema.js'
+
+/** The keys that compare one value. */
+export interface Comparison {
+  readonly equals?: unknown
+  readonly in?: readonly unknown[] | undefined
+  readonly min?: number | undefined
+  readonly max?: number | undefined
+  readonly exists?: boolean | undefined
+}
+
+interface ElementConstraint extends Comparison {
+  readonly includes?: string | readonly string[] | undefined
+  readonly param?: string | undefined
+}
+
+/** A constraint on a claim, parsed. */
+export interface Constraint extends ElementConstraint {
+  readonly some?: { readonly [pointer: string]: ElementConstraint } | undefined
+}
 
 /** Whether a claim meets a constraint. `params` are the path parameters of the request. */
 export type ConstraintCheck = (
@@ -9,7 +27,7 @@ export type ConstraintCheck = (
 ) => boolean
 
 /** Compiles a constraint on one claim. All of its keys must hold. */
-export function compileConstraint(constraint: ConstraintData): ConstraintCheck {
+export function compileConstraint(constraint: Constraint): ConstraintCheck {
   const { equals, in: oneOf, min, max, exists, param, includes, some } = constraint
   if (exists === false) return (value) => value === undefined
   const included = includes === undefined ? undefined : [includes].flat()
@@ -26,7 +44,7 @@ export function compileConstraint(constraint: ConstraintData): ConstraintCheck {
 
 /** Reports constraints that no value can meet, by their path within the constraint. */
 export function findConstraintProblems(
-  constraint: ConstraintData,
+  constraint: Constraint,
   report: (path: readonly PropertyKey[], message: string) => void,
 ): void {
   const { exists, min, max, some = {} } = constraint
@@ -38,7 +56,26 @@ export function findConstraintProblems(
     findConstraintProblems(inner, (path, message) => report(['some', pointer, ...path], message))
 }
 
-function isEqualsInRange({ equals, min, max }: ConstraintData): boolean {
+/** Reports numbers that another reader of the same JSON could take for another number. */
+export function findInexactNumbers(
+  { equals, in: oneOf, min, max }: Comparison,
+  report: (path: readonly PropertyKey[], message: string) => void,
+): void {
+  const entries = Object.entries({ equals, in: oneOf, min, max })
+  for (const [key, value] of entries) {
+    if (!isExact(value))
+      report([key], 'has an integer beyond 2^53 - 1, which JSON numbers cannot hold exactly')
+  }
+}
+
+/** Whether no integer in the value is beyond the range in which each one has a number of its own. */
+export function isExact(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isSafeInteger(value) || !Number.isInteger(value)
+  if (typeof value !== 'object' || value === null) return true
+  return Object.values(value).every(isExact)
+}
+
+function isEqualsInRange({ equals, min, max }: Comparison): boolean {
   if (equals === undefined || (min === undefined && max === undefined)) return true
   return typeof equals === 'number' && isInRange(equals, min, max)
 }
@@ -59,7 +96,7 @@ interface MemberCheck {
   readonly check: ConstraintCheck
 }
 
-function compileMember(pointer: string, constraint: Omit<ConstraintData, 'some'>): MemberCheck {
+function compileMember(pointer: string, constraint: ElementConstraint): MemberCheck {
   return { pointer: parsePointer(pointer), check: compileConstraint(constraint) }
 }
 

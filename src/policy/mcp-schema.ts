@@ -1,34 +1,14 @@
 import * as z from 'zod/mini'
+import { contentConstraints } from './content-schema.js'
 import { checkResourceKey } from './resource-uri.js'
-import {
-  handlerRuleSchema,
-  handlerRuleShape,
-  json,
-  nonEmpty,
-  object,
-  pointer,
-  text,
-  union,
-} from './schema.js'
+import { handlerRuleSchema, handlerRuleShape } from './schema.js'
+import { object, text, union } from './schema-parts.js'
 
 // The rules of an MCP server. Like the schema of a policy, it checks the structure only.
 
-const hasKeys = (constraint: object) => Object.keys(constraint).length > 0
-
-const argumentConstraint = object({
-  equals: z.optional(json),
-  in: z.optional(nonEmpty(json, 'value')),
-  min: z.optional(z.number()),
-  max: z.optional(z.number()),
-  exists: z.optional(z.boolean()),
-  claim: z.optional(pointer),
-  minClaim: z.optional(pointer),
-  maxClaim: z.optional(pointer),
-}).check(z.refine(hasKeys, 'must have at least one constraint'))
-
 const toolRule = object({
   ...handlerRuleShape,
-  arguments: z.optional(z.record(pointer, argumentConstraint)),
+  arguments: z.optional(contentConstraints),
 })
 
 const resourceKey = z.string().check(
@@ -56,4 +36,3 @@ export const mcpRulesSchema = object({
 export type McpRulesData = z.infer<typeof mcpRulesSchema>
 /** A rule of a handler, or one of an MCP tool or prompt. */
 export type ToolRuleData = z.infer<typeof toolRule>
-export type ArgumentConstraintData = z.infer<typeof argumentConstraint>

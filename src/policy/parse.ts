@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { formatChoice, nearest } from '../lib/nearest.js'
 import { isObject } from '../lib/objects.js'
-import { maxDepth, snapshot } from '../lib/plain-data.js'
+import { isPlainData, maxDepth, snapshot } from '../lib/plain-data.js'
 import { formatPath } from './error.js'
 import { type CompiledIssuer, compileIssuer, type IssuerDefaults } from './issuer.js'
 import { findIssuerProblems } from './issuer-problems.js'
@@ -131,15 +131,6 @@ function refuseUndefinedOfIssuer(value: unknown, path: readonly PropertyKey[], p
   if (!isObject(value)) return
   const written = narrowing.filter((name) => Object.hasOwn(value, name))
   refuseUndefined(Object.fromEntries(written.map((name) => [name, value[name]])), path, problems)
-}
-
-/**
- * Accepts objects of other realms, such as those of test runners and workers, which have another `Object`.
- */
-function isPlainData(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value)
-  if (Array.isArray(value) || prototype === null) return true
-  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty')
 }
 
 type Issue = z.core.$ZodIssue

@@ -5,6 +5,7 @@ import type { HandlerLimit, Limit } from './limit.js'
 
 export type { AlgorithmName } from '../protocol/algorithms.js'
 export type { ClaimConstraint } from './claim-constraint.js'
+export type { ContentConstraint } from './content.js'
 export type { CostFunction, HandlerLimit, Limit } from './limit.js'
 
 /** `ajwt`: Agentic JWT intent tokens. `oauth`: JWT access tokens (RFC 9068). */

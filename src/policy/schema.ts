@@ -4,9 +4,9 @@ import { algorithmNames } from '../protocol/algorithms.js'
 import { knownServers } from './known-servers.js'
 import type { CostFunction } from './limit.js'
 import { parseRouteKey } from './route-key.js'
+import { hasKeys, json, nonEmpty, object, pointer, text, union } from './schema-parts.js'
 
-// Checks the structure only. Conditions on several fields are checked when the policy is compiled. The
-// message of a union completes "must be"; the message for unknown keys is the list of known keys.
+// Checks the structure only. Conditions on several fields are checked when the policy is compiled.
 
 const identifier = z
   .string()
@@ -32,29 +32,11 @@ const acrValue = z
     z.regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be printable ASCII without spaces, quotes and backslashes'),
   )
 
-export const text = z.string().check(z.minLength(1, 'must not be empty'))
-
 const algorithm = z.enum(algorithmNames)
 const algorithmList = nonEmpty(algorithm, 'algorithm')
 
-export function nonEmpty<T extends z.ZodMiniType>(item: T, what: string) {
-  return z.array(item).check(z.minLength(1, `must name at least one ${what}`))
-}
-
 function oneOrSeveral<T extends z.ZodMiniType>(item: T, what: string) {
   return union([item, nonEmpty(item, what)], `a string (one ${what}), or an array of these`)
-}
-
-export function union<const T extends readonly z.ZodMiniType[]>(branches: T, forms: string) {
-  return z.union(branches, { error: forms })
-}
-
-/** Refuses unknown keys: a misspelt condition would never be checked. */
-export function object<T extends z.core.$ZodShape>(shape: T) {
-  const names = Object.keys(shape).join(' ')
-  return z.strictObject(shape, {
-    error: ({ code }) => (code === 'unrecognized_keys' ? names : undefined),
-  })
 }
 
 function seconds(least: number, most: number) {
@@ -92,12 +74,7 @@ const jwksUri = z
     ),
   )
 
-export const pointer = z
-  .string()
-  .check(z.regex(/^(\/([^~/]|~0|~1)*)+$/, 'must be a JSON pointer (RFC 6901), such as /amount'))
 const pointers = union([pointer, nonEmpty(pointer, 'JSON pointer')], 'a JSON pointer, or an array of these')
-
-export const json = z.json()
 
 const constraintShape = {
   equals: z.optional(json),
@@ -107,7 +84,6 @@ const constraintShape = {
   exists: z.optional(z.boolean()),
   includes: z.optional(oneOrSeveral(text, 'element')),
 }
-const hasKeys = (constraint: object) => Object.keys(constraint).length > 0
 
 /** Constraints on the members of one element of an array. */
 const some = z

@@ -1,6 +1,5 @@
 import type { Grant } from '../decision.js'
 import type { Delegation } from '../delegation/delegation.js'
-import type { Json } from '../lib/json.js'
 import type { CheckObserver, Refusal } from '../refusal.js'
 import type { Consumed } from '../stores/replay.js'
 import type { TokenClaims } from '../token/claims.js'
@@ -35,8 +34,8 @@ export interface RuleInput {
   readonly trace: RuleTrace
   /** The request as the framework has it, for rules of a handler. */
   readonly request: unknown
-  /** The arguments of the called MCP tool or prompt. Undefined for any other request. */
-  readonly arguments?: Json | undefined
+  /** The arguments of the called MCP tool or prompt, as they came. */
+  readonly arguments?: unknown
 }
 
 /** One or several conditions: the refusal of the first that does not hold. */

@@ -5,7 +5,7 @@ import type { ToolRuleData } from '../policy/mcp-schema.js'
 import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
 import { type Cause, type CheckObserver, describe, Refusal } from '../refusal.js'
-import { argumentCondition, compileArguments } from './arguments.js'
+import { compileArguments, contentCondition } from './content.js'
 import { type ChainsByIssuer, compileDelegation, readChains } from './delegation-conditions.js'
 import { type CompiledLimit, compileLimits, type LimitWindows } from './limit.js'
 import type { Check, RuleInput } from './rule-input.js'
@@ -117,7 +117,9 @@ function conditionsOf(rule: ToolRuleData, { agents, workflows }: RuleContext): s
     ['user.amr', user.amr !== undefined],
     ['user.maxAge', user.maxAge !== undefined],
     ...Object.keys(claims).map((pointer) => [claimCondition(pointer), true] as const),
-    ...Object.keys(rule.arguments ?? {}).map((pointer) => [argumentCondition(pointer), true] as const),
+    ...Object.keys(rule.arguments ?? {}).map(
+      (pointer) => [contentCondition('arguments', pointer), true] as const,
+    ),
     ['authorize', rule.authorize === true],
     ['limit', rule.limit !== undefined],
     ['once', rule.once === true],
