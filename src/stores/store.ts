@@ -74,3 +74,19 @@ export interface LimitStore {
   /** Gives costs back that `consumeAll` has counted, unless their period is over. */
   giveBack?(charges: readonly LimitCharge[]): void | Promise<void>
 }
+
+/** Remembers whose MCP sessions and tasks are, by their ids. A `Map` is one. */
+export interface SessionStore {
+  /**
+   * The owner of an id, as `set` got it. Undefined or null if the id is unknown. If the method throws, the
+   * request is denied with 503.
+   */
+  get(id: string): string | null | undefined | Promise<string | null | undefined>
+  /**
+   * Binds an id that has no owner yet. Should throw if the id has another owner by now. The owner is a JSON
+   * array of issuer, subject, agent and initiator. Ids have at most 1024 characters.
+   */
+  set(id: string, owner: string): unknown
+  /** Forgets an id: its session has ended. */
+  delete(id: string): unknown
+}

@@ -1,0 +1,49 @@
+import type { Answer } from '../../decision.js'
+import type { MaybePromise } from '../../lib/promise.js'
+
+/** Status and fields of a response, before they are sent. */
+export interface ResponseHead {
+  readonly status: number
+  /** The values of a field, joined by commas. Undefined if the response does not have it. */
+  field(name: string): string | undefined
+}
+
+/** How the body of a response is treated. */
+export type BodyFilter =
+  /** The body is collected. An answer replaces the response. */
+  | { readonly kind: 'whole'; check(body: Uint8Array): MaybePromise<Answer | undefined> }
+  /** Each part is sent once `check` resolves to true. False ends the body in front of it. */
+  | { readonly kind: 'parts'; check(part: Uint8Array): MaybePromise<boolean> }
+
+/** Ends a body of kind `parts` early, with some last bytes. What the app writes afterwards is dropped. */
+export type Cut = (last?: Uint8Array) => void
+
+/** Looks at a response of the app before it is sent. */
+export interface ResponseFilter {
+  /** An answer replaces the response. Undefined sends it as it is. */
+  head(response: ResponseHead, cut: Cut): MaybePromise<Answer | BodyFilter | undefined>
+}
+
+export function isAnswer(verdict: Answer | BodyFilter): verdict is Answer {
+  return 'status' in verdict
+}
+
+/** Whether a response is a stream of server-sent events. */
+export function isEventStream(head: ResponseHead): boolean {
+  return mediaTypeOf(head) === 'text/event-stream'
+}
+
+/** The media type of a response, in lower case, without parameters. */
+export function mediaTypeOf({ field }: ResponseHead): string {
+  return (field('content-type') ?? '').replace(/;.*/s, '').trim().toLowerCase()
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}

@@ -1,0 +1,76 @@
+import type { Answer } from '../../decision.js'
+import { type BodyFilter, isAnswer, type ResponseFilter } from './response-filter.js'
+
+/** Shows a response to a filter. Resolves to the response to send. */
+export async function filterWebResponse(response: Response, filter: ResponseFilter): Promise<Response> {
+  let cutBody: (last?: Uint8Array) => void = () => {}
+  const head = {
+    status: response.status,
+    field: (name: string) => response.headers.get(name) ?? undefined,
+  }
+  const verdict = await filter.head(head, (last) => cutBody(last))
+  if (verdict !== undefined && isAnswer(verdict)) return replace(response, verdict)
+  if (verdict === undefined || response.body === null) return response
+  if (verdict.kind === 'whole') {
+    const body = new Uint8Array(await response.arrayBuffer())
+    const answer = await verdict.check(body)
+    return answer === undefined ? copy(response, body) : replace(response, answer)
+  }
+  const { stream, cut } = filterStream(response.body, verdict)
+  cutBody = cut
+  return copy(response, stream)
+}
+
+function copy(
+  { status, statusText, headers }: Response,
+  body: ReadableStream | Uint8Array<ArrayBuffer>,
+): Response {
+  return new Response(body, { status, statusText, headers })
+}
+
+/** Only the fields that let a browser read the answer are kept of the app's response. */
+function replace(response: Response, { status, headers, body }: Answer): Response {
+  response.body?.cancel().catch(() => {})
+  const kept = [...response.headers].filter(([name]) => /^(access-control-|vary$)/.test(name))
+  return new Response(body, { status, headers: { ...Object.fromEntries(kept), ...headers } })
+}
+
+function filterStream(
+  source: ReadableStream<Uint8Array>,
+  body: Extract<BodyFilter, { kind: 'parts' }>,
+): { stream: ReadableStream<Uint8Array>; cut: (last?: Uint8Array) => void } {
+  const reader = source.getReader()
+  let isClosed = false
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined
+
+  function cut(last?: Uint8Array): void {
+    if (isClosed) return
+    isClosed = true
+    if (last !== undefined) controller?.enqueue(last)
+    controller?.close()
+    reader.cancel().catch(() => {})
+  }
+
+  const stream = new ReadableStream<Uint8Array>({
+    start(own) {
+      controller = own
+    },
+    async pull(own) {
+      const { done, value } = await reader.read()
+      if (isClosed) return
+      if (done) {
+        isClosed = true
+        return own.close()
+      }
+      const isAllowed = await body.check(value)
+      if (isClosed) return
+      if (isAllowed) own.enqueue(value)
+      else cut()
+    },
+    cancel(reason) {
+      isClosed = true
+      return reader.cancel(reason)
+    },
+  })
+  return { stream, cut }
+}

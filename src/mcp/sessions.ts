@@ -1,0 +1,235 @@
+import { type CachedDecision, internalError, latestDecisions } from '../connection/latest-decision.js'
+import type { Answer, Decision, Denial } from '../decision.js'
+import { processWarning } from '../lib/process-warning.js'
+import { PolicyError } from '../policy/error.js'
+import { isRefusal, Refusal } from '../refusal.js'
+import { memorySessionStore } from '../stores/memory/sessions.js'
+import type { SessionStore } from '../stores/store.js'
+import { createEventReader } from './event-reader.js'
+import { type AnyMiddleware, createAnyMiddleware, type Exchange } from './http/exchange.js'
+import {
+  type BodyFilter,
+  isEventStream,
+  mediaTypeOf,
+  type ResponseFilter,
+  type ResponseHead,
+} from './http/response-filter.js'
+import { errorAnswer, requestIdOf } from './json-rpc.js'
+import { createOwnership, type Ownership } from './ownership.js'
+import { sessionOwner } from './session-owner.js'
+import { readsTasks, requestedTasks, resultTasks } from './task-ids.js'
+
+export interface BindSessionsOptions {
+  /** Default: a `memorySessionStore()`. A fleet needs one that is shared, such as `redisSessionStore`. */
+  store?: SessionStore
+}
+
+const FIELD = 'mcp-session-id'
+
+/** Visible ASCII, as the transport of MCP has it ("Session Management"). */
+const ID = /^[!-~]{1,1024}$/
+
+/** The owner of what is made without credentials, on a public or anonymous route. */
+const NOBODY = '[]'
+
+/** A blank is in no session id: no session has the key of a task. */
+const taskKey = (id: string) => `task ${id}`
+
+/**
+ * Middleware that binds the sessions and tasks of an MCP server to their owners: issuer, subject, agent and
+ * initiator of the grant. Mount it behind `ajwt` and the JSON body parser, in front of the MCP handler, on
+ * Express, Koa or Hono.
+ *
+ * A session id in a response becomes its owner's. A request with the session id of another owner is denied
+ * (`session_not_yours`, 403), one with an unknown session id gets 404, and so do requests that name tasks. A
+ * session ends with the DELETE that the app accepts. If the store fails, the request is denied with 503. Throws
+ * a PolicyError for a wrong option.
+ */
+export function bindSessions(options: BindSessionsOptions = {}): AnyMiddleware {
+  const store = readStore(options)
+  const warnOnce = createWarning()
+  return createAnyMiddleware('bindSessions', async (exchange) => {
+    const cached = latestDecisions.get(exchange.source)
+    if (cached === undefined) {
+      warnOnce()
+      return exchange.answer(toAnswer(internalError))
+    }
+    const visit = toVisit(exchange, cached, await cached.decision, store)
+    const problem = await findProblem(visit)
+    if (problem === undefined) return exchange.goOn(toFilter(visit))
+    const answer = visit.refuse(problem)
+    // Only observed.
+    return answer === undefined ? exchange.goOn(undefined) : exchange.answer(answer)
+  })
+}
+
+/** A request with its session, if it names one. */
+interface Visit {
+  readonly exchange: Exchange
+  readonly ownership: Ownership
+  readonly sessionIds: readonly string[]
+  /** Reports a refusal. Undefined if the policy or the route has `mode: 'observe'`. */
+  refuse(problem: Refusal | Answer): Answer | undefined
+}
+
+function toVisit(exchange: Exchange, cached: CachedDecision, decision: Decision, store: SessionStore): Visit {
+  const { authorized, engine, method } = cached
+  const mode = decision.outcome === 'observe' ? 'observe' : modeOf(cached)
+  return {
+    exchange,
+    ownership: createOwnership(store, authorized === undefined ? NOBODY : sessionOwner(authorized.grant)),
+    sessionIds: exchange.fieldValues(FIELD),
+    refuse(problem) {
+      if (!isRefusal(problem)) return mode === 'observe' ? undefined : problem
+      const denial = engine.overrule(decision, 'rule', problem, method, mode)
+      return denial.outcome === 'deny' ? toAnswer(denial) : undefined
+    },
+  }
+}
+
+function modeOf({ authorized, engine }: CachedDecision): 'enforce' | 'observe' {
+  const { kind, mode } = authorized?.access ?? {}
+  return (typeof kind === 'object' ? kind.mode : mode) ?? engine.compiled.mode
+}
+
+/** Why a request may not have the session and the tasks that it names. */
+async function findProblem(visit: Visit): Promise<Refusal | Answer | undefined> {
+  const { exchange, ownership, sessionIds } = visit
+  const [sessionId] = sessionIds
+  if (sessionIds.length > 1 || (sessionId !== undefined && !ID.test(sessionId))) return malformedRequest
+  const named = requestedTasks(exchange.body).map((id) => ({
+    key: typeof id === 'string' ? taskKey(id) : undefined,
+    unknown: unknownTask(exchange.body),
+  }))
+  if (sessionId !== undefined) named.unshift({ key: sessionId, unknown: unknownSession })
+  for (const { key, unknown } of named) {
+    const found = key === undefined ? 'unknown' : await ownership.check(key)
+    if (found !== 'mine') return isRefusal(found) ? found : unknown
+  }
+  return undefined
+}
+
+const malformedRequest = errorAnswer(400, {
+  code: -32600,
+  message: 'Bad Request: Mcp-Session-Id must be one field of visible ASCII characters',
+})
+
+/** The client begins a new session ("Session Management" of the transport). */
+const unknownSession = errorAnswer(404, { code: -32001, message: 'Session not found' })
+
+function unknownTask(body: unknown): Answer {
+  return errorAnswer(404, { code: -32602, message: 'Task not found' }, requestIdOf(body))
+}
+
+/** Binds what the app makes to the owner before the client learns of it. */
+function toFilter(visit: Visit): ResponseFilter {
+  const { exchange, ownership, sessionIds } = visit
+  const [sessionId] = sessionIds
+  return {
+    async head(head) {
+      const made = head.field(FIELD)
+      if (made !== undefined && made !== sessionId) {
+        const refusal = ID.test(made) ? await ownership.bind(made) : malformedId
+        const answer = refusal && visit.refuse(refusal)
+        if (answer !== undefined) return answer
+      }
+      if (exchange.method === 'DELETE' && sessionId !== undefined && isSuccess(head))
+        await ownership.forget(sessionId)
+      return isSuccess(head) ? toBodyFilter(visit, head) : undefined
+    },
+  }
+}
+
+const malformedId = new Refusal('internal_error', {
+  reason: 'the app has sent an Mcp-Session-Id that is longer than 1024 characters or not of visible ASCII',
+})
+
+function isSuccess({ status }: ResponseHead): boolean {
+  return status >= 200 && status < 300
+}
+
+function toBodyFilter(visit: Visit, head: ResponseHead): BodyFilter | undefined {
+  if (isEventStream(head)) {
+    const reader = createEventReader()
+    return {
+      kind: 'parts',
+      async check(part) {
+        return (await refusalOf(visit, reader.read(part))) === undefined
+      },
+    }
+  }
+  if (mediaTypeOf(head) !== 'application/json') return undefined
+  return {
+    kind: 'whole',
+    check: (body) => refusalOf(visit, [new TextDecoder().decode(body)]),
+  }
+}
+
+/** Binds the tasks in messages of the app. The answer of the first refusal. */
+async function refusalOf(visit: Visit, texts: readonly string[]): Promise<Answer | undefined> {
+  for (const text of texts) {
+    // Only a few messages are about tasks, and parsing a long one takes time.
+    if (!text.includes('"taskId"')) continue
+    const refusal = await findRefusal(visit, parse(text))
+    const answer = refusal && visit.refuse(refusal)
+    if (answer !== undefined) return answer
+  }
+  return undefined
+}
+
+async function findRefusal({ exchange, ownership }: Visit, message: unknown): Promise<Refusal | undefined> {
+  const { made, listed } = resultTasks(message)
+  for (const id of made) {
+    // A request for a task makes none: its result cannot bind one.
+    const refusal = readsTasks(exchange.body)
+      ? await refuseOthers(ownership, id)
+      : await ownership.bind(taskKey(id))
+    if (refusal !== undefined) return refusal
+  }
+  for (const id of listed) {
+    const refusal = await refuseOthers(ownership, id)
+    if (refusal !== undefined) return refusal
+  }
+  return undefined
+}
+
+async function refuseOthers(ownership: Ownership, id: string): Promise<Refusal | undefined> {
+  const found = await ownership.check(taskKey(id))
+  if (found === 'unknown') return new Refusal('session_not_yours')
+  return isRefusal(found) ? found : undefined
+}
+
+/** Undefined for a text that is not JSON, which no client can read a task from either. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function toAnswer({ status, headers, body }: Denial): Answer {
+  return { status, headers, body: JSON.stringify(body) }
+}
+
+function createWarning(): () => void {
+  let hasWarned = false
+  return () => {
+    if (hasWarned) return
+    hasWarned = true
+    processWarning(
+      'bindSessions was reached by a request that no ajwt middleware has seen: mount ajwt(policy) in front of it, on the ' +
+        'same app; until then it answers 503',
+      'AJWT_NOT_MOUNTED',
+    )
+  }
+}
+
+function readStore({ store, ...others }: BindSessionsOptions): SessionStore {
+  const issues = Object.keys(others).map((name) => ({ path: `options.${name}`, message: 'is not known' }))
+  const methods = ['get', 'set', 'delete'] as const
+  if (store !== undefined && !methods.every((name) => typeof Object(store)[name] === 'function'))
+    issues.push({ path: 'options.store', message: 'must have the methods get, set and delete' })
+  if (issues.length > 0) throw new PolicyError(issues)
+  return store ?? memorySessionStore()
+}
