@@ -231,6 +231,11 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
     mender: 'caller',
     remedy: 'Send what was approved. `facts.cause` names the part of the request, and both values.',
   },
+  session_not_yours: {
+    mender: 'caller',
+    remedy:
+      'Begin a session of your own with `initialize`. Issuer, subject, agent and initiator are its owner.',
+  },
   not_authorized: {
     mender: 'API',
     remedy: 'Read `facts.cause.reason`. Change the rules of the authorization system that `authorize` asks.',

@@ -309,6 +309,12 @@ export const denials = {
     description: 'The content of this request is not what the access token or the policy allows.',
     source: 'RFC 9396 section 6',
   },
+  session_not_yours: {
+    status: 403,
+    error: 'access_denied',
+    description: 'This MCP session or task belongs to another caller.',
+    source: 'Model Context Protocol, Security Best Practices: Session Hijacking',
+  },
   not_authorized: {
     status: 403,
     error: 'access_denied',

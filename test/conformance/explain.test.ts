@@ -68,6 +68,7 @@ const checksOf: { readonly [Code in DenialCode]: readonly string[] } = {
     'rule delegation.chains',
   ],
   argument_not_allowed: [],
+  session_not_yours: [],
   not_authorized: [],
   authorizer_unavailable: [],
   limit_exceeded: [],

@@ -86,6 +86,8 @@ const causes: Readonly<Record<DenialCode, string>> = {
     'A constraint in `claims`, or `user.sub`, is not met. `facts.cause.claim` names the claim.',
   argument_not_allowed:
     'The content of the request does not meet the rule of a handler: the `cost` of a limit is not a number.',
+  session_not_yours:
+    'The request names the `Mcp-Session-Id` or the task of another owner, or the app has answered with one: `bindSessions`.',
   not_authorized: 'The option `authorize` has denied the request.',
   limit_exceeded:
     'The caller has used up a `limit` of the rule: per token, agent, initiator, intent or run. `facts.cause` names the limit.',
