@@ -1,5 +1,14 @@
+export {
+  type MemorySessionOptions,
+  type MemorySessionStore,
+  memorySessionStore,
+} from '../stores/memory/sessions.js'
+export type { SessionStore } from '../stores/store.js'
 export { type McpAuthInfo, mcpAuthInfo } from './auth-info.js'
 export { type DecideMessageOptions, decideMessage, type McpHeaders } from './decide-message.js'
+export type { AnyMiddleware } from './http/exchange.js'
 export type { McpMessage } from './message.js'
 export type { ArgumentConstraint, McpRules, ToolRule } from './rules.js'
 export { sessionOwner } from './session-owner.js'
+export { type BindSessionsOptions, bindSessions } from './sessions.js'
+export { type EndWithTokenOptions, endWithToken } from './streams.js'

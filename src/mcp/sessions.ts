@@ -1,12 +1,11 @@
-import { type CachedDecision, internalError, latestDecisions } from '../connection/latest-decision.js'
-import type { Answer, Decision, Denial } from '../decision.js'
-import { processWarning } from '../lib/process-warning.js'
+import type { Answer } from '../decision.js'
 import { PolicyError } from '../policy/error.js'
 import { isRefusal, Refusal } from '../refusal.js'
 import { memorySessionStore } from '../stores/memory/sessions.js'
 import type { SessionStore } from '../stores/store.js'
 import { createEventReader } from './event-reader.js'
-import { type AnyMiddleware, createAnyMiddleware, type Exchange } from './http/exchange.js'
+import { createDecidedMiddleware, type DecidedExchange, toAnswer } from './http/decided-middleware.js'
+import type { AnyMiddleware, Exchange } from './http/exchange.js'
 import {
   type BodyFilter,
   isEventStream,
@@ -42,19 +41,14 @@ const taskKey = (id: string) => `task ${id}`
  *
  * A session id in a response becomes its owner's. A request with the session id of another owner is denied
  * (`session_not_yours`, 403), one with an unknown session id gets 404, and so do requests that name tasks. A
- * session ends with the DELETE that the app accepts. If the store fails, the request is denied with 503. Throws
- * a PolicyError for a wrong option.
+ * session ends with the DELETE that the app accepts. If the store fails, the request is denied with 503.
+ * Throws a PolicyError for a wrong option.
  */
 export function bindSessions(options: BindSessionsOptions = {}): AnyMiddleware {
   const store = readStore(options)
-  const warnOnce = createWarning()
-  return createAnyMiddleware('bindSessions', async (exchange) => {
-    const cached = latestDecisions.get(exchange.source)
-    if (cached === undefined) {
-      warnOnce()
-      return exchange.answer(toAnswer(internalError))
-    }
-    const visit = toVisit(exchange, cached, await cached.decision, store)
+  return createDecidedMiddleware('bindSessions', async (decided) => {
+    const { exchange } = decided
+    const visit = toVisit(decided, store)
     const problem = await findProblem(visit)
     if (problem === undefined) return exchange.goOn(toFilter(visit))
     const answer = visit.refuse(problem)
@@ -72,24 +66,23 @@ interface Visit {
   refuse(problem: Refusal | Answer): Answer | undefined
 }
 
-function toVisit(exchange: Exchange, cached: CachedDecision, decision: Decision, store: SessionStore): Visit {
-  const { authorized, engine, method } = cached
-  const mode = decision.outcome === 'observe' ? 'observe' : modeOf(cached)
+function toVisit(
+  { exchange, authorized, engine, method, outcome }: DecidedExchange,
+  store: SessionStore,
+): Visit {
+  const { kind, mode: accessMode } = authorized?.access ?? {}
+  const routeMode = typeof kind === 'object' ? kind.mode : accessMode
+  const mode = outcome.outcome === 'observe' ? 'observe' : (routeMode ?? engine.compiled.mode)
   return {
     exchange,
     ownership: createOwnership(store, authorized === undefined ? NOBODY : sessionOwner(authorized.grant)),
     sessionIds: exchange.fieldValues(FIELD),
     refuse(problem) {
       if (!isRefusal(problem)) return mode === 'observe' ? undefined : problem
-      const denial = engine.overrule(decision, 'rule', problem, method, mode)
+      const denial = engine.overrule(outcome, 'rule', problem, method, mode)
       return denial.outcome === 'deny' ? toAnswer(denial) : undefined
     },
   }
-}
-
-function modeOf({ authorized, engine }: CachedDecision): 'enforce' | 'observe' {
-  const { kind, mode } = authorized?.access ?? {}
-  return (typeof kind === 'object' ? kind.mode : mode) ?? engine.compiled.mode
 }
 
 /** Why a request may not have the session and the tasks that it names. */
@@ -153,23 +146,30 @@ function toBodyFilter(visit: Visit, head: ResponseHead): BodyFilter | undefined 
     const reader = createEventReader()
     return {
       kind: 'parts',
-      async check(part) {
-        return (await refusalOf(visit, reader.read(part))) === undefined
+      check(part) {
+        const texts = aboutTasks(reader.read(part))
+        return texts.length === 0 || refusalOf(visit, texts).then((answer) => answer === undefined)
       },
     }
   }
   if (mediaTypeOf(head) !== 'application/json') return undefined
   return {
     kind: 'whole',
-    check: (body) => refusalOf(visit, [new TextDecoder().decode(body)]),
+    check(body) {
+      const texts = aboutTasks([new TextDecoder().decode(body)])
+      return texts.length === 0 ? undefined : refusalOf(visit, texts)
+    },
   }
+}
+
+/** Only a few messages are about tasks, and parsing a long one takes time. */
+function aboutTasks(texts: readonly string[]): readonly string[] {
+  return texts.filter((text) => text.includes('"taskId"'))
 }
 
 /** Binds the tasks in messages of the app. The answer of the first refusal. */
 async function refusalOf(visit: Visit, texts: readonly string[]): Promise<Answer | undefined> {
   for (const text of texts) {
-    // Only a few messages are about tasks, and parsing a long one takes time.
-    if (!text.includes('"taskId"')) continue
     const refusal = await findRefusal(visit, parse(text))
     const answer = refusal && visit.refuse(refusal)
     if (answer !== undefined) return answer
@@ -205,23 +205,6 @@ function parse(text: string): unknown {
     return JSON.parse(text)
   } catch {
     return undefined
-  }
-}
-
-function toAnswer({ status, headers, body }: Denial): Answer {
-  return { status, headers, body: JSON.stringify(body) }
-}
-
-function createWarning(): () => void {
-  let hasWarned = false
-  return () => {
-    if (hasWarned) return
-    hasWarned = true
-    processWarning(
-      'bindSessions was reached by a request that no ajwt middleware has seen: mount ajwt(policy) in front of it, on the ' +
-        'same app; until then it answers 503',
-      'AJWT_NOT_MOUNTED',
-    )
   }
 }
 

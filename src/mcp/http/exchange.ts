@@ -179,6 +179,9 @@ function filterDirect(outgoing: NodeResponse, filter: ResponseFilter): (response
       hasBegun = true
       return isDirect ? filter.head(head, cut) : undefined
     },
+    closed() {
+      if (isDirect) filter.closed?.()
+    },
   })
   return ({ headers }) => {
     isDirect = hasBegun || headers.has('x-hono-already-sent')

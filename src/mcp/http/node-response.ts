@@ -103,6 +103,7 @@ export function filterNodeResponse(res: NodeResponse, filter: ResponseFilter): v
     if (state !== 'head') return
     headValues = values
     const status = typeof values[0] === 'number' ? values[0] : res.statusCode
+    res.once('close', () => filter.closed?.())
     const verdict = filter.head({ status, field: (name) => fieldOf(res, values, name) }, cut)
     return isPromiseLike(verdict) ? verdict.then(applyVerdict) : applyVerdict(verdict)
   }

@@ -22,6 +22,8 @@ export type Cut = (last?: Uint8Array) => void
 export interface ResponseFilter {
   /** An answer replaces the response. Undefined sends it as it is. */
   head(response: ResponseHead, cut: Cut): MaybePromise<Answer | BodyFilter | undefined>
+  /** Called once the response is over: sent, cut, or given up by the client. Not if `head` was not called. */
+  closed?(): void
 }
 
 export function isAnswer(verdict: Answer | BodyFilter): verdict is Answer {

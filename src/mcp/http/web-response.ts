@@ -10,13 +10,17 @@ export async function filterWebResponse(response: Response, filter: ResponseFilt
   }
   const verdict = await filter.head(head, (last) => cutBody(last))
   if (verdict !== undefined && isAnswer(verdict)) return replace(response, verdict)
-  if (verdict === undefined || response.body === null) return response
+  if (verdict === undefined) return response
+  if (response.body === null) {
+    filter.closed?.()
+    return response
+  }
   if (verdict.kind === 'whole') {
     const body = new Uint8Array(await response.arrayBuffer())
     const answer = await verdict.check(body)
     return answer === undefined ? copy(response, body) : replace(response, answer)
   }
-  const { stream, cut } = filterStream(response.body, verdict)
+  const { stream, cut } = filterStream(response.body, verdict, () => filter.closed?.())
   cutBody = cut
   return copy(response, stream)
 }
@@ -38,17 +42,33 @@ function replace(response: Response, { status, headers, body }: Answer): Respons
 function filterStream(
   source: ReadableStream<Uint8Array>,
   body: Extract<BodyFilter, { kind: 'parts' }>,
+  onClosed: () => void,
 ): { stream: ReadableStream<Uint8Array>; cut: (last?: Uint8Array) => void } {
   const reader = source.getReader()
   let isClosed = false
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined
 
+  function close(): void {
+    isClosed = true
+    onClosed()
+  }
+
   function cut(last?: Uint8Array): void {
     if (isClosed) return
-    isClosed = true
+    close()
     if (last !== undefined) controller?.enqueue(last)
     controller?.close()
     reader.cancel().catch(() => {})
+  }
+
+  /** The app's stream may fail. */
+  async function readNext(): ReturnType<typeof reader.read> {
+    try {
+      return await reader.read()
+    } catch (error) {
+      if (!isClosed) close()
+      throw error
+    }
   }
 
   const stream = new ReadableStream<Uint8Array>({
@@ -56,10 +76,10 @@ function filterStream(
       controller = own
     },
     async pull(own) {
-      const { done, value } = await reader.read()
+      const { done, value } = await readNext()
       if (isClosed) return
       if (done) {
-        isClosed = true
+        close()
         return own.close()
       }
       const isAllowed = await body.check(value)
@@ -68,7 +88,7 @@ function filterStream(
       else cut()
     },
     cancel(reason) {
-      isClosed = true
+      close()
       return reader.cancel(reason)
     },
   })

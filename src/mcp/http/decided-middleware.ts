@@ -1,0 +1,44 @@
+import { type CachedDecision, internalError, latestDecisions } from '../../connection/latest-decision.js'
+import type { Answer, Decision, Denial } from '../../decision.js'
+import { processWarning } from '../../lib/process-warning.js'
+import { type AnyMiddleware, createAnyMiddleware, type Exchange } from './exchange.js'
+
+/** A request that `ajwt` has let through, with its decision. */
+export interface DecidedExchange extends CachedDecision {
+  readonly exchange: Exchange
+  readonly outcome: Decision
+}
+
+/**
+ * Makes a middleware for requests that an `ajwt` middleware has let through. A request that none has seen is
+ * the app's mistake: 503, and one warning.
+ */
+export function createDecidedMiddleware(
+  name: string,
+  handle: (decided: DecidedExchange) => unknown,
+): AnyMiddleware {
+  let hasWarned = false
+  return createAnyMiddleware(name, async (exchange) => {
+    const cached = latestDecisions.get(exchange.source)
+    if (cached === undefined) {
+      if (!hasWarned) processWarning(notMounted(name), 'AJWT_NOT_MOUNTED')
+      hasWarned = true
+      return exchange.answer(toAnswer(internalError))
+    }
+    const outcome = await cached.decision
+    // No adapter lets a denied request through.
+    if (outcome.outcome === 'deny') return exchange.answer(toAnswer(outcome))
+    return handle({ ...cached, exchange, outcome })
+  })
+}
+
+function notMounted(name: string): string {
+  return (
+    `${name} was reached by a request that no ajwt middleware has seen: mount ajwt(policy) in front of it, on the same ` +
+    'app; until then it answers 503'
+  )
+}
+
+export function toAnswer({ status, headers, body }: Denial): Answer {
+  return { status, headers, body: JSON.stringify(body) }
+}
