@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { Lru } from '#lru'
 
 /** Memory limits of the caches, in estimated bytes. 0 turns a cache off. */
 export interface CacheOptions {
@@ -29,22 +29,22 @@ export function withDefaults(options: CacheOptions | undefined): Required<CacheO
 export class Cache<T extends object | true> {
   readonly #sizeOf: (value: T) => number
   readonly #maxSize: number
-  readonly #entries: LRUCache<string, T>
+  readonly #entries: Lru<T>
 
   /** `sizeOf` returns the estimated bytes of a value. A cache with a `maxSize` of 0 stores nothing. */
   constructor(maxSize: number, sizeOf: (value: T) => number) {
     this.#sizeOf = sizeOf
     this.#maxSize = maxSize
-    this.#entries = new LRUCache({ maxSize: Math.max(1, maxSize) })
+    this.#entries = new Lru(maxSize)
   }
 
   /** The estimated bytes of all values. */
   get size(): number {
-    return this.#entries.calculatedSize
+    return this.#entries.weight
   }
 
   get count(): number {
-    return this.#entries.size
+    return this.#entries.count
   }
 
   get(key: string): T | undefined {
@@ -54,7 +54,7 @@ export class Cache<T extends object | true> {
   /** Does not store a value that is larger than the cache, or whose size is not a number. */
   set(key: string, value: T): void {
     const size = Math.ceil(this.#sizeOf(value))
-    if (size > 0 && size <= this.#maxSize) this.#entries.set(key, value, { size })
+    if (size > 0 && size <= this.#maxSize) this.#entries.set(key, value, size)
     else this.#entries.delete(key)
   }
 

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { Lru } from '#lru'
 import { parseIssuer } from '#policy-parser'
 import { createSharedTask, type SharedTask } from '../keys/shared-task.js'
 import { createStopwatches, type Stopwatch } from '../keys/stopwatch.js'
@@ -33,13 +33,8 @@ export function createResolver(
   createIssuer: (entry: CompiledIssuer, isCurrent: () => boolean) => TrustedIssuer,
 ): IssuerResolver {
   const startStopwatch = createStopwatches(now)
-  const known = new LRUCache<string, ResolvedIssuer>({
-    max: maxResolved,
-    dispose: ({ issuer }, _, reason) => {
-      if (reason === 'evict') issuer.keys.close()
-    },
-  })
-  const unknown = new LRUCache<string, Stopwatch>({ max: maxUnknown })
+  const known = new Lru<ResolvedIssuer>(maxResolved, ({ issuer }) => issuer.keys.close())
+  const unknown = new Lru<Stopwatch>(maxUnknown)
   const pending = new Map<string, SharedTask<TrustedIssuer | Refusal | undefined>>()
 
   async function resolve(iss: string): Promise<TrustedIssuer | Refusal | undefined> {

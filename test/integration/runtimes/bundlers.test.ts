@@ -94,7 +94,7 @@ describe.runIf(isInstalled('runtimes'))(`bundlers${needs('runtimes')}`, () => {
     const config = `export default {
       logLevel: 'error',
       build: { ssr: 'all.js', outDir: 'vite', rollupOptions: { external: [/^(oidc-provider|fastify|express|koa)(\\/|$)/] } },
-      ssr: { noExternal: /^(ajwt|jose|zod|lru-cache|canonicalize|@noble|hono|@opentelemetry)/ },
+      ssr: { noExternal: /^(ajwt|jose|zod|lru-cache|tiny-lru|canonicalize|@noble|hono|@opentelemetry)/ },
     }`
     writeFileSync(join(project.folder, 'vite.config.mjs'), config)
     run('vite', 'build')
