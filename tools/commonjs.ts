@@ -30,10 +30,13 @@ const backends = Object.values(manifest.imports).flatMap((conditions) =>
   Object.values(conditions).map((file) => file.replace(/^\.\/|\.ts$/g, '')),
 )
 
+/** A module that Node runs in a thread, by its file name. */
+const threads = ['src/agent/loader/load-hook']
+
 const bundle = await rolldown({
   cwd: root,
   platform: 'node',
-  input: Object.fromEntries([...entries, ...backends].map((name) => [name, `./dist/${name}.js`])),
+  input: Object.fromEntries([...entries, ...backends, ...threads].map((name) => [name, `./dist/${name}.js`])),
   external: (id) =>
     /^[^./]/.test(id) && !Object.keys(bundled).some((name) => `${id}/`.startsWith(`${name}/`)),
   onLog(level, { message }) {

@@ -1,12 +1,14 @@
+import { loadedCode } from './code/loaded-code.js'
+import { findReplacedPrimitive, sha256 } from './code/primitives.js'
 import { type AgentDefinition, canonicalAgent, indentedPrompt, strictCanonicalAgent } from './definition.js'
 import { AgentIntegrityError } from './errors.js'
 import { parseText } from './http/grammar.js'
-import { sha256, sha256base64url } from './keys/bytes.js'
+import { sha256base64url } from './keys/bytes.js'
 
 /**
  * The agent checksum: `sha256:` and the lower-case hex SHA-256 of the RFC 8785 form of `{ id, prompt, tools,
- * config }`, with tools sorted by name and the prompt's white space normalised. The checksum ignores any
- * other member; `defineAgent` refuses it.
+ * config }`, with tools sorted by name and the prompt's white space normalised. `code` adds what it covers.
+ * The checksum ignores any other member; `defineAgent` refuses it.
  *
  * @throws TypeError naming the member that is wrong
  */
@@ -34,9 +36,12 @@ export function createIntegrityCheck(agent: AgentDefinition, registered?: string
   const { id } = agent
   const atCreation = snapshot(agent)
   return async () => {
+    loadedCode()?.announce()
     const expected = registered ?? (await checksumOf(atCreation.canonical))
     const now = trySnapshot(agent)
     if (now instanceof Error) throw new AgentIntegrityError(id, expected, undefined, now.message)
+    const fault = findCodeFault(agent, atCreation, now)
+    if (fault !== undefined) throw new AgentIntegrityError(id, expected, undefined, fault)
     const actual = await checksumOf(now.canonical)
     if (actual !== expected) {
       const what = registered === undefined ? 'what it was when the client was made' : 'the registered one'
@@ -62,10 +67,44 @@ function trySnapshot(agent: AgentDefinition): Snapshot | Error {
 interface Snapshot {
   canonical: string
   prompt: string
+  /** The tools' functions by name. Two functions of one source can have different closures. */
+  functions: ReadonlyMap<string, unknown>
 }
 
 function snapshot(agent: AgentDefinition): Snapshot {
-  return { canonical: strictCanonicalAgent(agent), prompt: indentedPrompt(agent.prompt) }
+  return {
+    canonical: strictCanonicalAgent(agent),
+    prompt: indentedPrompt(agent.prompt),
+    functions: new Map(agent.code === 'tools' ? agent.tools.map(({ name, execute }) => [name, execute]) : []),
+  }
+}
+
+/** What in the running code is not as it was, apart from the definition itself. */
+function findCodeFault(
+  { code }: AgentDefinition,
+  { functions }: Snapshot,
+  now: Snapshot,
+): string | undefined {
+  const primitive = findReplacedPrimitive()
+  if (primitive !== undefined)
+    return `${primitive} was replaced after ajwt/agent was loaded: load what replaces it before ajwt/agent`
+  for (const [name, execute] of now.functions)
+    if (execute !== functions.get(name))
+      return `the function of the tool "${name}" was replaced by another function`
+  return typeof code === 'object' ? findModuleFault(code.digest) : undefined
+}
+
+function findModuleFault(registered: string): string | undefined {
+  const loaded = loadedCode()
+  if (loaded === undefined)
+    return 'code.digest cannot be compared: start Node with --import ajwt/agent/loader'
+  const digest = loaded.digest()
+  if (digest === registered) return undefined
+  return (
+    `the loaded modules have the digest ${digest}, not code.digest. The last ones: ` +
+    `${loaded.latest().join(', ')}. Load every module before the first request, and register what ` +
+    '`npx ajwt checksum --code ENTRY` prints'
+  )
 }
 
 async function checksumOf(canonical: string): Promise<string> {

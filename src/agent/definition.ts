@@ -1,4 +1,6 @@
 import canonicalize from 'canonicalize'
+import { loadedCode } from './code/loaded-code.js'
+import { sourceOf } from './code/primitives.js'
 import { parseAgentId, parseText } from './http/grammar.js'
 
 /** A tool as the model sees it. */
@@ -7,11 +9,13 @@ export interface AgentTool {
   description: string
   /** The JSON Schema of its parameters. */
   parameters: Readonly<Record<string, unknown>>
-  /** The tool's function. The checksum covers every member but this one. */
+  /** The tool's function. The checksum covers it with `code: 'tools'` only. */
   execute?: ((...args: never[]) => unknown) | undefined
 }
 
-/** The definition of an agent. Its checksum covers all of it except `execute` of a tool. */
+/**
+ * The definition of an agent. Its checksum covers all of it; `execute` of a tool with `code: 'tools'` only.
+ */
 export interface AgentDefinition {
   /** 1 to 256 characters of printable ASCII, without `|`. */
   id: string
@@ -24,6 +28,12 @@ export interface AgentDefinition {
   tools: readonly AgentTool[]
   /** Plain JSON data: model name, temperature and the like. */
   config?: Readonly<Record<string, unknown>>
+  /**
+   * The code that the checksum covers. `'tools'`: the source of each tool's `execute`. `{ digest }`: every
+   * module of the process, as `npx ajwt checksum --code ENTRY` prints it; the process must be started with
+   * `node --import ajwt/agent/loader`. Default: no code.
+   */
+  code?: 'tools' | { readonly digest: string } | undefined
 }
 
 /**
@@ -56,7 +66,7 @@ export function strictCanonicalAgent(definition: AgentDefinition): string {
   return canonical
 }
 
-const AGENT_MEMBERS = ['id', 'prompt', 'tools', 'config']
+const AGENT_MEMBERS = ['id', 'prompt', 'tools', 'config', 'code']
 const TOOL_MEMBERS = ['name', 'description', 'parameters', 'execute']
 
 function refuseUnknown(value: object, known: readonly string[], path: string, coveredMember: string): void {
@@ -80,13 +90,16 @@ function refuseUnknown(value: object, known: readonly string[], path: string, co
  */
 export function canonicalAgent(definition: AgentDefinition): string {
   if (typeof definition !== 'object' || definition === null) throw new TypeError('agent must be an object')
-  const { id, prompt, tools, config } = definition
+  const { id, prompt, tools, config, code } = definition
   if (!Array.isArray(tools)) throw new TypeError('agent.tools must be an array')
   const form = {
     id: parseAgentId(id, 'agent.id'),
     prompt: canonicalPrompt(parseText(prompt, 'agent.prompt')),
-    tools: tools.map(toolForm).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    tools: tools
+      .map((tool, index) => toolForm(tool, index, code === 'tools'))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)),
     config: config === undefined ? {} : jsonObject(config, 'agent.config'),
+    ...(code !== undefined && { code: codeForm(code) }),
   }
   // Two tools of one name have no defined order, so the checksum would not be unique.
   const duplicate = form.tools.find((tool, i) => tool.name === form.tools[i + 1]?.name)
@@ -94,16 +107,32 @@ export function canonicalAgent(definition: AgentDefinition): string {
   return canonicalize(form) as string
 }
 
-function toolForm(tool: unknown, index: number) {
+function toolForm(tool: unknown, index: number, hasSource: boolean) {
   const path = `agent.tools[${index}]`
   if (typeof tool !== 'object' || tool === null) throw new TypeError(`${path} must be an object`)
-  const { name, description, parameters }: Partial<Record<keyof AgentTool, unknown>> = tool
+  const { name, description, parameters, execute }: Partial<Record<keyof AgentTool, unknown>> = tool
   if (name === '') throw new TypeError(`${path}.name must not be empty`)
   return {
     name: parseText(name, `${path}.name`),
     description: parseText(description, `${path}.description`),
     parameters: jsonObject(parameters, `${path}.parameters`),
+    // A tool without a function runs elsewhere.
+    ...(hasSource &&
+      typeof execute === 'function' && { source: sourceOf(execute as Execute, `${path}.execute`) }),
   }
+}
+
+type Execute = NonNullable<AgentTool['execute']>
+
+function codeForm(code: unknown): 'tools' | { digest: string } {
+  if (code === 'tools') return code
+  const digest = typeof code === 'object' && code !== null && 'digest' in code ? code.digest : undefined
+  if (typeof digest === 'string' && /^sha256:[0-9a-f]{64}$/.test(digest)) return { digest }
+  // `ajwt checksum --code` has started the process to learn the digest.
+  if (loadedCode()?.isMeasuring) return { digest: `sha256:${'0'.repeat(64)}` }
+  throw new TypeError(
+    "agent.code must be 'tools', or { digest } with the text that `npx ajwt checksum --code ENTRY` prints",
+  )
 }
 
 /**

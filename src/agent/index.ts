@@ -1,6 +1,7 @@
 export { agentChecksum, intentHash } from './checksum.js'
 export type { AgentRequestInit } from './client/call.js'
 export { type AgentClient, type AgentClientOptions, createAgentClient } from './client/client.js'
+export { clients } from './client/clients.js'
 export { type AgentDefinition, type AgentTool, canonicalPrompt, defineAgent } from './definition.js'
 export type { Authority, InboundGrant } from './delegation/act-as.js'
 export type { AgentIdentity, DelegationGrant } from './delegation/delegate.js'

@@ -6,6 +6,7 @@ import { PolicyError } from '../policy/error.js'
 import { policySchema } from '../policy/json-schema.js'
 import { type CheckOptions, check } from './check/check.js'
 import { lintNames } from './check/finding.js'
+import { codeDigest } from './code-digest.js'
 import { type CurlOptions, curl } from './curl/curl.js'
 import { demo } from './demo.js'
 import { type DiffOptions, diff } from './diff/diff.js'
@@ -73,9 +74,12 @@ function createProgram(terminal: Terminal, isJson: boolean, done: (code: number)
   program
     .command('checksum')
     .description('print the checksum of an agent: a JSON file with id, prompt, tools and config')
-    .argument('<agent>', 'JSON file, or - for standard input')
-    .action(async (file: string) => {
-      terminal.print(await checksumOf(file))
+    .argument('[agent]', 'JSON file, or - for standard input')
+    .option('--code <entry>', 'print the digest of all modules that this entry loads, for code.digest')
+    .action(async (file: string | undefined, { code }: { code?: string }) => {
+      if ((file === undefined) === (code === undefined))
+        throw new UsageError('checksum needs either a JSON file, or --code with the entry of a program')
+      terminal.print(file === undefined ? await codeDigest(code as string) : await checksumOf(file))
     })
   program
     .command('schema')

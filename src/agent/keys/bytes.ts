@@ -1,14 +1,7 @@
 import { base64url } from 'jose'
+import { sha256, utf8 } from '../code/primitives.js'
 
-const encoder = new TextEncoder()
-
-export function utf8(value: string): Uint8Array<ArrayBuffer> {
-  return encoder.encode(value)
-}
-
-export async function sha256(value: string): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', utf8(value)))
-}
+export { sha256, utf8 }
 
 /** Base64url SHA-256 of the UTF-8 bytes, as in `ath`, `prev` and `intent_hash`. */
 export async function sha256base64url(value: string): Promise<string> {

@@ -22,6 +22,8 @@ export interface AgentRun {
   readonly runId: string | undefined
   /** In order of completion. */
   readonly completedSteps: readonly string[]
+  /** Steps whose `work` threw, and that have not completed since. */
+  readonly failedSteps: readonly string[]
   /**
    * Runs one step. Each `fetch` of this agent inside `work`, at any depth, carries the workflow, the step,
    * and the steps that had completed when the step began. The step completes when `work` resolves, and fails
@@ -58,6 +60,7 @@ export function createRun(client: RunClient, initial: CallContext, start: RunSta
   const base = serverRun === undefined ? initial : { ...initial, run: serverRun }
   const completed = completedBefore.map((id) => parseStepId(id, 'completedSteps'))
   const begun = new Set(completed)
+  const failed = new Set<string>()
 
   /** The context of the active step of this run, or else of the run itself. */
   function context(): CallContext {
@@ -84,10 +87,12 @@ export function createRun(client: RunClient, initial: CallContext, start: RunSta
     try {
       const result = await runInStep(active, () => work({ id, completedSteps, fetch }))
       completed.push(id)
+      failed.delete(id)
       serverRun?.completed(id)
       return result
     } catch (error) {
       begun.delete(id)
+      failed.add(id)
       serverRun?.failed(id)
       throw error
     } finally {
@@ -102,6 +107,9 @@ export function createRun(client: RunClient, initial: CallContext, start: RunSta
     },
     get completedSteps() {
       return [...completed]
+    },
+    get failedSteps() {
+      return [...failed]
     },
     step,
     fetch: async (url: string | URL, init: AgentRequestInit) => client.call(url, init, context()),

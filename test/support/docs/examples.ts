@@ -314,6 +314,12 @@ await environment.close()`,
     check: ({ logged }) =>
       expect(logged).toEqual([{ order: '17', readBy: 'reader' }, 'user_authentication_required', ['phr']]),
   },
+  'agent-code': {
+    before: `process.env.CODE_DIGEST = 'sha256:' + 'a'.repeat(64)
+const prompt = 'You read orders.'
+const tools = [{ name: 'read', description: 'Read an order', parameters: { type: 'object' } }]`,
+    check: ({ agent }) => expect(agent).toMatchObject({ code: { digest: `sha256:${'a'.repeat(64)}` } }),
+  },
   'agent-workflow': {
     before: `${environment}\nconst { client } = environment.shim.refunder`,
     after: 'export const body = await answer.json()\nawait environment.close()',

@@ -97,7 +97,7 @@ describe('a member that the checksum does not cover', () => {
   const hidden = Object.defineProperty({ ...tool }, 'annotations', { value: { readOnlyHint: true } })
   it.each<[string, object, string]>([
     ['of the definition', { model: 'm-1' }, 'agent.model'],
-    ['that the definition may have one day', { code: 'tools' }, 'agent.code'],
+    ['of the definition, even undocumented', { system: 'Refund.' }, 'agent.system'],
     ['of a tool', { tools: [tool, { ...tool, name: 'u', strict: true }] }, 'agent.tools[1].strict'],
     ['that a tool inherits', { tools: [inherited] }, 'agent.tools[0].strict'],
     ['that is not enumerable', { tools: [hidden] }, 'agent.tools[0].annotations'],

@@ -67,8 +67,9 @@ describe('a step', () => {
         throw boom
       }),
     ).rejects.toBe(boom)
-    expect(run.completedSteps).toEqual([])
+    expect([run.completedSteps, run.failedSteps]).toEqual([[], ['intake']])
     await run.step('intake', () => {})
+    expect([run.completedSteps, run.failedSteps]).toEqual([['intake'], []])
     await run.step('review', () => planner.fetch(orders, { intent }))
     expect(said(issuer.requests)).toEqual([['refund', 'review', 'intake']])
   })
