@@ -267,7 +267,7 @@ export class Engine {
 
   /** Whether the conditions of a rule hold for a grant. Asks no hook, and counts and reports nothing. */
   meets({ access, ...authorized }: AuthorizedRequest, applied: AppliedRule): boolean {
-    const rule = this.#toRule(applied)
+    const rule = this.compile(applied)
     if (this.#isObserved(rule, access)) return true
     const now = this.#seconds()
     if (checkTokenTime(authorized.verified.token, now) !== undefined) return false
@@ -278,7 +278,7 @@ export class Engine {
     const { grant, access, verified, consumed } = authorized
     const { method } = applied
     const start = this.#reporter.start()
-    const rule = this.#toRule(applied)
+    const rule = this.compile(applied)
     const mode = rule.mode ?? modeBehind(access)
     const isObserved = this.#isObserved(rule, access)
     if (applied.isPermanent && !isObserved) this.#knownScopes.record(method, grant.route, rule.scope)
@@ -323,7 +323,7 @@ export class Engine {
     const mode = applied.data.mode ?? (decision.outcome === 'observe' ? 'observe' : undefined)
     if (mode === 'observe') return undefined
     const cause = { reason: 'the rule needs a grant, and the request has none' }
-    const missing = new Refusal('credentials_missing', cause, { scope: this.#toRule(applied).scope })
+    const missing = new Refusal('credentials_missing', cause, { scope: this.compile(applied).scope })
     return this.overrule(decision, 'request', missing, applied.method, mode)
   }
 
@@ -331,7 +331,8 @@ export class Engine {
     return anonymous === 'foreign' || (anonymous === true && !this.#withForeignCredentials.has(decision))
   }
 
-  #toRule({ data, place }: AppliedRule): Rule {
+  /** The compiled rule of a handler. Compiled once. */
+  compile({ data, place }: Pick<AppliedRule, 'data' | 'place'>): Rule {
     const rule = this.#handlerRules.get(data) ?? compileHandlerRule(data, this.compiled.ruleContext, place)
     this.#handlerRules.set(data, rule)
     return rule

@@ -53,7 +53,8 @@ const functions = sharedInProcess('functions of rules', () => ({
   numbers: new WeakMap<object, number>(),
 }))
 
-function textOf(rule: HandlerRule): string {
+/** The text of rules, which changes where they do. */
+export function textOf(rule: object): string {
   return JSON.stringify(rule, (_name, value: unknown) => {
     if (typeof value !== 'function') return value
     const number = functions.numbers.get(value) ?? ++functions.count

@@ -31,6 +31,11 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
     mender: 'caller',
     remedy: 'Send one token in one place. Check whether a proxy adds a second `Authorization` header.',
   },
+  message_malformed: {
+    mender: 'caller or API',
+    remedy:
+      'Send one JSON-RPC message, with fields that say what its body says. Mount the JSON parser of the app in front.',
+  },
   token_malformed: {
     mender: 'caller or issuer',
     remedy:
@@ -226,6 +231,11 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
   claim_not_allowed: {
     mender: 'caller or API',
     remedy: 'Request a token for exactly this object, or correct the constraint.',
+  },
+  tool_not_declared: {
+    mender: 'caller or API',
+    remedy:
+      'Call a tool that the server lists, or add a rule for it to `tools`, `prompts`, `resources` or `methods`.',
   },
   argument_not_allowed: {
     mender: 'caller',

@@ -1,21 +1,29 @@
 import type { Decision } from '../decision.js'
-import type { McpRules } from './rules.js'
-
-/** Fields of a request: a Fetch `Headers`, or the object of Node. */
-export type McpHeaders = Headers | { readonly [name: string]: string | readonly string[] | undefined }
+import type { McpHeaders } from './headers.js'
+import { judgeMessage } from './judge-message.js'
+import { type McpRules, rulesOf } from './rules.js'
 
 export interface DecideMessageOptions {
-  /** `http`: every denial is an HTTP status. Default `auto`. */
+  /** `http`: every denial is an HTTP status. Default `auto`: what no other token can mend is a tool result. */
   denials?: 'auto' | 'http'
 }
 
-/** Decides one JSON-RPC message of a request that a verifier has decided. */
+/**
+ * Decides one JSON-RPC message of an MCP server, on any host. `message` is the parsed body, undefined where
+ * there is none; `decision` is the object that `verify` returned; `headers` are the fields of the request. No
+ * `response`: the server may handle the message. Rejects with a PolicyError if the rules are invalid, and
+ * with a TypeError if no verifier made the decision.
+ */
 export async function decideMessage(
-  _rules: McpRules,
-  _message: unknown,
-  _decision: Decision,
-  _headers: McpHeaders,
-  _options: DecideMessageOptions = {},
+  rules: McpRules,
+  message: unknown,
+  decision: Decision,
+  headers: McpHeaders,
+  { denials = 'auto' }: DecideMessageOptions = {},
 ): Promise<{ response?: Response }> {
-  return { response: new Response(null, { status: 503 }) }
+  const request = { rules: rulesOf(rules), body: message, decision, headers, denials, isOnlyMessage: false }
+  const { refused } = await judgeMessage(request)
+  if (refused === undefined) return {}
+  const { status, headers: fields, body } = refused.answer
+  return { response: new Response(body, { status, headers: fields }) }
 }

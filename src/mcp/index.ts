@@ -4,8 +4,10 @@ export {
   memorySessionStore,
 } from '../stores/memory/sessions.js'
 export type { SessionStore } from '../stores/store.js'
+export { allowedTools } from './allowed.js'
 export { type McpAuthInfo, mcpAuthInfo } from './auth-info.js'
-export { type DecideMessageOptions, decideMessage, type McpHeaders } from './decide-message.js'
+export { type DecideMessageOptions, decideMessage } from './decide-message.js'
+export type { McpHeaders } from './headers.js'
 export type { AnyMiddleware } from './http/exchange.js'
 export type { McpMessage } from './message.js'
 export type { ArgumentConstraint, McpRules, ToolRule } from './rules.js'

@@ -1,4 +1,6 @@
 import { parseStrictly } from '#policy-parser'
+import { textOf } from '../compile/handler-rule.js'
+import { sharedInProcess } from '../lib/copies.js'
 import type { ContentConstraint } from '../policy/content.js'
 import { mcpRulesSchema, type ToolRuleData } from '../policy/mcp-schema.js'
 import type { HandlerRule } from '../policy/policy.js'
@@ -52,8 +54,24 @@ export function parseMcpRules(rules: unknown): ParsedRules {
   }
 }
 
+/** Parsed rules, with the text that they were parsed from: an app may change the object. */
+const parsed = sharedInProcess(
+  'rules of MCP servers',
+  () => new WeakMap<McpRules, { readonly text: string; readonly rules: ParsedRules }>(),
+)
+
+/** Parses rules that come with every call, and keeps the result. Throws a PolicyError. */
+export function rulesOf(rules: McpRules): ParsedRules {
+  const cached = parsed.get(rules)
+  const text = textOf(rules)
+  if (cached?.text === text) return cached.rules
+  const own = parseMcpRules(rules)
+  parsed.set(rules, { text, rules: own })
+  return own
+}
+
 /** The rule of a caller who has authenticated. */
-const authenticated: ToolRuleData = Object.freeze({})
+export const authenticated: ToolRuleData = Object.freeze({})
 
 function toRules(
   part: string,

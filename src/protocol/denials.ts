@@ -21,6 +21,12 @@ export const denials = {
     description: 'The request has credentials in more than one place.',
     source: 'RFC 6750 section 2',
   },
+  message_malformed: {
+    status: 400,
+    error: 'invalid_request',
+    description: 'The body is not one JSON-RPC message that this server accepts.',
+    source: 'MCP 2026-07-28, basic/transports/streamable-http',
+  },
 
   token_malformed: {
     status: 401,
@@ -308,6 +314,12 @@ export const denials = {
     error: 'access_denied',
     description: 'The content of this request is not what the access token or the policy allows.',
     source: 'RFC 9396 section 6',
+  },
+  tool_not_declared: {
+    status: 403,
+    error: 'access_denied',
+    description: 'This MCP server does not have a tool, prompt, resource or method of this name.',
+    source: 'MCP 2026-07-28, server/tools',
   },
   session_not_yours: {
     status: 403,

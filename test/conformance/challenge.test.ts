@@ -76,6 +76,11 @@ describe('A295 a client of another make reads every challenge', () => {
 
   test('has a row for all but what only a second request, or the rule of a handler, meets', () => {
     const without = codes.map(([code]) => code).filter((code) => rowFor(code) === undefined)
-    expect(without).toEqual(['token_reused', 'argument_not_allowed', 'session_not_yours'])
+    expect(without).toEqual([
+      'token_reused',
+      'argument_not_allowed',
+      'tool_not_declared',
+      'session_not_yours',
+    ])
   })
 })

@@ -59,7 +59,9 @@ describe('the table', () => {
     }
     // Only rules of handlers judge the content of a request: test/unit/middleware and test/unit/mcp have those.
     expect(Object.keys(denials).filter((code) => !seen.has(code))).toEqual([
+      'message_malformed',
       'argument_not_allowed',
+      'tool_not_declared',
       'session_not_yours',
     ])
   })

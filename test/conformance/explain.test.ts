@@ -67,6 +67,8 @@ const checksOf: { readonly [Code in DenialCode]: readonly string[] } = {
     'rule delegation.initiators',
     'rule delegation.chains',
   ],
+  message_malformed: [],
+  tool_not_declared: [],
   argument_not_allowed: [],
   session_not_yours: [],
   not_authorized: [],

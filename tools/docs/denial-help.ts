@@ -8,6 +8,9 @@ const causes: Readonly<Record<DenialCode, string>> = {
     'The scheme is not `DPoP`, and not `Bearer` where the policy allows Bearer. Basic is an example.',
   credentials_ambiguous:
     'The request has two `Authorization` headers, two credentials in one header, or tokens in two places.',
+  message_malformed:
+    'The body of a request to an MCP server is no JSON-RPC message, is a batch, was not parsed, or `Mcp-Method` or ' +
+    '`Mcp-Name` differs from it. The response is a JSON-RPC error: `-32700`, `-32600`, `-32602` or `-32020`.',
   token_malformed:
     'The token is not a compact JWS that the strict parser accepts: padding, a duplicate member, ' +
     'invalid UTF-8, ' +
@@ -84,6 +87,9 @@ const causes: Readonly<Record<DenialCode, string>> = {
     'The chain is too deep for the rule, or the rule does not list its initiator or the chain.',
   claim_not_allowed:
     'A constraint in `claims`, or `user.sub`, is not met. `facts.cause.claim` names the claim.',
+  tool_not_declared:
+    'No rule of the MCP server names the tool, prompt, resource or method. The response is a JSON-RPC error, ' +
+    '`-32602` or `-32601`, with status 200.',
   argument_not_allowed:
     'The content of the request does not meet the rule of a handler: the `cost` of a limit is not a number.',
   session_not_yours:
