@@ -4,7 +4,10 @@ import { judgeMessage } from './judge-message.js'
 import { type McpRules, rulesOf } from './rules.js'
 
 export interface DecideMessageOptions {
-  /** `http`: every denial is an HTTP status. Default `auto`: what no other token can mend is a tool result. */
+  /**
+   * `http`: every denial is an HTTP status. Default `auto`: one that no other token can mend is a tool
+   * result.
+   */
   denials?: 'auto' | 'http'
 }
 

@@ -87,7 +87,7 @@ describe('a body', () => {
     Object.assign(inherited, { jsonrpc: '2.0' })
     expect(await tell(inherited)).toBe('400 -32600')
     const params = Object.create({ name: 'read_order' })
-    expect(await tell({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })).toBe('200 -32602')
+    expect(await tell({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })).toBe('400 -32600')
   })
 
   test('is judged by the last of two members of one name, which is the one that the server reads', async () => {
