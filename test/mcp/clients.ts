@@ -131,9 +131,20 @@ function redeem2(serverUrl: string, { provider }: Account, redirect: URLSearchPa
   return auth2(provider, { serverUrl, authorizationCode: redirect.get('code') ?? '', iss })
 }
 
+const nothing = () => {}
+/** The first 401 is no error of these tests. */
+const silent = {
+  namespace: 'tests',
+  debug: nothing,
+  warn: nothing,
+  error: nothing,
+  dontLogModelData: true,
+  dontLogToolData: true,
+}
+
 const openAiAgents: Library = {
   async open(url, { provider }) {
-    const server = new MCPServerStreamableHttp({ url, authProvider: provider })
+    const server = new MCPServerStreamableHttp({ url, authProvider: provider, logger: silent })
     await server.connect()
     return {
       sessionId: () => server.sessionId,
