@@ -5,8 +5,8 @@ import Koa from 'koa'
 import * as forExpress from '../../../middleware/express.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
-import type { Grant, Policy, Verifier } from '../../../src/index.js'
-import { type McpRules, mcpAuthInfo } from '../../../src/mcp/index.js'
+import { createVerifier, type Grant, type Policy, type Verifier } from '../../../src/index.js'
+import { decideMessage, type McpRules, mcpAuthInfo } from '../../../src/mcp/index.js'
 import type { AuthInfo, McpApps, McpBackend } from './contract.js'
 
 export interface McpAppSpec {
@@ -15,7 +15,7 @@ export interface McpAppSpec {
   readonly backend: McpBackend
 }
 
-export type McpFramework = 'Express' | 'Koa' | 'Hono'
+export type McpFramework = 'Express' | 'Koa' | 'Hono' | 'node:http'
 
 /** An app with `ajwt` before the backend, mounted at `/mcp`. */
 export function mcpApp(
@@ -24,6 +24,7 @@ export function mcpApp(
   apps: McpApps,
   sdk: 1 | 2,
 ): RequestListener {
+  if (framework === 'node:http') return plainApp(spec)
   if (framework === 'Koa') return koaApp(spec)
   if (framework === 'Hono') return honoApp(spec)
   return expressApp(spec, sdk === 1 ? apps.express1() : apps.express2())
@@ -67,6 +68,27 @@ function honoApp({ policy, backend }: McpAppSpec): RequestListener {
     return backend.web(c.req.raw, { parsedBody, ...(auth !== undefined && { authInfo: auth }) })
   })
   return getRequestListener(app.fetch)
+}
+
+/** A host without an adapter. */
+function plainApp({ policy, rules, backend }: McpAppSpec): RequestListener {
+  const verifier = 'verify' in policy ? policy : createVerifier(policy)
+  return async (request, response) => {
+    const { method = '', url = '', headers } = request
+    if (url.startsWith('/.well-known/oauth-protected-resource')) {
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(verifier.metadata()))
+      return
+    }
+    const decision = await verifier.verify({ method, url, headers })
+    const body = method === 'POST' ? await readJson(request) : undefined
+    const { response: refused } = await decideMessage(rules, body, decision, headers)
+    if (refused !== undefined) {
+      response.writeHead(refused.status, Object.fromEntries(refused.headers)).end(await refused.text())
+      return
+    }
+    const grant = decision.outcome === 'allow' ? decision.grant : undefined
+    await backend.node(Object.assign(request, { body }, authOf(grant)), response)
+  }
 }
 
 function authOf(grant: Grant | undefined): { auth?: AuthInfo } {
