@@ -198,7 +198,7 @@ function compileRoutes(
 ): readonly DeclaredRoute[] {
   return Object.entries(routes).flatMap(([key, access]): readonly DeclaredRoute[] => {
     const route = parseRouteKey(key)
-    if (typeof route === 'string') return []
+    if (route === undefined) return []
     const compiled = typeof access === 'string' ? access : compileRule(access, context, key)
     return [{ route: { ...route, access: compiled }, access }]
   })

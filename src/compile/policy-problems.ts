@@ -3,6 +3,7 @@ import { isHttpUrl, isSecureUrl } from '../lib/url.js'
 import { findIssuerProblems } from '../policy/issuer-problems.js'
 import type { Problems } from '../policy/problems.js'
 import { parseRouteKey } from '../policy/route-key.js'
+import { findRouteKeyProblem } from '../policy/route-key-problem.js'
 import { findWeakerHeadRules } from '../routing/head.js'
 import { shapeOf } from '../routing/table.js'
 import { findStepsProblem, toSteps } from '../rules/workflow.js'
@@ -27,7 +28,7 @@ function findCollisions(keys: readonly string[], problems: Problems): void {
   const taken = new Map<string, string>()
   for (const key of keys) {
     const route = parseRouteKey(key)
-    if (typeof route === 'string') continue
+    if (route === undefined || findRouteKeyProblem(key) !== undefined) continue
     for (const method of route.methods) {
       const shape = `${method} ${shapeOf(route.segments)}`
       const other = taken.get(shape)

@@ -1,6 +1,6 @@
 import { LRU } from 'tiny-lru'
 
-// `#lru` of bundles that have to be small: a third of the size of lru-cache, which knows weights itself.
+// `#lru` of bundles: a third of the size of lru-cache, which knows weights itself.
 
 /**
  * A cache of texts that keeps the values that were used last. `maxWeight` is the weight of all values

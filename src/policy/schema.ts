@@ -3,7 +3,7 @@ import { isUnambiguousUrl } from '../lib/url.js'
 import { algorithmNames } from '../protocol/algorithms.js'
 import { knownServers } from './known-servers.js'
 import type { CostFunction } from './limit.js'
-import { parseRouteKey } from './route-key.js'
+import { findRouteKeyProblem } from './route-key-problem.js'
 import { hasKeys, json, nonEmpty, object, pointer, text, union } from './schema-parts.js'
 
 // Checks the structure only. Conditions on several fields are checked when the policy is compiled.
@@ -274,8 +274,8 @@ export const handlerRulesSchema = z.record(z.string(), handlerRuleSchema)
 
 const routeKey = z.string().check(
   z.superRefine((key, context) => {
-    const parsed = parseRouteKey(key)
-    if (typeof parsed === 'string') context.addIssue({ code: 'custom', message: parsed })
+    const message = findRouteKeyProblem(key)
+    if (message !== undefined) context.addIssue({ code: 'custom', message })
   }),
 )
 

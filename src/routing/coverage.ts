@@ -59,7 +59,7 @@ export function reportRoutes(
   handlers: readonly AppHandler[],
   lookup: KeyLookup,
 ): RouteReport {
-  const read = keys.map(parseRouteKey).filter((key) => typeof key !== 'string')
+  const read = keys.map(parseRouteKey).filter((key) => key !== undefined)
   const routes = withoutRepetitions(handlers).map((handler) => readHandler(handler))
   return {
     uncovered: routes.flatMap((route) => {

@@ -15,7 +15,7 @@ export const everySemantics: readonly RoutingSemantics[] = [true, false].flatMap
 export function routesOf(policy: Policy): Route[] {
   return Object.keys(policy.routes).flatMap((key) => {
     const route = parseRouteKey(key)
-    return typeof route === 'string' ? [] : [{ ...route, access: 'authenticated' as const }]
+    return route === undefined ? [] : [{ ...route, access: 'authenticated' as const }]
   })
 }
 

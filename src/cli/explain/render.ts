@@ -132,7 +132,7 @@ export function keyOf(policy: Policy, method: string, route: string | undefined)
   if (route === undefined) return undefined
   const matching = Object.keys(policy.routes).flatMap((key) => {
     const parsed = parseRouteKey(key)
-    return typeof parsed !== 'string' && parsed.path === route ? [parsed] : []
+    return parsed?.path === route ? [parsed] : []
   })
   const named = (name: string) => matching.find(({ methods }) => methods.includes(name))?.key
   return named(method) ?? (method === 'HEAD' ? named('GET') : undefined) ?? named('*')
