@@ -66,7 +66,7 @@ const decisionsByVerifier = sharedInProcess(
   () => new WeakMap<Verifier, WeakMap<object, CachedDecision>>(),
 )
 
-const passThrough: Extract<MiddlewareResult, { kind: 'continue' }> = Object.freeze({
+export const passThrough: Extract<MiddlewareResult, { kind: 'continue' }> = Object.freeze({
   kind: 'continue',
   grant: undefined,
   headers: Object.freeze({}),
@@ -226,10 +226,10 @@ export function isCorsField(name: string): boolean {
   return name.startsWith('access-control-')
 }
 
-type WarnOnce = (message: string, code: string) => void
+export type WarnOnce = (message: string, code: string) => void
 
 /** Warns once for each place, because a mistake of the app shows in every request. */
-function createWarning(): WarnOnce {
+export function createWarning(): WarnOnce {
   let hasWarned = false
   return (message, code) => {
     if (!hasWarned) processWarning(message, code)
@@ -256,7 +256,7 @@ function decisionsOf(verifier: Verifier): WeakMap<object, CachedDecision> {
   return decisions
 }
 
-function toResult(decision: Decision, authorized?: AuthorizedRequest): MiddlewareResult {
+export function toResult(decision: Decision, authorized?: AuthorizedRequest): MiddlewareResult {
   if (decision.outcome === 'allow') {
     const { grant, headers } = decision
     return {
@@ -295,12 +295,12 @@ function toAnswer({ status, headers, body }: Denial): Answer {
 }
 
 /** Whether the value is a Node.js request, or a context of Koa or Hono, which middleware is called with. */
-function isRequest(value: unknown): boolean {
+export function isRequest(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   return 'req' in value || ('method' in value && 'url' in value && 'headers' in value)
 }
 
-function refuseUncalled(path: string, name: string, usage: string): never {
+export function refuseUncalled(path: string, name: string, usage: string): never {
   const message = `is a request: ${name} was handed to the framework without being called. Write ${usage}`
   throw new PolicyError([{ path, message }])
 }

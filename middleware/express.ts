@@ -21,8 +21,9 @@ import {
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf } from './express-handlers.js'
+import { createToolMiddleware, type DecideMessageOptions, type McpRules } from './tools.js'
 
-export { AjwtDenial, type RouteReport }
+export { AjwtDenial, type McpRules, type RouteReport }
 
 declare global {
   namespace Express {
@@ -43,6 +44,8 @@ export interface DenialOptions {
 }
 
 export type AjwtOptions = VerifierOptions & DenialOptions
+
+export type ToolOptions = DenialOptions & DecideMessageOptions
 
 /**
  * Allows the requests that the policy allows, denies all others, and sets `req.ajwt` to the verified grant.
@@ -84,12 +87,21 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
  */
 export function requireIntent(rule: HandlerRule<Request>, { onDenied }: DenialOptions = {}): RequestHandler {
   const pass = createRuleMiddleware(rule)
+  return ruleHandler('requireIntent', onDenied, (req) => pass(req, req.params))
+}
+
+/** A handler that lets the request continue where its rule is met. */
+function ruleHandler(
+  name: string,
+  onDenied: DenialOptions['onDenied'],
+  pass: (req: Request) => Promise<MiddlewareResult>,
+): RequestHandler {
   const refuseHost = createHostRefusal('ajwt/express', 'Express 4 or 5')
-  return async function requireIntent(req, res, next) {
+  const handler: RequestHandler = async (req, res, next) => {
     try {
       const hadBegun = res.headersSent
       if (!isExpress(req, res)) return answerElsewhere(res, refuseHost())
-      const result = await pass(req, req.params)
+      const result = await pass(req)
       if (isAnsweredMeanwhile(res, hadBegun)) return
       if (result.kind === 'answer') return await answer(result, req, res, next, onDenied)
       // The rule is only observed and was not met: a grant would tell the handler that it was.
@@ -100,6 +112,22 @@ export function requireIntent(rule: HandlerRule<Request>, { onDenied }: DenialOp
       next(error)
     }
   }
+  return Object.defineProperty(handler, 'name', { value: name })
+}
+
+/**
+ * Judges the JSON-RPC message of a request to an MCP server by the rules of its tool, prompt, resource or
+ * method. Mount it behind `ajwt` and behind the JSON parser, in front of the handler of the MCP SDK. Throws a
+ * PolicyError if the rules are invalid.
+ */
+export function requireToolIntent(
+  rules: McpRules,
+  { onDenied, ...options }: ToolOptions = {},
+): RequestHandler {
+  const judge = createToolMiddleware(rules, options)
+  return ruleHandler('requireToolIntent', onDenied, (req) =>
+    judge({ source: req, headers: req.headers, body: req.body }),
+  )
 }
 
 /**

@@ -26,8 +26,9 @@ import {
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf, type RouteLister } from './fastify-handlers.js'
+import { createToolMiddleware, type DecideMessageOptions, type McpRules } from './tools.js'
 
-export { AjwtDenial, type RouteReport }
+export { AjwtDenial, type McpRules, type RouteReport }
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -44,6 +45,8 @@ export interface DenialOptions {
    */
   onDenied?: (denial: AjwtDenial, request: FastifyRequest, reply: FastifyReply) => unknown
 }
+
+export type ToolOptions = DenialOptions & DecideMessageOptions
 
 /** A policy with the options of its verifier, or an existing verifier. */
 export type AjwtOptions = DenialOptions &
@@ -111,6 +114,18 @@ export function requireIntent(rule: HandlerRule<FastifyRequest>, { onDenied }: D
   const pass = createRuleMiddleware(rule)
   return function requireIntent(request, reply, done) {
     settle(pass(request.raw, request.params, request), request, reply, done, onDenied, hasBegun(reply))
+  }
+}
+
+/**
+ * A `preHandler` that judges the JSON-RPC message of a request to an MCP server by the rules of its tool,
+ * prompt, resource or method. Throws a PolicyError if the rules are invalid.
+ */
+export function requireToolIntent(rules: McpRules, { onDenied, ...options }: ToolOptions = {}): RuleHook {
+  const judge = createToolMiddleware(rules, options)
+  return function requireToolIntent(request, reply, done) {
+    const { raw: source, headers, body } = request
+    settle(judge({ source, headers, body }), request, reply, done, onDenied, hasBegun(reply))
   }
 }
 

@@ -17,8 +17,10 @@ import {
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf, type RouterRoute } from './hono-handlers.js'
+import { messageOf } from './hono-message.js'
+import { createToolMiddleware, type DecideMessageOptions, type McpRules } from './tools.js'
 
-export { AjwtDenial, type RouteReport }
+export { AjwtDenial, type McpRules, type RouteReport }
 
 /** The variable that `ajwt` sets on the context: `c.get('ajwt')`. */
 export interface AjwtEnv {
@@ -38,6 +40,8 @@ export interface DenialOptions {
 }
 
 export type AjwtOptions = VerifierOptions & DenialOptions
+
+export type ToolOptions = DenialOptions & DecideMessageOptions
 
 /**
  * Allows the requests that the policy allows, denies all others, and sets the verified grant as `ajwt` on the
@@ -80,15 +84,40 @@ export function requireIntent(
   { onDenied }: DenialOptions = {},
 ): MiddlewareHandler<AjwtEnv> {
   const pass = createRuleMiddleware(rule)
-  return async function requireIntent(c, next) {
+  return ruleHandler('requireIntent', onDenied, (c) => pass(c, c.req.param()))
+}
+
+/**
+ * Judges the JSON-RPC message of a request to an MCP server by the rules of its tool, prompt, resource or
+ * method. Mount it behind `ajwt`, in front of the handler of the MCP SDK. Throws a
+ * PolicyError if the rules are invalid.
+ */
+export function requireToolIntent(
+  rules: McpRules,
+  { onDenied, ...options }: ToolOptions = {},
+): MiddlewareHandler<AjwtEnv> {
+  const judge = createToolMiddleware(rules, options)
+  return ruleHandler('requireToolIntent', onDenied, async (c) =>
+    judge({ source: c, headers: c.req.raw.headers, body: await messageOf(c) }),
+  )
+}
+
+/** A middleware that lets the request continue where its rule is met. */
+function ruleHandler(
+  name: string,
+  onDenied: DenialOptions['onDenied'],
+  pass: (c: Context) => Promise<MiddlewareResult>,
+): MiddlewareHandler<AjwtEnv> {
+  const handler: MiddlewareHandler<AjwtEnv> = async (c, next) => {
     const hadBegun = c.finalized
-    const result = await pass(c, c.req.param())
+    const result = await pass(c)
     if (c.finalized && !hadBegun) return
     if (result.kind === 'answer') return answer(result, c, onDenied)
     // The rule is only observed and was not met: a grant would tell the handler that it was.
     if (result.grant === undefined) c.set('ajwt', undefined)
     return next()
   }
+  return Object.defineProperty(handler, 'name', { value: name })
 }
 
 /**

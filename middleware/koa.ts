@@ -19,8 +19,9 @@ import {
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf } from './koa-handlers.js'
+import { createToolMiddleware, type DecideMessageOptions, type McpRules } from './tools.js'
 
-export { AjwtDenial, type RouteReport }
+export { AjwtDenial, type McpRules, type RouteReport }
 
 /** The members that `ajwt` sets on `ctx.state`. */
 export interface AjwtState {
@@ -37,6 +38,8 @@ export interface DenialOptions {
 }
 
 export type AjwtOptions = VerifierOptions & DenialOptions
+
+export type ToolOptions = DenialOptions & DecideMessageOptions
 
 /**
  * Allows the requests that the policy allows, denies all others, and sets `ctx.state.ajwt` to the verified
@@ -76,15 +79,40 @@ export function requireIntent(
   { onDenied }: DenialOptions = {},
 ): Middleware<AjwtState> {
   const pass = createRuleMiddleware(rule)
-  return async function requireIntent(ctx, next) {
+  return ruleHandler('requireIntent', onDenied, (ctx) => pass(ctx.req, paramsOf(ctx), ctx))
+}
+
+/**
+ * Judges the JSON-RPC message of a request to an MCP server by the rules of its tool, prompt, resource or
+ * method. Mount it behind `ajwt` and behind the JSON parser, in front of the handler of the MCP SDK. Throws a
+ * PolicyError if the rules are invalid.
+ */
+export function requireToolIntent(
+  rules: McpRules,
+  { onDenied, ...options }: ToolOptions = {},
+): Middleware<AjwtState> {
+  const judge = createToolMiddleware(rules, options)
+  return ruleHandler('requireToolIntent', onDenied, ({ req, request }) =>
+    judge({ source: req, headers: req.headers, body: 'body' in request ? request.body : undefined }),
+  )
+}
+
+/** A middleware that lets the request continue where its rule is met. */
+function ruleHandler(
+  name: string,
+  onDenied: DenialOptions['onDenied'],
+  pass: (ctx: Context) => Promise<MiddlewareResult>,
+): Middleware<AjwtState> {
+  const handler: Middleware<AjwtState> = async (ctx, next) => {
     const hadBegun = hasBegun(ctx)
-    const result = await pass(ctx.req, paramsOf(ctx), ctx)
+    const result = await pass(ctx)
     if (hasBegun(ctx) && !hadBegun) return
     if (result.kind === 'answer') return answer(result, ctx, onDenied)
     // The rule is only observed and was not met: a grant would tell the handler that it was.
     if (result.grant === undefined) delete ctx.state.ajwt
     await goOn(ctx, next, result)
   }
+  return Object.defineProperty(handler, 'name', { value: name })
 }
 
 /**

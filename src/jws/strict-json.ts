@@ -73,6 +73,20 @@ function collect(value: object, depth: number, content: Content): boolean {
   return true
 }
 
+/** Whether a JSON text, of which this is the value, has a name twice in one object. */
+export function hasRepeatedName(text: string, value: unknown): boolean {
+  let names = 0
+  const open: unknown[] = [value]
+  while (open.length > 0) {
+    const item = open.pop()
+    if (typeof item !== 'object' || item === null) continue
+    const members = Object.values(item)
+    if (!Array.isArray(item)) names += members.length
+    for (const member of members) open.push(member)
+  }
+  return !hasNames(text, names)
+}
+
 /**
  * Whether the text has as many names as the value has members. It has more exactly where a name occurs twice
  * in an object, because the parser keeps the last member only.

@@ -1,3 +1,4 @@
+import { hasRepeatedName } from '../jws/strict-json.js'
 import { isUnambiguousJson, type Json, type JsonMembers } from '../lib/json.js'
 import { isObject, ownMember } from '../lib/objects.js'
 
@@ -37,6 +38,15 @@ export const jsonRpc = Object.freeze({
   invalidParams: -32602,
   headerMismatch: -32020,
 })
+
+/**
+ * Parses the text of a body. Undefined where a name stands twice in an object: a server behind this one could
+ * read the other member. Throws a SyntaxError if it is not JSON.
+ */
+export function parseMessage(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  return hasRepeatedName(text, value) ? undefined : value
+}
 
 /**
  * Reads a parsed body. Refuses everything that two servers could read differently: a batch, a message that is

@@ -70,6 +70,17 @@ export function rulesOf(rules: McpRules): ParsedRules {
   return own
 }
 
+/** The modes of all rules. */
+export function modesOf({
+  tools,
+  prompts,
+  resources,
+  methods,
+}: ParsedRules): readonly (string | undefined)[] {
+  const all = [tools, prompts, resources, methods].flatMap((rules) => [...(rules?.values() ?? [])])
+  return all.map(({ data }) => data.mode)
+}
+
 /** The rule of a caller who has authenticated. */
 export const authenticated: ToolRuleData = Object.freeze({})
 

@@ -1,0 +1,36 @@
+import type { Context } from 'hono'
+import { parseMessage } from './tools.js'
+
+/** The longest body that is read, in bytes: as the MCP SDKs have it. */
+const maxBytes = 4 * 1024 * 1024
+
+/**
+ * The JSON-RPC message of a request. Read from a copy, because the MCP SDKs read the request itself.
+ * `parsedBody` is set by `createMcpHonoApp`. Undefined for a body that is no JSON, or is too long.
+ */
+export async function messageOf(c: Context): Promise<unknown> {
+  const parsed: unknown = c.get('parsedBody')
+  if (parsed !== undefined) return parsed
+  const { raw } = c.req
+  if (raw.body === null) return undefined
+  try {
+    // An earlier middleware has read the body: `c.req` keeps it.
+    if (raw.bodyUsed) return await c.req.json()
+    const text = await readText(raw.clone())
+    return text === undefined ? undefined : parseMessage(text)
+  } catch {
+    return undefined
+  }
+}
+
+async function readText({ body }: Request): Promise<string | undefined> {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  let text = ''
+  let length = 0
+  for await (const chunk of body ?? []) {
+    length += chunk.byteLength
+    if (length > maxBytes) return undefined
+    text += decoder.decode(chunk, { stream: true })
+  }
+  return text + decoder.decode()
+}
