@@ -61,7 +61,8 @@ export async function judgeMessage(request: JudgedRequest): Promise<Verdict> {
   const message = read.kind === 'call' ? read.message : undefined
   const mismatch = findHeaderMismatch(headers, message)
   if (mismatch !== undefined) return refuseMalformed(request, known, mismatch)
-  const target = message === undefined ? noMessage : targetOf(request.rules, message)
+  const target =
+    message === undefined ? noMessage : targetOf(request.rules, message, isModern(headers, message))
   if (target instanceof MalformedMessage) return refuseMalformed(request, known, target)
   return applyRules(request, known, target, message)
 }

@@ -35,16 +35,20 @@ const base: McpRule = { data: authenticated, listing: authenticated, place: 'mcp
 /** The target of a request without a message: `GET`, `DELETE`, or the response to a request of the server. */
 export const noMessage: Target = { rules: [base] }
 
-/** The rules for a message. Names are compared exactly. */
-export function targetOf(rules: ParsedRules, message: McpMessage): Target | MalformedMessage {
-  const target = findTarget(rules, message)
+/** The rules for a message. Names are compared exactly. `isModern`: of revision 2026-07-28 or later. */
+export function targetOf(
+  rules: ParsedRules,
+  message: McpMessage,
+  isModern: boolean,
+): Target | MalformedMessage {
+  const target = findTarget(rules, message, isModern)
   if (target instanceof MalformedMessage) return target
   const own = rules.methods.get(message.method)
   const all = own === undefined ? target.rules : [own, ...target.rules]
   return { ...target, rules: all.length === 0 ? [base] : all }
 }
 
-function findTarget(rules: ParsedRules, message: McpMessage): Target | MalformedMessage {
+function findTarget(rules: ParsedRules, message: McpMessage, isModern: boolean): Target | MalformedMessage {
   const { method, id } = message
   switch (method) {
     case 'tools/call':
@@ -52,9 +56,13 @@ function findTarget(rules: ParsedRules, message: McpMessage): Target | Malformed
     case 'prompts/get':
       return withArguments(message, promptTarget(rules, message, paramOf(message, 'name')))
     case 'resources/read':
-    case 'resources/subscribe':
-    case 'resources/unsubscribe':
       return resourceTarget(rules, message, paramOf(message, 'uri'))
+    case 'resources/subscribe':
+    case 'resources/unsubscribe': {
+      const target = resourceTarget(rules, message, paramOf(message, 'uri'))
+      // Revision 2026-07-28 has no such methods, and demands this answer.
+      return isModern && target.unknown !== undefined ? unknownMethod : target
+    }
     case 'completion/complete':
       return completionTarget(rules, message)
     case 'subscriptions/listen':

@@ -177,6 +177,16 @@ describe('methods', () => {
     expect(briefly(await tell(rules, request('no/such')))).toBe('200 -32601')
   })
 
+  test('a subscription to an unknown resource is an unknown method since 2026-07-28', async () => {
+    const { tell } = createJudge()
+    const fields = { 'mcp-protocol-version': '2026-07-28' }
+    for (const method of ['resources/subscribe', 'resources/unsubscribe']) {
+      const message = request(method, { uri: 'test://unknown' })
+      expect(briefly(await tell(rules, message, { fields }))).toBe('404 -32601')
+      expect(briefly(await tell(rules, message))).toBe('200 -32602')
+    }
+  })
+
   test('GET and DELETE without a body pass for a caller who has authenticated', async () => {
     const { tell } = createJudge()
     for (const method of ['GET', 'DELETE', 'HEAD']) {
