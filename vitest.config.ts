@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestUserConfig } from 'vitest/config'
 
 /** Tests that replace a module, or count on a fresh copy of one: each needs a process of its own. */
 const ownProcess = [
@@ -12,7 +12,7 @@ const properties = 'test/unit/**/*.property.test.ts'
 
 export default defineConfig({
   test: {
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     // Every core: Vitest leaves one free, and many files wait for a server most of the time.
     maxWorkers: '100%',
     dangerouslyIgnoreUnhandledErrors: false,
@@ -43,6 +43,8 @@ export default defineConfig({
       }),
       project('attacks', ['test/attacks/**/*.test.ts']),
       project('integration', ['test/integration/**/*.test.ts'], {
+        // Tests at the same time in one file wait for Redis.
+        maxConcurrency: 10,
         globalSetup: ['test/support/package/run-folder.ts'],
       }),
     ],
@@ -52,7 +54,7 @@ export default defineConfig({
 function project(
   name: string,
   include: string[],
-  more: { exclude?: string[]; isolate?: boolean; testTimeout?: number; globalSetup?: string[] } = {},
+  more: Pick<TestUserConfig, 'exclude' | 'isolate' | 'testTimeout' | 'globalSetup' | 'maxConcurrency'> = {},
 ) {
   return { extends: true as const, test: { name, include, ...more } }
 }

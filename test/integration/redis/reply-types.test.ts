@@ -70,8 +70,16 @@ function withBuffers(client: Redis, to: (buffer: Buffer) => Uint8Array = (buffer
   }) as unknown as RedisClient
 }
 
+let server: RedisServer
+beforeAll(async () => {
+  if (!hasRedisServer) return
+  server = await startRedis()
+  await pause(2100)
+})
+afterAll(() => server?.stop())
+
 describe.skipIf(!hasRedisServer).each(Object.keys(clients))(`%s${WITHOUT_REDIS}`, (name) => {
-  let server: RedisServer
+  const prefix = `${name}:`
   const closing: (() => unknown)[] = []
 
   async function open(): Promise<RedisClient> {
@@ -80,14 +88,9 @@ describe.skipIf(!hasRedisServer).each(Object.keys(clients))(`%s${WITHOUT_REDIS}`
     return client
   }
 
-  beforeAll(async () => {
-    server = await startRedis()
-    await pause(2100)
-  })
   afterEach(async () => {
     for (const close of closing.splice(0).reverse()) await close()
   })
-  afterAll(() => server?.stop())
 
   it('accepts a proof once', async () => {
     const store = redisReplayStore(await open())
@@ -97,7 +100,10 @@ describe.skipIf(!hasRedisServer).each(Object.keys(clients))(`%s${WITHOUT_REDIS}`
   })
 
   it('loads, follows, lists and takes back revocations', async () => {
-    const [one, two] = [redisRevocations(await open()), redisRevocations(await open())]
+    const [one, two] = [
+      redisRevocations(await open(), { prefix }),
+      redisRevocations(await open(), { prefix }),
+    ]
     closing.push(one.close, two.close)
     await Promise.all([one.ready(), two.ready()])
     const id = 'agent:https://as.example.com 1'
@@ -105,7 +111,7 @@ describe.skipIf(!hasRedisServer).each(Object.keys(clients))(`%s${WITHOUT_REDIS}`
     await one.revoke(id, until)
     while (two.isRevoked([id]) !== true) await pause(5)
     expect(await two.list()).toEqual([{ id, until }])
-    const three = redisRevocations(await open())
+    const three = redisRevocations(await open(), { prefix })
     closing.push(three.close)
     await three.ready()
     expect(await three.list()).toEqual([{ id, until }])
