@@ -35,11 +35,11 @@ export default defineConfig({
       {
         resolve: { conditions: ['workerd'] },
         ssr: { resolve: { conditions: ['workerd'] } },
-        ...project('core-web', ['test/conformance/core.test.ts', 'test/conformance/vectors.test.ts']),
+        ...project('core-web', ['test/conformance/core-web.test.ts', 'test/conformance/vectors.test.ts']),
       },
       project('properties', [properties], { testTimeout: 120_000 }),
       project('conformance', ['test/conformance/**/*.test.ts'], {
-        exclude: ['test/conformance/core.test.ts'],
+        exclude: ['test/conformance/core.test.ts', 'test/conformance/core-web.test.ts'],
       }),
       project('attacks', ['test/attacks/**/*.test.ts']),
       project('integration', ['test/integration/**/*.test.ts'], {

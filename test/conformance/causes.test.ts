@@ -1,9 +1,10 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { groups } from '../../fixtures/conformance/index.js'
 import { type Row, stepsOf } from '../../fixtures/conformance/row.js'
 import { setupOf } from '../../fixtures/conformance/run.js'
-import { createKit, type Kit } from '../../fixtures/kit.js'
+import type { Kit } from '../../fixtures/kit.js'
 import type { DecisionFacts, DenialCode, VerifierOptions } from '../../src/index.js'
+import { shareByPolicy } from '../support/conformance/shared.js'
 
 /** Codes that have one cause only, which the code itself tells. */
 const selfEvident: ReadonlySet<DenialCode> = new Set([
@@ -34,9 +35,8 @@ interface Told {
   readonly facts: DecisionFacts
 }
 
-/** What the operator is told of each refusal that a row makes. */
-async function toldOf(row: Row): Promise<{ told: Told[]; secrets: string[] }> {
-  const kit = createKit(row.now)
+/** Verifiers that record the denials. */
+const recording = shareByPolicy((row, kit) => {
   const told: Told[] = []
   const options = (kitOfRow: Kit): VerifierOptions => ({
     ...row.options?.(kitOfRow),
@@ -45,47 +45,60 @@ async function toldOf(row: Row): Promise<{ told: Told[]; secrets: string[] }> {
     },
   })
   const { verifier } = setupOf({ ...row, options }, kit)
-  const secrets: string[] = []
-  for (const step of stepsOf(row, kit)) {
-    kit.advance(step.after ?? 0)
-    const request = await step.request(kit)
-    const headers: Record<string, string[]> = {}
-    for (const [name, value] of request.headers) {
-      headers[name.toLowerCase()] = [...(headers[name.toLowerCase()] ?? []), value]
-      // Signatures and whole segments: none of these may be told.
-      secrets.push(...value.split(/[ .,]/).filter((part) => part.length > 40))
+  return { verifier, told, close: () => verifier.close() }
+})
+afterAll(() => recording.close())
+
+/** Passes the facts of each denial that a row causes, and the tokens, proofs and signatures of the row. */
+async function recordDenials(row: Row, check: (told: readonly Told[], secrets: string[]) => void) {
+  await recording.use(row, async ({ kit, verifier, told }) => {
+    told.length = 0
+    const secrets: string[] = []
+    for (const step of stepsOf(row, kit)) {
+      kit.advance(step.after ?? 0)
+      const request = await step.request(kit)
+      const headers: Record<string, string[]> = {}
+      for (const [name, value] of request.headers) {
+        headers[name.toLowerCase()] = [...(headers[name.toLowerCase()] ?? []), value]
+        // Signatures and whole segments: none of these may be told.
+        secrets.push(...value.split(/[ .,]/).filter((part) => part.length > 40))
+      }
+      const decision = await verifier.verify({ method: request.method, url: request.url, headers })
+      kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
     }
-    const decision = await verifier.verify({ method: request.method, url: request.url, headers })
-    kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
-  }
-  verifier.close()
-  return { told, secrets }
+    check(told, secrets)
+  })
 }
 
 describe.each(Object.entries(groups))('the causes of refusals: %s', (_, rows) => {
   test('are there, fit for one line of a log, and without a token, a proof or a signature', async () => {
     for (const row of rows) {
-      const { told, secrets } = await toldOf(row)
-      for (const { code, facts } of told) {
-        const { cause } = facts
-        if (cause === undefined) {
-          expect([row.id, code, selfEvident.has(code as DenialCode)]).toEqual([row.id, code, true])
-          continue
+      await recordDenials(row, (told, secrets) => {
+        for (const { code, facts } of told) {
+          const { cause } = facts
+          if (cause === undefined) {
+            expect([row.id, code, selfEvident.has(code as DenialCode)]).toEqual([row.id, code, true])
+            continue
+          }
+          expect(cause.reason).not.toBe('')
+          // From here on the signature holds: the issuer is known, and a claim has decided.
+          if (facts.agent !== undefined) {
+            expect([row.id, cause.issuer]).toEqual([row.id, expect.any(String)])
+            const isDecidedByClaim = !withoutClaim.has(code as DenialCode)
+            expect([row.id, code, isDecidedByClaim && cause.claim === undefined]).toEqual([
+              row.id,
+              code,
+              false,
+            ])
+          }
+          for (const text of Object.values(cause).map(String)) {
+            expect(text.length).toBeLessThanOrEqual(128)
+            expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+          }
+          const line = JSON.stringify(cause)
+          expect([row.id, secrets.filter((secret) => line.includes(secret))]).toEqual([row.id, []])
         }
-        expect(cause.reason).not.toBe('')
-        // From here on the signature holds: the issuer is known, and a claim has decided.
-        if (facts.agent !== undefined) {
-          expect([row.id, cause.issuer]).toEqual([row.id, expect.any(String)])
-          const isDecidedByClaim = !withoutClaim.has(code as DenialCode)
-          expect([row.id, code, isDecidedByClaim && cause.claim === undefined]).toEqual([row.id, code, false])
-        }
-        for (const text of Object.values(cause).map(String)) {
-          expect(text.length).toBeLessThanOrEqual(128)
-          expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
-        }
-        const line = JSON.stringify(cause)
-        expect([row.id, secrets.filter((secret) => line.includes(secret))]).toEqual([row.id, []])
-      }
+      })
     }
   })
 })

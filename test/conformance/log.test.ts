@@ -8,6 +8,7 @@ import { stepsOf } from '../../fixtures/conformance/row.js'
 import { setupOf } from '../../fixtures/conformance/run.js'
 import { createKit, type Kit, type WireRequest } from '../../fixtures/kit.js'
 import { createVerifier, PolicyError, type VerifierOptions } from '../../src/index.js'
+import { shareByPolicy } from '../support/conformance/shared.js'
 
 const kit = createKit()
 const toRequest = ({ method, url, headers }: WireRequest) => ({
@@ -103,29 +104,32 @@ describe('the option log', () => {
     let lines: string[] = []
     const log = { warn: (...args: unknown[]) => void lines.push(args.join(' ')) }
     let told = 0
-    for (const row of rows.filter(({ now }) => now === undefined)) {
-      const own = createKit()
+    const logging = shareByPolicy((row, own) => {
       const { verifier } = setupOf({ ...row, options: (of: Kit) => ({ ...row.options?.(of), log }) }, own)
-      for (const step of stepsOf(row, own)) {
-        own.advance(step.after ?? 0)
-        const request = await step.request(own)
-        const headers: Record<string, string[]> = {}
-        for (const [name, value] of request.headers)
-          headers[name.toLowerCase()] = [...(headers[name.toLowerCase()] ?? []), value]
-        lines = []
-        const decision = await verifier.verify({ method: request.method, url: request.url, headers })
-        own.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
-        expect([row.id, lines.length]).toEqual([row.id, 'code' in decision ? 1 : 0])
-        told += lines.length
-        const secrets = request.headers.flatMap(([, value]) =>
-          value.split(/[ .,]/).filter((part) => part.length > 40),
-        )
-        const text = lines.join()
-        expect([row.id, secrets.filter((secret) => text.includes(secret))]).toEqual([row.id, []])
-        expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
-      }
-      verifier.close()
-    }
+      return { verifier, close: () => verifier.close() }
+    })
+    for (const row of rows.filter(({ now }) => now === undefined))
+      await logging.use(row, async ({ verifier, kit: own }) => {
+        for (const step of stepsOf(row, own)) {
+          own.advance(step.after ?? 0)
+          const request = await step.request(own)
+          const headers: Record<string, string[]> = {}
+          for (const [name, value] of request.headers)
+            headers[name.toLowerCase()] = [...(headers[name.toLowerCase()] ?? []), value]
+          lines = []
+          const decision = await verifier.verify({ method: request.method, url: request.url, headers })
+          own.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
+          expect([row.id, lines.length]).toEqual([row.id, 'code' in decision ? 1 : 0])
+          told += lines.length
+          const secrets = request.headers.flatMap(([, value]) =>
+            value.split(/[ .,]/).filter((part) => part.length > 40),
+          )
+          const text = lines.join()
+          expect([row.id, secrets.filter((secret) => text.includes(secret))]).toEqual([row.id, []])
+          expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+        }
+      })
+    await logging.close()
     expect(told).toBeGreaterThan(500)
   }, 120_000)
 })

@@ -5,10 +5,11 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { rows } from '../../../fixtures/conformance/index.js'
 import { type Expectation, type Row, stepsOf } from '../../../fixtures/conformance/row.js'
 import { setupOf } from '../../../fixtures/conformance/run.js'
-import { createKit, type Kit, type WireRequest } from '../../../fixtures/kit.js'
+import type { Kit, WireRequest } from '../../../fixtures/kit.js'
 import { denials, type VerifierOptions } from '../../../src/index.js'
 import { printable } from '../../../src/lib/sanitize.js'
 import { secretsOf } from '../../support/conformance/assertions.js'
+import { shareByPolicy, sharedKeyOf } from '../../support/conformance/shared.js'
 import { type Collector, startCollector } from '../../support/telemetry/collector.js'
 import { createSdk } from '../../support/telemetry/sdk.js'
 
@@ -34,12 +35,15 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
   const issuers = new Set<string>()
   let searched = 0
 
-  const waiting = [...rows]
+  const observed = shareByPolicy(observe)
+  const waiting = rows.filter((row) => sharedKeyOf(row) === undefined)
   await Promise.all(
     Array.from({ length: atOnce }, async () => {
       for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) await play(row)
     }),
   )
+  for (const row of rows) if (sharedKeyOf(row) !== undefined) await play(row)
+  await observed.close()
   await sdk.flush()
   process.off('warning', onWarning)
 
@@ -74,7 +78,8 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
   for (const spy of written) spy.mockRestore()
   await sdk.close()
 
-  async function play(row: Row): Promise<void> {
+  /** A verifier whose spans, metrics and log can be searched. */
+  function observe(row: Row, kit: Kit) {
     const spans = new InMemorySpanExporter()
     const lines: string[] = []
     const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) })
@@ -90,39 +95,43 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
         log.info({ outcome: decision.outcome, code, stage, ...facts, cause: undefined })
       },
     }
-    const kit = createKit(row.now)
     const options = (own: Kit) => ({ ...row.options?.(own), ...telemetry })
     const { verifier, policy } = setupOf({ ...row, options }, kit)
     for (const key of Object.keys(policy.routes)) patterns.add(key.slice(key.indexOf(' ') + 1))
     for (const issuer of verifier.metadata().authorization_servers ?? []) issuers.add(issuer)
-    for (const step of stepsOf(row, kit)) {
-      kit.advance(step.after ?? 0)
-      const request = await step.request(kit)
-      const headers: Record<string, string[]> = {}
-      for (const [name, value] of request.headers) {
-        headers[name.toLowerCase()] = [...(headers[name.toLowerCase()] ?? []), value]
-      }
-      spans.reset()
-      lines.length = 0
-      const decision = await verifier.verify({ method: request.method, url: request.url, headers })
-      kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
-      expect(lines.length, row.id).toBe(1)
+    return { verifier, policy, spans, lines, close: () => verifier.close() }
+  }
 
-      const verified = verifiedTexts(row.id, request, step.on?.core ?? step.expect)
-      const exported = spans.getFinishedSpans().map(({ name, attributes, events, status }) => {
-        return { name, attributes, events, status }
-      })
-      const secrets = secretsOf(request)
-      for (const secret of secrets) if (secret.length >= 20) everySecret.add(secret)
-      search(row, 'exported', JSON.stringify(exported), secrets, [policy, verified])
-      search(row, 'logged', lines.join(), secrets, [policy, verified])
-      // A handler is given the grant; whoever is refused is given nothing.
-      if (decision.outcome !== 'allow') {
-        const answer = JSON.stringify(decision).replaceAll(kit.nonce ?? '\0', '')
-        search(row, 'answered', answer.replace(/resource_metadata=\S+/g, ''), secrets, [policy])
+  function play(row: Row): Promise<void> {
+    return observed.use(row, async ({ kit, verifier, policy, spans, lines }) => {
+      for (const step of stepsOf(row, kit)) {
+        kit.advance(step.after ?? 0)
+        const request = await step.request(kit)
+        const headers: Record<string, string[]> = {}
+        for (const [name, value] of request.headers) {
+          headers[name.toLowerCase()] = [...(headers[name.toLowerCase()] ?? []), value]
+        }
+        spans.reset()
+        lines.length = 0
+        const decision = await verifier.verify({ method: request.method, url: request.url, headers })
+        kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
+        expect(lines.length, row.id).toBe(1)
+
+        const verified = verifiedTexts(row.id, request, step.on?.core ?? step.expect)
+        const exported = spans.getFinishedSpans().map(({ name, attributes, events, status }) => {
+          return { name, attributes, events, status }
+        })
+        const secrets = secretsOf(request)
+        for (const secret of secrets) if (secret.length >= 20) everySecret.add(secret)
+        search(row, 'exported', JSON.stringify(exported), secrets, [policy, verified])
+        search(row, 'logged', lines.join(), secrets, [policy, verified])
+        // A handler is given the grant; whoever is refused is given nothing.
+        if (decision.outcome !== 'allow') {
+          const answer = JSON.stringify(decision).replaceAll(kit.nonce ?? '\0', '')
+          search(row, 'answered', answer.replace(/resource_metadata=\S+/g, ''), secrets, [policy])
+        }
       }
-    }
-    verifier.close()
+    })
   }
 
   function search(row: Row, where: string, text: string, secrets: string[], allowed: unknown[]): void {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { apps, type HandlerAnswer } from '../../../fixtures/conformance/apps.js'
+import { type App, apps, type HandlerAnswer } from '../../../fixtures/conformance/apps.js'
 import { groups } from '../../../fixtures/conformance/index.js'
 import {
   allowed,
@@ -9,12 +9,17 @@ import {
   type Step,
   stepsOf,
 } from '../../../fixtures/conformance/row.js'
-import { JWKS_URI, setupOf } from '../../../fixtures/conformance/run.js'
+import { JWKS_URI, type RowSetup, setupOf } from '../../../fixtures/conformance/run.js'
 import { send, type WireResponse } from '../../../fixtures/conformance/wire.js'
 import { createKit, ISSUER, type WireRequest } from '../../../fixtures/kit.js'
 import type { Policy } from '../../../src/index.js'
 import { assertDenial, assertHeaders, assertNoSecrets, bodyOf } from './assertions.js'
-import { createTargets, type Targets } from './targets.js'
+import { type SharedByRows, shareByPolicy } from './shared.js'
+
+interface Target extends RowSetup {
+  readonly app: App
+  close(): Promise<void>
+}
 
 /** Runs the table over sockets against one framework: all rows, or the chosen ones. */
 export function testColumn(
@@ -22,7 +27,15 @@ export function testColumn(
   isChosen: (group: string, index: number) => boolean = () => true,
 ): void {
   const start = apps[column]
-  const targets = createTargets(start)
+  const targets = shareByPolicy<Target>(async (row, kit) => {
+    const setup = setupOf(row, kit)
+    const app = await start(setup.verifier, setup.policy)
+    const close = () => {
+      setup.verifier.close()
+      return app.close()
+    }
+    return { ...setup, app, close }
+  })
   const rejections: unknown[] = []
   const onRejection = (reason: unknown) => rejections.push(reason)
   process.on('unhandledRejection', onRejection)
@@ -63,8 +76,9 @@ function expectationOf(step: Pick<Step, 'on' | 'expect'>, column: Column): Expec
   return step.on?.[column] ?? step.on?.[framework] ?? step.expect
 }
 
-async function run(row: Row, column: Column, targets: Targets): Promise<void> {
+async function run(row: Row, column: Column, targets: SharedByRows<Target>): Promise<void> {
   await targets.use(row, async ({ kit, app, policy, fetched }) => {
+    fetched.length = 0
     for (const step of stepsOf(row, kit)) {
       kit.advance(step.after ?? 0)
       const request = await step.request(kit)
