@@ -1,11 +1,18 @@
 import { defineConfig, type TestUserConfig } from 'vitest/config'
 
 /** Tests that replace a module, or count on a fresh copy of one: each needs a process of its own. */
-const ownProcess = [
-  'test/unit/delegation/verify-chain.test.ts',
-  'test/unit/keys/key-set.test.ts',
-  'test/unit/stores/memory/shared-replay.test.ts',
-]
+const apart = {
+  unit: [
+    'test/unit/delegation/verify-chain.test.ts',
+    'test/unit/keys/key-set.test.ts',
+    'test/unit/stores/memory/shared-replay.test.ts',
+  ],
+  // They replace modules, block threads or measure memory.
+  attacks: ['caches', 'crowd', 'faults', 'pool'].map((name) => `test/attacks/${name}.test.ts`),
+  integration: ['package', 'redis', 'runtimes', 'telemetry'].map(
+    (folder) => `test/integration/${folder}/**/*.test.ts`,
+  ),
+}
 
 /** Tests of thousands of random cases. */
 const properties = 'test/unit/**/*.property.test.ts'
@@ -28,8 +35,8 @@ export default defineConfig({
     },
     projects: [
       // Files that share a process load the library, the frameworks and their keys once.
-      project('unit', ['test/unit/**/*.test.ts'], { exclude: [...ownProcess, properties], isolate: false }),
-      project('unit-apart', ownProcess),
+      project('unit', ['test/unit/**/*.test.ts'], { exclude: [...apart.unit, properties], isolate: false }),
+      project('unit-apart', apart.unit),
       project('core', ['test/conformance/core.test.ts']),
       // The core as Workers have it: Web Crypto, and none of Node's modules.
       {
@@ -40,9 +47,16 @@ export default defineConfig({
       project('properties', [properties], { testTimeout: 120_000 }),
       project('conformance', ['test/conformance/**/*.test.ts'], {
         exclude: ['test/conformance/core.test.ts', 'test/conformance/core-web.test.ts'],
+        isolate: false,
       }),
-      project('attacks', ['test/attacks/**/*.test.ts']),
+      project('attacks', ['test/attacks/**/*.test.ts'], { exclude: apart.attacks, isolate: false }),
+      project('attacks-apart', apart.attacks),
       project('integration', ['test/integration/**/*.test.ts'], {
+        exclude: apart.integration,
+        isolate: false,
+        globalSetup: ['test/support/package/run-folder.ts'],
+      }),
+      project('integration-apart', apart.integration, {
         // Tests at the same time in one file wait for Redis.
         maxConcurrency: 10,
         globalSetup: ['test/support/package/run-folder.ts'],
