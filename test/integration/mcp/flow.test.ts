@@ -28,8 +28,15 @@ const packages = await loadMcpPackages()
 const clients = packages?.clients ?? []
 
 const SERVERS: readonly (readonly [McpFramework, keyof McpPackages['servers']])[] = [
+  ['Express', 'sdk1'],
+  ['Koa', 'sdk1'],
+  ['Hono', 'sdk1'],
+  ['Express', 'sdk2'],
+  ['Express', 'modern'],
+  ['Hono', 'modern'],
+  ['Koa', 'modern'],
+  ['Fastify', 'modern'],
   ['node:http', 'sdk1'],
-  ['node:http', 'modern'],
 ]
 
 const SCOPES = ['orders:read', 'orders:refund']

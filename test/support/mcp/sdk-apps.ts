@@ -1,12 +1,21 @@
 import type { IncomingMessage, RequestListener } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import fastify from 'fastify'
 import { Hono } from 'hono'
 import Koa from 'koa'
 import * as forExpress from '../../../middleware/express.js'
+import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import { createVerifier, type Grant, type Policy, type Verifier } from '../../../src/index.js'
-import { decideMessage, type McpRules, mcpAuthInfo } from '../../../src/mcp/index.js'
+import {
+  bindSessions,
+  decideMessage,
+  endWithToken,
+  type McpRules,
+  mcpAuthInfo,
+} from '../../../src/mcp/index.js'
+import { fastifyListener } from '../fastify.js'
 import type { AuthInfo, McpApps, McpBackend } from './contract.js'
 
 export interface McpAppSpec {
@@ -15,9 +24,9 @@ export interface McpAppSpec {
   readonly backend: McpBackend
 }
 
-export type McpFramework = 'Express' | 'Koa' | 'Hono' | 'node:http'
+export type McpFramework = 'Express' | 'Fastify' | 'Koa' | 'Hono' | 'node:http'
 
-/** An app with `ajwt` before the backend, mounted at `/mcp`. */
+/** An app with the whole middleware before the backend, mounted at `/mcp`. */
 export function mcpApp(
   framework: McpFramework,
   spec: McpAppSpec,
@@ -25,26 +34,33 @@ export function mcpApp(
   sdk: 1 | 2,
 ): RequestListener {
   if (framework === 'node:http') return plainApp(spec)
+  if (framework === 'Fastify') return fastifyApp(spec)
   if (framework === 'Koa') return koaApp(spec)
   if (framework === 'Hono') return honoApp(spec)
   return expressApp(spec, sdk === 1 ? apps.express1() : apps.express2())
 }
 
-function expressApp({ policy, backend }: McpAppSpec, app: ReturnType<McpApps['express1']>): RequestListener {
+function expressApp(
+  { policy, rules, backend }: McpAppSpec,
+  app: ReturnType<McpApps['express1']>,
+): RequestListener {
   app.use(forExpress.ajwt(policy))
+  app.use('/mcp', bindSessions(), forExpress.requireToolIntent(rules), endWithToken())
   app.all('/mcp', (request, response) => {
     return backend.node(Object.assign(request, authOf(request.ajwt)), response)
   })
   return app
 }
 
-function koaApp({ policy, backend }: McpAppSpec): RequestListener {
+function koaApp({ policy, rules, backend }: McpAppSpec): RequestListener {
   const app = new Koa()
   app.use(async (ctx, next) => {
     if (ctx.method === 'POST') Object.assign(ctx.request, { body: await readJson(ctx.req) })
     await next()
   })
   app.use(forKoa.ajwt(policy))
+  for (const middleware of [bindSessions(), forKoa.requireToolIntent(rules), endWithToken()])
+    app.use(middleware)
   app.use(async (ctx) => {
     ctx.respond = false
     const body: unknown = Reflect.get(ctx.request, 'body')
@@ -59,15 +75,26 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   return JSON.parse(text)
 }
 
-function honoApp({ policy, backend }: McpAppSpec): RequestListener {
+function honoApp({ policy, rules, backend }: McpAppSpec): RequestListener {
   const app = new Hono<forHono.AjwtEnv>()
   app.use(forHono.ajwt(policy))
+  app.use('/mcp', bindSessions(), forHono.requireToolIntent(rules), endWithToken())
   app.all('/mcp', async (c) => {
     const parsedBody: unknown = c.req.method === 'POST' ? await c.req.json() : undefined
     const { auth } = authOf(c.get('ajwt'))
     return backend.web(c.req.raw, { parsedBody, ...(auth !== undefined && { authInfo: auth }) })
   })
   return getRequestListener(app.fetch)
+}
+
+function fastifyApp({ policy, rules, backend }: McpAppSpec): RequestListener {
+  const app = fastify()
+  app.register(forFastify.ajwt, 'verify' in policy ? { verifier: policy } : { policy })
+  app.all('/mcp', { preHandler: forFastify.requireToolIntent(rules) }, async ({ raw, body, ajwt }, reply) => {
+    reply.hijack()
+    await backend.node(Object.assign(raw, { body }, authOf(ajwt)), reply.raw)
+  })
+  return fastifyListener(app)
 }
 
 /** A host without an adapter. */
