@@ -11,6 +11,7 @@ import { PolicyError } from '../src/policy/error.js'
 import type { HandlerRule, Policy } from '../src/policy/policy.js'
 import type { RuleData } from '../src/policy/schema.js'
 import { describe, Refusal } from '../src/refusal.js'
+import type { RequestContent } from '../src/request/content.js'
 import { textsOf } from '../src/request/params.js'
 import type { VerifyRequest } from '../src/request/request.js'
 import { AjwtDenial } from '../src/response/ajwt-denial.js'
@@ -139,12 +140,18 @@ export function createMiddlewareCore(
 /** Applies one more rule to requests that `ajwt` has allowed. Throws a PolicyError if the rule is invalid. */
 export function createRuleMiddleware(
   rule: HandlerRule,
-): (source: object, params: unknown, request?: unknown) => Promise<MiddlewareResult> {
+): (
+  source: object,
+  params: unknown,
+  request?: unknown,
+  content?: RequestContent,
+) => Promise<MiddlewareResult> {
   if (isRequest(rule)) refuseUncalled('rule', 'requireIntent', 'requireIntent(rule)')
   const data = parseRule(rule)
   warnAboutObservedRule(data)
   const warnOnce = createWarning()
-  return (source, params, request = source) => applyRule({ source, params, request }, data, true, warnOnce)
+  return (source, params, request = source, content) =>
+    applyRule({ source, params, request, content }, data, true, warnOnce)
 }
 
 /** Applies a rule once, for `checkIntent`. Rejects with a PolicyError if the rule is invalid. */
@@ -153,8 +160,9 @@ export async function checkRequest(
   rule: HandlerRule,
   params: unknown,
   request: unknown = source,
+  content?: RequestContent,
 ): Promise<AjwtDenial | undefined> {
-  const handled = { source, params, request }
+  const handled = { source, params, request, content }
   const result = await applyRule(handled, parseHandlerRule(rule), false, warnOfCheck)
   return result.kind === 'answer' && result.denial !== undefined ? new AjwtDenial(result.denial) : undefined
 }
@@ -166,10 +174,11 @@ interface HandledRequest {
   readonly params: unknown
   /** What the framework gives to handlers, for functions of the app. */
   readonly request: unknown
+  readonly content: RequestContent | undefined
 }
 
 async function applyRule(
-  { source, params, request }: HandledRequest,
+  { source, params, request, content }: HandledRequest,
   data: RuleData,
   isPermanent: boolean,
   warnOnce: WarnOnce,
@@ -192,6 +201,7 @@ async function applyRule(
     isPermanent,
     isOncePerRequest: isPermanent,
     request,
+    content,
   })
   return result === undefined ? passThrough : toResult(result, authorized)
 }

@@ -8,6 +8,7 @@ import {
   type Verifier,
   type VerifierOptions,
 } from '../src/index.js'
+import { contentOfParsed, type RequestContent } from './content.js'
 import {
   type Answer,
   checkRequest,
@@ -87,7 +88,7 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
  */
 export function requireIntent(rule: HandlerRule<Request>, { onDenied }: DenialOptions = {}): RequestHandler {
   const pass = createRuleMiddleware(rule)
-  return ruleHandler('requireIntent', onDenied, (req) => pass(req, req.params))
+  return ruleHandler('requireIntent', onDenied, (req) => pass(req, req.params, req, contentOf(req)))
 }
 
 /** A handler that lets the request continue where its rule is met. */
@@ -140,7 +141,7 @@ export async function checkIntent(
   rule: HandlerRule<Request>,
   params: Readonly<Record<string, unknown>> = req.params,
 ): Promise<AjwtDenial | undefined> {
-  return checkRequest(req, rule, params)
+  return checkRequest(req, rule, params, req, contentOf(req))
 }
 
 /**
@@ -154,6 +155,13 @@ export async function verifyRoutes(
   policy: Policy | Verifier,
 ): Promise<RouteReport> {
   return compareRoutes(policy, handlersOf(app), { byPattern: false, caseSensitive: false })
+}
+
+/** The query that `req.query` is made of, and the body as the parsers have left it. */
+function contentOf(req: Request): RequestContent {
+  const { url, headers, body } = req
+  const keptIn = 'req.rawBody, set in the option verify of express.json'
+  return contentOfParsed({ url, headers, body, keepers: [req], keptIn })
 }
 
 /** Express routes by `url`, moves the mount path to `baseUrl`, and ignores letter case by default. */

@@ -15,6 +15,7 @@ import {
   type Verifier,
   type VerifierOptions,
 } from '../src/index.js'
+import { contentOfParsed, type RequestContent } from './content.js'
 import {
   checkRequest,
   createMiddlewareCore,
@@ -113,7 +114,8 @@ function register(app: FastifyInstance, options: AjwtOptions, done: (error?: Err
 export function requireIntent(rule: HandlerRule<FastifyRequest>, { onDenied }: DenialOptions = {}): RuleHook {
   const pass = createRuleMiddleware(rule)
   return function requireIntent(request, reply, done) {
-    settle(pass(request.raw, request.params, request), request, reply, done, onDenied, hasBegun(reply))
+    const result = pass(request.raw, request.params, request, contentOf(request))
+    settle(result, request, reply, done, onDenied, hasBegun(reply))
   }
 }
 
@@ -139,7 +141,7 @@ export async function checkIntent(
   rule: HandlerRule<FastifyRequest>,
   params: unknown = request.params,
 ): Promise<AjwtDenial | undefined> {
-  return checkRequest(request.raw, rule, params, request)
+  return checkRequest(request.raw, rule, params, request, contentOf(request))
 }
 
 /**
@@ -150,6 +152,13 @@ export async function checkIntent(
  */
 export async function verifyRoutes(app: RouteLister, policy: Policy | Verifier): Promise<RouteReport> {
   return compareRoutes(policy, await handlersOf(app), { byPattern: true, caseSensitive: true })
+}
+
+/** Parsed before `preHandler`: in earlier hooks there is no body. */
+function contentOf(request: FastifyRequest): RequestContent {
+  const { url, headers, body, raw } = request
+  const keptIn = 'request.rawBody, which fastify-raw-body sets'
+  return contentOfParsed({ url, headers, body, keepers: [request, raw], keptIn })
 }
 
 function coreOf(options: AjwtOptions): ReturnType<typeof createMiddlewareCore> {

@@ -8,6 +8,7 @@ import {
   type Verifier,
   type VerifierOptions,
 } from '../src/index.js'
+import { parseContent, type RequestContent } from './content.js'
 import {
   checkRequest,
   createMiddlewareCore,
@@ -84,7 +85,7 @@ export function requireIntent(
   { onDenied }: DenialOptions = {},
 ): MiddlewareHandler<AjwtEnv> {
   const pass = createRuleMiddleware(rule)
-  return ruleHandler('requireIntent', onDenied, (c) => pass(c, c.req.param()))
+  return ruleHandler('requireIntent', onDenied, (c) => pass(c, c.req.param(), c, contentOf(c)))
 }
 
 /**
@@ -120,6 +121,32 @@ function ruleHandler(
   return Object.defineProperty(handler, 'name', { value: name })
 }
 
+/** Hono parses a body when a handler asks for it. Read here, it stays readable: `c.req` keeps the bytes. */
+function contentOf(c: Context): RequestContent {
+  return {
+    url: c.req.url,
+    keptIn: 'c.req, unless an earlier middleware has read c.req.formData or c.req.raw',
+    field: (name) => c.req.header(name),
+    bytes: () => bytesOf(c),
+    async body() {
+      const bytes = await bytesOf(c)
+      return bytes && parseContent(bytes, c.req.header('content-type') ?? '')
+    },
+  }
+}
+
+/** Undefined where only parsed content is left, or where the content cannot be read. */
+async function bytesOf({ req }: Context): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const cached = Object.keys(req.bodyCache)
+  const isParsed = cached.length > 0 && !cached.some((form) => /^(arrayBuffer|text|blob)$/.test(form))
+  if (isParsed || (cached.length === 0 && req.raw.bodyUsed)) return undefined
+  try {
+    return new Uint8Array(await req.arrayBuffer())
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * Checks a rule as `requireIntent` does, without a response, for GraphQL resolvers, procedures and sockets.
  * Resolves to the denial, or to undefined if the rule is met or only observed. Default of `params`: those of
@@ -130,7 +157,7 @@ export async function checkIntent(
   rule: HandlerRule<Context>,
   params: unknown = c.req.param(),
 ): Promise<AjwtDenial | undefined> {
-  return checkRequest(c, rule, params)
+  return checkRequest(c, rule, params, c, contentOf(c))
 }
 
 /**

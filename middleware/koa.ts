@@ -8,6 +8,7 @@ import {
   type Verifier,
   type VerifierOptions,
 } from '../src/index.js'
+import { contentOfParsed, type RequestContent } from './content.js'
 import {
   checkRequest,
   createMiddlewareCore,
@@ -79,7 +80,7 @@ export function requireIntent(
   { onDenied }: DenialOptions = {},
 ): Middleware<AjwtState> {
   const pass = createRuleMiddleware(rule)
-  return ruleHandler('requireIntent', onDenied, (ctx) => pass(ctx.req, paramsOf(ctx), ctx))
+  return ruleHandler('requireIntent', onDenied, (ctx) => pass(ctx.req, paramsOf(ctx), ctx, contentOf(ctx)))
 }
 
 /**
@@ -125,7 +126,15 @@ export async function checkIntent(
   rule: HandlerRule<Context>,
   params: unknown = paramsOf(ctx),
 ): Promise<AjwtDenial | undefined> {
-  return checkRequest(ctx.req, rule, params, ctx)
+  return checkRequest(ctx.req, rule, params, ctx, contentOf(ctx))
+}
+
+/** `ctx.url` is what `ctx.query` is made of. Body parsers set `ctx.request.body` and `rawBody` beside it. */
+function contentOf(ctx: Context): RequestContent {
+  const { url, headers, request, req } = ctx
+  const body = 'body' in request ? request.body : undefined
+  const keptIn = 'ctx.request.rawBody, which @koa/bodyparser sets'
+  return contentOfParsed({ url, headers, body, keepers: [request, req], keptIn })
 }
 
 /** The path parameters that @koa/router has set. */

@@ -1,6 +1,7 @@
 import type { Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
-import type { ToolRuleData } from './policy/mcp-schema.js'
+import type { AppliedRuleData } from './policy/mcp-schema.js'
+import type { RequestContent } from './request/content.js'
 import type { Access } from './routing/match.js'
 import type { RuleInput } from './rules/rule-input.js'
 import type { Consumed } from './stores/replay.js'
@@ -43,7 +44,7 @@ export function toAuthorized(
 
 /** A rule that is applied after the route's own, and the request that it is applied to. */
 export interface AppliedRule {
-  readonly data: ToolRuleData
+  readonly data: AppliedRuleData
   /** The values that `param` in a claim constraint refers to. */
   readonly params: Grant['params']
   /** The method on the wire, for telemetry and for the scopes of challenges. */
@@ -54,6 +55,8 @@ export interface AppliedRule {
   readonly isOncePerRequest: boolean
   /** The request as the framework has it. */
   readonly request: unknown
+  /** What the request says, where a framework has read it. */
+  readonly content?: RequestContent | undefined
   /** The arguments of the called MCP tool or prompt. */
   readonly arguments?: unknown
   /** Tells limits without a name apart. Default: the text of the limits. */
@@ -83,6 +86,7 @@ export function toHandlerInput(
     source: {},
     trace: {},
     request: applied.request,
+    content: applied.content,
     arguments: applied.arguments,
   }
 }

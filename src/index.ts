@@ -32,6 +32,7 @@ export type {
   IssuerPolicy,
   KeyOptions,
   Limit,
+  LimitedRule,
   Policy,
   Profile,
   RouteRule,

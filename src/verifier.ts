@@ -8,7 +8,7 @@ import { isObject } from './lib/objects.js'
 import { snapshot } from './lib/plain-data.js'
 import { checkOptions, type VerifierOptions } from './options.js'
 import { PolicyError, toIssue } from './policy/error.js'
-import type { HandlerRule, Policy } from './policy/policy.js'
+import type { LimitedRule, Policy } from './policy/policy.js'
 import { textsOf } from './request/params.js'
 import type { VerifyRequest } from './request/request.js'
 import { AjwtDenial } from './response/ajwt-denial.js'
@@ -53,7 +53,7 @@ export interface Verifier {
    * revoked. `params` are the values for `param` in a claim constraint. Default: the route's. Rejects with a
    * `PolicyError` if the rule is invalid, and with a `TypeError` if another verifier made the decision.
    */
-  check(decision: Decision, rule: HandlerRule, params?: object): Promise<AjwtDenial | undefined>
+  check(decision: Decision, rule: LimitedRule, params?: object): Promise<AjwtDenial | undefined>
   /** Aborts key fetches. Later requests are denied with 503. */
   close(): void
 }
@@ -104,7 +104,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     metadata: () => toMetadata(engine.compiled),
     ready: () => getReadiness(engine.issuers),
     refreshKeys: () => refreshAllKeys(engine.issuers),
-    async check(decision: Decision, rule: HandlerRule, params?: object) {
+    async check(decision: Decision, rule: LimitedRule, params?: object) {
       const known = engine.requestOf(decision)
       if (known === undefined) {
         throw new TypeError(
@@ -112,6 +112,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
         )
       }
       const data = parseHandlerRule(rule)
+      refuseContentRules(data)
       const { method, authorized, engine: decidedBy } = known
       const paramTexts = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
       const result = await decidedBy.applyRule(decision, authorized, {
@@ -152,6 +153,14 @@ function checkAuthorizeRules({ routes }: Policy, { authorize }: VerifierOptions)
         ]
       : [],
   )
+  if (issues.length > 0) throw new PolicyError(issues)
+}
+
+/** A decision has no content to compare: such a rule would refuse every request. */
+function refuseContentRules(rule: object): void {
+  const issues = ['query', 'digest', 'body']
+    .filter((key) => Object.hasOwn(rule, key))
+    .map((path) => ({ path, message: 'needs the request: use checkIntent of the adapter' }))
   if (issues.length > 0) throw new PolicyError(issues)
 }
 

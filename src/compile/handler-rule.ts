@@ -3,7 +3,7 @@ import { findHandlerRuleProblems } from '#policy-problems'
 import { sharedInProcess } from '../lib/copies.js'
 import { processWarning } from '../lib/process-warning.js'
 import { PolicyError, type PolicyIssue, toIssue } from '../policy/error.js'
-import type { ToolRuleData } from '../policy/mcp-schema.js'
+import type { AppliedRuleData } from '../policy/mcp-schema.js'
 import type { HandlerRule } from '../policy/policy.js'
 import type { RuleData } from '../policy/schema.js'
 import { describe, Refusal } from '../refusal.js'
@@ -14,7 +14,7 @@ import { compileRule, type Rule, type RuleContext } from '../rules/rule.js'
  * wrong name refuses every request with `internal_error` and warns once.
  */
 export function compileHandlerRule(
-  rule: ToolRuleData,
+  rule: AppliedRuleData,
   context: RuleContext,
   place = `a rule of a handler: ${JSON.stringify(rule.limit)}`,
 ): Rule {

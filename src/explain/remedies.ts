@@ -238,8 +238,9 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
       'Call a tool that the server lists, or add a rule for it to `tools`, `prompts`, `resources` or `methods`.',
   },
   argument_not_allowed: {
-    mender: 'caller',
-    remedy: 'Send what was approved. `facts.cause` names the part of the request, and both values.',
+    mender: 'caller or API',
+    remedy:
+      'Send what was approved: `facts.cause` names the part of the request. If it says that there is no parsed body, mount a body parser.',
   },
   session_not_yours: {
     mender: 'caller',

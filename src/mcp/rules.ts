@@ -3,14 +3,14 @@ import { textOf } from '../compile/handler-rule.js'
 import { sharedInProcess } from '../lib/copies.js'
 import type { ContentConstraint } from '../policy/content.js'
 import { mcpRulesSchema, type ToolRuleData } from '../policy/mcp-schema.js'
-import type { HandlerRule } from '../policy/policy.js'
+import type { LimitedRule } from '../policy/policy.js'
 import type { McpMessage } from './message.js'
 
 /** A constraint on one argument. */
 export type ArgumentConstraint = ContentConstraint
 
 /** The conditions of one tool or prompt. `cost` functions of its limits get the JSON-RPC message. */
-export interface ToolRule extends HandlerRule<McpMessage> {
+export interface ToolRule extends LimitedRule<McpMessage> {
   /** By JSON pointer (RFC 6901) into `params.arguments`. */
   arguments?: { readonly [pointer: string]: ArgumentConstraint }
 }
@@ -22,9 +22,9 @@ export interface McpRules {
   /** By the name of the prompt: `prompts/get`, and `completion/complete` that refers to it. */
   prompts?: { readonly [name: string]: ToolRule }
   /** By URI, or by a prefix with a final `*`. The longest that matches applies. */
-  resources?: { readonly [uriOrPrefix: string]: HandlerRule<McpMessage> }
+  resources?: { readonly [uriOrPrefix: string]: LimitedRule<McpMessage> }
   /** By JSON-RPC method. Applies before the rule of a tool, a prompt or a resource. */
-  methods?: { readonly [method: string]: HandlerRule<McpMessage> | 'authenticated' }
+  methods?: { readonly [method: string]: LimitedRule<McpMessage> | 'authenticated' }
 }
 
 /** One parsed rule. */

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { findConstraintProblems, findInexactNumbers } from './constraint.js'
-import { hasKeys, json, nonEmpty, object, pointer } from './schema-parts.js'
+import { hasKeys, json, nonEmpty, object, pointer, text } from './schema-parts.js'
 
 /**
  * A constraint on what a request says: one schema for arguments of MCP tools, bodies and query parameters.
@@ -26,6 +26,12 @@ const contentConstraint = object({
 
 /** By JSON pointer into the arguments or the body. */
 export const contentConstraints = z.record(pointer, contentConstraint)
+
+/** By the name of a query parameter, decoded. */
+export const queryConstraints = z.record(
+  text.check(z.regex(/[^[\].]/, 'must be the name of a query parameter')),
+  contentConstraint,
+)
 
 export type ContentConstraintData = z.infer<typeof contentConstraint>
 export type ContentConstraintsData = z.infer<typeof contentConstraints>

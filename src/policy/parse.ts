@@ -138,9 +138,11 @@ type Issue = z.core.$ZodIssue
 function addIssue(issue: Issue, prefix: readonly PropertyKey[], input: unknown, problems: Problems): void {
   const path = [...prefix, ...issue.path]
   if (issue.code === 'unrecognized_keys') {
-    const known = issue.message.split(' ')
+    const [names = '', elsewhere = '{}'] = issue.message.split('\n')
+    const places = new Map<string, unknown>(Object.entries(JSON.parse(elsewhere)))
     for (const key of issue.keys) {
-      problems.add([...path, key], `is not a key here${formatChoice(key, known, 'key')}`, 'name')
+      const message = places.get(key) ?? `is not a key here${formatChoice(key, names.split(' '), 'key')}`
+      problems.add([...path, key], String(message), 'name')
     }
   } else if (issue.code === 'invalid_key') {
     for (const inner of issue.issues) problems.add(path, inner.message, 'name')

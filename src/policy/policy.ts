@@ -1,5 +1,6 @@
 import type { AlgorithmName } from '../protocol/algorithms.js'
 import type { ClaimConstraint } from './claim-constraint.js'
+import type { ContentConstraint } from './content.js'
 import type { knownServers } from './known-servers.js'
 import type { HandlerLimit, Limit } from './limit.js'
 
@@ -128,9 +129,25 @@ export interface RouteRule {
   mode?: 'observe' | 'enforce'
 }
 
-/** A rule of `requireIntent`, `checkIntent` or `verifier.check`. */
-export interface HandlerRule<Request = never> extends Omit<RouteRule, 'limit'> {
+/** A rule that is applied after the route's own. */
+export interface LimitedRule<Request = never> extends Omit<RouteRule, 'limit'> {
   limit?: HandlerLimit<Request> | readonly HandlerLimit<Request>[]
+}
+
+/**
+ * A rule of `requireIntent` or `checkIntent`. Mount a body parser in front of one with `body` or `digest`.
+ */
+export interface HandlerRule<Request = never> extends LimitedRule<Request> {
+  /** Constraints on query parameters, by name. A parameter that comes twice is refused. */
+  query?: { readonly [name: string]: ContentConstraint }
+  /**
+   * Whether the SHA-256 of the received content must be that in `Content-Digest` (RFC 9530) and that which
+   * the token approves: `action_hash`, or `digest` in `authorization_details`, of this `type` where one is
+   * given.
+   */
+  digest?: boolean | { type: string }
+  /** Constraints on the parsed body, by JSON pointer (RFC 6901). */
+  body?: { readonly [pointer: string]: ContentConstraint }
 }
 
 /** The requests that an API accepts. Plain data, so that it can be JSON. */

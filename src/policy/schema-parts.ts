@@ -1,7 +1,6 @@
 import * as z from 'zod/mini'
 
-// The parts of which the schemas are made. The message of a union completes "must be"; the message for
-// unknown keys is the list of known keys.
+// The parts of which the schemas are made. The message of a union completes "must be".
 
 export const text = z.string().check(z.minLength(1, 'must not be empty'))
 
@@ -19,11 +18,17 @@ export function union<const T extends readonly z.ZodMiniType[]>(branches: T, for
   return z.union(branches, { error: forms })
 }
 
-/** Refuses unknown keys: a misspelt condition would never be checked. */
-export function object<T extends z.core.$ZodShape>(shape: T) {
-  const names = Object.keys(shape).join(' ')
+/**
+ * Refuses unknown keys: a misspelt condition would never be checked. `elsewhere` says where keys belong that
+ * are known in other places. The message is the list of known keys, and `elsewhere` as JSON.
+ */
+export function object<T extends z.core.$ZodShape>(
+  shape: T,
+  elsewhere: Readonly<Record<string, string>> = {},
+) {
+  const message = `${Object.keys(shape).join(' ')}\n${JSON.stringify(elsewhere)}`
   return z.strictObject(shape, {
-    error: ({ code }) => (code === 'unrecognized_keys' ? names : undefined),
+    error: ({ code }) => (code === 'unrecognized_keys' ? message : undefined),
   })
 }
 

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { isUnambiguousUrl } from '../lib/url.js'
 import { algorithmNames } from '../protocol/algorithms.js'
+import { contentConstraints, queryConstraints } from './content-schema.js'
 import { knownServers } from './known-servers.js'
 import type { CostFunction } from './limit.js'
 import { findRouteKeyProblem } from './route-key-problem.js'
@@ -194,7 +195,9 @@ const limitShape = {
   name: z.optional(limitName),
   skipServerErrors: z.optional(z.boolean()),
 }
-const limit = object(limitShape)
+const limit = object(limitShape, {
+  cost: 'is for requireIntent and checkIntent: a request of a route counts 1',
+})
 
 const costFunction = z.custom<CostFunction>((value) => typeof value === 'function')
 const handlerLimit = object({
@@ -251,13 +254,18 @@ const ruleShape = {
   mode: z.optional(z.enum(['observe', 'enforce'])),
 }
 
-export const ruleSchema = object(ruleShape)
+const atHandler = 'is for requireIntent and checkIntent: a policy is applied before the content is read'
+const withTool = 'is for the tools of an MCP server: write it in the rules of requireToolIntent'
 
-/**
- * A rule of `requireIntent`, `checkIntent` or `check`: what a policy, which is plain data, cannot have as
- * well.
- */
-export const handlerRuleShape = {
+export const ruleSchema = object(ruleShape, {
+  body: atHandler,
+  query: atHandler,
+  digest: atHandler,
+  arguments: withTool,
+})
+
+/** What a rule of a handler may have, and a policy, which is plain data, may not. */
+export const limitedRuleShape = {
   ...ruleShape,
   limit: z.optional(
     union(
@@ -267,7 +275,20 @@ export const handlerRuleShape = {
   ),
 }
 
-export const handlerRuleSchema = object(handlerRuleShape)
+export const limitedRuleSchema = object(limitedRuleShape)
+
+/** A rule of `requireIntent`, `checkIntent` or `check`. */
+export const handlerRuleSchema = object(
+  {
+    ...limitedRuleShape,
+    query: z.optional(queryConstraints),
+    digest: z.optional(
+      union([z.boolean(), object({ type: text })], 'true, or { type } of authorization_details'),
+    ),
+    body: z.optional(contentConstraints),
+  },
+  { arguments: withTool },
+)
 
 /** By the name that the module of `ajwt check --emit` exports them under. */
 export const handlerRulesSchema = z.record(z.string(), handlerRuleSchema)

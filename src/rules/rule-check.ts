@@ -8,7 +8,10 @@ import { consumeLimits, findUses } from './limit.js'
 import type { Rule } from './rule.js'
 import type { RuleInput } from './rule-input.js'
 
-/** Checks a rule: its conditions, the hook `authorize`, all its limits or none, then `once`. */
+/**
+ * Checks a rule: its conditions, those on the request's content, the hook `authorize`, all its limits or
+ * none, then `once`.
+ */
 export type RuleCheck = (
   rule: Rule,
   input: RuleInput,
@@ -81,6 +84,8 @@ export function createRuleCheck({ consumeOnce, limiter, authorizer }: RuleCheckO
     input: RuleInput,
     observer: CheckObserver | undefined,
   ): Promise<Refusal | undefined> {
+    const unmet = await rule.checkRequest?.(input)
+    if (unmet !== undefined) return unmet
     const unauthorized = await askAuthorizer(rule, input, observer)
     if (unauthorized !== undefined) return unauthorized
     const charges = await countLimits(rule, input, observer)
@@ -92,8 +97,13 @@ export function createRuleCheck({ consumeOnce, limiter, authorizer }: RuleCheckO
     return reused
   }
 
-  function isMoreToDo({ usesUp, authorize }: Rule): boolean {
-    return usesUp || authorize === 'required' || (authorize && authorizer !== undefined)
+  function isMoreToDo({ usesUp, authorize, checkRequest }: Rule): boolean {
+    return (
+      usesUp ||
+      checkRequest !== undefined ||
+      authorize === 'required' ||
+      (authorize && authorizer !== undefined)
+    )
   }
 
   return (rule, input, observer) => {

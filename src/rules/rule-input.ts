@@ -1,6 +1,7 @@
 import type { Grant } from '../decision.js'
 import type { Delegation } from '../delegation/delegation.js'
 import type { CheckObserver, Refusal } from '../refusal.js'
+import type { RequestContent } from '../request/content.js'
 import type { Consumed } from '../stores/replay.js'
 import type { TokenClaims } from '../token/claims.js'
 
@@ -34,6 +35,8 @@ export interface RuleInput {
   readonly trace: RuleTrace
   /** The request as the framework has it, for rules of a handler. */
   readonly request: unknown
+  /** What the request says. Undefined where no framework has read it. */
+  readonly content?: RequestContent | undefined
   /** The arguments of the called MCP tool or prompt, as they came. */
   readonly arguments?: unknown
 }

@@ -1,13 +1,14 @@
 import { toArray } from '../lib/to-array.js'
 import { compileConstraint } from '../policy/constraint.js'
 import { parsePointer, resolvePointer } from '../policy/json-pointer.js'
-import type { ToolRuleData } from '../policy/mcp-schema.js'
+import type { AppliedRuleData } from '../policy/mcp-schema.js'
 import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
 import { type Cause, type CheckObserver, describe, Refusal } from '../refusal.js'
 import { compileArguments, contentCondition } from './content.js'
 import { type ChainsByIssuer, compileDelegation, readChains } from './delegation-conditions.js'
 import { type CompiledLimit, compileLimits, type LimitWindows } from './limit.js'
+import { compileRequestConditions, type RequestCheck } from './request-conditions.js'
 import type { Check, RuleInput } from './rule-input.js'
 import { checkPerson, compileUser } from './user-conditions.js'
 import type { Workflow } from './workflow.js'
@@ -49,6 +50,8 @@ export interface Rule {
   readonly chains: ChainsByIssuer | undefined
   /** Whether the hook `authorize` is asked, where there is one. `required`: there must be one. */
   readonly authorize: boolean | 'required'
+  /** The conditions on what the request says: after all others, and before the hook. */
+  readonly checkRequest: RequestCheck | undefined
   /** Counted after all conditions hold, all of them or none. */
   readonly limits: readonly CompiledLimit[]
   readonly once: boolean
@@ -62,7 +65,7 @@ export interface Rule {
  * Compiles a rule into checks that run in the order of the documentation. `place` says where it stands, in
  * the same words in every process: it tells limits without a name apart.
  */
-export function compileRule(rule: ToolRuleData, context: RuleContext, place: string): Rule {
+export function compileRule(rule: AppliedRuleData, context: RuleContext, place: string): Rule {
   const limits = compileLimits(rule.limit, place)
   const scopes = readScopes(rule.scope)
   const chains = rule.delegation?.chains && readChains(rule.delegation.chains, context.readId)
@@ -88,6 +91,7 @@ export function compileRule(rule: ToolRuleData, context: RuleContext, place: str
     conditions: Object.freeze(conditionsOf(rule, context)),
     scope: scopes?.names.join(' '),
     chains,
+    checkRequest: compileRequestConditions(rule),
     authorize: rule.authorize === true ? 'required' : (rule.authorize ?? true),
     limits: Object.freeze(limits),
     once: rule.once === true,
@@ -97,7 +101,7 @@ export function compileRule(rule: ToolRuleData, context: RuleContext, place: str
   })
 }
 
-function conditionsOf(rule: ToolRuleData, { agents, workflows }: RuleContext): string[] {
+function conditionsOf(rule: AppliedRuleData, { agents, workflows }: RuleContext): string[] {
   const { intent, delegation = {}, user = {}, claims = {} } = rule
   const { required, maxDepth, initiators, chains } = delegation
   const isOrdered = intent !== undefined && workflows.has(intent.workflow)

@@ -112,6 +112,8 @@ definePolicy({ ...base, routes: { 'GET /x': { limit: [{ per: 'agent', max: 1, wi
 definePolicy({ ...base, routes: { 'GET /x': { limit: { per: 'user', max: 1 } } } })
 // @ts-expect-error: a policy is plain data, and no request of its routes has a cost
 definePolicy({ ...base, routes: { 'GET /x': { limit: { per: 'agent', max: 1, cost: 2 } } } })
+// @ts-expect-error: a policy is applied before the body is read
+definePolicy({ ...base, routes: { 'GET /x': { body: { '/a': { max: 1 } } } } })
 // @ts-expect-error: no audience
 definePolicy({ issuer: 'https://as.example.com', routes: {} })
 // @ts-expect-error: a key of a part

@@ -91,7 +91,7 @@ const causes: Readonly<Record<DenialCode, string>> = {
     'No rule of the MCP server names the tool, prompt, resource or method. The response is a JSON-RPC error, ' +
     '`-32602` or `-32601`, with status 200.',
   argument_not_allowed:
-    'The content of the request does not meet the rule of a handler: the `cost` of a limit is not a number.',
+    'The content of the request does not meet the rule of a handler (`query`, `digest`, `body`) or of a tool (`arguments`), or the `cost` of a limit is not a number.',
   session_not_yours:
     'The request names the `Mcp-Session-Id` or the task of another owner, or the app has answered with one: `bindSessions`.',
   not_authorized: 'The option `authorize` has denied the request.',

@@ -6,7 +6,7 @@ import { compilePolicy } from '../../../src/compile/compile-policy.js'
 import { createVerifier, denials } from '../../../src/index.js'
 import { cacheDefaults } from '../../../src/lib/cache.js'
 import type { CompiledIssuer } from '../../../src/policy/issuer.js'
-import { issuerSchema, ruleSchema, schema } from '../../../src/policy/schema.js'
+import { handlerRuleSchema, issuerSchema, ruleSchema, schema } from '../../../src/policy/schema.js'
 import { algorithmNames, defaultProofAlgorithmNames } from '../../../src/protocol/algorithms.js'
 import { render } from '../../../tools/docs/denials.js'
 import { blocksOf, documents, exists, root, tableUnder, textOf } from '../../support/docs/markdown.js'
@@ -32,6 +32,16 @@ describe('docs/policy.md', () => {
   it('names every constraint on a claim', () => {
     const claims = ruleSchema.shape.claims.def.innerType.def.valueType
     expect(names('docs/policy.md', 'Constraints on claims').sort()).toEqual(Object.keys(claims.shape).sort())
+  })
+
+  it('names every condition on content, and every constraint', () => {
+    const { limit, ...conditions } = handlerRuleSchema.shape
+    const own = Object.keys(conditions).filter((key) => !Object.hasOwn(ruleSchema.shape, key))
+    expect(names('docs/policy.md', 'The content of a request').sort()).toEqual(own.sort())
+    const constraint = handlerRuleSchema.shape.body.def.innerType.def.valueType
+    expect(names('docs/policy.md', 'Constraints on content').sort()).toEqual(
+      Object.keys(constraint.shape).sort(),
+    )
   })
 
   it('names the algorithms', () => {

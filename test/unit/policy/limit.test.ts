@@ -276,7 +276,7 @@ describe('a wrong limit is a PolicyError', () => {
     ['an undefined window', { per: 'token', max: 1, window: undefined }, `${at}.window: is undefined`],
     ['a name with a quote', { per: 'token', max: 1, name: 'a"b' }, `${at}.name: must be 1 to 64 letters`],
     ['a misspelt key', { per: 'token', max: 1, windw: 1 }, `${at}.windw: is not a key here`],
-    ['a cost', { per: 'token', max: 1, cost: 1 }, `${at}.cost: is not a key here`],
+    ['a cost', { per: 'token', max: 1, cost: 1 }, `${at}.cost: is for requireIntent and checkIntent`],
     ['no limit', [], `${at}: must name at least one limit`],
     ['a number', 5, `${at}: must be { per, max, window, name, skipServerErrors }, or an array of these`],
     [

@@ -1,0 +1,133 @@
+import { isPlainData } from '../lib/plain-data.js'
+import type { ContentConstraintsData } from '../policy/content-schema.js'
+import { describe, Refusal } from '../refusal.js'
+import {
+  announcesContent,
+  isFormType,
+  isJsonType,
+  mediaTypeOf,
+  type RequestContent,
+} from '../request/content.js'
+import { findParameter, readParameters } from '../request/parameters.js'
+import { type ContentCheck, compileContent, compileValue, contentCondition } from './content.js'
+import { checkDigest } from './digest.js'
+import type { RuleInput } from './rule-input.js'
+
+/** What a rule of a handler demands of a request. */
+export interface RequestConditions {
+  readonly query?: ContentConstraintsData | undefined
+  readonly digest?: boolean | { readonly type: string } | undefined
+  readonly body?: ContentConstraintsData | undefined
+}
+
+/** Conditions on what a request says. They come last, because they may have to wait for the body. */
+export type RequestCheck = (input: RuleInput) => Promise<Refusal | undefined>
+
+/** Undefined for a rule that has no such conditions. */
+export function compileRequestConditions({
+  query,
+  digest,
+  body,
+}: RequestConditions): RequestCheck | undefined {
+  const checks: ((content: RequestContent, input: RuleInput) => Promise<Refusal | undefined>)[] = []
+  if (query !== undefined) {
+    const check = compileQuery(query)
+    checks.push(async (content, { token }) => check(content.url, token.claims))
+  }
+  if (digest !== undefined && digest !== false) {
+    const type = digest === true ? undefined : digest.type
+    checks.push((content, { token }) => checkDigest(content, token.claims, type))
+  }
+  if (body !== undefined) {
+    const check = compileContent('body', body)
+    checks.push(async (content, { token }) => {
+      const parsed = await readBody(content)
+      return parsed instanceof Refusal ? parsed : check(parsed, token.claims)
+    })
+  }
+  if (checks.length === 0) return undefined
+  return async (input) => {
+    if (input.content === undefined) return refuse(withoutRequest, 'a request of a framework', 'nothing')
+    for (const check of checks) {
+      const refusal = await check(input.content, input)
+      if (refusal !== undefined) return refusal
+    }
+    return undefined
+  }
+}
+
+const withoutRequest =
+  'verifier.check has no request: use checkIntent of the adapter for body, query and digest'
+
+function refuse(reason: string, expected: string, found: unknown, claim?: string): Refusal {
+  const named = claim === undefined ? {} : { claim: describe(claim) }
+  return new Refusal('argument_not_allowed', {
+    reason,
+    ...named,
+    expected,
+    found: describe(found),
+    unverified: true,
+  })
+}
+
+/** An object or array that a parser has made of the content. */
+async function readBody(content: RequestContent): Promise<object | Refusal> {
+  const body: unknown = await content.body()
+  const type = mediaTypeOf(content)
+  const typeText = type === '' ? 'no Content-Type' : type
+  if (typeof body !== 'object' || body === null || !isPlainData(body)) {
+    const isRead = body !== undefined && body !== null
+    const reason = isRead
+      ? 'the parsed body is no JSON object or array: use a parser for JSON or forms'
+      : 'the request has no parsed body: mount a body parser for this Content-Type in front of requireIntent'
+    return refuse(reason, 'a parsed body', isRead ? `a body of ${typeText}` : typeText)
+  }
+  // Express 4 and parsers for Koa leave an empty object where they have parsed nothing.
+  const isEmpty = !Array.isArray(body) && Object.keys(body).length === 0
+  if (isEmpty && !(announcesContent(content) && (isJsonType(type) || isFormType(type)))) {
+    return refuse('the request has no content that the body parser reads', 'a parsed body', typeText)
+  }
+  return body
+}
+
+/** Compiles constraints by the names of query parameters. */
+function compileQuery(constraints: ContentConstraintsData) {
+  const checks = Object.entries(constraints).map(([name, constraint]) => ({
+    name,
+    check: compileValue(contentCondition('query', name), name, 'the query parameter', constraint),
+  }))
+  return (url: string, claims: Parameters<ContentCheck>[1]): Refusal | undefined => {
+    const parameters = readParameters(queryOf(url))
+    if (parameters === undefined) {
+      return refuse('the query can be read in more than one way', 'an unambiguous query', 'another encoding')
+    }
+    for (const { name, check } of checks) {
+      const found = findParameter(parameters, name)
+      if (found === 'ambiguous') {
+        const reason =
+          'the query parameter comes twice, or in another spelling that a parser could take for it'
+        return refuse(reason, 'one parameter of this name', 'several', name)
+      }
+      const refusal = found === 'missing' ? check(undefined, claims) : checkText(found.value, claims, check)
+      if (refusal !== undefined) return refusal
+    }
+    return undefined
+  }
+}
+
+/** A parameter is text. It is compared as text, and as the number whose decimal form it is. */
+function checkText(
+  value: string,
+  claims: Parameters<ContentCheck>[1],
+  check: ReturnType<typeof compileValue>,
+): Refusal | undefined {
+  const asText = check(value, claims)
+  // At most 15 digits: a double holds each of these numbers.
+  const isNumber = /^-?(0|[1-9]\d*)(\.\d+)?$/.test(value) && value.replace(/\D/g, '').length <= 15
+  return asText !== undefined && isNumber ? check(Number(value), claims) && asText : asText
+}
+
+function queryOf(url: string): string {
+  const start = url.indexOf('?')
+  return start < 0 ? '' : url.slice(start + 1).replace(/#.*$/s, '')
+}
