@@ -5,6 +5,7 @@ import { anchorsOf, documents, exists, proseOf, textOf } from '../../support/doc
 
 /** Addresses outside of the project that the documentation may name. */
 const knownAddresses: readonly string[] = [
+  'https://github.com/Eomm/fastify-raw-body',
   ...Object.values(knownServerSources),
   'https://arxiv.org/abs/2509.13597',
   'https://github.com/panva/node-oidc-provider',
