@@ -5,6 +5,8 @@ import { createVerifier, type Policy, type VerifierOptions } from '../../../src/
 /** A row of the conformance table, in the form that is sent to an app in another runtime. */
 export interface RemoteRow {
   readonly id: string
+  /** The name of its app. Rows with equal policies share one. For the other rows, it is the id. */
+  readonly app: string
   readonly policy: Policy
   /** The options that are data. */
   readonly options: Pick<VerifierOptions, 'nonceSecret'>
@@ -18,10 +20,15 @@ export interface RemoteRow {
 }
 
 interface RunningRow {
+  /** The id of the row that runs. */
+  id: string
   readonly app: { fetch(request: Request): Response | Promise<Response> }
   clock: string
   runs: number
 }
+
+/** The beginning of the name of an app that rows share. */
+export const sharedAppPrefix = 'shared-'
 
 /** Request headers: the id of the row, and the time of its clock in milliseconds, `NaN` or `throw`. */
 const rowField = 'x-row'
@@ -33,13 +40,13 @@ export function createConformanceApp(tests: string): (request: Request) => Promi
   const running = new Map<string, RunningRow>()
 
   function start(row: RemoteRow): RunningRow {
-    const { id, policy, routes } = row
-    const state: RunningRow = { clock: '', runs: 0, app: new Hono<AjwtEnv>() }
+    const { policy, routes } = row
+    const state: RunningRow = { id: row.id, clock: '', runs: 0, app: new Hono<AjwtEnv>() }
     const now = () => {
       if (state.clock === 'throw') throw new Error('no time')
       return Number(state.clock)
     }
-    const verifier = createVerifier(policy, { ...row.options, ...remoteOptions(row), now })
+    const verifier = createVerifier(policy, { ...row.options, ...remoteOptions(row, state), now })
     const app = state.app as Hono<AjwtEnv>
     app.use((c, next) => {
       // A forged grant, which the middleware must remove.
@@ -55,13 +62,13 @@ export function createConformanceApp(tests: string): (request: Request) => Promi
       if (methods.includes('*')) app.all(path, handler)
       else app.on([...methods], path, handler)
     }
-    running.set(id, state)
+    running.set(row.app, state)
     return state
   }
 
-  function remoteOptions({ id, remote }: RemoteRow): VerifierOptions {
+  function remoteOptions({ remote }: RemoteRow, state: RunningRow): VerifierOptions {
     const ask = async (name: string, argument: unknown): Promise<unknown> => {
-      const body = JSON.stringify({ row: id, name, argument })
+      const body = JSON.stringify({ row: state.id, name, argument })
       const response = await fetch(`${tests}/functions`, { method: 'POST', body })
       const answer = (await response.json()) as { value?: unknown; error?: string }
       if (answer.error !== undefined) throw new Error(answer.error)
@@ -91,13 +98,14 @@ export function createConformanceApp(tests: string): (request: Request) => Promi
   return async (request) => {
     if (request.method === 'PUT' && new URL(request.url).pathname === '/rows') {
       rows = new Map(((await request.json()) as RemoteRow[]).map((row) => [row.id, row]))
-      running.clear()
+      for (const name of running.keys()) if (!name.startsWith(sharedAppPrefix)) running.delete(name)
       return new Response(null, { status: 204 })
     }
     const id = request.headers.get(rowField) ?? ''
     const row = rows.get(id)
     if (row === undefined) return new Response(`no row ${id}`, { status: 500 })
-    const state = running.get(id) ?? start(row)
+    const state = running.get(row.app) ?? start(row)
+    state.id = id
     state.clock = request.headers.get(clockField) ?? ''
     const runsBefore = state.runs
     const response = await state.app.fetch(request)

@@ -8,7 +8,8 @@ import { send, type WireResponse } from '../../../fixtures/conformance/wire.js'
 import { createKit, type Kit, type WireRequest } from '../../../fixtures/kit.js'
 import type { VerifierOptions } from '../../../src/index.js'
 import { assertResponse } from '../conformance/column.js'
-import type { RemoteRow } from './app.js'
+import { sharedKeyOf } from '../conformance/shared.js'
+import { type RemoteRow, sharedAppPrefix } from './app.js'
 import { differences } from './differences.js'
 import { type Runtime, type RuntimeServer, startIn } from './servers.js'
 
@@ -113,12 +114,24 @@ function assertInRuntime(
   throw new AggregateError(errors, `${runtime} answers ${response.status} ${response.body}`)
 }
 
+/** A number for each policy that rows share. */
+const sharedNumbers = new Map<string, number>()
+
+function appOf(row: Row): string {
+  const key = sharedKeyOf(row)
+  if (key === undefined) return row.id
+  const number = sharedNumbers.get(key) ?? sharedNumbers.size
+  sharedNumbers.set(key, number)
+  return `${sharedAppPrefix}${number}`
+}
+
 function toRemote(row: Row): RemoteRow {
   const policy = policyOf(row)
   const options = row.options?.(createKit(row.now)) ?? {}
   const { nonceSecret } = options
   return {
     id: row.id,
+    app: appOf(row),
     policy,
     options: nonceSecret === undefined ? {} : { nonceSecret },
     remote: functionNames.filter((name) => options[name] !== undefined),
