@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 
 /**
  * `npm run test:soak -- MINUTES` (default 10): a million junk tokens, 49,000 requests to Fastify under every
- * option of its router, then the random tests of routes with new seeds until the time is over. Exits with 1
- * if a test fails, and prints the seeds that failed.
+ * option of its router, then the random tests of routes and of single functions with new seeds until the time
+ * is over. Exits with 1 if a test fails, and prints the seeds that failed.
  */
 
 const minutes = Number(process.argv[2] ?? 10)
@@ -38,6 +38,9 @@ while (Date.now() < end) {
   const seed = newSeed()
   count++
   run(`ROUTE_SEED=${seed}`, ['test/attacks/routes/'], { ROUTE_SEED: seed, ROUTE_RUNS: '30' })
+  run(`PROPERTY_SEED=${seed}`, ['--project', 'properties', '--project', 'unit', '--project', 'unit-apart'], {
+    PROPERTY_SEED: seed,
+  })
 }
 
 console.log(`a million junk tokens and ${count} seeds, ${failed.length} failed`)

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 
-/** Seeds that once revealed a bug, and others. Every run of the suite uses them. */
+/** Seeds that once revealed a bug, and others. The same in every run, so that a failure is not by chance. */
 const fixedSeeds = [561795197, 1, 1000003]
 
 // A failure prints its seed. ROUTE_SEED=... runs it again, and ROUTE_RUNS=... sets the number of runs of each
 // seed. `npm run test:soak` tries new seeds for a given time.
 const { ROUTE_SEED, ROUTE_RUNS } = process.env
 
-/** The fixed seeds and a new one, or ROUTE_SEED. */
-const seeds = ROUTE_SEED === undefined ? [...fixedSeeds, Date.now() % 0x7fffffff] : [Number(ROUTE_SEED)]
+/** The fixed seeds, or ROUTE_SEED. */
+const seeds = ROUTE_SEED === undefined ? fixedSeeds : [Number(ROUTE_SEED)]
 
 /** The total number of runs of a property. */
 export function runsOf(runsPerSeed: number): number {
