@@ -22,9 +22,17 @@ import {
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf } from './express-handlers.js'
-import { createToolMiddleware, type DecideMessageOptions, type McpRules } from './tools.js'
+import {
+  authOf,
+  createMcpProtection,
+  createToolMiddleware,
+  type DecideMessageOptions,
+  type McpOptions,
+  type McpPolicy,
+  type McpRules,
+} from './tools.js'
 
-export { AjwtDenial, type McpRules, type RouteReport }
+export { AjwtDenial, type McpPolicy, type McpRules, type RouteReport }
 
 declare global {
   namespace Express {
@@ -47,6 +55,8 @@ export interface DenialOptions {
 export type AjwtOptions = VerifierOptions & DenialOptions
 
 export type ToolOptions = DenialOptions & DecideMessageOptions
+
+export type ProtectMcpOptions = DenialOptions & McpOptions
 
 /**
  * Allows the requests that the policy allows, denies all others, and sets `req.ajwt` to the verified grant.
@@ -129,6 +139,50 @@ export function requireToolIntent(
   return ruleHandler('requireToolIntent', onDenied, (req) =>
     judge({ source: req, headers: req.headers, body: req.body }),
   )
+}
+
+/**
+ * Protects an MCP server: `ajwt`, `bindSessions`, `endWithToken` and `requireToolIntent` in one middleware.
+ * Sets `req.auth` for the MCP SDK. Mount it on the app, behind the JSON parser and in front of the handler of
+ * the MCP SDK. Requests to other paths pass `ajwt` alone. Throws a PolicyError if policy, rules or options
+ * are invalid.
+ */
+export function protectMcp(
+  policy: McpPolicy | Verifier,
+  rules: McpRules,
+  { onDenied, ...options }: ProtectMcpOptions = {},
+): RequestHandler {
+  const denialOptions = onDenied === undefined ? {} : { onDenied }
+  const { verifier, isMcp, middleware, toolOptions } = createMcpProtection(policy, options)
+  const authenticate = ajwt(verifier, denialOptions)
+  const checks: RequestHandler[] = [
+    ...middleware,
+    requireToolIntent(rules, { ...toolOptions, ...denialOptions }),
+    (req, _res, next) => {
+      Object.assign(req, { auth: authOf(req.ajwt) })
+      next()
+    },
+  ]
+  return markAsAjwt(function protectMcp(req, res, next) {
+    return authenticate(req, res, (error?: unknown) => {
+      if (error !== undefined) return next(error)
+      isMcp(req).then((isForMcp) => runAll(isForMcp ? checks : [], req, res, next), next)
+    })
+  })
+}
+
+/** Runs handlers one after the other. */
+function runAll(
+  [first, ...rest]: readonly RequestHandler[],
+  req: Request,
+  res: Response,
+  next: NextFunction,
+): void {
+  if (first === undefined) return void next()
+  first(req, res, (error?: unknown) => {
+    if (error !== undefined) next(error)
+    else runAll(rest, req, res, next)
+  })
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Context, MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler, Next } from 'hono'
 import {
   AjwtDenial,
   type Grant,
@@ -18,10 +18,19 @@ import {
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf, type RouterRoute } from './hono-handlers.js'
-import { messageOf } from './hono-message.js'
-import { createToolMiddleware, type DecideMessageOptions, type McpRules } from './tools.js'
+import {
+  authOf,
+  createMcpProtection,
+  createToolMiddleware,
+  type DecideMessageOptions,
+  honoMessageOf,
+  type McpAuthInfo,
+  type McpOptions,
+  type McpPolicy,
+  type McpRules,
+} from './tools.js'
 
-export { AjwtDenial, type McpRules, type RouteReport }
+export { AjwtDenial, type McpPolicy, type McpRules, type RouteReport }
 
 /** The variable that `ajwt` sets on the context: `c.get('ajwt')`. */
 export interface AjwtEnv {
@@ -40,9 +49,19 @@ export interface DenialOptions {
   onDenied?: (denial: AjwtDenial, c: Context) => Response | undefined | Promise<Response | undefined>
 }
 
+/** The variables that `protectMcp` sets on the context. */
+export interface McpEnv extends AjwtEnv {
+  Variables: AjwtEnv['Variables'] & {
+    /** For the MCP SDK: `handler.fetch(request, { authInfo: c.get('auth') })`. Undefined without a grant. */
+    auth: McpAuthInfo | undefined
+  }
+}
+
 export type AjwtOptions = VerifierOptions & DenialOptions
 
 export type ToolOptions = DenialOptions & DecideMessageOptions
+
+export type ProtectMcpOptions = DenialOptions & McpOptions
 
 /**
  * Allows the requests that the policy allows, denies all others, and sets the verified grant as `ajwt` on the
@@ -99,7 +118,7 @@ export function requireToolIntent(
 ): MiddlewareHandler<AjwtEnv> {
   const judge = createToolMiddleware(rules, options)
   return ruleHandler('requireToolIntent', onDenied, async (c) =>
-    judge({ source: c, headers: c.req.raw.headers, body: await messageOf(c) }),
+    judge({ source: c, headers: c.req.raw.headers, body: await honoMessageOf(c) }),
   )
 }
 
@@ -145,6 +164,48 @@ async function bytesOf({ req }: Context): Promise<Uint8Array<ArrayBuffer> | unde
   } catch {
     return undefined
   }
+}
+
+/**
+ * Protects an MCP server: `ajwt`, `bindSessions`, `endWithToken` and `requireToolIntent` in one middleware.
+ * Sets `auth` on the context for the MCP SDK, and on Node's request where there is one. Mount it on the app,
+ * in front of the handler of the MCP SDK. Requests to other paths pass `ajwt` alone. Throws a PolicyError if
+ * policy, rules or options are invalid.
+ */
+export function protectMcp(
+  policy: McpPolicy | Verifier,
+  rules: McpRules,
+  { onDenied, ...options }: ProtectMcpOptions = {},
+): MiddlewareHandler<McpEnv> {
+  const denialOptions = onDenied === undefined ? {} : { onDenied }
+  const { verifier, isMcp, middleware, toolOptions } = createMcpProtection(policy, options)
+  const authenticate: MiddlewareHandler = ajwt(verifier, denialOptions)
+  const checks: MiddlewareHandler[] = [
+    ...middleware,
+    requireToolIntent(rules, { ...toolOptions, ...denialOptions }),
+    (c, next) => {
+      setAuth(c)
+      return next()
+    },
+  ]
+  return markAsAjwt(async function protectMcp(c, next) {
+    return authenticate(c, async () => runAll((await isMcp(c)) ? checks : [], c, next))
+  })
+}
+
+/** Also for a handler that gets Node's own request from `@hono/node-server`. */
+function setAuth(c: Context): void {
+  const auth = authOf(c.get('ajwt'))
+  c.set('auth', auth)
+  const incoming: unknown = Object(c.env).incoming
+  if (typeof incoming === 'object' && incoming !== null) Object.assign(incoming, { auth })
+}
+
+/** Runs middleware one after the other. Hono itself does so only with those that it is given. */
+async function runAll([first, ...rest]: readonly MiddlewareHandler[], c: Context, next: Next): Promise<void> {
+  if (first === undefined) return next()
+  const response = await first(c, () => runAll(rest, c, next))
+  if (response !== undefined && !c.finalized) c.res = response
 }
 
 /**

@@ -20,9 +20,17 @@ import {
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf } from './koa-handlers.js'
-import { createToolMiddleware, type DecideMessageOptions, type McpRules } from './tools.js'
+import {
+  authOf,
+  createMcpProtection,
+  createToolMiddleware,
+  type DecideMessageOptions,
+  type McpOptions,
+  type McpPolicy,
+  type McpRules,
+} from './tools.js'
 
-export { AjwtDenial, type McpRules, type RouteReport }
+export { AjwtDenial, type McpPolicy, type McpRules, type RouteReport }
 
 /** The members that `ajwt` sets on `ctx.state`. */
 export interface AjwtState {
@@ -41,6 +49,8 @@ export interface DenialOptions {
 export type AjwtOptions = VerifierOptions & DenialOptions
 
 export type ToolOptions = DenialOptions & DecideMessageOptions
+
+export type ProtectMcpOptions = DenialOptions & McpOptions
 
 /**
  * Allows the requests that the policy allows, denies all others, and sets `ctx.state.ajwt` to the verified
@@ -114,6 +124,42 @@ function ruleHandler(
     await goOn(ctx, next, result)
   }
   return Object.defineProperty(handler, 'name', { value: name })
+}
+
+/**
+ * Protects an MCP server: `ajwt`, `bindSessions`, `endWithToken` and `requireToolIntent` in one middleware.
+ * Sets `ctx.req.auth` for the MCP SDK. Mount it on the app, behind the JSON parser and in front of the
+ * handler of the MCP SDK. Requests to other paths pass `ajwt` alone. Throws a PolicyError if policy, rules or
+ * options are invalid.
+ */
+export function protectMcp(
+  policy: McpPolicy | Verifier,
+  rules: McpRules,
+  { onDenied, ...options }: ProtectMcpOptions = {},
+): Middleware<AjwtState> {
+  const denialOptions = onDenied === undefined ? {} : { onDenied }
+  const { verifier, isMcp, middleware, toolOptions } = createMcpProtection(policy, options)
+  const authenticate = ajwt(verifier, denialOptions)
+  const checks: Middleware<AjwtState>[] = [
+    ...middleware,
+    requireToolIntent(rules, { ...toolOptions, ...denialOptions }),
+    (ctx, next) => {
+      Object.assign(ctx.req, { auth: authOf(ctx.state.ajwt) })
+      return next()
+    },
+  ]
+  return markAsAjwt(async function protectMcp(ctx, next) {
+    await authenticate(ctx, async () => runAll((await isMcp(ctx.req)) ? checks : [], ctx, next))
+  })
+}
+
+/** Runs middleware one after the other. */
+async function runAll(
+  [first, ...rest]: readonly Middleware<AjwtState>[],
+  ctx: Parameters<Middleware<AjwtState>>[0],
+  next: () => Promise<unknown>,
+): Promise<unknown> {
+  return first === undefined ? next() : first(ctx, () => runAll(rest, ctx, next))
 }
 
 /**

@@ -1,8 +1,14 @@
 import { internalError, latestDecisions } from '../src/connection/latest-decision.js'
+import type { Grant, Verifier, VerifierOptions } from '../src/index.js'
+import { type McpAuthInfo, mcpAuthInfo } from '../src/mcp/auth-info.js'
 import type { DecideMessageOptions } from '../src/mcp/decide-message.js'
 import type { McpHeaders } from '../src/mcp/headers.js'
+import type { AnyMiddleware } from '../src/mcp/http/exchange.js'
 import { judgeMessage } from '../src/mcp/judge-message.js'
+import { type McpPolicy, protectPath } from '../src/mcp/protect.js'
 import { type McpRules, modesOf, parseMcpRules } from '../src/mcp/rules.js'
+import { type BindSessionsOptions, bindSessions } from '../src/mcp/sessions.js'
+import { type EndWithTokenOptions, endWithToken } from '../src/mcp/streams.js'
 import { warnAboutObservedRule } from '../src/telemetry/observe-warning.js'
 import {
   createWarning,
@@ -13,8 +19,10 @@ import {
   toResult,
 } from './core.js'
 
+export type { McpAuthInfo } from '../src/mcp/auth-info.js'
 export type { DecideMessageOptions } from '../src/mcp/decide-message.js'
-export { parseMessage } from '../src/mcp/message.js'
+export { honoMessageOf } from '../src/mcp/http/hono-message.js'
+export type { McpPolicy } from '../src/mcp/protect.js'
 export type { McpRules } from '../src/mcp/rules.js'
 
 /** A request to an MCP server, behind the JSON parser. */
@@ -52,4 +60,44 @@ export function createToolMiddleware(
     if (!isAllowed || decision.outcome !== 'allow') return passThrough
     return toResult({ ...decision, headers: fields }, cached.authorized)
   }
+}
+
+/** The options of `protectMcp` in every framework, besides those for denials. */
+export interface McpOptions
+  extends VerifierOptions,
+    DecideMessageOptions,
+    BindSessionsOptions,
+    EndWithTokenOptions {
+  /** The path of the MCP server, from the root of the app. Default: `/mcp`. */
+  path?: string
+}
+
+/** The parts of `protectMcp` that no framework changes. */
+export interface McpProtection {
+  readonly verifier: Verifier
+  /** Whether a request, which `ajwt` has let through, may be one to the MCP server. */
+  isMcp(source: object): Promise<boolean>
+  /** In front of the rules. */
+  readonly middleware: readonly AnyMiddleware[]
+  readonly toolOptions: DecideMessageOptions
+}
+
+/** Throws a PolicyError for a wrong policy, path or option. */
+export function createMcpProtection(
+  policy: McpPolicy | Verifier,
+  { path = '/mcp', store, recheckInterval, denials, ...options }: McpOptions,
+): McpProtection {
+  return {
+    ...protectPath(policy, path, options),
+    middleware: [
+      bindSessions(store === undefined ? {} : { store }),
+      endWithToken(recheckInterval === undefined ? {} : { recheckInterval }),
+    ],
+    toolOptions: denials === undefined ? {} : { denials },
+  }
+}
+
+/** The grant as the MCP SDKs read it from `req.auth`. Undefined without a grant. */
+export function authOf(grant: Grant | undefined): McpAuthInfo | undefined {
+  return grant === undefined ? undefined : mcpAuthInfo(grant)
 }

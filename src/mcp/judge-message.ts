@@ -153,12 +153,12 @@ function refuse(denial: Denial, answer: Answer): Verdict {
 
 let hasWarned = false
 
-function warnAboutParser(): void {
+export function warnAboutParser(): void {
   if (hasWarned) return
   hasWarned = true
   processWarning(
     'a request to an MCP server has no parsed JSON body: mount the JSON parser of the app, such as express.json(), in ' +
-      'front of requireToolIntent. Until then every message is answered with 400. A client that sends another content ' +
+      'front of requireToolIntent and bindSessions. Until then every message is answered with 400. A client that sends another content ' +
       'type causes this warning too',
     'AJWT_NO_MESSAGE',
   )

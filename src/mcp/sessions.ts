@@ -3,8 +3,9 @@ import { PolicyError } from '../policy/error.js'
 import { isRefusal, Refusal } from '../refusal.js'
 import { memorySessionStore } from '../stores/memory/sessions.js'
 import type { SessionStore } from '../stores/store.js'
+import { toHttpAnswer, toMalformedAnswer } from './answer.js'
 import { createEventReader } from './event-reader.js'
-import { createDecidedMiddleware, type DecidedExchange, toAnswer } from './http/decided-middleware.js'
+import { createDecidedMiddleware, type DecidedExchange } from './http/decided-middleware.js'
 import type { AnyMiddleware, Exchange } from './http/exchange.js'
 import {
   type BodyFilter,
@@ -14,6 +15,8 @@ import {
   type ResponseHead,
 } from './http/response-filter.js'
 import { errorAnswer, requestIdOf } from './json-rpc.js'
+import { warnAboutParser } from './judge-message.js'
+import { jsonRpc, MalformedMessage } from './message.js'
 import { createOwnership, type Ownership } from './ownership.js'
 import { sessionOwner } from './session-owner.js'
 import { readsTasks, requestedTasks, resultTasks } from './task-ids.js'
@@ -60,14 +63,17 @@ export function bindSessions(options: BindSessionsOptions = {}): AnyMiddleware {
 /** A request with its session, if it names one. */
 interface Visit {
   readonly exchange: Exchange
+  readonly body: unknown
   readonly ownership: Ownership
   readonly sessionIds: readonly string[]
   /** Reports a refusal. Undefined if the policy or the route has `mode: 'observe'`. */
-  refuse(problem: Refusal | Answer): Answer | undefined
+  refuse(problem: Problem): Answer | undefined
 }
 
+type Problem = Refusal | MalformedMessage | Answer
+
 function toVisit(
-  { exchange, authorized, engine, method, outcome }: DecidedExchange,
+  { exchange, body, authorized, engine, method, outcome }: DecidedExchange,
   store: SessionStore,
 ): Visit {
   const { kind, mode: accessMode } = authorized?.access ?? {}
@@ -75,24 +81,32 @@ function toVisit(
   const mode = outcome.outcome === 'observe' ? 'observe' : (routeMode ?? engine.compiled.mode)
   return {
     exchange,
+    body,
     ownership: createOwnership(store, authorized === undefined ? NOBODY : sessionOwner(authorized.grant)),
     sessionIds: exchange.fieldValues(FIELD),
     refuse(problem) {
+      if (problem instanceof MalformedMessage) {
+        warnAboutParser()
+        const refusal = new Refusal('message_malformed', { reason: problem.reason, unverified: true })
+        const denial = engine.overrule(outcome, 'request', refusal, method, mode)
+        return denial.outcome === 'deny' ? toMalformedAnswer(denial, problem) : undefined
+      }
       if (!isRefusal(problem)) return mode === 'observe' ? undefined : problem
       const denial = engine.overrule(outcome, 'rule', problem, method, mode)
-      return denial.outcome === 'deny' ? toAnswer(denial) : undefined
+      return denial.outcome === 'deny' ? toHttpAnswer(denial) : undefined
     },
   }
 }
 
 /** Why a request may not have the session and the tasks that it names. */
-async function findProblem(visit: Visit): Promise<Refusal | Answer | undefined> {
-  const { exchange, ownership, sessionIds } = visit
+async function findProblem(visit: Visit): Promise<Problem | undefined> {
+  const { exchange, body, ownership, sessionIds } = visit
   const [sessionId] = sessionIds
   if (sessionIds.length > 1 || (sessionId !== undefined && !ID.test(sessionId))) return malformedRequest
-  const named = requestedTasks(exchange.body).map((id) => ({
+  if (!isParsed(body) && !methodsWithoutBody.has(exchange.method)) return notParsed
+  const named = requestedTasks(body).map((id) => ({
     key: typeof id === 'string' ? taskKey(id) : undefined,
-    unknown: unknownTask(exchange.body),
+    unknown: unknownTask(body),
   }))
   if (sessionId !== undefined) named.unshift({ key: sessionId, unknown: unknownSession })
   for (const { key, unknown } of named) {
@@ -100,6 +114,15 @@ async function findProblem(visit: Visit): Promise<Refusal | Answer | undefined> 
     if (found !== 'mine') return isRefusal(found) ? found : unknown
   }
   return undefined
+}
+
+const methodsWithoutBody: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
+
+/** A body that no parser has read may name a task. */
+const notParsed = new MalformedMessage('no JSON body was parsed', jsonRpc.parseError)
+
+function isParsed(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && !(body instanceof Uint8Array)
 }
 
 const malformedRequest = errorAnswer(400, {
@@ -177,13 +200,11 @@ async function refusalOf(visit: Visit, texts: readonly string[]): Promise<Answer
   return undefined
 }
 
-async function findRefusal({ exchange, ownership }: Visit, message: unknown): Promise<Refusal | undefined> {
+async function findRefusal({ body, ownership }: Visit, message: unknown): Promise<Refusal | undefined> {
   const { made, listed } = resultTasks(message)
   for (const id of made) {
     // A request for a task makes none: its result cannot bind one.
-    const refusal = readsTasks(exchange.body)
-      ? await refuseOthers(ownership, id)
-      : await ownership.bind(taskKey(id))
+    const refusal = readsTasks(body) ? await refuseOthers(ownership, id) : await ownership.bind(taskKey(id))
     if (refusal !== undefined) return refusal
   }
   for (const id of listed) {

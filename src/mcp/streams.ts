@@ -18,7 +18,7 @@ export type EndWithTokenOptions = WatchOptions
  */
 export function endWithToken(options: EndWithTokenOptions = {}): AnyMiddleware {
   const interval = readInterval(options)
-  return createDecidedMiddleware('endWithToken', ({ exchange, engine, outcome, authorized }) => {
+  return createDecidedMiddleware('endWithToken', ({ exchange, engine, outcome, authorized, body }) => {
     // Nothing expires without a grant.
     if (authorized === undefined) return exchange.goOn(undefined)
     let stop = (): void => {}
@@ -26,7 +26,7 @@ export function endWithToken(options: EndWithTokenOptions = {}): AnyMiddleware {
       head(head, cut) {
         if (!isEventStream(head)) return undefined
         const isReadable = head.field('content-encoding') === undefined
-        const id = isReadable ? requestIdOf(exchange.body) : null
+        const id = isReadable ? requestIdOf(body) : null
         const boundary = createBoundary()
         stop = watchCredentials(engine, outcome, interval, (denial) => {
           cut(id === null || !boundary.isReached ? undefined : errorEvent(id, denial))

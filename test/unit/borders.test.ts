@@ -129,7 +129,7 @@ describe('borders', () => {
         !shared.includes(file) &&
         from.startsWith('.') &&
         !allowed.includes(from) &&
-        !['handlers', 'message'].some((part) => from === `./${file.replace('.ts', '')}-${part}.js`),
+        from !== `./${file.replace('.ts', '-handlers.js')}`,
     )
     expect(others).toEqual([])
     for (const file of readdirSync(join(root, 'middleware')).filter((name) => !shared.includes(name))) {

@@ -1,12 +1,15 @@
 import { type CachedDecision, internalError, latestDecisions } from '../../connection/latest-decision.js'
-import type { Answer, Decision, Denial } from '../../decision.js'
+import type { Decision } from '../../decision.js'
 import { processWarning } from '../../lib/process-warning.js'
+import { toHttpAnswer } from '../answer.js'
 import { type AnyMiddleware, createAnyMiddleware, type Exchange } from './exchange.js'
 
 /** A request that `ajwt` has let through, with its decision. */
 export interface DecidedExchange extends CachedDecision {
   readonly exchange: Exchange
   readonly outcome: Decision
+  /** The parsed body, undefined if there is none. */
+  readonly body: unknown
 }
 
 /**
@@ -23,12 +26,12 @@ export function createDecidedMiddleware(
     if (cached === undefined) {
       if (!hasWarned) processWarning(notMounted(name), 'AJWT_NOT_MOUNTED')
       hasWarned = true
-      return exchange.answer(toAnswer(internalError))
+      return exchange.answer(toHttpAnswer(internalError))
     }
     const outcome = await cached.decision
     // No adapter lets a denied request through.
-    if (outcome.outcome === 'deny') return exchange.answer(toAnswer(outcome))
-    return handle({ ...cached, exchange, outcome })
+    if (outcome.outcome === 'deny') return exchange.answer(toHttpAnswer(outcome))
+    return handle({ ...cached, exchange, outcome, body: await exchange.readBody() })
   })
 }
 
@@ -37,8 +40,4 @@ function notMounted(name: string): string {
     `${name} was reached by a request that no ajwt middleware has seen: mount ajwt(policy) in front of it, on the same ` +
     'app; until then it answers 503'
   )
-}
-
-export function toAnswer({ status, headers, body }: Denial): Answer {
-  return { status, headers, body: JSON.stringify(body) }
 }

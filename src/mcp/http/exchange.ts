@@ -1,5 +1,7 @@
 import type { Answer } from '../../decision.js'
 import { isObject } from '../../lib/objects.js'
+import type { MaybePromise } from '../../lib/promise.js'
+import { honoMessageOf, type MessageContext } from './hono-message.js'
 import { filterNodeResponse, isNodeResponse, type NodeResponse } from './node-response.js'
 import type { ResponseFilter } from './response-filter.js'
 import { filterWebResponse } from './web-response.js'
@@ -13,7 +15,7 @@ export interface Exchange {
   /** The values of a request field: more than one if it came twice, or is another to the framework. */
   fieldValues(name: string): readonly string[]
   /** The body as a parser has left it. Undefined if there is none. */
-  readonly body: unknown
+  readBody(): MaybePromise<unknown>
   /** Sends an answer. The middleware returns the result to the framework. */
   answer(answer: Answer): unknown
   /** Lets the request continue, with a filter for the response. */
@@ -69,7 +71,7 @@ function toExpressExchange(
     source: req,
     method: req.method,
     fieldValues: (field) => nodeFieldValues(req, field),
-    body: 'body' in req ? req.body : undefined,
+    readBody: () => ('body' in req ? req.body : undefined),
     answer: (answer) => answerNode(res, answer),
     goOn(filter) {
       if (filter !== undefined) filterNodeResponse(res, filter)
@@ -113,7 +115,7 @@ function toKoaExchange(ctx: KoaContext, next: Next): Exchange {
     source: ctx.req,
     method: ctx.method,
     fieldValues: (field) => nodeFieldValues(ctx.req, field),
-    body: ctx.request.body,
+    readBody: () => ctx.request.body,
     answer({ status, headers, body }) {
       ctx.status = status
       ctx.set(headers)
@@ -126,10 +128,9 @@ function toKoaExchange(ctx: KoaContext, next: Next): Exchange {
   }
 }
 
-interface HonoContext {
-  readonly req: { readonly method: string; readonly raw: { readonly headers: Headers } }
+interface HonoContext extends MessageContext {
+  readonly req: MessageContext['req'] & { readonly method: string }
   readonly env?: { readonly outgoing?: unknown }
-  get(name: string): unknown
   res: Response | undefined
   newResponse(body: string, init: { status: number }): Response
 }
@@ -147,7 +148,7 @@ function toHonoExchange(c: HonoContext, next: Next): Exchange {
       const value = c.req.raw.headers.get(field)
       return value === null ? [] : [value]
     },
-    body: c.get('parsedBody'),
+    readBody: () => honoMessageOf(c),
     answer({ status, headers, body }) {
       const response = c.newResponse(body, { status })
       for (const [field, value] of Object.entries(headers)) response.headers.set(field, value)

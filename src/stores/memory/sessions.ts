@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { Lru } from '#lru'
 import type { SessionStore } from '../store.js'
 import { warnAboutManyInstances } from './many-instances.js'
 
@@ -35,48 +35,67 @@ export function memorySessionStore({
     }
   }
   const idsByOwner = new Map<string, Set<string>>()
-  const owners = new LRUCache<string, string>({
-    max: maxEntries,
-    ttl: ttl * 1000,
-    updateAgeOnGet: true,
-    dispose: (owner, id) => forget(owner, id),
-  })
+  const entries = new Lru<Entry>(maxEntries, forget)
 
-  function forget(owner: string, id: string): void {
+  function forget({ id, owner }: Entry): void {
     const ids = idsByOwner.get(owner)
     ids?.delete(id)
     if (ids?.size === 0) idsByOwner.delete(owner)
   }
 
-  /** As the last of its owner's ids: the first one is the one that was unused for the longest time. */
-  function touch(owner: string, id: string): Set<string> {
+  function remove(entry: Entry | undefined): void {
+    if (entry === undefined) return
+    entries.delete(entry.id)
+    forget(entry)
+  }
+
+  /** Uses an entry. The first id of an owner is the one that was unused for the longest time. */
+  function touch(entry: Entry): void {
+    const { id, owner } = entry
+    entry.until = performance.now() + ttl * 1000
     const ids = idsByOwner.get(owner) ?? new Set()
     idsByOwner.set(owner, ids)
     ids.delete(id)
-    return ids.add(id)
+    ids.add(id)
+  }
+
+  function find(id: string): Entry | undefined {
+    const entry = entries.get(id)
+    if (entry === undefined || entry.until > performance.now()) return entry
+    remove(entry)
+    return undefined
   }
 
   return {
     get(id) {
-      const owner = owners.get(id)
-      if (owner !== undefined) touch(owner, id)
-      return owner
+      const entry = find(id)
+      if (entry !== undefined) touch(entry)
+      return entry?.owner
     },
     set(id, owner) {
       warnAboutManyInstances('memorySessionStore', 'a session is unknown to the others')
-      const known = owners.get(id)
-      if (known !== undefined && known !== owner)
+      const known = find(id)
+      if (known !== undefined && known.owner !== owner)
         throw new Error('memorySessionStore: the id has another owner')
-      if (known === undefined) owners.set(id, owner)
-      const ids = touch(owner, id)
-      const [oldest] = ids
-      if (ids.size > maxPerOwner && oldest !== undefined) owners.delete(oldest)
+      const entry = known ?? { id, owner, until: 0 }
+      if (known === undefined) entries.set(id, entry)
+      touch(entry)
+      const ids = idsByOwner.get(owner)
+      const [oldest = id] = ids ?? []
+      if (ids !== undefined && ids.size > maxPerOwner) remove(entries.peek(oldest))
     },
     delete(id) {
-      owners.delete(id)
+      remove(entries.peek(id))
     },
     get size() {
-      return owners.size
+      return entries.count
     },
   }
+}
+
+interface Entry {
+  readonly id: string
+  readonly owner: string
+  /** Milliseconds on the monotonic clock. */
+  until: number
 }

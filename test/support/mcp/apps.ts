@@ -8,11 +8,11 @@ import { Hono } from 'hono'
 import Koa from 'koa'
 import Koa2 from 'koa2'
 import { onTestFinished } from 'vitest'
-import { ajwt as expressAjwt } from '../../../middleware/express.js'
-import { ajwt as honoAjwt } from '../../../middleware/hono.js'
-import { ajwt as koaAjwt } from '../../../middleware/koa.js'
+import * as forExpress from '../../../middleware/express.js'
+import * as forHono from '../../../middleware/hono.js'
+import * as forKoa from '../../../middleware/koa.js'
 import type { Verifier } from '../../../src/index.js'
-import type { AnyMiddleware } from '../../../src/mcp/index.js'
+import type { AnyMiddleware, McpPolicy, McpRules } from '../../../src/mcp/index.js'
 import { listen } from '../listen.js'
 
 /** A request at the handler of `/mcp`. */
@@ -20,7 +20,18 @@ export interface McpCall {
   readonly method: string
   readonly sessionId: string | undefined
   readonly body: unknown
+  /** As the MCP SDK would find it. */
+  readonly auth: unknown
 }
+
+/** What stands in front of the handler: `ajwt` with further middleware, or `protectMcp`. */
+export type McpGate =
+  | { readonly verifier: Verifier; readonly middleware: readonly AnyMiddleware[] }
+  | {
+      readonly protect: McpPolicy | Verifier
+      readonly rules: McpRules
+      readonly options?: Omit<forExpress.ProtectMcpOptions, 'onDenied'>
+    }
 
 /** The response of a handler. */
 export interface McpReply {
@@ -33,21 +44,16 @@ export interface McpReply {
 
 export type McpHandler = (call: McpCall) => McpReply | Promise<McpReply>
 
-type StartApp = (
-  verifier: Verifier,
-  middleware: readonly AnyMiddleware[],
-  handler: McpHandler,
-) => Promise<string>
+type StartApp = (gate: McpGate, handler: McpHandler) => Promise<string>
 
 /** Every way in which an MCP server can be served. Each starts an app and resolves to its origin. */
 export const mcpApps: Readonly<Record<string, StartApp>> = {
-  'Express 5': (verifier, middleware, handler) => startExpress(express(), verifier, middleware, handler),
-  'Express 4': (verifier, middleware, handler) => startExpress(express4(), verifier, middleware, handler),
-  'Koa 3': (verifier, middleware, handler) => startKoa(new Koa(), verifier, middleware, handler),
-  'Koa 2': (verifier, middleware, handler) => startKoa(new Koa2(), verifier, middleware, handler),
-  'Hono 4': (verifier, middleware, handler) => startHono(verifier, middleware, handler, false),
-  "Hono 4, to Node's response": (verifier, middleware, handler) =>
-    startHono(verifier, middleware, handler, true),
+  'Express 5': (gate, handler) => startExpress(express(), gate, handler),
+  'Express 4': (gate, handler) => startExpress(express4(), gate, handler),
+  'Koa 3': (gate, handler) => startKoa(new Koa(), gate, handler),
+  'Koa 2': (gate, handler) => startKoa(new Koa2(), gate, handler),
+  'Hono 4': (gate, handler) => startHono(gate, handler, false),
+  "Hono 4, to Node's response": (gate, handler) => startHono(gate, handler, true),
 }
 
 type NodeResponse = import('node:http').ServerResponse
@@ -75,18 +81,20 @@ async function writeReply(res: NodeResponse, { status = 200, headers = {}, body,
 
 async function startExpress(
   app: ReturnType<typeof express>,
-  verifier: Verifier,
-  middleware: readonly AnyMiddleware[],
+  gate: McpGate,
   handler: McpHandler,
 ): Promise<string> {
   app.set('env', 'production')
   app.use(express.json())
-  app.use(expressAjwt(verifier))
-  for (const each of middleware) app.use(each)
+  if ('protect' in gate) app.use(forExpress.protectMcp(gate.protect, gate.rules, gate.options))
+  else app.use(forExpress.ajwt(gate.verifier), ...gate.middleware)
   app.all('/mcp', async (req, res, next) => {
     try {
       const sessionId = req.get('mcp-session-id')
-      await writeReply(res, await handler({ method: req.method, sessionId, body: req.body }))
+      await writeReply(
+        res,
+        await handler({ method: req.method, sessionId, body: req.body, auth: Reflect.get(req, 'auth') }),
+      )
     } catch (error) {
       next(error)
     }
@@ -94,24 +102,19 @@ async function startExpress(
   return serve(app)
 }
 
-async function startKoa(
-  app: Koa,
-  verifier: Verifier,
-  middleware: readonly AnyMiddleware[],
-  handler: McpHandler,
-): Promise<string> {
+async function startKoa(app: Koa, gate: McpGate, handler: McpHandler): Promise<string> {
   app.silent = true
   app.use(async (ctx, next) => {
     const body = await text(ctx.req)
     if (body !== '') Object.assign(ctx.request, { body: JSON.parse(body) })
     return next()
   })
-  app.use(koaAjwt(verifier))
-  for (const each of middleware) app.use(each)
+  if ('protect' in gate) app.use(forKoa.protectMcp(gate.protect, gate.rules, gate.options))
+  else for (const each of [forKoa.ajwt(gate.verifier), ...gate.middleware]) app.use(each)
   app.use(async (ctx) => {
     const body = 'body' in ctx.request ? ctx.request.body : undefined
     const sessionId = ctx.get('mcp-session-id') || undefined
-    const reply = await handler({ method: ctx.method, sessionId, body })
+    const reply = await handler({ method: ctx.method, sessionId, body, auth: Reflect.get(ctx.req, 'auth') })
     ctx.status = reply.status ?? 200
     ctx.set(reply.headers ?? {})
     ctx.body = reply.stream === undefined ? (reply.body ?? null) : Readable.from(reply.stream)
@@ -120,23 +123,23 @@ async function startKoa(
   return serve(app.callback())
 }
 
-async function startHono(
-  verifier: Verifier,
-  middleware: readonly AnyMiddleware[],
-  handler: McpHandler,
-  isDirect: boolean,
-): Promise<string> {
-  const app = new Hono<{ Bindings: HttpBindings; Variables: { parsedBody: unknown } }>()
+async function startHono(gate: McpGate, handler: McpHandler, isDirect: boolean): Promise<string> {
+  const app = new Hono<{ Bindings: HttpBindings; Variables: { parsedBody: unknown; auth: unknown } }>()
   app.use(async (c, next) => {
     const body = await c.req.raw.clone().text()
     if (body !== '') c.set('parsedBody', JSON.parse(body))
     return next()
   })
-  app.use(honoAjwt(verifier))
-  for (const each of middleware) app.use(each)
+  if ('protect' in gate) app.use(forHono.protectMcp(gate.protect, gate.rules, gate.options))
+  else app.use(forHono.ajwt(gate.verifier), ...gate.middleware)
   app.all('/mcp', async (c) => {
     const sessionId = c.req.header('mcp-session-id')
-    const reply = await handler({ method: c.req.method, sessionId, body: c.get('parsedBody') })
+    const reply = await handler({
+      method: c.req.method,
+      sessionId,
+      body: c.get('parsedBody'),
+      auth: isDirect ? Reflect.get(c.env.incoming, 'auth') : c.get('auth'),
+    })
     if (isDirect) {
       void writeReply(c.env.outgoing, reply)
       return RESPONSE_ALREADY_SENT

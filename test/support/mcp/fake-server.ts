@@ -100,7 +100,7 @@ export async function startFake(
     },
     options,
   )
-  const origin = await mcpApps[appName]?.(verifier, middleware, server.handler)
+  const origin = await mcpApps[appName]?.({ verifier, middleware }, server.handler)
 
   async function call(
     as: string | Omit<TestCall, 'url'>,

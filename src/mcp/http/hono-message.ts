@@ -1,16 +1,32 @@
-import type { Context } from 'hono'
-import { parseMessage } from './tools.js'
+import { sharedInProcess } from '../../lib/copies.js'
+import { parseMessage } from '../message.js'
 
 /** The longest body that is read, in bytes: as the MCP SDKs have it. */
 const maxBytes = 4 * 1024 * 1024
 
+/** The parts of Hono's context that a message is read from. */
+export interface MessageContext {
+  readonly req: { readonly raw: Request; json(): Promise<unknown> }
+  get(name: string): unknown
+}
+
+/** By the request, so that several middleware read a body once. */
+const messages = sharedInProcess('messages', () => new WeakMap<Request, Promise<unknown>>())
+
 /**
- * The JSON-RPC message of a request. Read from a copy, because the MCP SDKs read the request itself.
+ * The JSON-RPC message of a request in Hono. Read from a copy, because the MCP SDKs read the request itself.
  * `parsedBody` is set by `createMcpHonoApp`. Undefined for a body that is no JSON, or is too long.
  */
-export async function messageOf(c: Context): Promise<unknown> {
+export async function honoMessageOf(c: MessageContext): Promise<unknown> {
   const parsed: unknown = c.get('parsedBody')
   if (parsed !== undefined) return parsed
+  const { raw } = c.req
+  const message = messages.get(raw) ?? readBody(c)
+  messages.set(raw, message)
+  return message
+}
+
+async function readBody(c: MessageContext): Promise<unknown> {
   const { raw } = c.req
   if (raw.body === null) return undefined
   try {
