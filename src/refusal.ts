@@ -38,6 +38,9 @@ export interface ChallengeDetails {
   readonly scope?: string | undefined
   readonly acrValues?: string | undefined
   readonly maxAge?: number | undefined
+  readonly workflow?: string | undefined
+  /** Several are separated by blanks. */
+  readonly step?: string | undefined
   readonly limits?: readonly LimitState[]
   /** Seconds. */
   readonly retryAfter?: number

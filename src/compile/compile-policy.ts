@@ -19,7 +19,7 @@ import { createIdReader, type ReadId } from '../policy/qualified-id.js'
 import { parseRouteKey } from '../policy/route-key.js'
 import type { PolicyData, RuleData } from '../policy/schema.js'
 import { defaultProofAlgorithmNames } from '../protocol/algorithms.js'
-import { metadataUrl } from '../response/resource-metadata.js'
+import { type Intents, metadataUrl } from '../response/resource-metadata.js'
 import type { ChallengeContext } from '../response/www-authenticate.js'
 import type { DeclaredRoute } from '../routing/head.js'
 import { createRouteTable, type Route, type RouteTable } from '../routing/table.js'
@@ -31,6 +31,7 @@ import {
   type Rule,
   type RuleContext,
 } from '../rules/rule.js'
+import { compileScopes } from '../rules/scopes.js'
 import { compileWorkflow, findStepsProblem, toSteps, type Workflow } from '../rules/workflow.js'
 
 export type { CompiledIssuer } from '../policy/issuer.js'
@@ -66,8 +67,10 @@ export interface CompiledPolicy {
   /** The rule of `'authenticated'` and of `unmatched: 'authenticate'`: checks only `agents` of the policy. */
   readonly authenticated: Rule
   readonly routes: RouteTable
-  /** The scopes that any route needs. */
+  /** The scopes of the metadata. Default: those that any route needs. */
   readonly scopes: readonly string[]
+  /** The intents of the metadata. Undefined if they are not told. */
+  readonly intents: Intents | undefined
   readonly challenge: ChallengeContext
 }
 
@@ -96,6 +99,7 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     agents: compileAgents(data.agents ?? {}, readId),
     readId,
     clockTolerance,
+    includedScopes: compileScopes(data.scopes),
     limitWindows: collectLimitWindows(
       Object.values(data.routes ?? {}).flatMap((access) => (typeof access === 'string' ? [] : [access])),
     ),
@@ -104,6 +108,7 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
   const declared = compileRoutes(data.routes ?? {}, ruleContext)
   const routes = declared.map(({ route }) => route)
   const proof = compileProof(data.proof)
+  const metadata = compileMetadata(data, routes)
   const parts = { data, routeKeys, issuers: issuerList, issuerDefaults, ruleContext, delegation, declared }
   findPolicyProblems(parts, hasResolver, problems)
   problems.throwIfAny()
@@ -126,11 +131,12 @@ export function compilePolicy(policy: Policy, hasResolver = false): CompiledPoli
     ruleContext,
     authenticated: compileRule(snapshot<RuleData>({}), ruleContext, 'authenticated'),
     routes: createRouteTable(routes),
-    scopes: Object.freeze([...new Set(routes.flatMap(scopesOf))]),
+    ...metadata,
     challenge: Object.freeze({
       proofAlgorithms: [...proof.algorithms.keys()].join(' '),
       resourceMetadata: metadataUrl(resource),
       isBearerAllowed: !isProofRequired,
+      areIntentsTold: metadata.intents !== undefined,
     }),
   })
 }
@@ -165,6 +171,35 @@ function normalizeBase(url: string): string {
   const path = /^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(url)?.[1] ?? ''
   const normalized = normalizePath(path === '' ? '/' : path) ?? path
   return `${origin}${normalized.replace(/\/+$/, '')}`
+}
+
+function compileMetadata(
+  data: Partial<PolicyData>,
+  routes: readonly Route[],
+): Pick<CompiledPolicy, 'scopes' | 'intents'> {
+  const { scopes = routes.flatMap(scopesOf), intents } = data.metadata ?? {}
+  return {
+    scopes: Object.freeze([...new Set(scopes)]),
+    intents: intents === true ? collectIntents(data) : undefined,
+  }
+}
+
+/** The workflows of the policy with their steps, and those that only rules name. */
+function collectIntents({ workflows = {}, routes = {} }: Partial<PolicyData>): Intents {
+  const steps = new Map(
+    Object.entries(workflows).map(([id, workflow]) => [
+      id,
+      new Set(toSteps(workflow.steps).map(({ id }) => id)),
+    ]),
+  )
+  for (const access of Object.values(routes)) {
+    const intent = typeof access === 'object' ? access.intent : undefined
+    if (intent === undefined) continue
+    const known = steps.get(intent.workflow) ?? new Set()
+    for (const step of toArray(intent.step ?? [])) known.add(step)
+    steps.set(intent.workflow, known)
+  }
+  return Object.freeze([...steps].map(([workflow, ids]) => Object.freeze({ workflow, steps: [...ids] })))
 }
 
 /** Leaves out a workflow that is wrong. */

@@ -6,6 +6,7 @@ import { parseRouteKey } from '../policy/route-key.js'
 import { findRouteKeyProblem } from '../policy/route-key-problem.js'
 import { findWeakerHeadRules } from '../routing/head.js'
 import { shapeOf } from '../routing/table.js'
+import { findScopeCircles } from '../rules/scopes.js'
 import { findStepsProblem, toSteps } from '../rules/workflow.js'
 import type { PolicyParts } from './policy-parts.js'
 import { findIdProblem, findNameProblems, findUnreachable } from './unreachable.js'
@@ -18,6 +19,7 @@ export function findPolicyProblems(parts: PolicyParts, hasResolver: boolean, pro
   findProblemsOfIssuers(parts, problems)
   findPublicUrlProblems(parts, problems)
   findWorkflowProblems(parts, problems)
+  findScopeProblems(parts, problems)
   findAgentProblems(parts, problems)
   findRouteProblems(parts, problems)
   if (!parts.issuerDefaults.isProofRequired && !hasResolver) findUnboundTokens(parts, problems)
@@ -76,6 +78,12 @@ function findWorkflowProblems({ data }: PolicyParts, problems: Problems): void {
   for (const [id, { steps }] of Object.entries(data.workflows ?? {})) {
     const problem = findStepsProblem(toSteps(steps))
     if (problem !== undefined) problems.add(['workflows', id, 'steps'], problem)
+  }
+}
+
+function findScopeProblems({ data }: PolicyParts, problems: Problems): void {
+  for (const scope of findScopeCircles(data.scopes)) {
+    problems.add(['scopes', scope], 'includes itself, directly or through another scope: remove one of them')
   }
 }
 

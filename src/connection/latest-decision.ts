@@ -31,6 +31,7 @@ const noPolicy: ChallengeContext = {
   proofAlgorithms: '',
   resourceMetadata: undefined,
   isBearerAllowed: false,
+  areIntentsTold: false,
 }
 
 /** The denial where no `ajwt` middleware has seen the request. */

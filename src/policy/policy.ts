@@ -167,6 +167,17 @@ export interface Policy {
   allowInsecureHttp?: boolean | readonly string[]
   /** `observe`: denials are reported, and requests pass without a grant. Default `enforce`. */
   mode?: 'enforce' | 'observe'
+  /**
+   * The scopes that a scope includes: a token with the scope meets rules that need these. Transitive. For
+   * rules only: the scopes of a delegation are compared by name.
+   */
+  scopes?: { readonly [scope: string]: string | readonly string[] }
+  metadata?: {
+    /** `scopes_supported` of the metadata. Default: every scope that a route needs. */
+    scopes?: readonly string[]
+    /** Whether callers are told workflows and steps, in the metadata and in challenges. Default `false`. */
+    intents?: boolean
+  }
   /** Whether a CORS preflight to a declared path passes without credentials. Default `false`. */
   preflight?: boolean
   /** The access for requests that match no route. Default `deny`. */

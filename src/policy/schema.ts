@@ -312,6 +312,13 @@ export const schema = object({
     union([z.boolean(), nonEmpty(text, 'host name')], 'true, false, or an array of hosts'),
   ),
   mode: z.optional(z.enum(['enforce', 'observe'])),
+  scopes: z.optional(z.record(scopeToken, oneOrSeveral(scopeToken, 'scope'))),
+  metadata: z.optional(
+    object({
+      scopes: z.optional(z.array(scopeToken)),
+      intents: z.optional(z.boolean()),
+    }),
+  ),
   preflight: z.optional(z.boolean()),
   unmatched: z.optional(z.enum(['deny', 'authenticate', 'public'])),
   token: z.optional(

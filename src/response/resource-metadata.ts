@@ -8,7 +8,12 @@ export interface ResourceMetadata {
   readonly bearer_methods_supported: readonly string[]
   readonly dpop_signing_alg_values_supported?: readonly string[]
   readonly dpop_bound_access_tokens_required: boolean
+  /** Not of RFC 9728: the workflows that a token can be for, with `metadata.intents` of the policy. */
+  readonly intents_supported?: Intents
 }
+
+/** Workflows with their steps. */
+export type Intents = readonly { readonly workflow: string; readonly steps: readonly string[] }[]
 
 const wellKnown = '/.well-known/oauth-protected-resource'
 
@@ -17,6 +22,7 @@ export interface MetadataSource {
   readonly issuers: ReadonlyMap<string, { readonly url: string | undefined }>
   readonly resource: string
   readonly scopes: readonly string[]
+  readonly intents: Intents | undefined
   readonly proof: { readonly required: boolean; readonly algorithms: ReadonlyMap<string, unknown> }
 }
 
@@ -38,6 +44,7 @@ export function toMetadata(policy: MetadataSource): ResourceMetadata {
     bearer_methods_supported: ['header'],
     ...(algorithms.length > 0 && { dpop_signing_alg_values_supported: algorithms }),
     dpop_bound_access_tokens_required: policy.proof.required,
+    ...(policy.intents !== undefined && policy.intents.length > 0 && { intents_supported: policy.intents }),
   }
 }
 

@@ -10,6 +10,8 @@ export interface ChallengeContext {
   readonly resourceMetadata: string | undefined
   /** Whether unbound tokens are accepted as Bearer. */
   readonly isBearerAllowed: boolean
+  /** Whether a challenge names the workflow and the step that a rule needs. */
+  readonly areIntentsTold: boolean
 }
 
 /** `Retry-After` of a 503 response, in seconds. */
@@ -67,6 +69,7 @@ function challenge(
     ...(details?.scope === undefined ? [] : [parameter('scope', details.scope)]),
     ...(details?.acrValues === undefined ? [] : [parameter('acr_values', details.acrValues)]),
     ...(details?.maxAge === undefined ? [] : [parameter('max_age', String(details.maxAge))]),
+    ...(context.areIntentsTold ? intentOf(details) : []),
   ]
   const metadata =
     context.resourceMetadata === undefined ? [] : [parameter('resource_metadata', context.resourceMetadata)]
@@ -77,6 +80,14 @@ function challenge(
   const bearer = `Bearer ${[...(isProofError ? [] : common), ...metadata].join(', ')}`.trimEnd()
   // Bearer first: existing MCP clients read only the first challenge, and only if its scheme is Bearer.
   return `${bearer}, ${dpop}`
+}
+
+/** A name with a quote or a backslash is left out: other clients read an escape differently. */
+function intentOf(details: ChallengeDetails | undefined): string[] {
+  const { workflow, step } = details ?? {}
+  return Object.entries({ workflow, step }).flatMap(([name, value]) =>
+    value === undefined || /["\\]/.test(value) ? [] : [parameter(name, value)],
+  )
 }
 
 /** Needs no escaping: values are fixed or from the policy, whose schema refuses quotes and backslashes. */

@@ -4,12 +4,13 @@ import { parsePointer, resolvePointer } from '../policy/json-pointer.js'
 import type { AppliedRuleData } from '../policy/mcp-schema.js'
 import { createIdSet, type ReadId } from '../policy/qualified-id.js'
 import type { RuleData } from '../policy/schema.js'
-import { type Cause, type CheckObserver, describe, Refusal } from '../refusal.js'
+import { type ChallengeDetails, type CheckObserver, describe, Refusal } from '../refusal.js'
 import { compileArguments, contentCondition } from './content.js'
 import { type ChainsByIssuer, compileDelegation, readChains } from './delegation-conditions.js'
 import { type CompiledLimit, compileLimits, type LimitWindows } from './limit.js'
 import { compileRequestConditions, type RequestCheck } from './request-conditions.js'
 import type { Check, RuleInput } from './rule-input.js'
+import { checkScope, type IncludedScopes, readScopes } from './scopes.js'
 import { checkPerson, compileUser } from './user-conditions.js'
 import type { Workflow } from './workflow.js'
 
@@ -34,6 +35,8 @@ export interface RuleContext {
   readonly readId: ReadId
   /** Tolerance for clock differences, in seconds. */
   readonly clockTolerance: number
+  /** The scopes of the policy that include others. */
+  readonly includedScopes: IncludedScopes
   /** The windows of the limits of `routes` that have a name. */
   readonly limitWindows: LimitWindows
 }
@@ -71,7 +74,7 @@ export function compileRule(rule: AppliedRuleData, context: RuleContext, place: 
   const chains = rule.delegation?.chains && readChains(rule.delegation.chains, context.readId)
   const checks: Check[] = [
     ...(context.agents.size > 0 ? [checkAgentVersion(context.agents)] : []),
-    ...(scopes ? [checkScope(scopes)] : []),
+    ...(scopes ? [checkScope(scopes, context.includedScopes)] : []),
     ...(rule.intent ? [checkIntent(rule.intent, context.workflows)] : []),
     ...(rule.agents ? [checkAgent(rule.agents, context.readId)] : []),
     ...compileDelegation(rule.delegation, chains, context.readId),
@@ -160,55 +163,31 @@ function checkAgentVersion(agents: AgentConstraints): Check {
   }
 }
 
-interface RequiredScopes {
-  readonly names: readonly string[]
-  /** Whether one of the scopes is enough. */
-  readonly isAnyEnough: boolean
-}
-
-function readScopes(scope: RuleData['scope']): RequiredScopes | undefined {
-  if (scope === undefined) return undefined
-  if (typeof scope === 'object' && 'any' in scope) return { names: scope.any, isAnyEnough: true }
-  return { names: toArray(scope), isAnyEnough: false }
-}
-
-function checkScope({ names: scopes, isAnyEnough }: RequiredScopes): Check {
-  const expected = describe(scopes.join(isAnyEnough ? ' or ' : ' '))
-  return ({ token }, observer) => {
-    observer?.begin('scope', expected, token.scopes.join(' '))
-    const has = (scope: string) => token.scopes.includes(scope)
-    if (isAnyEnough ? scopes.some(has) : scopes.every(has)) return undefined
-    const missing = scopes.filter((scope) => !has(scope)).join(isAnyEnough ? ' or ' : ' ')
-    const cause: Cause = {
-      reason: `the token does not have the scope ${describe(missing)}`,
-      claim: token.names.scope,
-      expected,
-      found: describe(token.scopes.join(' ')),
-    }
-    return new Refusal('scope_insufficient', cause, { scope: scopes.join(' ') })
-  }
-}
-
 function checkIntent(
   intent: NonNullable<RuleData['intent']>,
   workflows: ReadonlyMap<string, Workflow>,
 ): Check {
   const steps = intent.step === undefined ? undefined : toArray(intent.step)
   const workflow = workflows.get(intent.workflow)
+  const needed = { workflow: intent.workflow, step: steps?.join(' ') }
   return ({ token: { intent: claimed } }, observer) => {
     const { workflowId, step, stepSequenceHash } = claimed
     observer?.begin('intent.workflow', intent.workflow, workflowId ?? 'no workflow')
     if (workflowId !== intent.workflow) {
-      return new Refusal('workflow_not_allowed', {
-        reason: 'the rule is for another workflow than the token',
-        claim: 'intent.workflow_id',
-        expected: intent.workflow,
-        found: describe(workflowId),
-      })
+      return new Refusal(
+        'workflow_not_allowed',
+        {
+          reason: 'the rule is for another workflow than the token',
+          claim: 'intent.workflow_id',
+          expected: intent.workflow,
+          found: describe(workflowId),
+        },
+        needed,
+      )
     }
     if (steps !== undefined) observer?.begin('intent.step', steps.join(' or '), step ?? 'no step')
     if (steps !== undefined && !(step !== undefined && steps.includes(step)))
-      return wrongStep('the rule does not list the step of the token', steps, step)
+      return wrongStep('the rule does not list the step of the token', steps, step, needed)
     if (workflow === undefined) return undefined
     observer?.begin('intent.order', `the hash of the steps before ${step}`, stepSequenceHash ?? 'no hash')
     return checkOrder(workflow, step, stepSequenceHash)
@@ -236,10 +215,15 @@ function checkOrder(
   })
 }
 
-function wrongStep(reason: string, steps: readonly string[], step: string | undefined): Refusal {
+function wrongStep(
+  reason: string,
+  steps: readonly string[],
+  step: string | undefined,
+  needed?: ChallengeDetails,
+): Refusal {
   const expected = describe(steps.join(' or '))
   const cause = { reason, claim: 'intent.workflow_step', expected, found: describe(step) }
-  return new Refusal('step_not_allowed', cause)
+  return new Refusal('step_not_allowed', cause, needed)
 }
 
 function checkAgent(entries: readonly string[], readId: ReadId): Check {

@@ -42,6 +42,8 @@ const full = definePolicy({
   audience: ['https://orders.example.com'],
   publicUrl: 'https://orders.example.com',
   mode: 'enforce',
+  scopes: { orders: ['orders:read'], admin: 'orders' },
+  metadata: { scopes: ['orders'], intents: true },
   preflight: true,
   unmatched: 'deny',
   token: { types: ['at+jwt', 'JWT'], algorithms: ['ES256'], maxLifetime: 300, clockTolerance: 5 },
@@ -104,6 +106,10 @@ definePolicy({ ...base, ...wide })
 
 // @ts-expect-error: a key of the policy with a typo
 definePolicy({ ...base, routes: {}, unmatchd: 'deny' })
+// @ts-expect-error: a key of the metadata with a typo
+definePolicy({ ...base, routes: {}, metadata: { scope: ['a'] } })
+// @ts-expect-error: a scope includes scopes by name
+definePolicy({ ...base, routes: {}, scopes: { orders: { any: ['a'] } } })
 // @ts-expect-error: a key of a limit with a typo
 definePolicy({ ...base, routes: { 'GET /x': { limit: { per: 'agent', max: 1, windw: 1 } } } })
 // @ts-expect-error: the same in a list

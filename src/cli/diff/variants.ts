@@ -51,9 +51,14 @@ function scopeVariants(
   sides: readonly Side[],
 ): (readonly [string, readonly string[]])[] {
   const all = unique(sides.flatMap(({ rule }) => scopesIn(rule)))
+  const including = unique(
+    sides.flatMap(({ compiled }) =>
+      all.flatMap((scope) => [...(compiled.ruleContext.includedScopes.get(scope) ?? [])]),
+    ),
+  ).filter((scope) => !all.includes(scope))
   return [
     ...all.map((scope) => [`without the scope ${scope}`, scopes.filter((other) => other !== scope)] as const),
-    ...all.map((scope) => [`with the scope ${scope} alone`, [scope]] as const),
+    ...[...all, ...including].map((scope) => [`with the scope ${scope} alone`, [scope]] as const),
     ['with every scope of both rules', all],
     ['without any scope', []],
   ]

@@ -49,6 +49,12 @@ const pairs: readonly (readonly [name: string, strict: Policy, weak: Policy, by:
     'without the scope a',
   ],
   [
+    'a scope that includes the needed one',
+    withRule({ scope: 'a' }),
+    withRule({ scope: 'a' }, { scopes: { all: ['some'], some: 'a' } }),
+    'with the scope all alone',
+  ],
+  [
     'no rule',
     withRule({ scope: 'a' }),
     { ...base, routes: { ...base.routes, 'GET /orders/:id': 'authenticated' } },
