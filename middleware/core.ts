@@ -17,6 +17,7 @@ import type { VerifyRequest } from '../src/request/request.js'
 import { AjwtDenial } from '../src/response/ajwt-denial.js'
 import { rateLimitFields } from '../src/response/rate-limit.js'
 import { metadataResponse } from '../src/response/resource-metadata.js'
+import { requestCheckOf } from '../src/rules/request-conditions.js'
 import { findCharges, undoCharges } from '../src/stores/limits.js'
 import { consumedBy } from '../src/stores/memory/shared-replay.js'
 import { warnAboutObservedRule } from '../src/telemetry/observe-warning.js'
@@ -201,7 +202,7 @@ async function applyRule(
     isPermanent,
     isOncePerRequest: isPermanent,
     request,
-    content,
+    checkRequest: content && requestCheckOf(data, content),
   })
   return result === undefined ? passThrough : toResult(result, authorized)
 }

@@ -1,9 +1,8 @@
 import type { Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
 import type { AppliedRuleData } from './policy/mcp-schema.js'
-import type { RequestContent } from './request/content.js'
 import type { Access } from './routing/match.js'
-import type { RuleInput } from './rules/rule-input.js'
+import type { RequestCheck, RuleInput } from './rules/rule-input.js'
 import type { Consumed } from './stores/replay.js'
 import type { Identity } from './token/identity.js'
 import type { VerifiedToken } from './token/verify-token.js'
@@ -55,8 +54,8 @@ export interface AppliedRule {
   readonly isOncePerRequest: boolean
   /** The request as the framework has it. */
   readonly request: unknown
-  /** What the request says, where a framework has read it. */
-  readonly content?: RequestContent | undefined
+  /** The rule's conditions on what the request says, where a framework has read it. */
+  readonly checkRequest?: RequestCheck | undefined
   /** The arguments of the called MCP tool or prompt. */
   readonly arguments?: unknown
   /** Tells limits without a name apart. Default: the text of the limits. */
@@ -86,7 +85,7 @@ export function toHandlerInput(
     source: {},
     trace: {},
     request: applied.request,
-    content: applied.content,
+    checkRequest: applied.checkRequest,
     arguments: applied.arguments,
   }
 }

@@ -1,3 +1,4 @@
+import { sharedInProcess } from '../lib/copies.js'
 import { isPlainData } from '../lib/plain-data.js'
 import type { ContentConstraintsData } from '../policy/content-schema.js'
 import { describe, Refusal } from '../refusal.js'
@@ -9,9 +10,10 @@ import {
   type RequestContent,
 } from '../request/content.js'
 import { findParameter, readParameters } from '../request/parameters.js'
+import type { TokenClaims } from '../token/claims.js'
 import { type ContentCheck, compileContent, compileValue, contentCondition } from './content.js'
 import { checkDigest } from './digest.js'
-import type { RuleInput } from './rule-input.js'
+import type { RequestCheck } from './rule-input.js'
 
 /** What a rule of a handler demands of a request. */
 export interface RequestConditions {
@@ -20,44 +22,48 @@ export interface RequestConditions {
   readonly body?: ContentConstraintsData | undefined
 }
 
-/** Conditions on what a request says. They come last, because they may have to wait for the body. */
-export type RequestCheck = (input: RuleInput) => Promise<Refusal | undefined>
+type ContentOfRequestCheck = (content: RequestContent, token: TokenClaims) => Promise<Refusal | undefined>
 
-/** Undefined for a rule that has no such conditions. */
-export function compileRequestConditions({
-  query,
-  digest,
-  body,
-}: RequestConditions): RequestCheck | undefined {
-  const checks: ((content: RequestContent, input: RuleInput) => Promise<Refusal | undefined>)[] = []
+const compiledChecks = sharedInProcess(
+  'request checks',
+  () => new WeakMap<RequestConditions, ContentOfRequestCheck>(),
+)
+
+/**
+ * The check of a rule's conditions on this request. The adapters pass it to the engine, so that only bundles
+ * with `requireIntent` or `checkIntent` have this code.
+ */
+export function requestCheckOf(rule: RequestConditions, content: RequestContent): RequestCheck {
+  const check = compiledChecks.get(rule) ?? compileRequestConditions(rule)
+  compiledChecks.set(rule, check)
+  return (token) => check(content, token)
+}
+
+function compileRequestConditions({ query, digest, body }: RequestConditions): ContentOfRequestCheck {
+  const checks: ContentOfRequestCheck[] = []
   if (query !== undefined) {
     const check = compileQuery(query)
-    checks.push(async (content, { token }) => check(content.url, token.claims))
+    checks.push(async (content, token) => check(content.url, token.claims))
   }
   if (digest !== undefined && digest !== false) {
     const type = digest === true ? undefined : digest.type
-    checks.push((content, { token }) => checkDigest(content, token.claims, type))
+    checks.push((content, token) => checkDigest(content, token.claims, type))
   }
   if (body !== undefined) {
     const check = compileContent('body', body)
-    checks.push(async (content, { token }) => {
+    checks.push(async (content, token) => {
       const parsed = await readBody(content)
       return parsed instanceof Refusal ? parsed : check(parsed, token.claims)
     })
   }
-  if (checks.length === 0) return undefined
-  return async (input) => {
-    if (input.content === undefined) return refuse(withoutRequest, 'a request of a framework', 'nothing')
+  return async (content, token) => {
     for (const check of checks) {
-      const refusal = await check(input.content, input)
+      const refusal = await check(content, token)
       if (refusal !== undefined) return refusal
     }
     return undefined
   }
 }
-
-const withoutRequest =
-  'verifier.check has no request: use checkIntent of the adapter for body, query and digest'
 
 function refuse(reason: string, expected: string, found: unknown, claim?: string): Refusal {
   const named = claim === undefined ? {} : { claim: describe(claim) }

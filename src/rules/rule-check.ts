@@ -6,7 +6,7 @@ import type { ConsumeOnce } from '../stores/replay.js'
 import type { Authorizer } from './authorize.js'
 import { consumeLimits, findUses } from './limit.js'
 import type { Rule } from './rule.js'
-import type { RuleInput } from './rule-input.js'
+import type { RequestCheck, RuleInput } from './rule-input.js'
 
 /**
  * Checks a rule: its conditions, those on the request's content, the hook `authorize`, all its limits or
@@ -34,6 +34,10 @@ export function usesNothingUp(hasAuthorizer: boolean): RuleCheckOptions {
 }
 
 const missingHook = { reason: 'the rule has authorize: true, and createVerifier got no option authorize' }
+
+/** For a rule that came here without the check of an adapter. */
+const refuseWithoutRequest: RequestCheck = async () =>
+  new Refusal('internal_error', { reason: 'a rule with body, query or digest, and no request to compare' })
 
 export function createRuleCheck({ consumeOnce, limiter, authorizer }: RuleCheckOptions): RuleCheck {
   function useOnce({ token, now, consumed }: RuleInput): MaybePromise<Refusal | undefined> {
@@ -84,7 +88,8 @@ export function createRuleCheck({ consumeOnce, limiter, authorizer }: RuleCheckO
     input: RuleInput,
     observer: CheckObserver | undefined,
   ): Promise<Refusal | undefined> {
-    const unmet = await rule.checkRequest?.(input)
+    const { checkRequest = refuseWithoutRequest } = input
+    const unmet = rule.needsRequest ? await checkRequest(input.token) : undefined
     if (unmet !== undefined) return unmet
     const unauthorized = await askAuthorizer(rule, input, observer)
     if (unauthorized !== undefined) return unauthorized
@@ -97,13 +102,8 @@ export function createRuleCheck({ consumeOnce, limiter, authorizer }: RuleCheckO
     return reused
   }
 
-  function isMoreToDo({ usesUp, authorize, checkRequest }: Rule): boolean {
-    return (
-      usesUp ||
-      checkRequest !== undefined ||
-      authorize === 'required' ||
-      (authorize && authorizer !== undefined)
-    )
+  function isMoreToDo({ usesUp, authorize, needsRequest }: Rule): boolean {
+    return usesUp || needsRequest || authorize === 'required' || (authorize && authorizer !== undefined)
   }
 
   return (rule, input, observer) => {

@@ -1,7 +1,6 @@
 import type { Grant } from '../decision.js'
 import type { Delegation } from '../delegation/delegation.js'
 import type { CheckObserver, Refusal } from '../refusal.js'
-import type { RequestContent } from '../request/content.js'
 import type { Consumed } from '../stores/replay.js'
 import type { TokenClaims } from '../token/claims.js'
 
@@ -10,6 +9,9 @@ export interface RuleTrace {
   /** The times of the monotonic clock in milliseconds. */
   authorization?: { readonly start: number; readonly end: number; readonly code: string | undefined }
 }
+
+/** Checks what a request says against a rule and a token. It may have to wait for the body. */
+export type RequestCheck = (token: TokenClaims) => Promise<Refusal | undefined>
 
 /** The verified facts of a request that a rule checks. */
 export interface RuleInput {
@@ -35,8 +37,8 @@ export interface RuleInput {
   readonly trace: RuleTrace
   /** The request as the framework has it, for rules of a handler. */
   readonly request: unknown
-  /** What the request says. Undefined where no framework has read it. */
-  readonly content?: RequestContent | undefined
+  /** The rule's conditions on what the request says. Undefined where no framework has read the request. */
+  readonly checkRequest?: RequestCheck | undefined
   /** The arguments of the called MCP tool or prompt, as they came. */
   readonly arguments?: unknown
 }

@@ -8,7 +8,6 @@ import { type ChallengeDetails, type CheckObserver, describe, Refusal } from '..
 import { compileArguments, contentCondition } from './content.js'
 import { type ChainsByIssuer, compileDelegation, readChains } from './delegation-conditions.js'
 import { type CompiledLimit, compileLimits, type LimitWindows } from './limit.js'
-import { compileRequestConditions, type RequestCheck } from './request-conditions.js'
 import type { Check, RuleInput } from './rule-input.js'
 import { checkScope, type IncludedScopes, readScopes } from './scopes.js'
 import { checkPerson, compileUser } from './user-conditions.js'
@@ -53,8 +52,8 @@ export interface Rule {
   readonly chains: ChainsByIssuer | undefined
   /** Whether the hook `authorize` is asked, where there is one. `required`: there must be one. */
   readonly authorize: boolean | 'required'
-  /** The conditions on what the request says: after all others, and before the hook. */
-  readonly checkRequest: RequestCheck | undefined
+  /** Whether it has conditions on what the request says: after all others, and before the hook. */
+  readonly needsRequest: boolean
   /** Counted after all conditions hold, all of them or none. */
   readonly limits: readonly CompiledLimit[]
   readonly once: boolean
@@ -94,7 +93,7 @@ export function compileRule(rule: AppliedRuleData, context: RuleContext, place: 
     conditions: Object.freeze(conditionsOf(rule, context)),
     scope: scopes?.names.join(' '),
     chains,
-    checkRequest: compileRequestConditions(rule),
+    needsRequest: [rule.query, rule.digest || undefined, rule.body].some((each) => each !== undefined),
     authorize: rule.authorize === true ? 'required' : (rule.authorize ?? true),
     limits: Object.freeze(limits),
     once: rule.once === true,
