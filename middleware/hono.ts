@@ -135,7 +135,9 @@ function ruleHandler(
     if (result.kind === 'answer') return answer(result, c, onDenied)
     // The rule is only observed and was not met: a grant would tell the handler that it was.
     if (result.grant === undefined) c.set('ajwt', undefined)
-    return next()
+    await next()
+    // `ajwt` sets the fields of limits, which later rules may have changed.
+    setFields(c, Object.fromEntries(Object.entries(result.headers).filter(([name]) => !isLimitField(name))))
   }
   return Object.defineProperty(handler, 'name', { value: name })
 }
@@ -303,6 +305,10 @@ function withMissing(own: Response, headers: Readonly<Record<string, string>>): 
   return copy
 }
 
+function isLimitField(name: string): boolean {
+  return name.startsWith('ratelimit')
+}
+
 /** Sets fields on the `Response` of the request. */
 function setFields(c: Context, headers: Readonly<Record<string, string>>): void {
   const fields = Object.entries(headers)
@@ -311,7 +317,7 @@ function setFields(c: Context, headers: Readonly<Record<string, string>>): void 
     if (c.finalized) {
       for (const [name, value] of fields) {
         // Set by a rule of the handler, which has denied the request for a limit.
-        if (!(name.startsWith('ratelimit') && c.res.headers.has(name))) c.res.headers.set(name, value)
+        if (!(isLimitField(name) && c.res.headers.has(name))) c.res.headers.set(name, value)
       }
       return
     }

@@ -91,6 +91,8 @@ async function applyRules(
     if (result?.outcome === 'allow') Object.assign(fields, result.headers)
     else isAllowed = false
   }
+  // The server may have filtered the list for this caller.
+  if (message?.method.endsWith('/list')) fields['cache-control'] = 'private, no-store'
   if (target.unknown === undefined) return { refused: undefined, headers: fields, isAllowed }
   const refusal = new Refusal('tool_not_declared', {
     reason: `no rule names the ${target.unknown.what}`,

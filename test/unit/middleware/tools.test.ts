@@ -228,6 +228,11 @@ describe.each(Object.entries(apps))('requireToolIntent in %s', (name, app) => {
     expect((await ask(request('initialize'), { scope: 'none' })).status).toBe(403)
   })
 
+  test('marks lists as private, because the server may filter them', async () => {
+    expect((await ask(request('tools/list'))).headers.get('cache-control')).toBe('private, no-store')
+    expect((await ask(request('ping'))).headers.get('cache-control')).toBeNull()
+  })
+
   test('takes the grant away from a call whose rule is only observed', async () => {
     expect((await ask(call('watched'))).text).toBe('{"handled":true}')
     expect(seen[0]?.grant).toBeUndefined()
