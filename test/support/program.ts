@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 
 export interface Program {
   /** Resolves to the output when the program listens. */
@@ -31,12 +31,22 @@ export function startProgram(file: string, cwd: string, env: Record<string, stri
   }
 }
 
-/** A free port on loopback. */
+/**
+ * A free port on loopback, for a program that binds it a moment later. It is below the ports that systems give
+ * to connections and to servers without a port of their own, so that none of those takes it meanwhile.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (let tries = 0; tries < 100; tries++) {
+    const port = randomInt(12_000, 32_000)
+    const server = createServer().listen(port, '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
+  throw new Error('no free port in 100 attempts')
 }

@@ -48,7 +48,7 @@ function installSources(target: string): void {
   )) {
     if (typeof conditions === 'string') continue
     const source = conditions.import.default.replace('./dist/', '').replace(/\.js$/, '.ts')
-    const name = `${entry.replace('./', '').replace('.', 'core')}.js`
+    const name = `${entry.replace('./', '').replace('.', 'core').replaceAll('/', '-')}.js`
     writeFileSync(join(target, name), `export * from '${pathToFileURL(join(root, source))}'\n`)
     exports[entry] = `./${name}`
   }

@@ -75,7 +75,7 @@ async function exchange(port: number, command: string): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   socket.write(`${command}\r\n`)
   try {
-    const [reply] = await once(socket, 'data', { signal: AbortSignal.timeout(2000) })
+    const [reply] = await once(socket, 'data', { signal: AbortSignal.timeout(10_000) })
     return String(reply)
   } finally {
     socket.destroy()

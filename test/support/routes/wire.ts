@@ -24,7 +24,9 @@ export interface Wire {
 
 export async function openWire(): Promise<Wire> {
   let listener: RequestListener = (_request, response) => response.end()
-  const server: Server = createServer((request, response) => listener(request, response))
+  // Longer than a test, so that no idle connection closes just when a request is sent.
+  const options = { keepAliveTimeout: 600_000 }
+  const server: Server = createServer(options, (request, response) => listener(request, response))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -152,7 +152,7 @@ describe('finding the key set', () => {
 
   test('within one timeout, though both places hang', async () => {
     const issuer = await startServer(hang)
-    const verifier = world.verifierOf({ url: issuer.origin, keys: { timeout: 0.2 } })
+    const verifier = world.verifierOf({ url: issuer.origin, keys: { timeout: 1 } })
     expect(await world.outcomeOf(verifier, from(issuer.origin))).toBe('keys_unavailable')
     expect(issuer.requestedPaths).toEqual([oauthMetadata, openIdMetadata])
   })

@@ -113,7 +113,7 @@ describe('an issuer that fails', () => {
     })
     const other = await startServer(serve(es384))
     const verifier = world.verifierOf([
-      { url: ISSUER, jwksUri: `${slow.origin}/jwks`, keys: { timeout: 1 } },
+      { url: ISSUER, jwksUri: `${slow.origin}/jwks`, keys: { timeout: 2 } },
       { url: 'https://other.example.com', jwksUri: `${other.origin}/jwks` },
     ])
     const started = performance.now()
@@ -125,7 +125,7 @@ describe('an issuer that fails', () => {
     expect(await world.outcomeOf(verifier, { token: fromOther })).toBe('allow')
     expect(isSlowOver).toBe(false)
     expect(await slowOutcome).toBe('keys_unavailable')
-    expect(performance.now() - started).toBeLessThan(5_000)
+    expect(performance.now() - started).toBeLessThan(15_000)
   })
 
   test('A105 header fields that never end have the same deadline', async () => {
@@ -147,7 +147,7 @@ describe('an issuer that fails', () => {
     const verifier = world.verifierOf({ jwksUri, keys: { timeout: 0.3 } })
     const started = performance.now()
     expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
-    expect(performance.now() - started).toBeLessThan(5_000)
+    expect(performance.now() - started).toBeLessThan(15_000)
   })
 
   test('A105 a body that never ends is broken off at a size', async () => {

@@ -39,7 +39,7 @@ describe('readChallenge', () => {
     )
     for (const text of ['a=', '"', 'a="', '\\', 'a ', ' =', 'a=" \\'])
       readChallenge(text.repeat(8000 / text.length))
-    expect(performance.now() - before).toBeLessThan(3000)
+    expect(performance.now() - before).toBeLessThan(15_000)
   })
 })
 
@@ -56,6 +56,6 @@ describe('redact', () => {
   it('in time that grows with the length only', () => {
     const before = performance.now()
     for (const text of ['a', 'a'.repeat(39).concat('!')]) redact(text.repeat(65_000 / text.length), ['xy'])
-    expect(performance.now() - before).toBeLessThan(200)
+    expect(performance.now() - before).toBeLessThan(2000)
   })
 })
