@@ -16,6 +16,7 @@ const withTestsOfTheirOwn = [
   'docs/humans-and-agents.md',
   'docs/integrations.md',
   'docs/issuers.md',
+  'docs/mcp.md',
   'docs/migration.md',
 ]
 
@@ -50,8 +51,9 @@ describe('code', () => {
   )
 
   test('compiles', () => {
-    // Of other frameworks, which are not installed here: the test of these blocks compiles them.
-    const all = inLanguage('ts').filter(({ file }) => file !== 'docs/integrations.md')
+    // Of packages that are not installed here: the tests of these blocks compile them.
+    const elsewhere = ['docs/integrations.md', 'docs/mcp.md']
+    const all = inLanguage('ts').filter(({ file }) => !elsewhere.includes(file))
     expect(runner.typeCheck(all.map((block) => [block, exampleOf(block)]))).toEqual([])
   }, 120_000)
 
@@ -104,14 +106,16 @@ describe('commands', () => {
       .map((line) => [placeOf(block), line] as const),
   )
 
-  // command-line.test.ts types the commands of ajwt itself.
-  it.each(lines.filter(([, line]) => !line.startsWith('npx ajwt ')))('%s: %s', (_, line) => {
+  const ofMcp: { dependencies: object } = JSON.parse(textOf('test/mcp/package.json'))
+
+  // command-line.test.ts types the commands of ajwt itself, and mcp.test.ts sends what curl would.
+  it.each(lines.filter(([, line]) => !/^(npx ajwt|curl) /.test(line)))('%s: %s', (_, line) => {
     for (const command of line.split(' && ')) {
       const script = /^npm (?:run (\S+)|(test))( -- .+)?$/.exec(command)
       const packages = /^npm install (.+)$/.exec(command)
       if (script !== null) expect(Object.keys(scripts)).toContain(script[1] ?? script[2])
       else if (packages !== null) {
-        const known = ['ajwt', ...Object.keys(dependencies), ...Object.keys(devDependencies)]
+        const known = ['ajwt', ...[dependencies, devDependencies, ofMcp.dependencies].flatMap(Object.keys)]
         for (const name of packages[1]?.split(' ') ?? []) expect(known).toContain(name)
       } else expect(['npm ci', 'npm start', 'npm install']).toContain(command)
     }

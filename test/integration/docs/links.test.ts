@@ -10,6 +10,7 @@ const knownAddresses: readonly string[] = [
   'https://arxiv.org/abs/2509.13597',
   'https://github.com/panva/node-oidc-provider',
   'https://semver.org',
+  'https://ts.sdk.modelcontextprotocol.io/v2/serving/express',
 ]
 
 /** Hosts that RFC 2606 and RFC 6761 keep for examples. */

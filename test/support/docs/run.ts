@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import manifest from '../../../package.json' with { type: 'json' }
 import { type Block, root } from './markdown.js'
 
@@ -36,15 +36,17 @@ export interface BlockRunner {
   remove(): void
 }
 
-export function createBlockRunner(): BlockRunner {
-  const folder = mkdtempSync(join(root, '.docs-'))
+/** `beside`: a folder of the repository whose packages the blocks import, such as `test/mcp`. */
+export function createBlockRunner(beside = ''): BlockRunner {
+  const folder = mkdtempSync(join(root, beside, '.docs-'))
+  const toRoot = relative(folder, root)
 
   function write(block: Block, { before = '', after = '', replace }: Example = {}): string {
     const code = replace === undefined ? block.code : block.code.replaceAll(...replace)
     // `export {}` makes every block a module, so that blocks do not share names.
     const text = `${before}\n${code}\n${after}\nexport {}\n`.replaceAll(
       /from '(ajwt(?:\/[a-z-]+)?)'/g,
-      (whole, name: string) => (entries[name] === undefined ? whole : `from '../${entries[name]}'`),
+      (whole, name: string) => (entries[name] === undefined ? whole : `from '${toRoot}/${entries[name]}'`),
     )
     const name = `${block.file.replaceAll(/[^a-z]+/gi, '-')}-${block.line}.ts`
     writeFileSync(join(folder, name), text)
@@ -63,8 +65,9 @@ export function createBlockRunner(): BlockRunner {
         noUncheckedIndexedAccess: false,
         exactOptionalPropertyTypes: false,
         verbatimModuleSyntax: false,
+        typeRoots: [`${toRoot}/node_modules/@types`],
       }
-      const project = { extends: '../tsconfig.json', compilerOptions, include: ['*.ts'] }
+      const project = { extends: `${toRoot}/tsconfig.json`, compilerOptions, include: ['*.ts'], exclude: [] }
       writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(project))
       return compile(folder)
         .split('\n')
