@@ -5,7 +5,7 @@ import * as oauth from 'oauth4webapi'
 // A client for any authorization server, based on oauth4webapi: from registration to a call of an API.
 
 const LOOPBACK = { [oauth.allowInsecureRequests]: true } as const
-const CALLBACK = 'https://client.example.com/callback'
+export const CALLBACK = 'https://client.example.com/callback'
 
 export const newDpopKey = () => oauth.generateKeyPair('ES256')
 
@@ -13,6 +13,7 @@ export type DpopKey = oauth.CryptoKeyPair
 
 export interface RegisteredClient {
   readonly clientId: string
+  readonly clientSecret: string
   /** Requests a token with the client credentials grant and these additional parameters. */
   clientCredentials(parameters: Record<string, string>, key?: DpopKey): Promise<oauth.TokenEndpointResponse>
   /** Requests tokens with the authorization code grant. The person consents to everything. */
@@ -46,6 +47,7 @@ export async function createClient(issuer: string, options: ClientOptions = {}):
   const withKey = (key?: DpopKey) => ({ ...LOOPBACK, ...(key && { DPoP: oauth.DPoP(client, key) }) })
   return {
     clientId: client.client_id,
+    clientSecret: String(client.client_secret),
     async clientCredentials(parameters, key) {
       const response = await oauth.clientCredentialsGrantRequest(
         server,
@@ -100,7 +102,7 @@ async function register(server: oauth.AuthorizationServer, grants: readonly stri
 }
 
 /** Follows the redirects of the server like a browser, until they leave its origin. */
-async function browse(start: URL): Promise<URL> {
+export async function browse(start: URL): Promise<URL> {
   const cookies = new Map<string, string>()
   let url = start
   while (url.origin === start.origin) {

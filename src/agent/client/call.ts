@@ -1,8 +1,8 @@
 import { AjwtDeniedError } from '../errors.js'
+import type { FetchLike } from '../http/fetch.js'
 import { parseSafeUrl } from '../http/grammar.js'
 import type { AgentKey } from '../keys/keys.js'
 import { type NonceCache, signProof } from '../keys/proof.js'
-import type { FetchLike } from '../tokens/token-request.js'
 import type { TokenSource } from '../tokens/token-source.js'
 import {
   type AgentIntent,
@@ -12,6 +12,7 @@ import {
   resolveIntent,
 } from '../workflow/intent.js'
 import { asksForNonce, readDenial } from './denied.js'
+import { canMend, readRefusal, widenedScope } from './refusal.js'
 import { type OriginCheck, readResource } from './resource.js'
 
 export type AgentRequestInit = RequestInit & { intent: AgentIntent }
@@ -26,6 +27,8 @@ export interface CallerParts {
   now: () => number
   resource: string | undefined
   checkOrigin: OriginCheck
+  /** The scopes that a challenge may add to an intent. */
+  stepUp: readonly string[]
   allowInsecureHttp: boolean
   /** Milliseconds. */
   timeout: number
@@ -34,32 +37,35 @@ export interface CallerParts {
 /** One request to an API, in the context of a run. */
 export type Call = (url: string | URL, init: AgentRequestInit, context: CallContext) => Promise<Response>
 
-/** The API may accept a new token after these denials. */
-const RETRY_WITH_NEW_TOKEN = ['token_expired', 'token_reused']
-
 export function createCall(parts: CallerParts): Call {
   const { integrity, tokens, nonces, now } = parts
 
   return async function call(input, init, context) {
     const url = parseSafeUrl(input, 'url', parts.allowInsecureHttp)
     const request = fetchInit(init)
-    const intent = resolveIntent(init.intent, context, parts.resource ?? url.origin, now())
+    const resolve = (intent: AgentIntent) =>
+      resolveIntent(intent, context, parts.resource ?? url.origin, now())
+    let intent = resolve(init.intent)
     parts.checkOrigin(intent.resource, url)
     // Before each request, so that a changed agent cannot use cached tokens either.
     const checksum = await integrity()
     const fresh = init.intent.once === true
+    const get = (isFresh: boolean) => waitFor(() => tokens.get(intent, checksum, isFresh), request.signal)
 
-    const token = await waitFor(() => tokens.get(intent, checksum, fresh), request.signal)
+    const token = await get(fresh)
     const result = await sendWithToken(url, request, token.value, intent)
-    if (!(result instanceof AjwtDeniedError)) return result
-    if (result.error === 'invalid_token') token.drop()
-    if (fresh || !RETRY_WITH_NEW_TOKEN.includes(result.code) || !isReplayable(request.body)) throw result
+    const refusal = readRefusal(result)
+    if (refusal === undefined) return outcome(result)
+    if (refusal.error === 'invalid_token') token.drop()
+    const scope = widenedScope(refusal, intent.scope, parts.stepUp)
+    const isWorthwhile = scope !== undefined || (!fresh && canMend(refusal, token.isNew))
+    if (!isWorthwhile || !isReplayable(request.body)) return outcome(result)
 
+    if (result instanceof Response) await result.body?.cancel()
+    if (scope !== undefined) intent = resolve({ ...init.intent, scope })
     // A denied request reached no handler, so it is safe to repeat with a token that no other call uses.
-    const unshared = await waitFor(() => tokens.get(intent, checksum, true), request.signal)
-    const retried = await sendWithToken(url, request, unshared.value, intent)
-    if (!(retried instanceof AjwtDeniedError)) return retried
-    throw retried
+    const other = await get(scope === undefined || fresh)
+    return outcome(await sendWithToken(url, request, other.value, intent))
   }
 
   /** Returns the API's response or its denial. Answers one nonce challenge with a second proof. */
@@ -91,6 +97,11 @@ export function createCall(parts: CallerParts): Call {
     const resource = await readResource(denial.challenge?.resourceMetadata, { ...parts, url })
     return new AjwtDeniedError({ ...denial, about, resource, requestedResource: intent.resource })
   }
+}
+
+function outcome(result: Response | AjwtDeniedError): Response {
+  if (result instanceof AjwtDeniedError) throw result
+  return result
 }
 
 /** The init for fetch: without `intent`, and with redirects returned instead of followed. */

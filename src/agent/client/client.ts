@@ -8,11 +8,21 @@ import {
   inboundRunId,
 } from '../delegation/act-as.js'
 import { type AgentIdentity, type DelegationGrant, delegate } from '../delegation/delegate.js'
-import { parseAgentId, parseAudiences, parseSafeUrl, parseSha256, parseWorkflowId } from '../http/grammar.js'
+import type { FetchLike } from '../http/fetch.js'
+import {
+  parseAgentId,
+  parseAudiences,
+  parseSafeUrl,
+  parseScope,
+  parseSha256,
+  parseWorkflowId,
+} from '../http/grammar.js'
 import { createAgentKey, type KeyOptions } from '../keys/keys.js'
 import { createNonceCache } from '../keys/proof.js'
 import { type ClientAuth, clientAuthentication } from '../tokens/client-auth.js'
-import type { FetchLike, TokenEndpoint } from '../tokens/token-request.js'
+import { createGrant, type GrantOptions, type GrantType, grantTypes } from '../tokens/grants.js'
+import { discoverServer, type FindServer } from '../tokens/server.js'
+import type { TokenEndpoint } from '../tokens/token-endpoint.js'
 import { createTokenSource } from '../tokens/token-source.js'
 import type { CallContext } from '../workflow/intent.js'
 import {
@@ -25,11 +35,21 @@ import {
 import { type AgentRequestInit, createCall } from './call.js'
 import { createOriginCheck } from './resource.js'
 
-export interface AgentClientOptions extends KeyOptions {
-  /** The object that `defineAgent` returned. It is read again before each request. */
-  agent: AgentDefinition
+export interface AgentClientOptions extends KeyOptions, GrantOptions {
+  /**
+   * The object that `defineAgent` returned. It is read again before each request. Only the grant `agent_checksum`
+   * requires it. Without it, the client's id is the client id of `clientAuth`.
+   */
+  agent?: AgentDefinition
+  /**
+   * The issuer identifier of the authorization server, which is found through its metadata (RFC 8414, OpenID
+   * Connect Discovery). Either this or `tokenEndpoint`.
+   */
+  issuer?: string
   /** An https URL, or http on loopback. */
-  tokenEndpoint: string | URL
+  tokenEndpoint?: string | URL
+  /** Default `agent_checksum`. */
+  grant?: GrantType
   clientAuth: ClientAuth
   /** The registered checksum. Default: the checksum of the agent when the client is made. */
   checksum?: string
@@ -40,6 +60,11 @@ export interface AgentClientOptions extends KeyOptions {
    * the resource is sent to these origins and to no other.
    */
   origins?: Readonly<Record<string, readonly string[]>>
+  /**
+   * Scopes that a request may get besides those of its intent, if the API requires them (`insufficient_scope`).
+   * Default: none.
+   */
+  stepUp?: string | readonly string[]
   fetch?: FetchLike
   /** Milliseconds since the epoch. */
   now?: () => number
@@ -113,29 +138,33 @@ export interface AgentClient {
 export function createAgentClient(options: AgentClientOptions): AgentClient {
   const { agent, checksum, resource, allowInsecureHttp = false, now = Date.now } = options
   const maxDepth = positive(options.maxDepth ?? 4, 'maxDepth')
-  const id = parseAgentId(agent?.id, 'agent.id')
+  const grantType = parseGrantType(options)
+  const clientId: unknown = options.clientAuth?.clientId
+  const id = agent ? parseAgentId(agent.id, 'agent.id') : parseAgentId(clientId, 'clientAuth.clientId')
   if (checksum !== undefined && !/^sha256:[0-9a-f]{64}$/.test(checksum))
     throw new TypeError(
       'checksum must be "sha256:" and 64 lower-case hex digits, as agentChecksum returns it',
     )
   if (resource !== undefined) parseAudiences(resource, 'resource')
-  const url = parseSafeUrl(options.tokenEndpoint, 'tokenEndpoint', allowInsecureHttp)
   const fetch: FetchLike = options.fetch ?? ((input, init) => globalThis.fetch(input, init))
   const key = createAgentKey(id, options)
   // The first use of the key reports the error. It must not be an unhandled rejection before that.
   key.catch(() => {})
-  const integrity = createIntegrityCheck(agent, checksum)
+  const integrity = agent ? createIntegrityCheck(agent, checksum) : async () => ''
+  const timeout = positive((options.timeout ?? 10) * 1000, 'timeout in milliseconds')
   const endpoint: TokenEndpoint = {
-    url,
+    findServer: serverFinder(options, { fetch, now, timeout, allowInsecureHttp }),
     agentId: id,
+    clientId: String(clientId),
     key,
-    authenticate: clientAuthentication(options.clientAuth, url),
+    authenticate: clientAuthentication(options.clientAuth),
     nonces: createNonceCache(),
     fetch,
     now,
-    timeout: positive((options.timeout ?? 10) * 1000, 'timeout in milliseconds'),
+    timeout,
   }
-  const tokens = createTokenSource(endpoint, positive(options.maxTokens ?? 500, 'maxTokens'), now)
+  const grant = createGrant(grantType, endpoint, options)
+  const tokens = createTokenSource(grant, positive(options.maxTokens ?? 500, 'maxTokens'), now)
   // Not the token endpoint's cache: an authorization server and an API on one origin issue different nonces.
   const nonces = createNonceCache()
   const call = createCall({
@@ -148,8 +177,9 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
     now,
     resource,
     checkOrigin: createOriginCheck(options.origins, allowInsecureHttp),
+    stepUp: parseScope(options.stepUp ?? '', 'stepUp'),
     allowInsecureHttp,
-    timeout: endpoint.timeout,
+    timeout,
   })
 
   const runClient: RunClient = {
@@ -185,6 +215,29 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
       return createRun(runClient, context, { completedSteps, ...(runId !== undefined && { runId }) })
     },
   })
+}
+
+function parseGrantType({ grant = 'agent_checksum', agent, issuer }: AgentClientOptions): GrantType {
+  if (!grantTypes.includes(grant)) throw new TypeError(`grant must be ${grantTypes.join(', ')}`)
+  if (grant === 'agent_checksum' && agent === undefined)
+    throw new TypeError(
+      'agent must be what defineAgent returned, or grant another one than agent_checksum, as client_credentials',
+    )
+  if (grant === 'authorization_code' && issuer === undefined)
+    throw new TypeError('the grant authorization_code needs the option issuer')
+  return grant
+}
+
+function serverFinder(
+  { issuer, tokenEndpoint }: AgentClientOptions,
+  options: Parameters<typeof discoverServer>[1],
+): FindServer {
+  if ((issuer === undefined) === (tokenEndpoint === undefined))
+    throw new TypeError('either issuer or tokenEndpoint must be set, and not both')
+  if (issuer !== undefined) return discoverServer(issuer, options)
+  const url = parseSafeUrl(tokenEndpoint, 'tokenEndpoint', options.allowInsecureHttp)
+  const server = { issuer: undefined, tokenEndpoint: url, sendsIssuer: false }
+  return async () => server
 }
 
 function positive(value: number, path: string): number {

@@ -13,6 +13,7 @@ export function clients(
   const all = options.flat() as AgentClientOptions[]
   const positions = new Map<string, number>()
   for (const [at, { agent }] of all.entries()) {
+    if (agent === undefined) continue
     const canonical = strictCanonicalAgent(agent)
     const other = positions.get(canonical)
     if (other !== undefined)

@@ -1,6 +1,6 @@
 import type { AjwtDenial } from '../errors.js'
 import { readJson } from '../http/body.js'
-import { readChallenge } from '../http/challenge.js'
+import { type AjwtChallenge, readChallenge } from '../http/challenge.js'
 import { redact } from '../http/redact.js'
 
 const MAX_DENIAL_BYTES = 16384
@@ -37,10 +37,17 @@ export async function readDenial(
   }
 }
 
+/**
+ * The challenge in `WWW-Authenticate` of any resource server: what it requires, and where its metadata is. Undefined
+ * if the response has none.
+ */
+export function challengeOf(response: Response): AjwtChallenge | undefined {
+  return readChallenge(response.headers.get('www-authenticate'))
+}
+
 /** Whether any resource server, ajwt or not, requires a DPoP nonce (RFC 9449 section 9). */
 export function asksForNonce(response: Response): boolean {
-  if (response.status !== 401) return false
-  return readChallenge(response.headers.get('www-authenticate'))?.error === 'use_dpop_nonce'
+  return response.status === 401 && challengeOf(response)?.error === 'use_dpop_nonce'
 }
 
 function withoutSent(header: string | null, sent: readonly string[]): string | null {

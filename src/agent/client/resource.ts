@@ -1,6 +1,6 @@
 import { readJson } from '../http/body.js'
+import type { FetchLike } from '../http/fetch.js'
 import { parseAudience, parseSafeUrl } from '../http/grammar.js'
-import type { FetchLike } from '../tokens/token-request.js'
 
 /** Throws a TypeError if a token for the resource must not be sent to the URL. */
 export type OriginCheck = (resource: string, url: URL) => void

@@ -1,6 +1,7 @@
 import { type CryptoKey, SignJWT } from 'jose'
 import { parseText } from '../http/grammar.js'
 import { signingAlgorithm } from '../keys/keys.js'
+import type { AuthorizationServer } from './server.js'
 
 /** How the OAuth client of the agent authenticates at the token endpoint. */
 export type ClientAuth =
@@ -12,28 +13,35 @@ export type ClientAuth =
       /** A non-extractable key. It must not be the key of an agent. */
       key: CryptoKey
       kid?: string
-      /** Default: the URL of the token endpoint. Some servers require their issuer identifier. */
+      /** Default: the option `issuer`, or else the URL of the token endpoint. */
       audience?: string
     }
 
 /** Adds client authentication to one token request. Returns the secrets that no error message may contain. */
-export type Authenticate = (headers: Headers, body: URLSearchParams, now: number) => Promise<string[]>
+export type Authenticate = (request: UnauthenticatedRequest) => Promise<string[]>
+
+interface UnauthenticatedRequest {
+  headers: Headers
+  body: URLSearchParams
+  now: number
+  server: AuthorizationServer
+}
 
 /**
  * @returns a function to call for each request, since a client assertion is valid for one request
  * @throws TypeError naming the member that is wrong
  */
-export function clientAuthentication(auth: ClientAuth, tokenEndpoint: URL): Authenticate {
+export function clientAuthentication(auth: ClientAuth): Authenticate {
   const clientId = required(auth?.clientId, 'clientAuth.clientId')
   switch (auth.method) {
     case 'none':
-      return async (_, body) => {
+      return async ({ body }) => {
         body.set('client_id', clientId)
         return []
       }
     case 'client_secret_post': {
       const secret = required(auth.clientSecret, 'clientAuth.clientSecret')
-      return async (_, body) => {
+      return async ({ body }) => {
         body.set('client_id', clientId)
         body.set('client_secret', secret)
         return [secret]
@@ -43,22 +51,23 @@ export function clientAuthentication(auth: ClientAuth, tokenEndpoint: URL): Auth
       const secret = required(auth.clientSecret, 'clientAuth.clientSecret')
       // RFC 6749 section 2.3.1: form-encode first, so that a colon in the id is not taken for the separator.
       const credentials = btoa(`${formEncode(clientId)}:${formEncode(secret)}`)
-      return async (headers) => {
+      return async ({ headers }) => {
         headers.set('authorization', `Basic ${credentials}`)
         return [secret, credentials]
       }
     }
     case 'private_key_jwt': {
-      const { key, kid, audience = tokenEndpoint.href } = auth
+      const { key, kid, audience } = auth
       const alg = signingAlgorithm(key, 'clientAuth.key')
-      return async (_, body, now) => {
+      return async ({ body, now, server }) => {
         const issuedAt = Math.floor(now / 1000)
         // RFC 7523 section 3. It is used at once, so one minute is enough.
         const assertion = await new SignJWT({ jti: crypto.randomUUID() })
           .setProtectedHeader({ alg, ...(kid ? { kid } : {}) })
           .setIssuer(clientId)
           .setSubject(clientId)
-          .setAudience(audience)
+          // Not an endpoint from metadata: another server's metadata could name it.
+          .setAudience(audience ?? server.issuer ?? server.tokenEndpoint.href)
           .setIssuedAt(issuedAt)
           .setExpirationTime(issuedAt + 60)
           .sign(key)

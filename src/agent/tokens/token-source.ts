@@ -1,10 +1,13 @@
 import { BoundedMap } from '../bounded-map.js'
 import { sha256base64url } from '../keys/bytes.js'
 import type { ResolvedIntent } from '../workflow/intent.js'
-import { type AccessToken, requestToken, type TokenEndpoint, tokenParameters } from './token-request.js'
+import type { Grant } from './grants.js'
+import { type AccessToken, isLive } from './token-request.js'
 
 interface SourcedToken {
   value: string
+  /** Whether it was requested for this call. */
+  isNew: boolean
   /** Removes the token from the cache, for one that an API has refused. */
   drop(): void
 }
@@ -15,12 +18,12 @@ export interface TokenSource {
   get(intent: ResolvedIntent, checksum: string, fresh: boolean): Promise<SourcedToken>
 }
 
-export function createTokenSource(endpoint: TokenEndpoint, max: number, now: () => number): TokenSource {
+export function createTokenSource(grant: Grant, max: number, now: () => number): TokenSource {
   const tokens = new BoundedMap<string, AccessToken>(max)
   const pending = new Map<string, Promise<AccessToken>>()
 
-  function request(intent: ResolvedIntent, checksum: string): Promise<AccessToken> {
-    const send = () => requestToken(endpoint, intent, checksum)
+  function request(intent: ResolvedIntent, checksum: string, fresh = false): Promise<AccessToken> {
+    const send = () => grant.request(intent, checksum, fresh)
     return intent.run === undefined ? send() : intent.run.serialize(send)
   }
 
@@ -41,23 +44,23 @@ export function createTokenSource(endpoint: TokenEndpoint, max: number, now: () 
   }
 
   return {
-    async get(intent, checksum, fresh) {
-      if (fresh) return { value: (await request(intent, checksum)).value, drop: () => {} }
+    async get(unprepared, checksum, fresh) {
+      const intent = await grant.prepare(unprepared)
+      if (fresh) {
+        const { value } = await request(intent, checksum, true)
+        return { value, isNew: true, drop: () => grant.drop(value) }
+      }
       // Hashed, so that keys stay short and contain no subject token.
-      const parameters = tokenParameters(endpoint.agentId, intent, checksum)
+      const parameters = grant.parameters(intent, checksum)
       const key = await sha256base64url(`${parameters} ${intent.run?.cacheKey}`)
       const cached = tokens.get(key)
       const live = cached && isLive(cached, now()) ? cached : undefined
       const token = live ?? (await (pending.get(key) ?? requestShared(key, intent, checksum)))
       const drop = () => {
         if (tokens.get(key) === token) tokens.delete(key)
+        grant.drop(token.value)
       }
-      return { value: token.value, drop }
+      return { value: token.value, isNew: live === undefined, drop }
     },
   }
-}
-
-/** Ends two seconds early, for the time in transit. A token without known expiry may have expired. */
-function isLive({ expiresAt }: AccessToken, now: number): boolean {
-  return expiresAt !== undefined && now < expiresAt - 2000
 }

@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createAgentClient } from '../../../src/agent/index.js'
 import { copyExamples } from '../../support/docs/example-folder.js'
-import { callApi, createClient, newDpopKey, type RegisteredClient } from '../../support/oauth-client.js'
+import {
+  browse,
+  CALLBACK,
+  callApi,
+  createClient,
+  newDpopKey,
+  type RegisteredClient,
+} from '../../support/oauth-client.js'
 import { freePort } from '../../support/program.js'
 import { hasServers, serverModules, WITHOUT_SERVERS } from '../../support/servers.js'
 
@@ -11,12 +19,14 @@ describe.skipIf(!hasServers)(`better-auth with its OAuth provider${WITHOUT_SERVE
   let machine: RegisteredClient
   let api = ''
   let other = ''
+  let issuer = ''
 
   beforeAll(async () => {
     const { start, close } = copyExamples(['better-auth'], serverModules)
     afterAll(close)
     const [server, port, otherPort] = [await freePort(), await freePort(), await freePort()]
     const origin = `http://localhost:${server}`
+    issuer = `${origin}/api/auth`
     api = `http://localhost:${port}`
     other = `http://localhost:${otherPort}`
     const authorizationServer = start('better-auth', {
@@ -103,5 +113,28 @@ describe.skipIf(!hasServers)(`better-auth with its OAuth provider${WITHOUT_SERVE
     expect(await callApi(`${api}/orders/17`, access_token)).toMatchObject({
       body: { code: 'proof_required' },
     })
+  })
+
+  it('issues tokens to the agent client, with its own grant and for a person', async () => {
+    const read = { intent: { scope: 'orders:read' } }
+    const own = createAgentClient({
+      issuer,
+      clientAuth: { method: 'client_secret_basic', ...machine },
+      grant: 'client_credentials',
+    })
+    const response = await own.fetch(`${api}/orders/17`, read)
+    expect(await response.json()).toEqual({ order: '17', readBy: machine.clientId })
+    await expect(own.fetch(`${api}/orders/17/refund`, { ...read, method: 'POST' })).rejects.toMatchObject({
+      code: 'scope_insufficient',
+    })
+
+    const forPerson = createAgentClient({
+      issuer,
+      clientAuth: { method: 'client_secret_post', ...client },
+      grant: 'authorization_code',
+      authorization: { redirectUri: CALLBACK, authorize: ({ url }) => browse(url) },
+    })
+    const answer = await forPerson.fetch(`${api}/orders/17`, read)
+    expect(await answer.json()).toEqual({ order: '17', readBy: expect.stringMatching(/^\w{32}$/) })
   })
 })
