@@ -37,8 +37,8 @@ import { createOriginCheck } from './resource.js'
 
 export interface AgentClientOptions extends KeyOptions, GrantOptions {
   /**
-   * The object that `defineAgent` returned. It is read again before each request. Only the grant `agent_checksum`
-   * requires it. Without it, the client's id is the client id of `clientAuth`.
+   * The object that `defineAgent` returned. It is read again before each request. Only the grant
+   * `agent_checksum` requires it. Without it, the client's id is the client id of `clientAuth`.
    */
   agent?: AgentDefinition
   /**
@@ -61,8 +61,8 @@ export interface AgentClientOptions extends KeyOptions, GrantOptions {
    */
   origins?: Readonly<Record<string, readonly string[]>>
   /**
-   * Scopes that a request may get besides those of its intent, if the API requires them (`insufficient_scope`).
-   * Default: none.
+   * Scopes that a request may get besides those of its intent, if the API requires them
+   * (`insufficient_scope`). Default: none.
    */
   stepUp?: string | readonly string[]
   fetch?: FetchLike

@@ -38,8 +38,8 @@ export async function readDenial(
 }
 
 /**
- * The challenge in `WWW-Authenticate` of any resource server: what it requires, and where its metadata is. Undefined
- * if the response has none.
+ * The challenge in `WWW-Authenticate` of any resource server: what it requires, and where its metadata is.
+ * Undefined if the response has none.
  */
 export function challengeOf(response: Response): AjwtChallenge | undefined {
   return readChallenge(response.headers.get('www-authenticate'))

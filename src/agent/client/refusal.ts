@@ -30,8 +30,8 @@ export function canMend({ status, code, error }: Refusal, isNew: boolean): boole
 }
 
 /**
- * The scope for a second request, if the challenge requires more (RFC 6750 section 3.1) and `stepUp` allows all of
- * it: a server must not make the agent ask for other rights.
+ * The scope for a second request, if the challenge requires more (RFC 6750 section 3.1) and `stepUp` allows
+ * all of it: a server must not make the agent ask for other rights.
  */
 export function widenedScope(
   { error, scope: required }: Refusal,

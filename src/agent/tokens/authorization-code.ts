@@ -13,11 +13,13 @@ export interface AuthorizationOptions {
   /** Registered with the authorization server. */
   redirectUri: string | URL
   /**
-   * Opens `request.url` in the person's browser. Resolves to the URL at `redirectUri` that the browser was sent to,
-   * with its query. Rejects if the person does not come back.
+   * Opens `request.url` in the person's browser. Resolves to the URL at `redirectUri` that the browser was
+   * sent to, with its query. Rejects if the person does not come back.
    */
   authorize(request: AuthorizationRequest): string | URL | Promise<string | URL>
-  /** Scopes to ask for besides those of the request, so that the person is asked once: `offline_access` too. */
+  /**
+   * Scopes to ask for besides those of the request, so that the person is asked once: `offline_access` too.
+   */
   scope?: string | readonly string[]
   /** Resources to ask for besides that of the request (RFC 8707). */
   resources?: readonly string[]

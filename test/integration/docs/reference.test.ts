@@ -101,7 +101,9 @@ describe('every member of an interface is in its table', () => {
     [
       'docs/agent-client.md',
       'Options of createAgentClient',
-      [...membersOf('src/agent', 'AgentClientOptions'), ...membersOf('src/agent', 'KeyOptions')],
+      ['AgentClientOptions', 'GrantOptions', 'KeyOptions'].flatMap((name) => [
+        ...membersOf('src/agent', name),
+      ]),
     ],
     ['docs/agent-client.md', 'The intent of a request', membersOf('src/agent', 'AgentIntent')],
     ['docs/testing.md', 'More than a scope', membersOf('src/testing', 'TestCall')],

@@ -28,6 +28,12 @@ import { startEnvironment } from '../fixtures/demo/environment.js'
 const environment = await startEnvironment()
 const orders = environment.orders.origin`
 
+const oauthServers = `import { browse } from '../test/support/oauth-client.js'
+import { startOAuthServers } from '../test/support/agent/oauth-servers.js'
+const servers = await startOAuthServers()
+const { issuer, api: orders } = servers
+const clientAuth = { method: 'client_secret_basic', clientId: 'basic', clientSecret: servers.secret } as const`
+
 type App = RequestListener
 type Exports = Record<string, unknown>
 
@@ -305,6 +311,19 @@ await environment.close()`,
 const prompt = 'You read orders.'
 const tools = [{ name: 'read', description: 'Read an order', parameters: { type: 'object' } }]`,
     check: ({ agent }) => expect(agent).toMatchObject({ code: { digest: `sha256:${'a'.repeat(64)}` } }),
+  },
+  'agent-grants': {
+    before: oauthServers,
+    after: 'export const body = await response.json()\nservers.close()',
+    check: ({ body }) => expect(body).toEqual({ subject: 'basic', scopes: ['orders:read'] }),
+  },
+  'agent-loopback': {
+    before: `${oauthServers}
+import { get } from 'node:http'
+const clientId = 'native'
+const openBrowser = async (url: URL) => get(await browse(url), (response) => response.resume())`,
+    after: 'export const body = await response.json()\nservers.close()',
+    check: ({ body }) => expect(body).toEqual({ subject: 'alice', scopes: ['orders:read', 'orders:refund'] }),
   },
   'agent-workflow': {
     before: `${environment}\nconst { client } = environment.shim.refunder`,

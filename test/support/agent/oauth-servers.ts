@@ -1,0 +1,161 @@
+import '../../../fixtures/authorization-server/quiet.js'
+import { randomBytes } from 'node:crypto'
+import express from 'express'
+import { auth, requiredScopes } from 'express-oauth2-jwt-bearer'
+import { exportJWK, generateKeyPair } from 'jose'
+import { errors, Provider } from 'oidc-provider'
+import { generateSigningKey } from '../../../fixtures/authorization-server/signing-key.js'
+import { ajwt } from '../../../middleware/express.js'
+import { listen } from '../listen.js'
+import { CALLBACK } from '../oauth-client.js'
+
+/**
+ * oidc-provider as it is published, where DPoP nonces are required and everybody is Alice, with two APIs: one with
+ * ajwt, one with express-oauth2-jwt-bearer.
+ */
+export async function startOAuthServers() {
+  const apps = { as: express(), api: express(), other: express() }
+  const { origin: issuer, close: closeServer } = await listen(apps.as)
+  const { origin: api, close: closeApi } = await listen(apps.api)
+  const { origin: other, close: closeOther } = await listen(apps.other)
+
+  const signingKey = await generateSigningKey('as-1')
+  const assertionKeys = await generateKeyPair('ES256')
+  const secrets = { client_secret: 'a secret, of the client', redirect_uris: [CALLBACK] }
+  const refreshing = ['authorization_code', 'refresh_token']
+
+  const provider = new Provider(issuer, {
+    jwks: { keys: [signingKey.privateJwk] },
+    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    clients: [
+      { ...secrets, client_id: 'basic', grant_types: ['client_credentials'], response_types: [] },
+      {
+        ...secrets,
+        client_id: 'post',
+        grant_types: ['client_credentials'],
+        response_types: [],
+        token_endpoint_auth_method: 'client_secret_post',
+      },
+      {
+        client_id: 'assertion',
+        redirect_uris: [CALLBACK],
+        grant_types: ['client_credentials'],
+        response_types: [],
+        token_endpoint_auth_method: 'private_key_jwt',
+        token_endpoint_auth_signing_alg: 'ES256',
+        jwks: { keys: [{ ...(await exportJWK(assertionKeys.publicKey)), kid: 'k1' }] },
+      },
+      {
+        client_id: 'native',
+        application_type: 'native',
+        redirect_uris: ['http://localhost:8976/callback'],
+        token_endpoint_auth_method: 'none',
+      },
+      {
+        client_id: 'public',
+        redirect_uris: [CALLBACK],
+        grant_types: refreshing,
+        token_endpoint_auth_method: 'none',
+      },
+      {
+        ...secrets,
+        client_id: 'pushing',
+        grant_types: refreshing,
+        require_pushed_authorization_requests: true,
+      },
+    ],
+    interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+    findAccount: (_, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+    async loadExistingGrant(ctx) {
+      const { client, session } = ctx.oidc
+      const grant = new ctx.oidc.provider.Grant({
+        ...(client !== undefined && { clientId: client.clientId }),
+        ...(session?.accountId !== undefined && { accountId: session.accountId }),
+      })
+      grant.addOIDCScope('openid offline_access')
+      for (const resource of [api, other]) grant.addResourceScope(resource, 'orders:read orders:refund')
+      await grant.save()
+      return grant
+    },
+    issueRefreshToken: async (_, client, code) =>
+      client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
+    rotateRefreshToken: true,
+    ttl: {
+      AccessToken: 300,
+      ClientCredentials: 300,
+      Grant: 300,
+      IdToken: 300,
+      Interaction: 300,
+      Session: 300,
+      RefreshToken: 300,
+    },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true },
+      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo(_, identifier) {
+          if (identifier !== api && identifier !== other) throw new errors.InvalidTarget('unknown resource')
+          return {
+            scope: 'orders:read orders:refund',
+            audience: identifier,
+            accessTokenTTL: 300,
+            accessTokenFormat: 'jwt',
+            jwt: { sign: { alg: 'ES256', kid: signingKey.kid } },
+          }
+        },
+      },
+    },
+  })
+  apps.as.get('/interaction/:uid', (req, res) =>
+    provider.interactionFinished(req, res, { login: { accountId: 'alice' }, consent: {} }),
+  )
+  const tokenRequests: string[] = []
+  provider.on('grant.success', (ctx) => tokenRequests.push(String(ctx.oidc.params?.grant_type)))
+  apps.as.use(provider.callback())
+
+  apps.api.use(
+    ajwt({
+      issuer: { url: issuer, profile: 'oauth' },
+      audience: api,
+      proof: { nonce: 'required' },
+      routes: {
+        'GET /orders/:id': { scope: 'orders:read' },
+        'POST /orders/:id/refund': { scope: 'orders:refund' },
+      },
+    }),
+  )
+  apps.api.use((req, res) => void res.json({ subject: req.ajwt?.subject, scopes: req.ajwt?.scopes }))
+
+  // A resource server without this library.
+  apps.other.use(
+    auth({
+      issuerBaseURL: issuer,
+      audience: other,
+      dpop: { enabled: true, required: true },
+      tokenSigningAlg: 'ES256',
+    }),
+  )
+  apps.other.get('/orders/:id', requiredScopes('orders:read'), (req, res) =>
+    res.json({ subject: req.auth?.payload.sub }),
+  )
+  apps.other.post('/orders/:id/refund', requiredScopes('orders:refund'), (req, res) =>
+    res.json({ scope: req.auth?.payload.scope }),
+  )
+  apps.other.use(((error, _req, res, _next) => {
+    res
+      .status(error.status ?? 500)
+      .set(error.headers ?? {})
+      .json({ message: error.message })
+  }) satisfies express.ErrorRequestHandler)
+
+  const close = () => {
+    closeServer()
+    closeApi()
+    closeOther()
+  }
+  return { issuer, api, other, secret: secrets.client_secret, assertionKeys, tokenRequests, close }
+}
