@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, decodeProtectedHeader, type JWK } from 'jose'
 import { describe, expect, it, vi } from 'vitest'
-import { listen } from '../../../support/agent/http.js'
+import { json, listen } from '../../../support/agent/http.js'
 import { closeLater, failure, payload, startServers } from '../../../support/agent/setup.js'
 
 const intent = { scope: 'orders:read' }
@@ -178,6 +178,11 @@ describe('tokens are kept', () => {
 
   it('by exact intent, however it is written', async () => {
     const { issuer, api, client, orders } = await startServers()
+    // This API does not know the second resource.
+    api.behavior.answer = (_, res) => {
+      json(res, 200, {})
+      return true
+    }
     const planner = client('planner', { origins: { 'urn:orders': [api.origin] } })
     await planner.fetch(orders, { intent: { scope: 'b a' } })
     await planner.fetch(orders, { intent: { scope: ['a', 'b'] } })
