@@ -67,3 +67,4 @@ export {
   type UpgradeServer,
 } from './upgrade/guard-upgrade.js'
 export { createVerifier, type Verifier } from './verifier.js'
+export { type WatchPolicyOptions, watchPolicy } from './watch/watch-policy.js'

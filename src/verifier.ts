@@ -71,6 +71,14 @@ export function isVerifier(value: object): value is Verifier {
   return engines.has(value)
 }
 
+const closeListeners = sharedInProcess('close listeners', () => new WeakMap<Verifier, Set<() => void>>())
+
+/** Calls the listener when the verifier is closed. */
+export function onClose(verifier: Verifier, listener: () => void): void {
+  const listeners = closeListeners.get(verifier) ?? new Set()
+  closeListeners.set(verifier, listeners.add(listener))
+}
+
 /**
  * Makes a verifier. Throws a `PolicyError` that lists every mistake in the policy or the options. Fetches
  * nothing before the first request that needs keys, or `ready()`.
@@ -95,7 +103,14 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
     },
     update(next: Policy) {
       const copy = snapshot(next)
-      engine = new Engine(compile(next), fixed, engine)
+      const { reporter } = engine.lasting
+      try {
+        engine = new Engine(compile(next), fixed, engine)
+      } catch (error) {
+        reporter.reportPolicyUpdate('failure')
+        throw error
+      }
+      reporter.reportPolicyUpdate('success')
       ownPolicy = copy
       engines.set(verifier, engine)
       warnAboutObserveMode(copy)
@@ -125,7 +140,10 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       })
       return result?.outcome === 'deny' ? new AjwtDenial(result) : undefined
     },
-    close: () => engine.close(),
+    close() {
+      for (const listener of closeListeners.get(verifier) ?? []) listener()
+      engine.close()
+    },
   })
   engines.set(verifier, engine)
   warnAboutObserveMode(ownPolicy)

@@ -16,6 +16,7 @@ export interface Instruments {
   readonly decisions: Counter
   readonly duration: Histogram
   readonly refreshes: Counter
+  readonly policyUpdates: Counter
 }
 
 /** The instruments of the current meter provider. */
@@ -63,6 +64,10 @@ export function createInstrumentSource(
         refreshes: meter.createCounter('ajwt.jwks.refreshes', {
           description: 'Fetches of keys',
           unit: '{fetch}',
+        }),
+        policyUpdates: meter.createCounter('ajwt.policy.updates', {
+          description: 'Updates of the policy, and new policies that were wrong',
+          unit: '{update}',
         }),
       }
       if (!isClosed) stopStoreMetrics = reportReplayStore(latest, meter, replayStore)

@@ -63,6 +63,8 @@ export interface Reporter {
     overrules?: Decision['outcome'],
   ): void
   reportRefresh(issuer: string, outcome: 'success' | 'failure'): void
+  /** `failure`: a new policy was wrong, and the old one was kept. */
+  reportPolicyUpdate(outcome: 'success' | 'failure'): void
   close(): void
 }
 
@@ -159,6 +161,9 @@ export function createReporter(options: ReporterOptions, replayStore: object): R
     },
     reportRefresh(issuer, outcome) {
       instruments.current()?.refreshes.add(1, { 'ajwt.issuer': printable(issuer), 'ajwt.outcome': outcome })
+    },
+    reportPolicyUpdate(outcome) {
+      attempt(() => instruments.current()?.policyUpdates.add(1, { 'ajwt.outcome': outcome }))
     },
     close: instruments.close,
   }

@@ -28,7 +28,7 @@ const layers: readonly (readonly string[])[] = [
   ['pipeline'],
   ['engine'],
   ['verifier'],
-  ['connection'],
+  ['connection', 'watch'],
   ['upgrade', 'mcp'],
   ['index'],
 ]

@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import { AUDIENCE } from '../../../fixtures/kit.js'
 import { contentExamples } from './content.js'
 import { contentOf, honest, serve } from './issuer.js'
+import { policyFileExamples } from './policy-files.js'
 import type { Example } from './run.js'
 import { socketExamples } from './sockets.js'
 
@@ -69,6 +70,7 @@ app.get('/orders/:id', (req, res) => void res.json({ order: req.params.id }))`
 /** Examples by the name in the comment above the block. */
 export const examples: Readonly<Record<string, Example>> = {
   ...socketExamples,
+  ...policyFileExamples(express),
   ...contentExamples(`${express}\n${policy}\napp.use(ajwt(policy))`),
   express: {
     after: 'export { app }',
@@ -103,19 +105,6 @@ export const examples: Readonly<Record<string, Example>> = {
       expect(await contentOf(fetch(origin + path, may))).toEqual([200, { ok: true }])
       expect((await fetch(origin + path, honest(path, 'POST'))).status).toBe(403)
     },
-  },
-  'load-policy': {
-    replace: ["'policy.json'", 'file'],
-    before: `import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-const file = mkdtempSync(tmpdir() + '/policy-') + '/policy.json'
-writeFileSync(file, JSON.stringify({
-  issuer: 'https://as.example.com',
-  audience: 'https://orders.example.com',
-  routes: { 'GET /orders/:id': 'authenticated' },
-}))`,
-    after: 'export { verifiers }',
-    check: ({ verifiers }) => expect(verifiers).toHaveLength(2),
   },
   cors: {
     before: `import cors from 'cors'\n${express}\nconst origin = 'https://agents.example.com'\n${policy}`,
