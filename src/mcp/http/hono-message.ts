@@ -40,13 +40,19 @@ async function readBody(c: MessageContext): Promise<unknown> {
 }
 
 async function readText({ body }: Request): Promise<string | undefined> {
+  if (body === null) return undefined
   const decoder = new TextDecoder('utf-8', { fatal: true })
+  const reader = body.getReader()
   let text = ''
-  let length = 0
-  for await (const chunk of body ?? []) {
-    length += chunk.byteLength
-    if (length > maxBytes) return undefined
-    text += decoder.decode(chunk, { stream: true })
+  for (let length = 0; ; ) {
+    const { done, value } = await reader.read()
+    if (done) return text + decoder.decode()
+    length += value.byteLength
+    if (length > maxBytes) {
+      // Not awaited: a copy's cancellation settles only when the request itself is cancelled too.
+      reader.cancel().catch(() => {})
+      return undefined
+    }
+    text += decoder.decode(value, { stream: true })
   }
-  return text + decoder.decode()
 }

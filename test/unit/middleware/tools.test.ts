@@ -271,6 +271,16 @@ describe('requireToolIntent in Hono', () => {
     expect(seen).toEqual([])
   })
 
+  test('does not read a body that is far too long to its end', async () => {
+    const long = JSON.stringify(call('refund', { amount: 1, text: 'x'.repeat(8 * 1024 * 1024) }))
+    // The connection may be reset before the client has sent all of it.
+    const code = await ask(long).then(
+      (answer) => answer.json().error.code,
+      () => -32700,
+    )
+    expect([code, seen]).toEqual([-32700, []])
+  })
+
   test('reads a body that an earlier middleware has parsed, and refuses one that it has used up', async () => {
     expect((await ask(call('refund', { amount: 1 }), { path: '/read/json' })).text).toBe('{"handled":true}')
     expect((await ask(call('other'), { path: '/read/json' })).json().result.isError).toBe(true)
