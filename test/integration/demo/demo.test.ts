@@ -11,6 +11,7 @@ import { teamAttacks } from '../../../fixtures/demo/attacks/team.js'
 import { tokenAttacks } from '../../../fixtures/demo/attacks/token.js'
 import type { Environment } from '../../../fixtures/demo/environment.js'
 import { honestRequests } from '../../../fixtures/demo/honest.js'
+import { mcpScenarios } from '../../../fixtures/demo/mcp.js'
 import { registrationScenarios } from '../../../fixtures/demo/registrations.js'
 import { runScenarios, type Scenario } from '../../../fixtures/demo/scenario.js'
 import { shimScenarios } from '../../../fixtures/demo/shim.js'
@@ -43,6 +44,7 @@ describe('the demo', () => {
       teamScenarios,
       teamAttacks,
       shimScenarios,
+      mcpScenarios,
     ]
     for (const scenario of groups.flat()) {
       const [status, denial] = scenario.expected
@@ -94,6 +96,7 @@ describe('the table of the demo', () => {
   const environment = {
     orders: { handled: () => ran },
     payment: { handled: () => 0 },
+    mcp: { handled: () => 0 },
   } as unknown as Environment
   let ran = 0
   const scenario = (changes: Partial<Scenario>): Scenario => ({
