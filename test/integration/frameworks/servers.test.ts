@@ -151,5 +151,15 @@ test.skipIf(!here)(`node:http${note}`, async () => {
 
 test('no app of the document is left out, here and beside', () => {
   const apps = new Set(writtenFiles.map((name) => name.split('/')[0]))
-  expect([...apps]).toEqual(['policy.js', 'nest', 'next', 'svelte', 'trpc', 'graphql', 'http'])
+  expect([...apps]).toEqual([
+    'policy.js',
+    'nest',
+    'next',
+    'svelte',
+    'trpc',
+    'graphql',
+    'http',
+    'cedar',
+    'casbin',
+  ])
 })
