@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 import { getRequestListener } from '@hono/node-server'
 import fastify from 'fastify'
 import { Hono } from 'hono'
@@ -69,11 +70,18 @@ function koaApp({ policy, rules, backend }: McpAppSpec): RequestListener {
   return app.callback()
 }
 
+/** A JSON parser. It leaves the body undefined where it can read none. */
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  let text = ''
-  for await (const part of request.setEncoding('utf8')) text += part
-  return JSON.parse(text)
+  const bytes = await buffer(request)
+  if (request.headers['content-type'] !== 'application/json' || bytes.length > MAX_BYTES) return undefined
+  try {
+    return JSON.parse(bytes.toString())
+  } catch {
+    return undefined
+  }
 }
+
+const MAX_BYTES = 100_000
 
 function honoApp({ policy, rules, backend }: McpAppSpec): RequestListener {
   const app = new Hono<forHono.AjwtEnv>()
