@@ -73,8 +73,8 @@ export interface AuthInfo {
   extra?: Record<string, unknown>
 }
 
-/** A request of Node's as middleware has left it. */
-export type NodeRequest = IncomingMessage & { auth?: AuthInfo; body?: unknown }
+/** A request of Node's as middleware has left it. The SDKs also read its `auth`. */
+export type NodeRequest = IncomingMessage & { body?: unknown }
 
 export interface WebOptions {
   readonly authInfo?: AuthInfo

@@ -9,13 +9,7 @@ import * as forFastify from '../../../middleware/fastify.js'
 import * as forHono from '../../../middleware/hono.js'
 import * as forKoa from '../../../middleware/koa.js'
 import { createVerifier, type Grant, type Policy, type Verifier } from '../../../src/index.js'
-import {
-  bindSessions,
-  decideMessage,
-  endWithToken,
-  type McpRules,
-  mcpAuthInfo,
-} from '../../../src/mcp/index.js'
+import { decideMessage, type McpRules, mcpAuthInfo } from '../../../src/mcp/index.js'
 import { fastifyListener } from '../fastify.js'
 import type { AuthInfo, McpApps, McpBackend } from './contract.js'
 
@@ -45,11 +39,8 @@ function expressApp(
   { policy, rules, backend }: McpAppSpec,
   app: ReturnType<McpApps['express1']>,
 ): RequestListener {
-  app.use(forExpress.ajwt(policy))
-  app.use('/mcp', bindSessions(), forExpress.requireToolIntent(rules), endWithToken())
-  app.all('/mcp', (request, response) => {
-    return backend.node(Object.assign(request, authOf(request.ajwt)), response)
-  })
+  app.use(forExpress.protectMcp(policy, rules))
+  app.all('/mcp', (request, response) => backend.node(request, response))
   return app
 }
 
@@ -59,13 +50,11 @@ function koaApp({ policy, rules, backend }: McpAppSpec): RequestListener {
     if (ctx.method === 'POST') Object.assign(ctx.request, { body: await readJson(ctx.req) })
     await next()
   })
-  app.use(forKoa.ajwt(policy))
-  for (const middleware of [bindSessions(), forKoa.requireToolIntent(rules), endWithToken()])
-    app.use(middleware)
+  app.use(forKoa.protectMcp(policy, rules))
   app.use(async (ctx) => {
     ctx.respond = false
     const body: unknown = Reflect.get(ctx.request, 'body')
-    await backend.node(Object.assign(ctx.req, { body }, authOf(ctx.state.ajwt)), ctx.res)
+    await backend.node(Object.assign(ctx.req, { body }), ctx.res)
   })
   return app.callback()
 }
@@ -84,13 +73,11 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 const MAX_BYTES = 100_000
 
 function honoApp({ policy, rules, backend }: McpAppSpec): RequestListener {
-  const app = new Hono<forHono.AjwtEnv>()
-  app.use(forHono.ajwt(policy))
-  app.use('/mcp', bindSessions(), forHono.requireToolIntent(rules), endWithToken())
-  app.all('/mcp', async (c) => {
-    const parsedBody: unknown = c.req.method === 'POST' ? await c.req.json() : undefined
-    const { auth } = authOf(c.get('ajwt'))
-    return backend.web(c.req.raw, { parsedBody, ...(auth !== undefined && { authInfo: auth }) })
+  const app = new Hono<forHono.McpEnv>()
+  app.use(forHono.protectMcp(policy, rules))
+  app.all('/mcp', (c) => {
+    const authInfo = c.get('auth')
+    return backend.web(c.req.raw, authInfo === undefined ? {} : { authInfo })
   })
   return getRequestListener(app.fetch)
 }
