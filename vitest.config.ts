@@ -24,7 +24,7 @@ export default defineConfig({
     maxWorkers: '100%',
     dangerouslyIgnoreUnhandledErrors: false,
     unstubGlobals: true,
-    setupFiles: ['test/support/seed.ts'],
+    setupFiles: ['test/support/setup.ts'],
     // Hundreds of verifiers are made with a route in mode "observe": listeners still hear of it.
     execArgv: ['--disable-warning=AJWT_OBSERVE'],
     coverage: {
