@@ -1,10 +1,11 @@
 /**
  * `npm run bench`: the cost of verification alone, over HTTP and compared with other libraries, its growth,
- * and its memory. Writes `bench/results.md`. Every contender must accept valid requests and deny invalid ones
+ * its limits and its memory. Writes `bench/results.md`. Every contender must accept valid requests and deny invalid ones
  * before it is measured. The soak test is a separate program.
  */
 import { growthSection } from './parts/growth.js'
 import { httpSection, threadSection } from './parts/http.js'
+import { limitSection } from './parts/limits.js'
 import { memorySection } from './parts/memory.js'
 import { commit, createReport, fixed, machine, versionOf } from './parts/report.js'
 import { verifySection } from './parts/verify.js'
@@ -30,6 +31,7 @@ report.text(
 )
 await memorySection(report)
 await verifySection(report)
+await limitSection(report)
 await threadSection(report)
 await httpSection(report)
 await growthSection(report)
