@@ -4,6 +4,7 @@ import type { McpPackages } from '../support/mcp/contract.js'
 import { clients } from './clients.js'
 import { startEverything } from './everything.js'
 import { startEverythingModern } from './everything-modern.js'
+import { startModernLasting, startResumable, startTasks } from './lasting.js'
 import { modern, sdk1, sdk2 } from './servers.js'
 
 export const packages: McpPackages = {
@@ -12,4 +13,7 @@ export const packages: McpPackages = {
   servers: { sdk1, sdk2, modern },
   startEverything,
   startEverythingModern,
+  startModernLasting,
+  startResumable,
+  startTasks,
 }

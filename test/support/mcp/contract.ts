@@ -90,6 +90,11 @@ export interface McpBackend {
   close(): Promise<void>
 }
 
+export interface LastingBackend extends McpBackend {
+  /** How many tools still wait. */
+  waiting(): number
+}
+
 export interface McpServerKind {
   readonly name: string
   readonly sdk: 1 | 2
@@ -112,4 +117,10 @@ export interface McpPackages {
   startEverything(): McpBackend
   /** The same for the revision 2026-07-28. */
   startEverythingModern(): McpBackend
+  /** Sessions whose streams can be resumed, with the tool `wait`, which never answers. */
+  startResumable(): McpBackend
+  /** The tool `job`, which makes a task, without sessions. */
+  startTasks(): McpBackend
+  /** The tool `wait` in the era without sessions. */
+  startModernLasting(): LastingBackend
 }
