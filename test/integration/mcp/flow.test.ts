@@ -91,6 +91,20 @@ describe.skipIf(packages === undefined)(`MCP servers and clients${needs('mcp')}`
   for (const [framework, kind] of SERVERS) {
     describe(`${framework}, ${packages?.servers[kind].name}`, () => {
       const server = serve(framework, kind)
+
+      it('a request without credentials learns where to get them', async () => {
+        const { status, challenge, metadata } = await server.discover()
+        expect(status).toBe(401)
+        // Clients of SDK 1 read the first challenge, and only if its scheme is Bearer.
+        expect(challenge).toMatch(/^Bearer scope="orders:read", resource_metadata="[^"]+", DPoP /)
+        expect(metadata).toMatchObject({
+          resource: expect.stringMatching(/\/mcp$/),
+          authorization_servers: [as.issuer],
+          scopes_supported: ['orders:read'],
+          dpop_signing_alg_values_supported: expect.arrayContaining(['ES256']),
+        })
+      })
+
       for (const client of clients) {
         const schemes = client.dpop ? (['Bearer', 'DPoP'] as const) : (['Bearer'] as const)
         for (const scheme of schemes)
@@ -112,7 +126,7 @@ describe.skipIf(packages === undefined)(`MCP servers and clients${needs('mcp')}`
 
 async function wholeFlow(server: Served, client: McpClientKind, dpop: boolean): Promise<void> {
   const connection = await server.connect(client, { dpop })
-  const { call, requestedScopes } = connection
+  const { call, requestedScopes, sessionId } = connection
   expect(requestedScopes).toEqual(['orders:read'])
   expect('cnf' in decodeJwt(connection.token)).toBe(dpop)
   await allowedCall(connection)
@@ -126,6 +140,8 @@ async function wholeFlow(server: Served, client: McpClientKind, dpop: boolean): 
     // The handler's default would act on 1000.
     expect(await call('refund', { order: '7' })).toMatchObject(refusedInBand)
     expect(server.ran()).toEqual(['read', 'refund'])
+    // A new token of the same caller keeps the session.
+    expect(connection.sessionId).toBe(sessionId)
   } else {
     expect(refund).toMatchObject({ kind: 'http', status: 403 })
     expect(server.ran()).toEqual(['read'])
@@ -162,6 +178,8 @@ interface Served {
     client: McpClientKind,
     options?: { dpop?: boolean; clientMetadataUrl?: string },
   ): Promise<McpConnection>
+  /** The challenge to a request without credentials, and the metadata that it points to. */
+  discover(): Promise<{ status: number; challenge: string; metadata: unknown }>
   /** Names of the tools that ran since the last time. */
   ran(): readonly string[]
 }
@@ -184,6 +202,7 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']): Ser
       issuer: { url: as.issuer, profile: 'oauth', read: { agent: '/client_id' } },
       audience: url,
       proof: { required: false },
+      metadata: { scopes: ['orders:read'] },
       routes: { '* /mcp': { scope: 'orders:read' } },
     } as const
     http.on(
@@ -199,6 +218,12 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']): Ser
 
   return {
     connect: (client, options) => client.connect({ url, authorize: openBrowser().authorize, ...options }),
+    async discover() {
+      const { status, headers } = await fetch(url, { method: 'POST' })
+      const challenge = headers.get('www-authenticate') ?? ''
+      const [, at = ''] = /resource_metadata="([^"]+)"/.exec(challenge) ?? []
+      return { status, challenge, metadata: await (await fetch(at)).json() }
+    },
     ran() {
       const names = backend?.ran.slice(seen) ?? []
       seen += names.length
