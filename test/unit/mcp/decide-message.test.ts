@@ -130,6 +130,12 @@ describe('tools/call', () => {
     }
   })
 
+  test('is denied with the response of the verifier where the route itself is denied', async () => {
+    const { tell } = createJudge({ routes: { '* /mcp': { agents: ['another-agent'] } } })
+    expect(briefly(await tell(rules, call('read_order')))).toBe('403 agent_not_allowed')
+    expect(briefly(await tell(rules, []))).toBe('403 agent_not_allowed')
+  })
+
   test('is judged by the rule of its method too, which cannot name a tool', async () => {
     const { tell } = createJudge()
     const both: McpRules = { ...rules, methods: { 'tools/call': 'authenticated' } }
@@ -175,6 +181,7 @@ describe('methods', () => {
     const fields = { 'mcp-protocol-version': '2026-07-28' }
     expect(briefly(await tell(rules, request('no/such'), { fields }))).toBe('404 -32601')
     expect(briefly(await tell(rules, request('no/such')))).toBe('200 -32601')
+    expect(briefly(await tell(rules, call('no_such_tool'), { fields }))).toBe('200 -32602')
   })
 
   test('a subscription to an unknown resource is an unknown method since 2026-07-28', async () => {
@@ -223,6 +230,14 @@ describe('observe', () => {
       'message_malformed',
       'tool_not_declared',
     ])
+  })
+
+  test('of the route goes on to the handler, whatever the message is', async () => {
+    const { tell, told } = createJudge({ routes: { '* /mcp': { scope: 'never', mode: 'observe' } } })
+    for (const body of [call('no_such_tool'), [], call('delete_order')]) {
+      expect(briefly(await tell(rules, body))).toBe('passes')
+    }
+    expect(told.map(([decision]) => decision.outcome)).toEqual(Array(5).fill('observe'))
   })
 
   test('of one rule does not loosen another', async () => {

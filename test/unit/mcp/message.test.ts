@@ -53,6 +53,7 @@ describe('a body', () => {
       { jsonrpc: '2.0', result: {} },
       { jsonrpc: '2.0', id: 1, result: {}, error: { code: 1, message: '' } },
       { jsonrpc: '2.0', method: 'ping' },
+      { jsonrpc: '2.0', id: null, method: 'notifications/initialized' },
     ]
     for (const body of wrong) expect([body, await tell(body)]).toEqual([body, '400 -32600'])
   })
@@ -184,6 +185,9 @@ describe('Mcp-Method and Mcp-Name', () => {
     expect(await tell(body, { fields: { 'MCP-NAME': '\tread_order ' } })).toBe('passes')
     expect(await tell(body, named(['read_order']))).toBe('passes')
     expect(await tell(body, named(['read_order', 'read_order']))).toBe('400 -32020')
+    const methods = ['tools/call', 'tools/call']
+    expect(await tell(body, { fields: { 'mcp-method': methods.slice(1) } })).toBe('passes')
+    expect(await tell(body, { fields: { 'mcp-method': methods } })).toBe('400 -32020')
     expect(await tell(body, { fields: { 'mcp-name': 'read_order', 'Mcp-Name': 'refund' } })).toBe(
       '400 -32020',
     )

@@ -172,6 +172,8 @@ describe('completion/complete', () => {
 
   test('of anything else is refused, also where methods names it', async () => {
     const own: McpRules = { tools: {}, methods: { 'completion/complete': 'authenticated' } }
+    const asTool = { type: 'ref/tool', name: 'open', uri: 'file:///docs/public/a' }
+    expect(await complete(asTool)).toBe('200 -32602')
     const refs = [undefined, null, 'open', {}, { type: 'ref/tool', name: 'open' }, { name: 'open' }]
     for (const ref of [
       ...refs,
