@@ -2,7 +2,7 @@ import { isTickCrowded } from '#runtime'
 import { createSignatureCheck } from '#signature'
 import type { CompiledPolicy } from './compile/compile-policy.js'
 import { compileHandlerRule } from './compile/handler-rule.js'
-import type { Decision, Denial, Grant, Stage } from './decision.js'
+import type { Decision, Denial, Stage } from './decision.js'
 import { createDelegationVerifier } from './delegation/verify-chain.js'
 import { createNonces, type Nonces } from './dpop/nonce.js'
 import { createProofVerifier } from './dpop/proof.js'
@@ -73,7 +73,7 @@ export function requestOf(decision: Decision): DecidedRequest | undefined {
 }
 
 /** The request that was allowed with this grant. Undefined for a copy of a grant. */
-export function requestWithGrant(grant: Grant): DecidedRequest | undefined {
+export function requestWithGrant(grant: object): DecidedRequest | undefined {
   return decidedRequests.get(grant)
 }
 

@@ -1,4 +1,6 @@
 import type { Grant } from '../decision.js'
+import { requestWithGrant } from '../engine.js'
+import { isObject } from '../lib/objects.js'
 
 /** What the MCP SDKs hand to their handlers as `authInfo`. Structural: this package needs no SDK. */
 export interface McpAuthInfo {
@@ -22,4 +24,17 @@ export function mcpAuthInfo(grant: Grant): McpAuthInfo {
     expiresAt: grant.token.expiresAt,
     extra: { ajwt: grant },
   }
+}
+
+/**
+ * The grant in the `authInfo` that the MCP SDKs hand to handlers, as `mcpAuthInfo` has put it there. Undefined
+ * for any other, also for a copy of a grant.
+ */
+export function mcpGrant(authInfo: { readonly extra?: unknown } | undefined): Grant | undefined {
+  const grant = isObject(authInfo?.extra) ? authInfo.extra.ajwt : undefined
+  return isKnownGrant(grant) ? grant : undefined
+}
+
+function isKnownGrant(value: unknown): value is Grant {
+  return isObject(value) && requestWithGrant(value) !== undefined
 }

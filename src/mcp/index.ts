@@ -5,7 +5,7 @@ export {
 } from '../stores/memory/sessions.js'
 export type { SessionStore } from '../stores/store.js'
 export { allowedTools } from './allowed.js'
-export { type McpAuthInfo, mcpAuthInfo } from './auth-info.js'
+export { type McpAuthInfo, mcpAuthInfo, mcpGrant } from './auth-info.js'
 export { type DecideMessageOptions, decideMessage } from './decide-message.js'
 export type { McpHeaders } from './headers.js'
 export type { AnyMiddleware } from './http/exchange.js'

@@ -1,7 +1,8 @@
 import type { RequestListener } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { McpPolicy, McpRules } from '../../../src/mcp/index.js'
+import { createVerifier } from '../../../src/index.js'
+import { type McpPolicy, type McpRules, mcpAuthInfo } from '../../../src/mcp/index.js'
 import { parseMcpRules } from '../../../src/mcp/rules.js'
 import { createTestIssuer } from '../../../src/testing/index.js'
 import { closeAll, serve } from '../../support/docs/issuer.js'
@@ -42,6 +43,7 @@ const rules = { tools: { 'add-note': { scope: 'notes:write' } } }`
 /** Everything that a block leaves to the text around it. */
 const before: Readonly<Record<string, string>> = {
   hono: both,
+  list: both,
   sessions: both,
   parts: both,
   store: `import express from 'express'\nconst app = express()\n${both}`,
@@ -113,7 +115,8 @@ describe.skipIf(!isInstalled('mcp'))(`docs/mcp.md${needs('mcp')}`, () => {
     if (block === undefined) throw new Error(`docs/mcp.md has no file ${name}.ts`)
     const code = block.code.replace('app.listen(3000)', 'export { app }')
     const own = before[name]
-    const after = name === 'parts' ? 'export { app }' : exported(code)
+    const after =
+      name === 'parts' ? 'export { app }' : name === 'list' ? 'export { handler }' : exported(code)
     const exports = await runner?.run(
       { ...block, code },
       { after, ...(own === undefined ? {} : { before: own }) },
@@ -123,7 +126,7 @@ describe.skipIf(!isInstalled('mcp'))(`docs/mcp.md${needs('mcp')}`, () => {
 
   test('compiles', () => {
     const all = [...blocks].map(([name, block]) => [block, { before: before[name] ?? '' }] as const)
-    expect(all.length).toBe(7)
+    expect(all.length).toBe(8)
     expect(runner?.typeCheck(all)).toEqual([])
   }, 60_000)
 
@@ -190,6 +193,30 @@ describe.skipIf(!isInstalled('mcp'))(`docs/mcp.md${needs('mcp')}`, () => {
     expect((await ask('agent-7', undefined, { method: 'DELETE', session })).status).toBe(200)
     expect((await ask('agent-7', call('add-note'), { session })).status).toBe(404)
     expect((await ask('agent-8', initialize, { session: 'chosen' })).status).toBe(404)
+  }, 30_000)
+
+  test('list.ts lists the tools that the caller may use', async () => {
+    const { handler } = (await run('list')) as {
+      handler: { fetch(request: Request, options: object): Promise<Response> }
+    }
+    const verifier = createVerifier({
+      issuer: issuer.policyIssuer,
+      audience: RESOURCE,
+      routes: { 'POST /mcp': {} },
+    })
+    const list = async (scope: string) => {
+      const credentials = issuer.headers({ agent: 'agent-7', method: 'POST', url: '/mcp', scope })
+      const decision = await verifier.verify({ method: 'POST', url: '/mcp', headers: credentials })
+      if (decision.outcome !== 'allow') throw new Error(decision.outcome)
+      const request = new Request(`${RESOURCE}/mcp`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+        body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list', params: {} }),
+      })
+      return (await handler.fetch(request, { authInfo: mcpAuthInfo(decision.grant) })).text()
+    }
+    expect(await list('notes:write')).toContain('"add-note"')
+    expect(await list('notes:read')).not.toContain('add-note')
   }, 30_000)
 
   test('parts.ts does the same in parts', async () => {

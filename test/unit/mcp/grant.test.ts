@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
 import { createKit } from '../../../fixtures/kit.js'
 import { createVerifier, type Grant } from '../../../src/index.js'
-import { mcpAuthInfo, sessionOwner } from '../../../src/mcp/index.js'
+import { mcpAuthInfo, mcpGrant, sessionOwner } from '../../../src/mcp/index.js'
 
 async function grantWith(claims: Record<string, unknown>): Promise<Grant> {
   const kit = createKit()
@@ -40,4 +40,11 @@ test('the SDK gets the grant, and never the token', async () => {
     extra: { ajwt: grant },
   })
   expect(mcpAuthInfo({ ...grant, claims: {} }).clientId).toBe(grant.agent.id)
+})
+
+test('a handler finds the grant in what the SDK hands to it, and no other object', async () => {
+  const grant = await grantWith({})
+  expect(mcpGrant(mcpAuthInfo(grant))).toBe(grant)
+  const others = [undefined, {}, { extra: undefined }, { extra: {} }, { extra: { ajwt: 'x' } }]
+  for (const other of [...others, { extra: { ajwt: { ...grant } } }]) expect(mcpGrant(other)).toBeUndefined()
 })
