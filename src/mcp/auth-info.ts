@@ -27,8 +27,8 @@ export function mcpAuthInfo(grant: Grant): McpAuthInfo {
 }
 
 /**
- * The grant in the `authInfo` that the MCP SDKs hand to handlers, as `mcpAuthInfo` has put it there. Undefined
- * for any other, also for a copy of a grant.
+ * The grant in the `authInfo` that the MCP SDKs hand to handlers, as `mcpAuthInfo` has put it there.
+ * Undefined for any other object, also for a copy of a grant.
  */
 export function mcpGrant(authInfo: { readonly extra?: unknown } | undefined): Grant | undefined {
   const grant = isObject(authInfo?.extra) ? authInfo.extra.ajwt : undefined
