@@ -103,7 +103,8 @@ function compileQuery(constraints: ContentConstraintsData) {
     check: compileValue(contentCondition('query', name), name, 'the query parameter', constraint),
   }))
   return (url: string, claims: Parameters<ContentCheck>[1]): Refusal | undefined => {
-    const parameters = readParameters(queryOf(url))
+    const query = queryOf(url)
+    const parameters = query === undefined ? undefined : readParameters(query)
     if (parameters === undefined) {
       return refuse('the query can be read in more than one way', 'an unambiguous query', 'another encoding')
     }
@@ -133,7 +134,13 @@ function checkText(
   return asText !== undefined && isNumber ? check(Number(value), claims) && asText : asText
 }
 
-function queryOf(url: string): string {
+/**
+ * The query of a request target. Undefined where routers disagree on its begin or its end: some take what is
+ * behind a semicolon, or behind a number sign, for the query.
+ */
+function queryOf(url: string): string | undefined {
   const start = url.indexOf('?')
-  return start < 0 ? '' : url.slice(start + 1).replace(/#.*$/s, '')
+  const path = start < 0 ? url : url.slice(0, start)
+  if (path.includes(';') || url.includes('#')) return undefined
+  return start < 0 ? '' : url.slice(start + 1)
 }

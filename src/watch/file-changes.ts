@@ -49,6 +49,8 @@ export function watchFile(
 
   async function read(): Promise<FileChange> {
     try {
+      // Reading a pipe or a device could take for ever.
+      if (!(await fs.promises.stat(file)).isFile()) throw new Error('it is no regular file')
       return { bytes: await fs.promises.readFile(file) }
     } catch (error) {
       return { error: toError(error) }
@@ -80,7 +82,7 @@ export function watchFile(
   }
 
   const timer = setInterval(look, interval * 1000)
-  timer.unref()
+  timer.unref?.()
   const stopEvents = watchFolder(fs, nameOf(file), look)
   void look()
   return () => {
@@ -103,7 +105,7 @@ function watchFolder(fs: ReturnType<typeof fileSystem>, name: string, onEvent: (
 }
 
 function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref())
+  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref?.())
 }
 
 function toError(error: unknown): Error {

@@ -69,6 +69,23 @@ describe.each(Object.entries(apps))('body on %s', (name, make: MakeApp) => {
     expect(odd.status).toBe(name.startsWith('Fastify') ? 415 : 403)
   })
 
+  test('a refused body uses up no limit and no single-use token', async () => {
+    const once = await serve((verifier) =>
+      make(verifier, {
+        ...rule,
+        limit: { per: 'initiator', max: 1, name: 'bodies', window: 60 },
+        once: true,
+      }),
+    )
+    const intent = { executed_by: 'agent-7', initiated_by: `user of ${name}` }
+    const post = async (amount: number) =>
+      (await once.send({ body: { amount }, claims: { budget: 50, sub: 'agent-7', intent } })).seen
+    expect(await post(51)).toBe('argument_not_allowed')
+    expect(await post(50)).toMatchObject({ body: { amount: 50 } })
+    expect(await post(50)).toBe('limit_exceeded')
+    once.close()
+  })
+
   test('a request without content is refused, even if the rule only forbids', async () => {
     const forbidding = await serve((verifier) => make(verifier, { body: { '/note': { exists: false } } }))
     const nothing = await forbidding.send({})

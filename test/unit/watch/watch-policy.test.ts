@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   closeSync,
   mkdirSync,
@@ -210,6 +211,20 @@ describe('the old policy is kept', () => {
     await isKept(verifier)
     await pause()
     expect(lines).toHaveLength(1)
+    writeFileSync(file, textOf('new'))
+    await becomes(verifier, 'new')
+  })
+
+  test('where the file is a folder or a pipe', async () => {
+    const verifier = watch()
+    rmSync(file)
+    execFileSync('mkfifo', [file])
+    await isLogged(/^ajwt policy kept: the file cannot be read .* reason="it is no regular file"$/)
+    rmSync(file)
+    mkdirSync(file)
+    await vi.waitFor(() => expect(lines.length).toBeGreaterThan(1), { timeout: 10_000 })
+    await isKept(verifier)
+    rmSync(file, { recursive: true })
     writeFileSync(file, textOf('new'))
     await becomes(verifier, 'new')
   })
