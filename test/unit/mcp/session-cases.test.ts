@@ -134,7 +134,7 @@ describe('memorySessionStore', () => {
     expect(store.get('x')).toBe('a')
   })
 
-  it('keeps an id for its ttl after the last use', async () => {
+  it('keeps an id for its ttl after the last use', { retry: 2 }, async () => {
     const store = memorySessionStore({ ttl: 1 })
     store.set('x', 'a')
     await new Promise((resolve) => setTimeout(resolve, 600))
