@@ -1,5 +1,8 @@
 const { entries } = require('./entries.json')
 
-test.each(entries)('loads %s', (entry) => {
+// The loader changes how Node loads modules. Jest loads them itself, and refuses that.
+const loadable = entries.filter((entry) => entry !== 'ajwt/agent/loader')
+
+test.each(loadable)('loads %s', (entry) => {
   expect(Object.keys(require(entry)).length).toBeGreaterThan(0)
 })
