@@ -276,7 +276,7 @@ export class Engine {
 
   async #applyToGrant(authorized: AuthorizedRequest, applied: AppliedRule): Promise<Decision> {
     const { grant, access, verified, consumed } = authorized
-    const { method } = applied
+    const { method, target } = applied
     const start = this.#reporter.start()
     const rule = this.compile(applied)
     const mode = rule.mode ?? modeBehind(access)
@@ -306,7 +306,7 @@ export class Engine {
     const scope = [routeScope, ...(applied.scopesBeside ?? [])].filter((name) => name !== undefined)
     const withScopes = this.#knownScopes.addTo(refusal, method, grant.route, scope.join(' ') || undefined)
     const decision = this.#refuse(stage, withScopes, mode, grant.route)
-    this.#reporter.reportDecision(decision, method, { ...authorized, refusal, trace }, start, 'allow')
+    this.#reporter.reportDecision(decision, method, { ...authorized, refusal, trace, target }, start, 'allow')
     return decision
   }
 

@@ -60,6 +60,8 @@ export interface AppliedRule {
   readonly arguments?: unknown
   /** Tells limits without a name apart. Default: the text of the limits. */
   readonly place?: string | undefined
+  /** The rule of an MCP server that is applied, for the operator. */
+  readonly target?: string | undefined
   /** What other rules of this request need: a challenge names it too. */
   readonly scopesBeside?: readonly (string | undefined)[]
 }

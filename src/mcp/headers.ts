@@ -1,4 +1,3 @@
-import { describe } from '../refusal.js'
 import { jsonRpc, MalformedMessage, type McpMessage, memberOf, paramOf } from './message.js'
 
 /** The fields of a request: a Fetch `Headers`, or the object of Node. */
@@ -27,11 +26,7 @@ export function findHeaderMismatch(
   message: McpMessage | undefined,
 ): MalformedMessage | undefined {
   const mismatch = (name: string, found: string) =>
-    new MalformedMessage(
-      `${name} differs from the body: ${describe(found)}`,
-      jsonRpc.headerMismatch,
-      message?.id,
-    )
+    new MalformedMessage(`${name} differs from the body`, jsonRpc.headerMismatch, message?.id, found)
   const methods = valuesOf(headers, 'mcp-method')
   if (methods.some((value) => value !== message?.method) || methods.length > 1)
     return mismatch('Mcp-Method', methods.join(', '))

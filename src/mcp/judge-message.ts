@@ -2,7 +2,7 @@ import type { Answer, Decision, Denial } from '../decision.js'
 import { type DecidedRequest, requestOf } from '../engine.js'
 import type { AppliedRule } from '../grant.js'
 import { processWarning } from '../lib/process-warning.js'
-import { Refusal } from '../refusal.js'
+import { describe, Refusal } from '../refusal.js'
 import {
   type AnswerForm,
   toHttpAnswer,
@@ -96,7 +96,8 @@ async function applyRules(
   if (target.unknown === undefined) return { refused: undefined, headers: fields, isAllowed }
   const refusal = new Refusal('tool_not_declared', {
     reason: `no rule names the ${target.unknown.what}`,
-    claim: message?.method ?? '',
+    found: describe(target.unknown.found),
+    unverified: true,
   })
   const result = overrule(request, known, 'rule', refusal)
   return result.outcome === 'deny' ? refuse(result, toUnknownAnswer(result, target.unknown, form)) : observed
@@ -109,7 +110,7 @@ function toAppliedRules(
   message: McpMessage | undefined,
 ): readonly AppliedRule[] {
   const scopes = target.rules.map((rule) => engine.compile(rule).scope)
-  return target.rules.map(({ data, place }) => ({
+  return target.rules.map(({ data, place, target: name }) => ({
     data,
     params: authorized?.access.params ?? {},
     method,
@@ -118,6 +119,7 @@ function toAppliedRules(
     request: message,
     arguments: target.arguments,
     place,
+    target: name,
     scopesBeside: scopes,
   }))
 }
@@ -128,7 +130,10 @@ function refuseMalformed(
   malformed: MalformedMessage,
 ): Verdict {
   if (malformed.code === jsonRpc.parseError) warnAboutParser()
-  const refusal = new Refusal('message_malformed', { reason: malformed.reason, unverified: true })
+  const { reason, found } = malformed
+  const cause =
+    found === undefined ? { reason } : { reason, found: describe(found), unverified: true as const }
+  const refusal = new Refusal('message_malformed', cause)
   const result = overrule(request, known, 'request', refusal)
   return result.outcome === 'deny' ? refuse(result, toMalformedAnswer(result, malformed)) : observed
 }

@@ -22,11 +22,14 @@ export class MalformedMessage {
   /** The JSON-RPC error code. */
   readonly code: number
   readonly id: string | number | undefined
+  /** The field that differs from the body. */
+  readonly found: string | undefined
 
-  constructor(reason: string, code: number = jsonRpc.invalidRequest, id?: string | number) {
+  constructor(reason: string, code: number = jsonRpc.invalidRequest, id?: string | number, found?: string) {
     this.reason = reason
     this.code = code
     this.id = id
+    this.found = found
   }
 }
 

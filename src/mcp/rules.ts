@@ -34,6 +34,8 @@ export interface McpRule {
   readonly listing: ToolRuleData
   /** Tells limits without a name apart. */
   readonly place: string
+  /** For the operator, such as `tools refund`. */
+  readonly target: string | undefined
 }
 
 export interface ParsedRules {
@@ -92,7 +94,7 @@ function toRules(
     Object.entries(rules).map(([name, rule]) => {
       const data = rule === 'authenticated' ? authenticated : rule
       const { arguments: _constraints, ...listing } = data
-      return [name, { data, listing, place: `mcp ${part} ${name}` }]
+      return [name, { data, listing, place: `mcp ${part} ${name}`, target: `${part} ${name}` }]
     }),
   )
 }

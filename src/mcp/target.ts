@@ -17,6 +17,8 @@ export interface Unknown {
   readonly code: number
   /** What is unknown: `tool`, `prompt`, `resource` or `method`. */
   readonly what: string
+  /** The name that the message has, unverified. */
+  readonly found: unknown
 }
 
 /** Methods that a caller who has authenticated may use without a rule. */
@@ -30,7 +32,7 @@ const open: ReadonlySet<string> = new Set([
   'resources/templates/list',
 ])
 
-const base: McpRule = { data: authenticated, listing: authenticated, place: 'mcp' }
+const base: McpRule = { data: authenticated, listing: authenticated, place: 'mcp', target: undefined }
 
 /** The target of a request without a message: `GET`, `DELETE`, or the response to a request of the server. */
 export const noMessage: Target = { rules: [base] }
@@ -61,7 +63,7 @@ function findTarget(rules: ParsedRules, message: McpMessage, isModern: boolean):
     case 'resources/unsubscribe': {
       const target = resourceTarget(rules, message, paramOf(message, 'uri'))
       // Revision 2026-07-28 has no such methods, and demands this answer.
-      return isModern && target.unknown !== undefined ? unknownMethod : target
+      return isModern && target.unknown !== undefined ? unknownMethod(message) : target
     }
     case 'completion/complete':
       return completionTarget(rules, message)
@@ -69,32 +71,34 @@ function findTarget(rules: ParsedRules, message: McpMessage, isModern: boolean):
       return subscriptionTarget(rules, message)
     default: {
       const isOpen = open.has(method) || (id === undefined && method.startsWith('notifications/'))
-      return isOpen || rules.methods.has(method) ? { rules: [] } : unknownMethod
+      return isOpen || rules.methods.has(method) ? { rules: [] } : unknownMethod(message)
     }
   }
 }
 
-const unknownMethod: Target = { rules: [], unknown: { code: jsonRpc.methodNotFound, what: 'method' } }
+function unknownMethod({ method }: McpMessage): Target {
+  return { rules: [], unknown: { code: jsonRpc.methodNotFound, what: 'method', found: method } }
+}
 
-function unknown(what: string): Target {
-  return { rules: [], unknown: { code: jsonRpc.invalidParams, what } }
+function unknown(what: string, found: unknown): Target {
+  return { rules: [], unknown: { code: jsonRpc.invalidParams, what, found } }
 }
 
 function named(rules: ReadonlyMap<string, McpRule>, name: unknown, what: string): Target {
   const rule = typeof name === 'string' ? rules.get(name) : undefined
-  return rule === undefined ? unknown(what) : { rules: [rule] }
+  return rule === undefined ? unknown(what, name) : { rules: [rule] }
 }
 
 /** Without `prompts`, only a rule of the method itself can allow it. */
-function promptTarget({ prompts, methods }: ParsedRules, { method }: McpMessage, name: unknown): Target {
+function promptTarget({ prompts, methods }: ParsedRules, message: McpMessage, name: unknown): Target {
   if (prompts !== undefined) return named(prompts, name, 'prompt')
-  return methods.has(method) ? { rules: [] } : unknownMethod
+  return methods.has(message.method) ? { rules: [] } : unknownMethod(message)
 }
 
-function resourceTarget({ resources, methods }: ParsedRules, { method }: McpMessage, uri: unknown): Target {
-  if (resources === undefined) return methods.has(method) ? { rules: [] } : unknownMethod
+function resourceTarget({ resources, methods }: ParsedRules, message: McpMessage, uri: unknown): Target {
+  if (resources === undefined) return methods.has(message.method) ? { rules: [] } : unknownMethod(message)
   const rule = typeof uri === 'string' && isCanonicalUri(uri) ? findResource(resources, uri) : undefined
-  return rule === undefined ? unknown('resource') : { rules: [rule] }
+  return rule === undefined ? unknown('resource', uri) : { rules: [rule] }
 }
 
 function withArguments(message: McpMessage, target: Target): Target | MalformedMessage {
@@ -131,16 +135,16 @@ function completionTarget(rules: ParsedRules, message: McpMessage): Target | Mal
     const given = completedArguments(message)
     return given === undefined
       ? malformedArgument(message)
-      : { ...asParams(target, 'prompt'), arguments: given }
+      : { ...asParams(target, 'prompt', memberOf(ref, 'name')), arguments: given }
   }
-  if (type !== 'ref/resource') return unknown('prompt or resource')
+  if (type !== 'ref/resource') return unknown('prompt or resource', type)
   const uri = memberOf(ref, 'uri')
   const asResource = { ...message, method: 'resources/read' }
   const target =
     typeof uri === 'string' && uri.includes('{') && rules.resources !== undefined
       ? templateTarget(rules.resources, uri)
       : resourceTarget(rules, asResource, uri)
-  return asParams(withOwnRule(rules, asResource, target), 'resource')
+  return asParams(withOwnRule(rules, asResource, target), 'resource', uri)
 }
 
 function withOwnRule({ methods }: ParsedRules, { method }: McpMessage, target: Target): Target {
@@ -149,8 +153,10 @@ function withOwnRule({ methods }: ParsedRules, { method }: McpMessage, target: T
 }
 
 /** The method exists. The prompt or resource that it refers to does not. */
-function asParams(target: Target, what: string): Target {
-  return target.unknown === undefined ? target : { ...target, unknown: { code: jsonRpc.invalidParams, what } }
+function asParams(target: Target, what: string, found: unknown): Target {
+  return target.unknown === undefined
+    ? target
+    : { ...target, unknown: { code: jsonRpc.invalidParams, what, found } }
 }
 
 /**
@@ -161,7 +167,7 @@ function templateTarget(resources: ReadonlyMap<string, McpRule>, template: strin
   const literal = template.slice(0, template.indexOf('{'))
   const prefixes = new Map([...resources].filter(([key]) => key.endsWith('*')))
   const covering = isCanonicalPrefix(literal) ? findResource(prefixes, literal) : undefined
-  if (covering === undefined) return unknown('resource')
+  if (covering === undefined) return unknown('resource', template)
   const narrower = [...resources].flatMap(([key, rule]) =>
     key.startsWith(literal) && rule !== covering ? rule : [],
   )
@@ -186,13 +192,13 @@ function malformedArgument({ id }: McpMessage): MalformedMessage {
 
 /** `subscriptions/listen` subscribes to resources as `resources/subscribe` did before 2026-07-28. */
 function subscriptionTarget(rules: ParsedRules, message: McpMessage): Target | MalformedMessage {
-  if (!rules.methods.has(message.method)) return unknownMethod
+  if (!rules.methods.has(message.method)) return unknownMethod(message)
   const uris = memberOf(paramOf(message, 'notifications'), 'resourceSubscriptions') ?? []
   if (!Array.isArray(uris))
     return new MalformedMessage('resourceSubscriptions is not an array', jsonRpc.invalidParams, message.id)
   const asSubscribe = { ...message, method: 'resources/subscribe' }
   const targets = uris.map((uri) => withOwnRule(rules, asSubscribe, resourceTarget(rules, asSubscribe, uri)))
-  const isUnknown = targets.some((target) => target.unknown !== undefined)
+  const missing = targets.find((target) => target.unknown !== undefined)?.unknown
   const all = [...new Set(targets.flatMap((target) => target.rules))]
-  return isUnknown ? { ...unknown('resource'), rules: all } : { rules: all }
+  return missing === undefined ? { rules: all } : { ...unknown('resource', missing.found), rules: all }
 }

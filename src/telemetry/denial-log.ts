@@ -34,11 +34,12 @@ type Denied = Extract<Decision, { code: unknown }>
 
 /** Always one line, because the values are printable and cut. Values of the caller are in quotes. */
 function formatDenial({ outcome, code, stage, status }: Denied, facts: DecisionFacts): string {
-  const { method, route, agent, workflow, traceId, overrules, cause } = facts
+  const { method, route, agent, workflow, target, traceId, overrules, cause } = facts
   const pairs: readonly (readonly [string, unknown])[] = [
     ['agent', agent],
     ['route', `${method} ${route ?? '(undeclared)'}`],
     ['workflow', workflow],
+    ['target', target],
     ['trace', traceId],
     ['overrules', overrules],
     ['reason', cause?.reason],

@@ -17,6 +17,8 @@ export interface DecisionFacts {
   readonly workflow: string | undefined
   /** The number of hops from the initiator to the agent, if the delegation was verified. */
   readonly delegationDepth: number | undefined
+  /** The rule of an MCP server that denied a message, such as `tools refund`. */
+  readonly target: string | undefined
   /** Seconds. */
   readonly duration: number
   /** The trace of the decision's span, or of the active span. Undefined without tracing. */
@@ -43,6 +45,7 @@ export interface ReportedState {
     | undefined
   readonly delegation: { readonly depth: number } | undefined
   readonly refusal: Refusal | undefined
+  readonly target?: string | undefined
   readonly trace?:
     | {
         /** Milliseconds of the monotonic clock. */

@@ -180,7 +180,7 @@ function attempt<T>(report: () => T): T | undefined {
 
 function toFacts(
   method: string,
-  { access, verified, delegation, refusal }: ReportedState,
+  { access, verified, delegation, refusal, target }: ReportedState,
   duration: number,
   overrules: DecisionFacts['overrules'],
 ): DecisionFacts {
@@ -191,6 +191,7 @@ function toFacts(
     cause: causeOf(refusal, verified?.token.issuer),
     workflow: optional(verified?.token.intent.workflowId),
     delegationDepth: delegation?.depth,
+    target: optional(target),
     duration,
     traceId: undefined,
     overrules,

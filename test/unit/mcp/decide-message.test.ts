@@ -46,6 +46,7 @@ describe('tools/call', () => {
   test('is a tool result for the model, where no other token can mend it', async () => {
     const { tell, told } = createJudge()
     const denied = await tell(rules, call('delete_order'))
+    expect(told.at(-1)?.[1]).toMatchObject({ target: 'tools delete_order', agent: 'agent-7' })
     expect(denied?.status).toBe(200)
     expect(denied?.body).toEqual({
       jsonrpc: '2.0',
@@ -205,6 +206,34 @@ describe('methods', () => {
     const open = createJudge({ routes: { '* /mcp': 'public' } })
     expect(briefly(await open.tell(rules, undefined, { method: 'GET', anonymous: true }))).toMatch(/^401/)
   })
+})
+
+test('the operator learns which name was asked for, cut and printable', async () => {
+  const { tell, told } = createJudge()
+  const found = async (body: unknown) => {
+    await tell(rules, body)
+    return told.at(-1)?.[1].cause
+  }
+  expect(await found(call('no_such_tool'))).toMatchObject({ found: 'no_such_tool', unverified: true })
+  expect(await found(request('no\n/such'))).toMatchObject({ reason: 'no rule names the method' })
+  const long = await found(request(`x\n${'y'.repeat(10_000)}`))
+  expect(long?.found).toMatch(/^[^\n]{1,128}$/)
+  expect(JSON.stringify(long).length).toBeLessThan(300)
+  expect(await found(request('resources/read', { uri: 'x:y' }))).toMatchObject({ found: 'x:y' })
+})
+
+test('a request that may come without credentials reaches the tools that say so', async () => {
+  const { tell } = createJudge({ routes: { '* /mcp': { anonymous: true } } })
+  const own: McpRules = {
+    tools: { open: { anonymous: true }, closed: {} },
+    methods: { initialize: { anonymous: true } },
+  }
+  const ask = { anonymous: true }
+  expect(briefly(await tell(own, call('open'), ask))).toBe('passes')
+  expect(briefly(await tell(own, request('initialize'), ask))).toBe('passes')
+  expect(briefly(await tell(own, call('closed'), ask))).toBe('401 credentials_missing')
+  expect(briefly(await tell(own, request('tools/list'), ask))).toBe('401 credentials_missing')
+  expect(briefly(await tell(own, call('no_such_tool'), ask))).toBe('401 credentials_missing')
 })
 
 test('a denial of a prompt that no other token can mend is a JSON-RPC error', async () => {

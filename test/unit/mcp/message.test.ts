@@ -130,7 +130,14 @@ describe('Mcp-Method and Mcp-Name', () => {
   })
 
   test('that differ are answered with the id of the request', async () => {
-    const denied = await createJudge().tell(rules, call('read_order'), named('refund'))
+    const { tell: ask, told } = createJudge()
+    const denied = await ask(rules, call('read_order'), named('refund'))
+    expect(told.at(-1)?.[1].cause).toEqual({
+      reason: 'Mcp-Name differs from the body',
+      found: 'refund',
+      unverified: true,
+      issuer: 'https://as.example.com',
+    })
     expect(denied?.body).toMatchObject({ jsonrpc: '2.0', id: 7, error: { code: -32020 } })
     expect(JSON.stringify(denied?.body)).not.toContain('refund')
   })
