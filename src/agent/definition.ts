@@ -6,7 +6,7 @@ import { parseAgentId, parseText } from './http/grammar.js'
 /** A tool as the model sees it. */
 export interface AgentTool {
   name: string
-  description: string
+  description?: string | undefined
   /** The JSON Schema of its parameters. */
   parameters: Readonly<Record<string, unknown>>
   /** The tool's function. The checksum covers it with `code: 'tools'` only. */
@@ -114,7 +114,7 @@ function toolForm(tool: unknown, index: number, hasSource: boolean) {
   if (name === '') throw new TypeError(`${path}.name must not be empty`)
   return {
     name: parseText(name, `${path}.name`),
-    description: parseText(description, `${path}.description`),
+    ...(description !== undefined && { description: parseText(description, `${path}.description`) }),
     parameters: jsonObject(parameters, `${path}.parameters`),
     // A tool without a function runs elsewhere.
     ...(hasSource &&

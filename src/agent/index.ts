@@ -18,6 +18,8 @@ export type { AjwtChallenge } from './http/challenge.js'
 export type { FetchLike } from './http/fetch.js'
 export type { AgentKeyAlgorithm } from './keys/derive.js'
 export type { KeyOptions, KeyPair } from './keys/keys.js'
+export type { McpFetch, McpIntents } from './mcp/mcp-fetch.js'
+export type { AgentOAuthProvider, DpopSigner, ProviderIntent } from './mcp/oauth-provider.js'
 export type {
   AuthorizationOptions,
   AuthorizationRequest,
@@ -26,5 +28,6 @@ export type {
 } from './tokens/authorization-code.js'
 export type { ClientAuth } from './tokens/client-auth.js'
 export type { GrantOptions, GrantType } from './tokens/grants.js'
+export { type ToolObjects, type ToolsOptions, toolsOf } from './tools/tools-of.js'
 export type { AgentIntent } from './workflow/intent.js'
 export type { AgentRun, AgentStep } from './workflow/workflow.js'

@@ -11,6 +11,7 @@ import { type AgentIdentity, type DelegationGrant, delegate } from '../delegatio
 import type { FetchLike } from '../http/fetch.js'
 import {
   parseAgentId,
+  parseAudience,
   parseAudiences,
   parseSafeUrl,
   parseScope,
@@ -19,6 +20,13 @@ import {
 } from '../http/grammar.js'
 import { createAgentKey, type KeyOptions } from '../keys/keys.js'
 import { createNonceCache } from '../keys/proof.js'
+import { createMcpFetch, type McpFetch, type McpIntents } from '../mcp/mcp-fetch.js'
+import {
+  type AgentOAuthProvider,
+  createOAuthProvider,
+  type ProviderIntent,
+  type ProviderParts,
+} from '../mcp/oauth-provider.js'
 import { type ClientAuth, clientAuthentication } from '../tokens/client-auth.js'
 import { createGrant, type GrantOptions, type GrantType, grantTypes } from '../tokens/grants.js'
 import { discoverServer, type FindServer } from '../tokens/server.js'
@@ -95,6 +103,21 @@ export interface AgentClient {
    */
   fetch(url: string | URL, init: AgentRequestInit): Promise<Response>
   /**
+   * A `fetch` for the transport of an MCP client, for the server `resource` alone. Each `tools/call` gets the
+   * intent of its tool, and any other message `intents.default`.
+   *
+   * @throws TypeError if an argument is malformed
+   */
+  mcpFetch(resource: string, intents: McpIntents): McpFetch
+  /**
+   * An `OAuthClientProvider` for hosts that take no `fetch`. It has one scope for all messages, and needs a
+   * host that sends DPoP proofs (`dpop()`). `P` is the host's own type of it, whose session class has private
+   * members.
+   *
+   * @throws TypeError if no resource is named
+   */
+  oauthProvider<P extends object = AgentOAuthProvider>(intent?: Partial<ProviderIntent>): P
+  /**
    * Starts a run of a workflow. `hash` is the `intentHash` of the approved request. `runId` and
    * `completedSteps` resume a run.
    */
@@ -167,6 +190,7 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
   const tokens = createTokenSource(grant, positive(options.maxTokens ?? 500, 'maxTokens'), now)
   // Not the token endpoint's cache: an authorization server and an API on one origin issue different nonces.
   const nonces = createNonceCache()
+  const checkOrigin = createOriginCheck(options.origins, allowInsecureHttp)
   const call = createCall({
     agentId: id,
     key,
@@ -176,7 +200,7 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
     fetch,
     now,
     resource,
-    checkOrigin: createOriginCheck(options.origins, allowInsecureHttp),
+    checkOrigin,
     stepUp: parseScope(options.stepUp ?? '', 'stepUp'),
     allowInsecureHttp,
     timeout,
@@ -198,6 +222,23 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
     id,
     identity,
     fetch: async (input, init) => call(input, init, context()),
+    mcpFetch: (resource, intents) =>
+      createMcpFetch(
+        async (input, init) => call(input, init, context()),
+        parseAudience(resource, 'resource'),
+        intents,
+      ),
+    oauthProvider<P extends object>(intent: Partial<ProviderIntent> = {}): P {
+      const getToken: ProviderParts['getToken'] = async (intent) =>
+        tokens.get(intent, await integrity(), false)
+      const { clientId } = endpoint
+      const provider = createOAuthProvider(
+        { agentId: id, clientId, key, getToken, checkOrigin, resource, now },
+        { scope: '', ...intent },
+      )
+      // The type of a host has a class with private members, which no other type can have.
+      return provider as object as P
+    },
     startWorkflow(workflow, { hash, ...start } = {}) {
       if (hash !== undefined) parseSha256(hash, 'hash')
       return createRun(runClient, { workflow: parseWorkflowId(workflow, 'workflow'), hash }, start)

@@ -19,6 +19,8 @@ export async function startOAuthServers() {
   const { origin: api, close: closeApi } = await listen(apps.api)
   const { origin: other, close: closeOther } = await listen(apps.other)
 
+  /** Known to the authorization server. */
+  const resources = new Set([api, other])
   const signingKey = await generateSigningKey('as-1')
   const assertionKeys = await generateKeyPair('ES256')
   const secrets = { client_secret: 'a secret, of the client', redirect_uris: [CALLBACK] }
@@ -98,7 +100,7 @@ export async function startOAuthServers() {
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo(_, identifier) {
-          if (identifier !== api && identifier !== other) throw new errors.InvalidTarget('unknown resource')
+          if (!resources.has(identifier)) throw new errors.InvalidTarget('unknown resource')
           return {
             scope: 'orders:read orders:refund',
             audience: identifier,
@@ -157,5 +159,5 @@ export async function startOAuthServers() {
     closeApi()
     closeOther()
   }
-  return { issuer, api, other, secret: secrets.client_secret, assertionKeys, tokenRequests, close }
+  return { issuer, api, other, resources, secret: secrets.client_secret, assertionKeys, tokenRequests, close }
 }

@@ -1,0 +1,140 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { agentChecksum } from '../../../src/agent/index.js'
+import { startOAuthServers } from '../../support/agent/oauth-servers.js'
+import { root } from '../../support/docs/markdown.js'
+import { isInstalled, needs } from '../../support/installed.js'
+import { loadMcpPackages } from '../../support/mcp/packages.js'
+import { mcpApp } from '../../support/mcp/sdk-apps.js'
+
+// test/clients/run.ts in a process of Node 22, which some of the frameworks need.
+
+const packages = await loadMcpPackages()
+const isReady = isInstalled('clients') && packages !== undefined
+
+interface Result {
+  readonly failure?: string
+  readonly tools: { name: string; description?: string; parameters: unknown }[]
+  readonly checksum: string
+  /** What the model was shown of an allowed call, and of denied ones. */
+  readonly shown: string[]
+}
+
+describe.runIf(isReady)(`agent frameworks${needs('clients')}${needs('mcp')}`, () => {
+  let results: Record<string, Result> = {}
+  let ran: readonly string[] = []
+
+  beforeAll(async () => {
+    if (packages === undefined) return
+    const servers = await startOAuthServers()
+    const backend = packages.servers.modern.start()
+    const http = createServer()
+    await once(http.listen(0, '127.0.0.1'), 'listening')
+    const origin = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+    servers.resources.add(origin)
+    const spec = {
+      policy: {
+        issuer: { url: servers.issuer, profile: 'oauth' },
+        audience: origin,
+        routes: { '* /mcp': 'authenticated' },
+      },
+      rules: {
+        tools: {
+          read: { scope: 'orders:read', arguments: { '/order': { in: ['17'] } } },
+          refund: { scope: 'orders:refund' },
+        },
+      },
+      backend,
+    } as const
+    http.on('request', mcpApp('Express', spec, packages.apps, 2))
+    afterAll(async () => {
+      servers.close()
+      http.close()
+      http.closeAllConnections()
+      await backend.close()
+    })
+
+    const environment = { ISSUER: servers.issuer, SECRET: servers.secret, API: servers.api, MCP: origin }
+    const { stdout } = await promisify(execFile)(
+      'npx',
+      ['--yes', '--package=node@22', '--', 'node', '--import', 'tsx', 'test/clients/run.ts'],
+      { cwd: root, env: { ...process.env, ...environment }, maxBuffer: 1e7 },
+    )
+    results = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
+    ran = [...backend.ran]
+  }, 180_000)
+
+  const local = [
+    'ai',
+    '@langchain/core',
+    '@openai/agents',
+    '@openai/agents, strict',
+    '@mastra/core',
+    '@anthropic-ai/sdk',
+    'llamaindex',
+  ]
+  const mcp = [
+    '@ai-sdk/mcp',
+    '@langchain/mcp-adapters',
+    '@openai/agents',
+    '@mastra/mcp',
+    '@modelcontextprotocol/sdk',
+  ].map((name) => `${name}, MCP`)
+
+  const resultOf = (name: string): Result => {
+    const result = results[name]
+    if (result === undefined || result.failure !== undefined) throw new Error(`${name}: ${result?.failure}`)
+    return result
+  }
+
+  it('are all tested', () => {
+    expect(Object.keys(results).sort()).toEqual([...local, ...mcp].sort())
+  })
+
+  it.each(local)('%s makes a protected call, and shows its model why another one was denied', (name) => {
+    const [allowed, denied] = resultOf(name).shown
+    expect(allowed).toContain('orders:read')
+    expect(allowed).not.toContain('scope_insufficient')
+    expect(denied).toContain(
+      '403 scope_insufficient: The access token lacks a scope that this request needs.',
+    )
+  })
+
+  it.each(mcp)('%s does so too', (name) => {
+    const [allowed, denied, refused] = resultOf(name).shown
+    expect(allowed).toContain('17')
+    expect(allowed).not.toContain('scope_insufficient')
+    expect(denied).toContain('403 scope_insufficient')
+    expect(refused).toMatch(/argument/)
+  })
+
+  it('run no denied tool', () => {
+    expect(ran).toEqual(mcp.map(() => 'read'))
+  })
+
+  it.each(local.filter((name) => name !== '@openai/agents, strict'))(
+    '%s gives one checksum to one tool',
+    async (name) => {
+      expect(resultOf(name).tools).toEqual([tool])
+      const { checksum } = resultOf(name)
+      expect(checksum).toBe(await agentChecksum({ id: 'reader', prompt: 'Read.', tools: [tool] }))
+    },
+  )
+
+  const tool = {
+    name: 'read',
+    description: 'Read an order',
+    parameters: {
+      type: 'object',
+      properties: {
+        order: { type: 'string', description: 'Its number' },
+        note: { type: 'string', default: 'none' },
+      },
+      required: ['order'],
+    },
+  }
+})
