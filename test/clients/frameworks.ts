@@ -11,6 +11,11 @@ import { loadMcpTools } from '@langchain/mcp-adapters'
 import { callTool } from '@llamaindex/core/agent'
 import { createTool } from '@mastra/core/tools'
 import { MCPClient } from '@mastra/mcp'
+import {
+  Client as Client2,
+  type OAuthClientProvider,
+  StreamableHTTPClientTransport as Transport2,
+} from '@modelcontextprotocol/client'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { Agent, MCPServerStreamableHttp, type Model, tool as openAiTool, Runner } from '@openai/agents'
@@ -18,12 +23,14 @@ import { tool as aiTool, generateText, isStepCount, type ToolSet } from 'ai'
 import { MockLanguageModelV4 } from 'ai/test'
 import { tool as llamaTool } from 'llamaindex'
 import { z } from 'zod'
-import type { McpFetch } from '../../src/agent/index.js'
+import type { AgentClient, McpFetch } from '../../src/agent/index.js'
 
 /** What the tools of every framework are made of. */
 export interface Surroundings {
   mcpUrl: string
   mcpFetch: McpFetch
+  /** For hosts that take a provider: its tokens only read. */
+  oauthProvider: AgentClient['oauthProvider']
   /** The function of the tool: a protected call. Throws AjwtDeniedError. */
   execute(input: { order: string }): Promise<string>
 }
@@ -271,6 +278,17 @@ export const mcp: Record<string, (surroundings: Surroundings) => Promise<Framewo
     const tools = await client.listTools()
     return {
       tools,
+      call: async ({ name, args }) => shown(await settled(client.callTool({ name, arguments: args }))),
+      close: () => client.close(),
+    }
+  },
+  '@modelcontextprotocol/client, oauthProvider': async ({ mcpUrl, oauthProvider }) => {
+    const client = new Client2({ name: 'tests', version: '1.0.0' })
+    const resource = new URL(mcpUrl).origin
+    const authProvider = oauthProvider<OAuthClientProvider>({ resource, scope: 'orders:read' })
+    await client.connect(new Transport2(new URL(mcpUrl), { authProvider }))
+    return {
+      tools: await client.listTools(),
       call: async ({ name, args }) => shown(await settled(client.callTool({ name, arguments: args }))),
       close: () => client.close(),
     }

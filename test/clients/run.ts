@@ -19,6 +19,7 @@ const surroundings: Surroundings = {
     default: { scope: '' },
     tools: { read: read.intent, refund: read.intent },
   }),
+  oauthProvider: client.oauthProvider,
   async execute({ order }) {
     const url = `${API}/orders/${order}`
     const response =
