@@ -51,7 +51,9 @@ function readTool(tool: unknown, key: string | undefined, path: string): AgentTo
     throw new TypeError(
       `${path} is no tool of a known framework with a name and a schema: write { name, description, parameters }`,
     )
-  const description = typeof source.description === 'string' ? source.description : undefined
+  // Adapters of LangChain and Mastra write an empty description for none.
+  const description =
+    typeof source.description === 'string' && source.description !== '' ? source.description : undefined
   const finish = (schema: unknown): AgentTool => {
     if (!isObject(schema)) throw new TypeError(`${path} ("${name}") has no JSON Schema`)
     const parameters = canonicalSchema(schema, `${path} ("${name}")`)

@@ -109,7 +109,7 @@ describe.runIf(isReady)(`agent frameworks${needs('clients')}${needs('mcp')}`, ()
     const [allowed, denied, refused] = resultOf(name).shown
     expect(allowed).toContain('17')
     expect(allowed).not.toContain('scope_insufficient')
-    expect(denied).toMatch(/403 scope_insufficient|requires the scope orders:refund/)
+    expect(denied).toMatch(/403 scope_insufficient|requires the scope orders:read orders:refund/)
     expect(refused).toMatch(/argument/)
   })
 
@@ -125,6 +125,18 @@ describe.runIf(isReady)(`agent frameworks${needs('clients')}${needs('mcp')}`, ()
       expect(checksum).toBe(await agentChecksum({ id: 'reader', prompt: 'Read.', tools: [tool] }))
     },
   )
+
+  it('give one checksum to the tool of an MCP server, but for the AI SDK, which forbids other arguments', () => {
+    const [first, ...others] = mcp.filter((name) => name !== '@ai-sdk/mcp, MCP').map(resultOf)
+    for (const { checksum } of others) expect(checksum).toBe(first?.checksum)
+    const [parameters] = resultOf('@ai-sdk/mcp, MCP').tools.map(({ parameters }) => parameters)
+    expect(parameters).toEqual({ ...Object(first?.tools[0]?.parameters), additionalProperties: false })
+  })
+
+  it('give another checksum to a strict tool of OpenAI', () => {
+    const [strict] = resultOf('@openai/agents, strict').tools
+    expect(strict).toEqual({ ...tool, parameters: { ...tool.parameters, additionalProperties: false } })
+  })
 
   const tool = {
     name: 'read',

@@ -75,12 +75,14 @@ describe('toolsOf reads', () => {
     expect(await agentChecksum(agent)).not.toBe(before)
   })
 
-  it('a tool without a description, which is another tool than one with an empty one', async () => {
-    const [bare] = await toolsOf([{ name, inputSchema: parameters }])
-    expect(bare).toEqual({ name, parameters })
-    const checksum = (tools: (typeof tool | { name: string; parameters: object })[]) =>
-      agentChecksum({ id: 'reader', prompt: 'Read.', tools: tools as never })
-    expect(await checksum([{ name, parameters }])).not.toBe(await checksum([{ ...tool, description: '' }]))
+  it('a tool without a description, or with an empty one, as a tool without', async () => {
+    const bare = { name, parameters }
+    expect(await toolsOf([{ name, inputSchema: parameters }])).toEqual([bare])
+    expect(await toolsOf([{ name, description: '', inputSchema: parameters }])).toEqual([bare])
+    const checksum = await agentChecksum({ id: 'reader', prompt: 'Read.', tools: [bare] })
+    expect(checksum).not.toBe(
+      await agentChecksum({ id: 'reader', prompt: 'Read.', tools: [{ ...bare, description: '' }] }),
+    )
   })
 
   it.each<[string, unknown, string]>([
