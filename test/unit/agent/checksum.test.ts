@@ -27,6 +27,7 @@ describe('agentChecksum', () => {
       { ...base, tools: [] },
       { ...base, tools: [{ ...tool, name: 'Search' }] },
       { ...base, tools: [{ ...tool, description: 'Find an order ' }] },
+      { ...base, tools: [{ name: 'search', parameters: tool.parameters }] },
       { ...base, tools: [{ ...tool, parameters: { type: 'array' } }] },
       { ...base, config: { model: 'm-2' } },
     ]
@@ -71,7 +72,7 @@ describe('defineAgent', () => {
     ['no tools', { tools: undefined }, /agent\.tools/],
     ['a tool that is no object', { tools: [null] }, /agent\.tools\[0\]/],
     ['a tool without a name', { tools: [{ ...tool, name: '' }] }, /agent\.tools\[0\]\.name/],
-    ['a tool without a description', { tools: [{ ...tool, description: undefined }] }, /description/],
+    ['a description that is no text', { tools: [{ ...tool, description: null }] }, /description/],
     ['parameters that are no object', { tools: [{ ...tool, parameters: [] }] }, /parameters/],
     ['two tools of one name', { tools: [tool, { ...tool, description: 'x' }] }, /two tools named "t"/],
     ['a function in config', { config: { f: () => 1 } }, /agent\.config\.f/],
