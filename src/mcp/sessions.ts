@@ -50,7 +50,9 @@ const taskKey = (id: string) => `task ${id}`
 export function bindSessions(options: BindSessionsOptions = {}): AnyMiddleware {
   const store = readStore(options)
   return createDecidedMiddleware('bindSessions', async (decided) => {
-    const { exchange } = decided
+    const { exchange, outcome } = decided
+    // Without a grant there is no owner yet: the client begins a session anew once the policy is enforced.
+    if (outcome.outcome === 'observe') return exchange.goOn(undefined)
     const visit = toVisit(decided, store)
     const problem = await findProblem(visit)
     if (problem === undefined) return exchange.goOn(toFilter(visit))
@@ -78,7 +80,7 @@ function toVisit(
 ): Visit {
   const { kind, mode: accessMode } = authorized?.access ?? {}
   const routeMode = typeof kind === 'object' ? kind.mode : accessMode
-  const mode = outcome.outcome === 'observe' ? 'observe' : (routeMode ?? engine.compiled.mode)
+  const mode = routeMode ?? engine.compiled.mode
   return {
     exchange,
     body,

@@ -1,7 +1,7 @@
 import express from 'express'
 import { describe, expect, it, vi } from 'vitest'
 import { PolicyError } from '../../../src/index.js'
-import { bindSessions, memorySessionStore } from '../../../src/mcp/index.js'
+import { type AnyMiddleware, bindSessions, memorySessionStore } from '../../../src/mcp/index.js'
 import { createOwnership } from '../../../src/mcp/ownership.js'
 import { isRefusal } from '../../../src/refusal.js'
 import { listen } from '../../support/listen.js'
@@ -38,7 +38,8 @@ describe('bindSessions without credentials', () => {
     const options = {
       onDecision: (decision: object) => void ('code' in decision && codes.push(String(decision.code))),
     }
-    const { call, begin, origin, server } = await startFake('Express 5', [bindSessions()], {
+    const store = new Map<string, string>()
+    const { call, begin, origin, server } = await startFake('Express 5', [bindSessions({ store })], {
       policy,
       options,
     })
@@ -47,7 +48,11 @@ describe('bindSessions without credentials', () => {
     server.sessions.add('known-to-the-app-alone')
     expect(await verdictOf(call('b', { session: 'known-to-the-app-alone', body: list }))).toBe('200')
     expect((await fetch(`${origin}/mcp`, { headers: { 'mcp-session-id': session } })).status).toBe(200)
-    expect(codes).toEqual(['session_not_yours', 'credentials_missing', 'session_not_yours'])
+    expect(codes).toEqual(['session_not_yours', 'credentials_missing'])
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize' })
+    const headers = { 'content-type': 'application/json' }
+    const begun = await fetch(`${origin}/mcp`, { method: 'POST', headers, body })
+    expect([begun.headers.has('mcp-session-id'), store.size]).toEqual([true, 1])
   })
 })
 
@@ -86,6 +91,62 @@ describe('a mistake of the app', () => {
     const server = createFakeServer(() => ({ headers: { 'mcp-session-id': 'x'.repeat(1025) } }))
     const { call } = await startFake('Express 5', [bindSessions()], { server })
     expect(await verdictOf(call('a', { body: list }))).toBe('503 internal_error')
+  })
+})
+
+describe('a request that the app has changed', () => {
+  it.each([
+    [
+      'another value',
+      (headers: Record<string, unknown>, other: string) =>
+        Object.assign(headers, { 'mcp-session-id': other }),
+    ],
+    [
+      'a second name',
+      (headers: Record<string, unknown>, other: string) =>
+        Object.assign(headers, { 'Mcp-Session-Id': other }),
+    ],
+    [
+      'a list',
+      (headers: Record<string, unknown>, other: string) =>
+        Object.assign(headers, { 'mcp-session-id': [other] }),
+    ],
+  ])('is refused where the app and the SDK could read two ids: %s', async (_, change) => {
+    let other = ''
+    const setter: AnyMiddleware = async (req: object, _res: object, next?: () => void) => {
+      if (other !== '') change(Reflect.get(req, 'headers'), other)
+      return next?.()
+    }
+    const { call, begin, server } = await startFake('Express 5', [setter, bindSessions()])
+    const own = await begin('b')
+    other = await begin('a')
+    server.reached.length = 0
+    expect(await verdictOf(call('b', { session: own, body: list }))).toBe('400 -32600')
+    expect(server.reached).toEqual([])
+  })
+
+  it('has the session on the wire where the app has deleted the field: the SDK reads that', async () => {
+    const deleter: AnyMiddleware = async (req: object, _res: object, next?: () => void) => {
+      delete Reflect.get(req, 'headers')['mcp-session-id']
+      return next?.()
+    }
+    const { call, begin } = await startFake('Express 5', [deleter, bindSessions()])
+    const session = await begin('a')
+    expect(await verdictOf(call('b', { session, body: list }))).toBe('403 session_not_yours')
+  })
+
+  it('is refused where no parser has read its body, which may name a task', async () => {
+    for (const strip of [() => undefined, () => 'text', () => new Uint8Array(3)] as ((
+      body: unknown,
+    ) => unknown)[]) {
+      const middleware: AnyMiddleware = async (req: object, _res: object, next?: () => void) => {
+        Reflect.set(req, 'body', strip(Reflect.get(req, 'body')))
+        return next?.()
+      }
+      const { call, server } = await startFake('Express 5', [middleware, bindSessions()])
+      expect(await verdictOf(call('a', { body: list }))).toBe('400 -32700')
+      expect(server.reached).toEqual([])
+    }
   })
 })
 

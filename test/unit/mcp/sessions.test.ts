@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import type { SessionStore } from '../../../src/mcp/index.js'
-import { bindSessions } from '../../../src/mcp/index.js'
+import { bindSessions, endWithToken } from '../../../src/mcp/index.js'
 import { mcpApps } from '../../support/mcp/apps.js'
 import { createFakeServer, startFake, verdictOf } from '../../support/mcp/fake-server.js'
 
@@ -137,7 +137,7 @@ describe.each(Object.keys(mcpApps))('bindSessions on %s', (app) => {
       set: (id, owner) => later(known.set(id, owner)),
       delete: (id) => later(known.delete(id)),
     }
-    const { call } = await startFake(app, [bindSessions({ store })])
+    const { call } = await startFake(app, [bindSessions({ store }), endWithToken()])
     for (const stream of [false, true]) {
       const response = await call('a', { body: { method: 'initialize', stream } })
       const session = response.headers.get('mcp-session-id') ?? ''

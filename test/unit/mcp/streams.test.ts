@@ -110,6 +110,20 @@ describe.each(Object.keys(mcpApps))('endWithToken on %s', (app) => {
     expect([text.includes('half'), text.includes('token_expired')]).toEqual([true, false])
   })
 
+  it('writes no error into a stream that is encoded', async () => {
+    const { server } = createTicking()
+    const encoded = {
+      ...server,
+      handler(call: Parameters<typeof server.handler>[0]) {
+        const reply = server.handler(call)
+        return { ...reply, headers: { ...reply.headers, 'content-encoding': 'identity' } }
+      },
+    }
+    const { caller, options } = expiring()
+    const { call } = await startFake(app, [endWithToken()], { server: encoded, options })
+    expect((await toEnd(await call(caller, { body: call17 }))).text).not.toContain('token_expired')
+  })
+
   it('leaves other responses alone, and a stream that ends by itself', async () => {
     const asked: string[][] = []
     const revocations: Revocations = { isRevoked: (ids) => asked.push(ids) < 0 }

@@ -44,6 +44,18 @@ describe('a task', () => {
     expect(await verdictOf(call('b', { body: get('t1') }))).toBe('404 -32602')
   })
 
+  it('of another id than the requested one is not handed out', async () => {
+    const server = createFakeServer(({ body }) => {
+      if ((body as { method: string }).method !== 'tasks/get') return undefined
+      const message = { jsonrpc: '2.0', id: 1, result: { taskId: 't9', status: 'working' } }
+      return { headers: { 'content-type': 'application/json; charset=utf-8' }, body: JSON.stringify(message) }
+    })
+    const { call } = await startFake('Express 5', [bindSessions()], { server })
+    await (await call('a', { body: create('t1') })).text()
+    expect(await verdictOf(call('a', { body: get('t1') }))).toBe('403 session_not_yours')
+    expect(await verdictOf(call('a', { body: get('t9') }))).toBe('404 -32602')
+  })
+
   it('is no session, and a session is no task', async () => {
     const { call, begin } = await startFake('Express 5', [bindSessions()])
     await (await call('a', { body: create('t1') })).text()
