@@ -128,7 +128,8 @@ export function filterNodeResponse(res: NodeResponse, filter: ResponseFilter): v
       if (!/^(access-control-|vary$)/i.test(name)) res.removeHeader(name)
     }
     res.statusCode = status
-    res.statusMessage = ''
+    // Of the app's own status. HTTP/2 has none.
+    if (Object.hasOwn(res, 'statusMessage')) res.statusMessage = ''
     for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
     forward(end, [text])
   }
