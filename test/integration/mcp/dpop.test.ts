@@ -186,6 +186,32 @@ describe.skipIf(packages === undefined)(`DPoP at an MCP server${needs('mcp')}`, 
         })
     })
 
+    describe(`${framework}, which also takes Bearer tokens`, () => {
+      const issuer = { url: ISSUER, jwks: issuerJwks(), profile: 'oauth' } as const
+      const served = serve(framework, { issuer, proof: { required: false } })
+      const unbound = { claims: { cnf: undefined } }
+
+      it('an unbound token as Bearer and a bound one with its proof are accepted', async () => {
+        const row = {
+          title: '',
+          clause: 'RFC 9449 section 7.2',
+          token: unbound,
+          scheme: 'Bearer',
+          proof: null,
+        }
+        expect((await served.call(row)).status).toBe(200)
+        expect((await served.call({ title: '', clause: VALIDATE })).status).toBe(200)
+        expect(served.ran()).toEqual(['read', 'read'])
+      })
+
+      for (const row of refused.filter(({ scheme }) => scheme === 'Bearer'))
+        it(`refused: ${row.title} (${row.clause})`, async () => {
+          const { status, challenge } = await served.call(row)
+          expect([status, served.ran()]).toEqual([401, []])
+          expect(challenge).toMatch(/^Bearer error="invalid_token".*, DPoP error="invalid_token"/)
+        })
+    })
+
     describe(`${framework}, nonces required (RFC 9449 section 9)`, () => {
       const served = serve(framework, { proof: { nonce: 'required' } })
       const withNonce = (nonce?: string): Row => ({ title: '', clause: '', proof: { claims: { nonce } } })
