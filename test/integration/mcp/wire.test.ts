@@ -51,7 +51,7 @@ const call = (name: unknown, args: unknown = {}, more: object = {}) =>
 const read = { order: '7' }
 
 /** By us, or by the parser of the framework. A server may also cut off a long body. */
-const MALFORMED = /^(4\d\d (-32600|-32700|message_malformed|FST_ERR_\w+|-)|reset)$/
+const MALFORMED = /^(4\d\d (-32600|-32700|-32000|message_malformed|FST_ERR_\w+|-)|reset)$/
 const IN_BAND = /^200 refused$/
 const UNKNOWN_TOOL = /^200 -32602$/
 /** HTTP 404 since 2026-07-28. */

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Express } from 'express'
+import type { Hono } from 'hono'
+import type { McpEnv } from '../../../middleware/hono.js'
 
 // How the tests and the packages of test/mcp meet. Only the files in test/mcp import the packages.
 
@@ -107,6 +109,7 @@ export interface McpServerKind {
 export interface McpApps {
   express1(): Express
   express2(): Express
+  hono2(): Hono<McpEnv>
 }
 
 export interface McpPackages {

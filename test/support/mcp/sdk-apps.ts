@@ -31,7 +31,7 @@ export function mcpApp(
   if (framework === 'node:http') return plainApp(spec)
   if (framework === 'Fastify') return fastifyApp(spec)
   if (framework === 'Koa') return koaApp(spec)
-  if (framework === 'Hono') return honoApp(spec)
+  if (framework === 'Hono') return honoApp(spec, sdk === 1 ? new Hono() : apps.hono2())
   return expressApp(spec, sdk === 1 ? apps.express1() : apps.express2())
 }
 
@@ -72,12 +72,13 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 
 const MAX_BYTES = 100_000
 
-function honoApp({ policy, rules, backend }: McpAppSpec): RequestListener {
-  const app = new Hono<forHono.McpEnv>()
+function honoApp({ policy, rules, backend }: McpAppSpec, app: Hono<forHono.McpEnv>): RequestListener {
   app.use(forHono.protectMcp(policy, rules))
   app.all('/mcp', (c) => {
     const authInfo = c.get('auth')
-    return backend.web(c.req.raw, authInfo === undefined ? {} : { authInfo })
+    // Set by createMcpHonoApp, as the SDK's examples pass it on.
+    const parsedBody: unknown = Reflect.get(c.var, 'parsedBody')
+    return backend.web(c.req.raw, { parsedBody, ...(authInfo !== undefined && { authInfo }) })
   })
   return getRequestListener(app.fetch)
 }
