@@ -143,8 +143,6 @@ export async function startFake(
   }
 }
 
-export type Fake = Awaited<ReturnType<typeof startFake>>
-
 /** Status and code of a response: `403 session_not_yours`. */
 export async function verdictOf(response: Response | Promise<Response>): Promise<string> {
   const { status, headers, text } = await Promise.resolve(response).then(async (it) => ({
