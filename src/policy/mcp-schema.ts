@@ -35,7 +35,6 @@ export const mcpRulesSchema = object({
   ),
 })
 
-export type McpRulesData = z.infer<typeof mcpRulesSchema>
 /** A rule of a handler, or one of an MCP tool or prompt. */
 export type ToolRuleData = z.infer<typeof toolRule>
 /** Any rule that is applied after the route's own. */

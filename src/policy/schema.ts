@@ -378,7 +378,6 @@ export const schema = object({
 export type PolicyData = z.infer<typeof schema>
 export type RuleData = z.infer<typeof handlerRuleSchema>
 export type IssuerData = z.infer<typeof issuer>
-export type ConstraintData = z.infer<typeof claimConstraint>
 
 /** One entry of `issuer`, as `resolveIssuer` returns it. */
 export const issuerSchema = issuer
