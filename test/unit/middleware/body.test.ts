@@ -1,4 +1,6 @@
+import express from 'express'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ajwt, requireIntent } from '../../../middleware/express.js'
 import { type AppOptions, apps, type MakeApp } from '../../support/content/apps.js'
 import { type ContentApp, type ContentRequest, serve } from '../../support/content/request.js'
 
@@ -133,3 +135,17 @@ describe.each(Object.entries(apps).filter(([name]) => name !== 'Hono'))(
     })
   },
 )
+
+test('bytes and text are no parsed body', async () => {
+  for (const parser of [express.raw({ type: '*/*' }), express.text({ type: '*/*' })]) {
+    const app = await serve((verifier) => {
+      const rule = requireIntent({ body: { '/note': { exists: false } } })
+      return express()
+        .use(ajwt(verifier), parser)
+        .post('/refunds', rule, (_req, res) => void res.end())
+    })
+    const { status, cause } = await app.send({ body: { amount: 5 } })
+    expect([status, cause?.reason]).toEqual([403, expect.stringMatching(/is no JSON object or array/)])
+    app.close()
+  }
+})

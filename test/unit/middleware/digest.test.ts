@@ -6,6 +6,7 @@ import { type ContentApp, contentDigest, digestOf, serve } from '../../support/c
 const content = '{"amount": 5}'
 const approved = { action_hash: digestOf(content).toString('base64url') }
 const sent = contentDigest(content)
+const intent = { executed_by: 'test-agent', initiated_by: 'user-1' }
 
 describe.each(Object.entries(apps))('digest on %s', (name, make: MakeApp) => {
   let app: ContentApp
@@ -38,6 +39,7 @@ describe.each(Object.entries(apps))('digest on %s', (name, make: MakeApp) => {
       'an element of authorization_details',
       { authorization_details: [{ type: 'x' }, { type: 'y', digest: sent }] },
     ],
+    ['action_hash in intent', { intent: { ...intent, action_hash: sent } }],
     ['both', { ...approved, authorization_details: [{ type: 'y', digest: sent }] }],
   ])('the approval is %s', async ([, claims]) => {
     expect((await send(claims)).status).toBe(200)
@@ -60,6 +62,7 @@ describe.each(Object.entries(apps))('digest on %s', (name, make: MakeApp) => {
       'action_hash of another content',
       { action_hash: other, authorization_details: [{ type: 'x', digest: sent }] },
     ],
+    ['action_hash of another content in intent', { ...approved, intent: { ...intent, action_hash: other } }],
     ['details of another content', { ...approved, authorization_details: [{ type: 'x', digest: other }] }],
     [
       'two digests in one element',

@@ -1,7 +1,7 @@
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { describe, expect, test } from 'vitest'
 import { ajwt, checkIntent, requireIntent } from '../../../middleware/hono.js'
-import type { HandlerRule } from '../../../src/index.js'
+import type { DecisionFacts, HandlerRule } from '../../../src/index.js'
 import { createTestIssuer } from '../../../src/testing/index.js'
 import { contentDigest } from '../../support/content/request.js'
 
@@ -14,9 +14,12 @@ const policy = {
 
 type Handler = (c: Context) => Promise<Response>
 
+const reasons: (string | undefined)[] = []
+const onDecision = (_: unknown, { cause }: DecisionFacts) => void reasons.push(cause?.reason)
+
 function appOf(rule: HandlerRule<Context>, handler: Handler, before?: MiddlewareHandler): Hono {
   const app = new Hono()
-  app.use(ajwt(policy))
+  app.use(ajwt(policy, { onDecision }))
   if (before !== undefined) app.use(before)
   app.post('/refunds', requireIntent(rule), handler)
   return app
@@ -120,4 +123,6 @@ test('a digest in Hono is refused where only a parsed form is left', async () =>
     await next()
   })
   expect(await post(app, body, form, claims, fields)).toBe('argument_not_allowed')
+  // The form could be encoded again, but those would be other bytes.
+  expect(reasons.at(-1)).toMatch(/^the bytes of the content were not kept/)
 })

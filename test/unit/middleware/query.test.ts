@@ -81,6 +81,12 @@ describe('parameters of a query', () => {
     expect(find('filter[name]=x', 'filter[amount]')).toBe('missing')
   })
 
+  test('a bracket behind the first equals sign makes the query ambiguous, encoded or not', () => {
+    for (const query of ['q=5]=1', 'q=5%5D=1', 'x=1&q=a[b]=c'])
+      expect(readParameters(query), query).toBeUndefined()
+    expect(readParameters('q[a]=5&r=]')).toHaveLength(2)
+  })
+
   test('a plus is a blank, and an encoded plus is a plus', () => {
     expect(find('q=a+b%2B', 'q')).toEqual({ value: 'a b+' })
     expect(find('', 'q')).toBe('missing')
