@@ -7,7 +7,7 @@ import { type ContentApp, type ContentRequest, serve } from '../../support/conte
 const json = { 'content-type': 'application/json' }
 const form = { 'content-type': 'application/x-www-form-urlencoded' }
 
-describe.each(Object.entries(apps))('body on %s', (name, make: MakeApp) => {
+describe.each(Object.entries(apps))('A262 body on %s', (name, make: MakeApp) => {
   const rule = { body: { '/amount': { max: 100, maxClaim: '/budget' }, '/note': { exists: false } } } as const
   let app: ContentApp
   beforeAll(async () => {

@@ -8,7 +8,7 @@ const approved = { action_hash: digestOf(content).toString('base64url') }
 const sent = contentDigest(content)
 const intent = { executed_by: 'test-agent', initiated_by: 'user-1' }
 
-describe.each(Object.entries(apps))('digest on %s', (name, make: MakeApp) => {
+describe.each(Object.entries(apps))('A262 digest on %s', (name, make: MakeApp) => {
   let app: ContentApp
   beforeAll(async () => {
     app = await serve((verifier) => make(verifier, { digest: true, body: { '/amount': { min: 1 } } }))

@@ -72,7 +72,7 @@ const attacks = [
   '/refunds;amount=500?amount=5',
 ]
 
-describe.each(Object.entries(apps))('%s', (_, make) => {
+describe.each(Object.entries(apps))('A263 a query on %s', (_, make) => {
   const servers: Awaited<ReturnType<typeof serve>>[] = []
   beforeAll(async () => {
     servers.push(await serve(make, { query: { amount: { max: 50 } } }))

@@ -3,7 +3,7 @@ import { findParameter, readParameters } from '../../../src/request/parameters.j
 import { apps, type MakeApp } from '../../support/content/apps.js'
 import { type ContentApp, serve } from '../../support/content/request.js'
 
-describe.each(Object.entries(apps))('query on %s', (_, make: MakeApp) => {
+describe.each(Object.entries(apps))('A263 query on %s', (_, make: MakeApp) => {
   let app: ContentApp
   beforeAll(async () => {
     const rule = {
