@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { ownMember } from '../src/lib/objects.js'
 import { isFormType, isJsonType, mediaTypeOf, type RequestContent } from '../src/request/content.js'
 
 export type { RequestContent }
@@ -20,7 +21,8 @@ export function contentOfParsed({ url, headers, body, keepers, keptIn }: ParsedR
     keptIn,
     body: () => body,
     bytes() {
-      const kept = keepers.map((keeper) => ('rawBody' in keeper ? keeper.rawBody : undefined))
+      // Its own: not that of a polluted `Object.prototype`.
+      const kept = keepers.map((keeper) => ownMember(keeper, 'rawBody'))
       return [...kept, body].find(isContent)
     },
     field(name) {

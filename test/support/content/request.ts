@@ -14,7 +14,7 @@ export interface ContentRequest {
   readonly query?: string
   readonly headers?: Readonly<Record<string, string>>
   /** Sent as it is. Objects are sent as JSON. */
-  readonly body?: string | Uint8Array<ArrayBuffer> | object
+  readonly body?: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | object
   /** Claims of the token. */
   readonly claims?: Readonly<Record<string, unknown>>
 }
@@ -47,7 +47,8 @@ export async function serve(make: (verifier: Verifier) => ReturnType<MakeApp>): 
   return {
     close,
     async send({ method = 'POST', query = '', headers = {}, body, claims = {} }) {
-      const isRaw = typeof body === 'string' || body instanceof Uint8Array || body === undefined
+      const isStream = body instanceof ReadableStream
+      const isRaw = typeof body === 'string' || body instanceof Uint8Array || isStream || body === undefined
       const path = `/refunds${query}`
       causes.length = 0
       const response = await fetch(origin + path, {
@@ -57,6 +58,7 @@ export async function serve(make: (verifier: Verifier) => ReturnType<MakeApp>): 
           ...issuer.headers({ method, url: '/refunds', scope: 'refunds', claims }),
           ...headers,
         },
+        ...(isStream ? { duplex: 'half' } : {}),
         ...(body === undefined ? {} : { body: isRaw ? body : JSON.stringify(body) }),
       })
       const text = await response.text()

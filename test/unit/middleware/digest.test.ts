@@ -152,6 +152,44 @@ describe.each(Object.entries(apps))('A262 digest on %s', (name, make: MakeApp) =
     expect((await send(approved, { 'content-type': 'application/json; Charset="UTF-8"' })).status).toBe(200)
   })
 
+  test('content in chunks, without Content-Length, is read whole', async () => {
+    const chunks = (text: string) =>
+      new ReadableStream<Uint8Array<ArrayBuffer>>({
+        async start(controller) {
+          for (const character of text) {
+            controller.enqueue(new TextEncoder().encode(character))
+            await new Promise((resolve) => setTimeout(resolve, 1))
+          }
+          controller.close()
+        },
+      })
+    const post = async (text: string) =>
+      (
+        await app.send({
+          claims: approved,
+          headers: { 'content-type': 'application/json', 'content-digest': contentDigest(text) },
+          body: chunks(text),
+        })
+      ).status
+    expect([await post(content), await post(`${content} `)]).toEqual([200, 403])
+  })
+
+  test('bytes on a polluted Object.prototype are not those of the request', async () => {
+    Object.assign(Object.prototype, { rawBody: Buffer.from(content) })
+    try {
+      const without = await serve((verifier) => make(verifier, { digest: true }, { keepsBytes: false }))
+      const { status } = await without.send({
+        claims: approved,
+        headers: { 'content-type': 'application/json', 'content-digest': sent },
+        body: '{"amount": 500}',
+      })
+      without.close()
+      expect(status).toBe(403)
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'rawBody')
+    }
+  })
+
   test('two requests at once are each compared with their own content', async () => {
     const bodies = Array.from({ length: 8 }, (_, index) => `{"amount": ${index + 1}}`)
     const answers = await Promise.all(
