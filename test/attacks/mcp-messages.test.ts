@@ -143,7 +143,8 @@ describe('messages of an attacker', () => {
     const decision = await createJudge().decide()
     const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => [`key-${at}`, at]))
     const long = 'docs://open/'.padEnd(1_000_000, 'a/')
-    const start = performance.now()
+    // Time of the processor, because a busy machine makes a clock run on.
+    const start = process.cpuUsage()
     await tell(decision, call('bound', many))
     await tell(decision, request('resources/read', { uri: long }))
     await tell(decision, request('resources/read', { uri: `docs://open/${'%25'.repeat(100_000)}x` }))
@@ -152,6 +153,6 @@ describe('messages of an attacker', () => {
       request('completion/complete', { ref: { type: 'ref/resource', uri: '{'.repeat(100_000) } }),
     )
     await tell(decision, call('read'), { 'mcp-name': `=?base64?${'A'.repeat(1_000_000)}?=` })
-    expect(performance.now() - start).toBeLessThan(2000)
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(2000)
   })
 })
