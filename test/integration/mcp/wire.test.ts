@@ -256,8 +256,8 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']) {
       ...Object.fromEntries(credentials),
     }
     const request = send({ port, host: '127.0.0.1', path, method, headers: withoutEmpty(headers) })
-    // A server may reset the connection twice: while it is sent a long body, and after its response.
-    request.on('error', () => {})
+    // A server may reset the connection while it is sent a long body, also after its response.
+    for (const events of [request, ...(await once(request, 'socket'))]) events.on('error', () => {})
     const [response] = await once(request.end(body), 'response')
     return response
   }
