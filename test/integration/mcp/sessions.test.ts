@@ -81,6 +81,30 @@ describe.skipIf(packages === undefined)(`sessions of the SDKs${needs('mcp')}`, (
   }
 })
 
+describe.skipIf(packages === undefined)(`streams of 2026-07-28${needs('mcp')}`, () => {
+  for (const framework of ['Express', 'Koa', 'Hono'] as const)
+    it(`${framework}: a subscription ends with an error once its token is revoked`, async () => {
+      const served = servers[framework]
+      const stream = await served.subscribe({ ...SEVEN, jti: 'revoked-later' })
+      expect(stream.status).toBe(200)
+      const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader()
+      // The server has acknowledged: the stream is open.
+      expect((await reader?.read())?.value).toContain('notifications/subscriptions/acknowledged')
+      served.revoke('revoked-later')
+      let rest = ''
+      for (let part = await reader?.read(); part?.done === false; part = await reader?.read())
+        rest += part.value
+      expect(rest).toContain('"id":3,"error":{"code":-32000')
+      expect(rest).toContain('token_revoked')
+    })
+
+  const servers = {
+    Express: serve('Express', 'modern'),
+    Koa: serve('Koa', 'modern'),
+    Hono: serve('Hono', 'modern'),
+  }
+})
+
 /** Reads a stream to its end. */
 async function endOf(response: Response): Promise<'ended' | 'open'> {
   const ended = response.text().then(
@@ -110,7 +134,11 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']) {
       },
       { revocations },
     )
-    const spec = { policy, rules: { tools: { read: {} } }, backend }
+    const spec = {
+      policy,
+      rules: { tools: { read: {} }, methods: { 'subscriptions/listen': 'authenticated' } } as const,
+      backend,
+    }
     http.on('request', mcpApp(framework, spec, packages.apps, packages.servers[kind].sdk))
     await once(http.listen(0, '127.0.0.1'), 'listening')
   })
@@ -120,7 +148,13 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']) {
     await backend?.close()
   })
 
-  function exchange(method: string, claims: Claims, session?: string, message?: object): Promise<Response> {
+  function exchange(
+    method: string,
+    claims: Claims,
+    session?: string,
+    message?: object,
+    fields: Record<string, string> = {},
+  ): Promise<Response> {
     const { headers } = createKit(Date.now()).call({ method, path: '/mcp', token: { claims } })
     return fetch(`http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`, {
       method,
@@ -129,6 +163,7 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']) {
         'mcp-protocol-version': '2025-11-25',
         ...(session !== undefined && { 'mcp-session-id': session }),
         ...(message !== undefined && { 'content-type': 'application/json' }),
+        ...fields,
         ...Object.fromEntries(headers),
       },
       ...(message !== undefined && { body: JSON.stringify({ jsonrpc: '2.0', ...message }) }),
@@ -160,6 +195,15 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']) {
     listen: async (session: string, claims: Claims) => outcomeOf(await exchange('GET', claims, session)),
     end: async (session: string, claims: Claims) => outcomeOf(await exchange('DELETE', claims, session)),
     stream: (session: string, claims: Claims) => exchange('GET', claims, session),
+    subscribe(claims: Claims) {
+      const _meta = {
+        'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+        'io.modelcontextprotocol/clientCapabilities': {},
+      }
+      const params = { _meta, notifications: { toolsListChanged: true } }
+      const fields = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'subscriptions/listen' }
+      return exchange('POST', claims, undefined, { id: 3, method: 'subscriptions/listen', params }, fields)
+    },
     revoke: (id: string) => revocations.revoke(`token:${ISSUER} ${id}`, Math.floor(Date.now() / 1000) + 600),
     /** Names of the tools that ran since the last time. */
     ran(): readonly string[] {
