@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
 import { createVerifier, memoryRevocations } from '../../../src/index.js'
 import { needs } from '../../support/installed.js'
-import type { McpBackend, McpPackages } from '../../support/mcp/contract.js'
+import type { McpBackend, McpPackages, Seen } from '../../support/mcp/contract.js'
 import { loadMcpPackages } from '../../support/mcp/packages.js'
 import { type McpFramework, mcpApp } from '../../support/mcp/sdk-apps.js'
 
@@ -47,6 +47,17 @@ describe.skipIf(packages === undefined)(`sessions of the SDKs${needs('mcp')}`, (
         expect(served.ran()).toEqual([])
         expect(await served.call(session, SEVEN)).toBe(200)
         expect(served.ran()).toEqual(['read'])
+      })
+
+      it('tell the agents of calls apart that come at once', async () => {
+        const [seven, eight] = await Promise.all([served.open(SEVEN), served.open(EIGHT)])
+        const agents = await Promise.all(
+          Array.from({ length: 20 }, (_, at) => {
+            return at % 2 === 0 ? served.agentOf(seven, SEVEN) : served.agentOf(eight, EIGHT)
+          }),
+        )
+        expect(agents).toEqual(agents.map((_, at) => (at % 2 === 0 ? 'agent-7' : 'agent-8')))
+        served.ran()
       })
 
       it('that are unknown are answered with 404, so that the client starts anew', async () => {
@@ -121,6 +132,7 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']) {
   const revocations = memoryRevocations()
   let backend: McpBackend | undefined
   let seen = 0
+  let calls = 0
 
   beforeAll(async () => {
     if (packages === undefined) return
@@ -170,6 +182,12 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']) {
     })
   }
 
+  function call(session: string, claims: Claims): Promise<Response> {
+    const params = { name: 'read', arguments: { order: '7' } }
+    calls += 1
+    return exchange('POST', claims, session, { id: 100 + calls, method: 'tools/call', params })
+  }
+
   /** The status, with our code for a denial. */
   async function outcomeOf(response: Response): Promise<number | string> {
     const [json = '{}'] = /^\{.*/.exec(await response.text()) ?? []
@@ -188,9 +206,13 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']) {
       await response.text()
       return response.headers.get('mcp-session-id') ?? ''
     },
-    async call(session: string, claims: Claims) {
-      const params = { name: 'read', arguments: { order: '7' } }
-      return outcomeOf(await exchange('POST', claims, session, { id: 2, method: 'tools/call', params }))
+    call: async (session: string, claims: Claims) => outcomeOf(await call(session, claims)),
+    /** The agent that the handler of the SDK has seen. */
+    async agentOf(session: string, claims: Claims): Promise<string | undefined> {
+      const [, seen = 'null'] =
+        /"text":("(?:[^"\\]|\\.)*")/.exec(await (await call(session, claims)).text()) ?? []
+      const { auth }: Seen = JSON.parse(JSON.parse(seen))
+      return auth?.agent
     },
     listen: async (session: string, claims: Claims) => outcomeOf(await exchange('GET', claims, session)),
     end: async (session: string, claims: Claims) => outcomeOf(await exchange('DELETE', claims, session)),
