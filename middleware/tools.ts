@@ -1,12 +1,13 @@
 import { internalError, latestDecisions } from '../src/connection/latest-decision.js'
 import type { Grant, Verifier, VerifierOptions } from '../src/index.js'
+import { printable } from '../src/lib/sanitize.js'
 import { type McpAuthInfo, mcpAuthInfo } from '../src/mcp/auth-info.js'
 import type { DecideMessageOptions } from '../src/mcp/decide-message.js'
 import type { McpHeaders } from '../src/mcp/headers.js'
 import type { AnyMiddleware } from '../src/mcp/http/exchange.js'
 import { judgeMessage } from '../src/mcp/judge-message.js'
 import { type McpPolicy, protectPath } from '../src/mcp/protect.js'
-import { type McpRules, modesOf, parseMcpRules } from '../src/mcp/rules.js'
+import { everyRuleOf, type McpRules, parseMcpRules } from '../src/mcp/rules.js'
 import { type BindSessionsOptions, bindSessions } from '../src/mcp/sessions.js'
 import { type EndWithTokenOptions, endWithToken } from '../src/mcp/streams.js'
 import { warnAboutObservedRule } from '../src/telemetry/observe-warning.js'
@@ -41,7 +42,9 @@ export function createToolMiddleware(
 ): (request: MessageRequest) => Promise<MiddlewareResult> {
   if (isRequest(rules)) refuseUncalled('rules', 'requireToolIntent', 'requireToolIntent(rules)')
   const parsed = parseMcpRules(rules)
-  for (const mode of modesOf(parsed)) warnAboutObservedRule({ mode })
+  for (const { data, target = '' } of everyRuleOf(parsed)) {
+    warnAboutObservedRule(data, `a requireToolIntent, in its rule ${printable(target)},`)
+  }
   const warnOnce = createWarning()
   return async ({ source, headers, body }) => {
     const cached = latestDecisions.get(source)

@@ -24,7 +24,7 @@ export function compileHandlerRule(
   const compiled = compileRule({ ...rule, authorize: rule.authorize ?? false }, context, place)
   if (issues.length === 0) return compiled
   const { message } = new PolicyError(issues)
-  processWarning(`a requireIntent refuses every request. ${message}`, 'AJWT_RULE')
+  processWarning(`a rule of a handler or of an MCP server refuses every request. ${message}`, 'AJWT_RULE')
   const denial = new Refusal('internal_error', { reason: describe(message) })
   return Object.freeze({ ...compiled, check: () => denial })
 }

@@ -72,15 +72,8 @@ export function rulesOf(rules: McpRules): ParsedRules {
   return own
 }
 
-/** The modes of all rules. */
-export function modesOf({
-  tools,
-  prompts,
-  resources,
-  methods,
-}: ParsedRules): readonly (string | undefined)[] {
-  const all = [tools, prompts, resources, methods].flatMap((rules) => [...(rules?.values() ?? [])])
-  return all.map(({ data }) => data.mode)
+export function everyRuleOf({ tools, prompts, resources, methods }: ParsedRules): readonly McpRule[] {
+  return [tools, prompts, resources, methods].flatMap((rules) => [...(rules?.values() ?? [])])
 }
 
 /** The rule of a caller who has authenticated. */

@@ -23,9 +23,12 @@ export function warnAboutObserveMode({ mode, routes }: Policy): void {
     warn(`${firstNames(observed)} ${observed.length === 1 ? 'has' : 'have'} mode "observe"`)
 }
 
-/** Warns, when a `requireIntent` is made, that its rule has mode "observe". */
-export function warnAboutObservedRule({ mode }: { readonly mode?: string | undefined }): void {
-  if (mode === 'observe') warn('a requireIntent has mode "observe"')
+/** Warns, when a `requireIntent` or a `requireToolIntent` is made, that its rule has mode "observe". */
+export function warnAboutObservedRule(
+  { mode }: { readonly mode?: string | undefined },
+  name = 'a requireIntent',
+): void {
+  if (mode === 'observe') warn(`${name} has mode "observe"`)
 }
 
 function firstNames(names: readonly string[]): string {

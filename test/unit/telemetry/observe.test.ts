@@ -5,7 +5,7 @@ import supertest from 'supertest'
 import { afterEach, describe, expect, it } from 'vitest'
 import { frameworks, type RunningApp } from '../../../fixtures/frameworks.js'
 import { AUDIENCE, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
-import { requireIntent } from '../../../middleware/express.js'
+import { requireIntent, requireToolIntent } from '../../../middleware/express.js'
 import { createVerifier, type Policy } from '../../../src/index.js'
 
 const policy: Policy = {
@@ -130,6 +130,10 @@ describe('observe mode', () => {
     ])
     expect(await warningsOf(() => requireIntent({ scope: 'x', mode: 'observe' }))).toEqual([
       `AjwtWarning: a requireIntent has mode "observe": ${effect}`,
+    ])
+    const tools = { read: {}, refund: { scope: 'x', mode: 'observe' } } as const
+    expect(await warningsOf(() => requireToolIntent({ tools }))).toEqual([
+      `AjwtWarning: a requireToolIntent, in its rule tools refund, has mode "observe": ${effect}`,
     ])
     const many = Object.fromEntries(
       Array.from({ length: 1000 }, (_, index) => [`GET /r${index}`, { mode: 'observe' as const }]),
