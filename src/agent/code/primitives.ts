@@ -5,6 +5,8 @@
 const { subtle } = globalThis.crypto ?? {}
 const encoder = new TextEncoder()
 const encode = encoder.encode
+const { apply } = Reflect
+const Bytes = Uint8Array
 
 /** Where a primitive can be replaced, and by what name. */
 const places: readonly (readonly [holder: object | undefined, member: string, name: string])[] = [
@@ -15,7 +17,11 @@ const places: readonly (readonly [holder: object | undefined, member: string, na
     (member) => [subtle, member, `crypto.subtle.${member}`] as const,
   ),
   [TextEncoder.prototype, 'encode', 'TextEncoder.prototype.encode'],
-  [Function.prototype, 'toString', 'Function.prototype.toString'],
+  [globalThis, 'Uint8Array', 'Uint8Array'],
+  [Reflect, 'apply', 'Reflect.apply'],
+  ...(['toString', 'call', 'apply'] as const).map(
+    (member) => [Function.prototype, member, `Function.prototype.${member}`] as const,
+  ),
   [JSON, 'stringify', 'JSON.stringify'],
   ...(['entries', 'keys', 'fromEntries'] as const).map(
     (member) => [Object, member, `Object.${member}`] as const,
@@ -49,13 +55,13 @@ function read(holder: object | undefined, member: string): unknown {
 const digest = subtle?.digest
 
 export function utf8(value: string): Uint8Array<ArrayBuffer> {
-  return encode.call(encoder, value)
+  return apply(encode, encoder, [value])
 }
 
 /** SHA-256 of the UTF-8 bytes. */
 export async function sha256(value: string): Promise<Uint8Array> {
   if (digest === undefined) throw new TypeError('Web Crypto is missing: it needs a secure context')
-  return new Uint8Array(await digest.call(subtle, 'SHA-256', utf8(value)))
+  return new Bytes(await apply(digest, subtle, ['SHA-256', utf8(value)]))
 }
 
 const functionToString = Function.prototype.toString
@@ -66,7 +72,7 @@ const functionToString = Function.prototype.toString
  * @throws TypeError for a function without a source: a bound or built-in one, or a proxy
  */
 export function sourceOf(value: (...args: never[]) => unknown, path: string): string {
-  const source = Reflect.apply(functionToString, value, [])
+  const source = apply(functionToString, value, [])
   if (/\{\s*\[native code\]\s*\}$/.test(source))
     throw new TypeError(
       `${path} has no source that the checksum could cover: it is bound, built in or a proxy. Pass the function ` +

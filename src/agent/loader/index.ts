@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { writeSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
@@ -18,9 +19,16 @@ const descriptor = Number(process.env.AJWT_CODE_DIGEST_FD)
 /** Takes what the hooks thread has sent. */
 let receive = () => {}
 
-function record(url: string, source: unknown): void {
-  if (typeof source === 'string' || source instanceof Uint8Array) modules.record(placeOf(url), source)
-  else if (source instanceof ArrayBuffer) modules.record(placeOf(url), new Uint8Array(source))
+/** CommonJS without a source is recorded where it is compiled. With one, of another hook, that never happens. */
+function record(url: string, { format, source }: Loaded): void {
+  const content = source instanceof ArrayBuffer ? new Uint8Array(source) : source
+  if (typeof content !== 'string' && !(content instanceof Uint8Array)) return
+  modules.record(placeOf(url), format === 'commonjs' ? withoutMark(content) : content)
+}
+
+/** Node compiles CommonJS without a byte order mark. */
+function withoutMark(content: string | Uint8Array): string {
+  return (typeof content === 'string' ? content : Buffer.from(content).toString()).replace(/^\uFEFF/, '')
 }
 
 /** Node 22.15 and later run hooks in the thread of the modules. The types are those of Node 20. */
@@ -46,8 +54,7 @@ if (loadedCode() === undefined) {
 
 function recordLoaded(...[url, context, nextLoad]: Parameters<SyncLoadHook>): Loaded {
   const result = nextLoad(url, context)
-  // CommonJS is recorded where it is compiled.
-  if (result.format !== 'builtin' && result.format !== 'commonjs') record(url, result.source)
+  record(url, result)
   return result
 }
 
@@ -56,7 +63,7 @@ function recordInThread(): void {
   const { port1, port2 } = new MessageChannel()
   receive = () => {
     for (let message = receiveMessageOnPort(port1); message; message = receiveMessageOnPort(port1))
-      record(message.message.url, message.message.source)
+      record(message.message.url, message.message.loaded)
   }
   nodeModule.register(new URL('./load-hook.js', import.meta.url), {
     data: { port: port2 },

@@ -14,7 +14,6 @@ export function initialize(data: { readonly port: MessagePort }): void {
 export async function load(url: string, context: object, nextLoad: Load) {
   const result = await nextLoad(url, context)
   const { format, source } = result
-  // CommonJS is recorded where it is compiled.
-  if (format !== 'builtin' && format !== 'commonjs') port?.postMessage({ url, source })
+  port?.postMessage({ url, loaded: { format, source } })
   return result
 }

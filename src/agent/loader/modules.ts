@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { realpathSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -50,7 +50,13 @@ export function placeOf(url: string): string {
 
 function entryFolder(): string {
   const [, entry] = process.argv
-  return entry === undefined ? process.cwd() : dirname(realpathSync(entry))
+  if (entry === undefined) return process.cwd()
+  try {
+    // As Node finds it: `node .` and `node agent` name neither a file nor its folder.
+    return dirname(createRequire(entry).resolve(entry))
+  } catch {
+    return dirname(entry)
+  }
 }
 
 /** `/srv/app/tools.js` as `tools.js`: the same in another folder, and with another separator. */

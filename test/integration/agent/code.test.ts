@@ -69,14 +69,16 @@ describe('an agent with code: { digest }', () => {
     return stdout.trim()
   }
 
+  const loader = () => pathToFileURL(join(command.dist, 'src/agent/loader/index.js')).href
+
   /** Runs the program. Resolves to its output, or to the message of its error, and to what it has sent. */
   async function run(env: Record<string, string>, ...flags: string[]) {
     const requests = () => servers.issuer.requests.length + servers.api.requests.length
     const before = requests()
-    const loader = pathToFileURL(join(command.dist, 'src/agent/loader/index.js')).href
     const options = { cwd: command.folder, env: { ...process.env, ...env } }
-    const args = flags.length > 0 ? flags : ['--import', loader]
-    const output = await execute(process.execPath, [...args, 'main.mjs'], options).then(
+    const args = flags.length > 0 ? flags : ['--import', loader()]
+    const entry = flags.at(-1) === '.' ? [] : ['main.mjs']
+    const output = await execute(process.execPath, [...args, ...entry], options).then(
       ({ stdout }) => stdout,
       (error: { stderr: string }) => error.stderr,
     )
@@ -119,6 +121,38 @@ describe('an agent with code: { digest }', () => {
     const { output, sent } = await run({ DIGEST: digest }, '--no-warnings')
     expect(output).toContain('start Node with --import ajwt/agent/loader')
     expect(sent).toBe(0)
+  })
+
+  it('the digest covers a CommonJS module whose source comes from another hook', async () => {
+    // No module of the program: it is imported before the loader.
+    command.write(
+      'register.mjs',
+      "import { register } from 'node:module'\nregister('./hook.mjs', import.meta.url)",
+    )
+    const register = pathToFileURL(join(command.folder, 'register.mjs')).href
+    const digestWith = async (source: string): Promise<string | undefined> => {
+      command.write(
+        'hook.mjs',
+        `export async function load(url, context, nextLoad) {
+          const loaded = await nextLoad(url, context)
+          return url.endsWith('/find.cjs') ? { ...loaded, format: 'commonjs', source: ${JSON.stringify(source)} } : loaded
+        }`,
+      )
+      const { output, sent } = await run({ DIGEST: digest }, '--import', register, '--import', loader())
+      expect(sent).toBe(0)
+      return /the loaded modules have the digest (sha256:[0-9a-f]{64})/.exec(output)?.[1]
+    }
+    const honest = await digestWith('exports.find = () => "honest"')
+    expect(honest).toBeDefined()
+    expect(await digestWith('exports.find = () => "stolen"')).not.toBe(honest)
+  })
+
+  it('sends its request where Node is given the folder of the entry', async () => {
+    command.write('package.json', '{"main":"main.mjs"}')
+    expect(await run({ DIGEST: digest }, '--import', loader(), '.')).toEqual({
+      output: 'answered 200\n',
+      sent: 2,
+    })
   })
 
   it('the command sends nothing, and says why it has no digest', async () => {

@@ -43,6 +43,15 @@ function replace<T extends object, K extends keyof T>(holder: T, member: K, valu
   }
 }
 
+/** Other code of the process still works. */
+function replaceWithWrapper(holder: typeof Function.prototype, member: 'call' | 'apply'): () => void {
+  const { apply } = Reflect
+  const own = holder[member]
+  return replace(holder, member, function (this: unknown, ...args: unknown[]) {
+    return apply(own, this, args)
+  })
+}
+
 describe("code: 'tools'", () => {
   const search = (query: never) => query
 
@@ -97,8 +106,27 @@ describe('primitives', () => {
     ['TextEncoder.prototype.encode', () => replace(TextEncoder.prototype, 'encode', () => new Uint8Array(3))],
     ['Function.prototype.toString', () => replace(Function.prototype, 'toString', () => '() => 1')],
     ['JSON.stringify', () => replace(JSON, 'stringify', (() => '{}') as never)],
+    ['Function.prototype.call', () => replaceWithWrapper(Function.prototype, 'call')],
+    ['Function.prototype.apply', () => replaceWithWrapper(Function.prototype, 'apply')],
+    ['Reflect.apply', () => replace(Reflect, 'apply', Reflect.apply.bind(Reflect))],
+    ['Uint8Array', () => replace(globalThis, 'Uint8Array', class extends Uint8Array {} as never)],
   ])('nothing is sent after %s was replaced', async (name, change) => {
     expect(await refusalAfter(agent(), change)).toContain(`${name} was replaced`)
+  })
+
+  it('a replaced Function.prototype.call forges no checksum', async () => {
+    const honest = await agentChecksum(agent())
+    const { digest } = crypto.subtle
+    const { apply } = Reflect
+    const forge = function (this: (...args: unknown[]) => unknown, self: unknown, ...args: unknown[]) {
+      return this === digest ? new ArrayBuffer(32) : apply(this, self, args)
+    }
+    const undo = replace(Function.prototype, 'call', forge)
+    try {
+      expect(await agentChecksum(agent())).toBe(honest)
+    } finally {
+      undo()
+    }
   })
 
   it('a replaced digest forges no checksum', async () => {
