@@ -19,7 +19,9 @@ const descriptor = Number(process.env.AJWT_CODE_DIGEST_FD)
 /** Takes what the hooks thread has sent. */
 let receive = () => {}
 
-/** CommonJS without a source is recorded where it is compiled. With one, of another hook, that never happens. */
+/**
+ * CommonJS without a source is recorded where it is compiled. With one, of another hook, that never happens.
+ */
 function record(url: string, { format, source }: Loaded): void {
   const content = source instanceof ArrayBuffer ? new Uint8Array(source) : source
   if (typeof content !== 'string' && !(content instanceof Uint8Array)) return
