@@ -62,7 +62,7 @@ describe.skipIf(packages === undefined)(`the conformance suite of MCP${needs('mc
       const failed = [...results].filter(([, result]) => !result.endsWith(' 0 failed'))
       expect(failed.map(([name]) => name)).toEqual(Object.keys(suite.expectedFailures))
       expect(results.size).toBe(suite.scenarios)
-    })
+    }, 120_000)
 })
 
 /** One line of the summary: the name of a scenario, and the numbers of its checks. */
