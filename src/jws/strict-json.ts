@@ -87,6 +87,25 @@ export function hasRepeatedName(text: string, value: unknown): boolean {
   return !hasNames(text, names)
 }
 
+/** Whether an object in this JSON text has a member twice. False for text that is no JSON. */
+export function hasMemberTwice(text: string): boolean {
+  const pending: unknown[] = []
+  try {
+    pending.push(JSON.parse(text))
+  } catch {
+    return false
+  }
+  let names = 0
+  while (pending.length > 0) {
+    const value = pending.pop()
+    if (typeof value !== 'object' || value === null) continue
+    const members: unknown[] = Object.values(value)
+    if (!Array.isArray(value)) names += members.length
+    for (const member of members) pending.push(member)
+  }
+  return !hasNames(text, names)
+}
+
 /**
  * Whether the text has as many names as the value has members. It has more exactly where a name occurs twice
  * in an object, because the parser keeps the last member only.

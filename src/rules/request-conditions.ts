@@ -1,3 +1,4 @@
+import { hasMemberTwice } from '../jws/strict-json.js'
 import { sharedInProcess } from '../lib/copies.js'
 import { isPlainData } from '../lib/plain-data.js'
 import type { ContentConstraintsData } from '../policy/content-schema.js'
@@ -53,7 +54,8 @@ function compileRequestConditions({ query, digest, body }: RequestConditions): C
     const check = compileContent('body', body)
     checks.push(async (content, token) => {
       const parsed = await readBody(content)
-      return parsed instanceof Refusal ? parsed : check(parsed, token.claims)
+      if (parsed instanceof Refusal) return parsed
+      return check(parsed, token.claims) ?? (await refuseTwice(content))
     })
   }
   return async (content, token) => {
@@ -94,6 +96,16 @@ async function readBody(content: RequestContent): Promise<object | Refusal> {
     return refuse('the request has no content that the body parser reads', 'a parsed body', typeText)
   }
   return body
+}
+
+/** Where the text is at hand: of two members with one name, another reader may take the first. */
+async function refuseTwice(content: RequestContent): Promise<Refusal | undefined> {
+  if (!isJsonType(mediaTypeOf(content))) return undefined
+  const kept = await content.bytes()
+  if (kept === undefined) return undefined
+  const text = typeof kept === 'string' ? kept : new TextDecoder().decode(kept)
+  if (!hasMemberTwice(text)) return undefined
+  return refuse('an object in the body has a member twice', 'each member once', 'a member twice')
 }
 
 /** Compiles constraints by the names of query parameters. */

@@ -40,6 +40,18 @@ describe.each(Object.entries(apps))('A262 body on %s', (name, make: MakeApp) => 
     expect(await send(body)).toMatchObject({ status: 403, seen: 'argument_not_allowed' })
   })
 
+  test('a member that comes twice is refused, where the bytes are kept', async () => {
+    for (const body of [
+      '{"amount": 500, "amount": 5}',
+      '{"amount": 5, "a": [{"b": 1, "\\u0062": 1}]}',
+      '{"amount": 5, "a": ":", "a": "\\":"}',
+    ]) {
+      expect(await send(body), body).toMatchObject({ status: 403, seen: 'argument_not_allowed' })
+    }
+    const once = '{"amount": 5, "a": ["\\"b\\":", {"b": {"b": 1}}], "c" : "{\\"amount\\":1}"}'
+    expect((await send(once)).status).toBe(200)
+  })
+
   test('the cause names the pointer, the constraint and the value', async () => {
     expect((await send({ amount: 51 })).cause).toMatchObject({
       claim: '/amount',
