@@ -1,15 +1,17 @@
 import { agentChecksum, createAgentClient, toolsOf } from '../../src/agent/index.js'
+import { meetChallenges } from './challenges.js'
 import { type Framework, local, mcp, type Surroundings } from './frameworks.js'
 
 // Runs every framework in one process of Node 22, and prints what each of them showed its model, as JSON.
 
 const { ISSUER = '', SECRET = '', API = '', MCP = '' } = process.env
 
-const client = createAgentClient({
+const options = {
   issuer: ISSUER,
   clientAuth: { method: 'client_secret_basic', clientId: 'basic', clientSecret: SECRET },
   grant: 'client_credentials',
-})
+} as const
+const client = createAgentClient(options)
 const read = { intent: { scope: 'orders:read' } }
 
 const surroundings: Surroundings = {
@@ -55,4 +57,9 @@ for (const [name, make] of Object.entries(mcp))
     { name: 'refund', order: '17' },
     { name: 'read', order: '99' },
   ])
-process.stdout.write(`\n${JSON.stringify(results)}\n`, () => process.exit(0))
+const challenges = await meetChallenges((origin, mayStepUp) => {
+  const stepUp = mayStepUp ? 'orders:refund' : 'orders:list'
+  const caller = createAgentClient({ ...options, origins: { [API]: [origin] }, stepUp })
+  return caller.mcpFetch(API, { default: { scope: 'orders:read' } })
+})
+process.stdout.write(`\n${JSON.stringify({ results, challenges })}\n`, () => process.exit(0))

@@ -61,7 +61,7 @@ export function createCall(parts: CallerParts): Call {
     const isWorthwhile = scope !== undefined || (!fresh && canMend(refusal, token.isNew))
     if (!isWorthwhile || !isReplayable(request.body)) return outcome(result)
 
-    if (result instanceof Response) await result.body?.cancel()
+    if (!(result instanceof AjwtDeniedError)) await result.body?.cancel()
     if (scope !== undefined) intent = resolve({ ...init.intent, scope })
     // A denied request reached no handler, so it is safe to repeat with a token that no other call uses.
     const other = await get(scope === undefined || fresh)

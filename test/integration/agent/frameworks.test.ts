@@ -26,6 +26,7 @@ interface Result {
 
 describe.runIf(isReady)(`agent frameworks${needs('clients')}${needs('mcp')}`, () => {
   let results: Record<string, Result> = {}
+  let challenges: unknown
   let ran: readonly string[] = []
 
   beforeAll(async () => {
@@ -64,7 +65,9 @@ describe.runIf(isReady)(`agent frameworks${needs('clients')}${needs('mcp')}`, ()
       ['--yes', '--package=node@22', '--', 'node', '--import', 'tsx', 'test/clients/run.ts'],
       { cwd: root, env: { ...process.env, ...environment }, maxBuffer: 1e7 },
     )
-    results = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
+    const printed = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
+    results = printed.results
+    challenges = printed.challenges
     ran = [...backend.ran]
   }, 180_000)
 
@@ -136,6 +139,20 @@ describe.runIf(isReady)(`agent frameworks${needs('clients')}${needs('mcp')}`, ()
   it('give another checksum to a strict tool of OpenAI', () => {
     const [strict] = resultOf('@openai/agents, strict').tools
     expect(strict).toEqual({ ...tool, parameters: { ...tool.parameters, additionalProperties: false } })
+  })
+
+  it('the client understands the challenges of the middleware of both MCP SDKs', () => {
+    const met = {
+      refused: {
+        scheme: 'Bearer',
+        error: 'invalid_token',
+        scope: ['orders:refund'],
+        resourceMetadata: 'https://orders.example.com/.well-known/oauth-protected-resource/mcp',
+      },
+      widened: 200,
+      denied: 403,
+    }
+    expect(challenges).toEqual({ 'SDK 1': met, 'SDK 2': met })
   })
 
   const tool = {

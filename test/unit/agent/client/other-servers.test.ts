@@ -37,6 +37,15 @@ describe('a resource server without ajwt', () => {
     expect(challengeOf(response)).toEqual({ scheme: 'DPoP', error: 'invalid_token', algs: ['ES256'] })
   })
 
+  it('that refuses a cached token for another reason gets no other one', async () => {
+    const challenge = 'DPoP error="insufficient_user_authentication", acr_values="phr"'
+    const { client, orders, issuer } = await refusing([2], 401, { 'www-authenticate': challenge })
+    const planner = client()
+    await planner.fetch(orders, { intent })
+    expect((await planner.fetch(orders, { intent })).status).toBe(401)
+    expect(issuer.issued).toHaveLength(1)
+  })
+
   it('that refuses every token is asked twice', async () => {
     const { client, orders, count } = await refusing([2, 3, 4], 401, expired)
     const planner = client()
@@ -124,6 +133,51 @@ describe('a token exchange as the grant', () => {
       subjectToken: issuer.issued[0] ?? '',
     })
     await expect(exchanging.fetch(orders, { intent })).rejects.toThrow('is no access token')
+  })
+})
+
+describe('a grant without an intent', () => {
+  it.each([
+    ['workflow', { workflow: 'refund' }],
+    ['workflow', { workflow: 'refund', step: 'look' }],
+    ['hash', { hash: 'h'.repeat(43) }],
+  ])('carries no %s: nothing is sent', async (member, more) => {
+    const { issuer, client, orders, api } = await startServers()
+    const app = client('planner', { grant: 'client_credentials' })
+    await expect(app.fetch(orders, { intent: { ...intent, ...more } })).rejects.toThrow(
+      `carries no ${member}`,
+    )
+    expect([issuer.requests, api.requests]).toEqual([[], []])
+  })
+
+  it('carries no delegation', async () => {
+    const { issuer, client, orders, api } = await startServers()
+    const planner = client('planner')
+    const worker = client('worker', { grant: 'client_credentials' })
+    const chain = await planner.delegate(await worker.identity(), {
+      scope: 'orders:read',
+      audience: api.origin,
+    })
+    const run = await worker.acceptDelegation(chain, { from: await planner.identity() })
+    await expect(run.fetch(orders, { intent })).rejects.toThrow('carries no delegation')
+    expect(issuer.requests).toEqual([])
+  })
+
+  it('takes a token with more scope than was requested, and agent_checksum does not', async () => {
+    const { issuer, client, orders } = await startServers()
+    issuer.behavior.change = { scope: 'orders:read profile' }
+    issuer.behavior.claims = { sub: 'app' }
+    expect((await client('planner', { grant: 'client_credentials' }).fetch(orders, { intent })).status).toBe(
+      200,
+    )
+    await expect(client().fetch(orders, { intent })).rejects.toThrow('more scope than was requested')
+  })
+
+  it('needs a subject token, if it is a token exchange', async () => {
+    const { client, orders, issuer } = await startServers()
+    const app = client('planner', { grant: 'token-exchange' })
+    await expect(app.fetch(orders, { intent })).rejects.toThrow('needs the option subjectToken')
+    expect(issuer.requests).toEqual([])
   })
 })
 

@@ -24,7 +24,7 @@ async function discover(documents: (issuer: string) => Record<string, Document>,
     const document = documents(`http://${req.headers.host}${at}`)[req.url ?? '']
     if (typeof document === 'object')
       return json(res, 200, { token_endpoint: servers.issuer.tokenEndpoint, ...document })
-    if (typeof document === 'number') return void res.writeHead(document, { location: OPENID }).end()
+    if (typeof document === 'number') return void res.writeHead(document, { location: '/elsewhere' }).end()
     res.writeHead(document === undefined ? 404 : 200).end(document)
   })
   onTestFinished(server.close)
@@ -66,6 +66,12 @@ describe('the authorization server is found', () => {
   ])('by the second document where the first place has %s', async (_, first) => {
     const { client, orders } = await discover((issuer) => ({ [OAUTH]: first, [OPENID]: { issuer } }))
     expect((await client().fetch(orders, { intent })).status).toBe(200)
+  })
+
+  it('but not where a redirect leads', async () => {
+    const { client, orders, asked } = await discover((issuer) => ({ [OAUTH]: 302, '/elsewhere': { issuer } }))
+    await expect(client().fetch(orders, { intent })).rejects.toThrow('metadata cannot be found')
+    expect(asked).toEqual([OAUTH, OPENID])
   })
 
   it('once an hour, by requests at the same time too', async () => {
@@ -221,6 +227,43 @@ describe('a person is asked', () => {
       undefined,
       expect.objectContaining({ refreshToken: 'r1' }),
     ])
+  })
+
+  it('again after the token has expired, or was refused by an API', async () => {
+    const asked: URL[] = []
+    const { client, orders, issuer, api } = await discover(withCode)
+    issuer.behavior.lifetime = 1
+    const app = client(person(asked, { scope: 'a b c' }))
+    for (const _ of [1, 2]) await app.fetch(orders, { intent: { scope: 'a' } })
+    expect(asked).toHaveLength(2)
+    issuer.behavior.lifetime = 300
+    await app.fetch(orders, { intent: { scope: 'a' } })
+    await app.fetch(orders, { intent: { scope: 'b' } })
+    expect(asked).toHaveLength(3)
+    let isRefused = true
+    api.behavior.answer = (_, res) => {
+      if (!isRefused) return false
+      isRefused = false
+      json(res, 401, {}, { 'www-authenticate': 'DPoP error="invalid_token"' })
+      return true
+    }
+    expect((await app.fetch(orders, { intent: { scope: 'b' } })).status).toBe(200)
+    await app.fetch(orders, { intent: { scope: 'c' } })
+    expect(asked).toHaveLength(4)
+  })
+
+  it('and an error message has no refresh token', async () => {
+    const { client, orders, issuer } = await discover(withCode)
+    issuer.behavior.change = { refresh_token: 'a-short-one' }
+    issuer.behavior.answer = ({ params }) =>
+      params.grant_type === 'refresh_token'
+        ? {
+            status: 400,
+            body: { error: 'invalid_request', error_description: `bad ${params.refresh_token}` },
+          }
+        : undefined
+    const app = client(person([], { scope: 'a b' }))
+    await expect(app.fetch(orders, { intent: { scope: 'a' } })).rejects.toThrow('bad [redacted]')
   })
 
   it('and an error message has neither code, verifier nor refresh token', async () => {
