@@ -51,6 +51,9 @@ export function filterNodeResponse(res: NodeResponse, filter: ResponseFilter): v
   let isWaiting = false
   let isBackedUp = false
   let needsDrain = false
+  let isOver = false
+  let isUnclosed = false
+  res.once('close', close)
   const calls = callsOf(res)
   calls.filters += 1
   const level = calls.filters
@@ -98,13 +101,22 @@ export function filterNodeResponse(res: NodeResponse, filter: ResponseFilter): v
     res.destroy()
   }
 
+  function close(): void {
+    isOver = true
+    if (!isUnclosed) return
+    isUnclosed = false
+    filter.closed?.()
+  }
+
   /** Asks the filter once, when the app first writes. */
   function decideHead(values: readonly unknown[]): MaybePromise<void> {
     if (state !== 'head') return
     headValues = values
     const status = typeof values[0] === 'number' ? values[0] : res.statusCode
-    res.once('close', () => filter.closed?.())
     const verdict = filter.head({ status, field: (name) => fieldOf(res, values, name) }, cut)
+    isUnclosed = true
+    // The client has gone before the app wrote anything: there is no other event.
+    if (isOver || res.destroyed) close()
     return isPromiseLike(verdict) ? verdict.then(applyVerdict) : applyVerdict(verdict)
   }
 

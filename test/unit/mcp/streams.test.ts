@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { memoryRevocations, PolicyError, type Revocations } from '../../../src/index.js'
-import { bindSessions, endWithToken } from '../../../src/mcp/index.js'
+import { type AnyMiddleware, bindSessions, endWithToken } from '../../../src/mcp/index.js'
 import { mcpApps } from '../../support/mcp/apps.js'
 import { createFakeServer, events, startFake, toEvent } from '../../support/mcp/fake-server.js'
 
@@ -157,6 +157,36 @@ describe.each(Object.keys(mcpApps))('endWithToken on %s', (app) => {
     expect([response.status, listeners]).toEqual([200, 1])
     controller.abort()
     while (listeners > 0 || open() > 0) await wait(5)
+  })
+
+  it('watches no stream whose client is gone before it begins', async () => {
+    let listeners = 0
+    let isLate = false
+    const revocations: Revocations = {
+      isRevoked: () => false,
+      onRevoked() {
+        listeners += 1
+        return () => {
+          listeners -= 1
+        }
+      },
+    }
+    /** Any framework gives `next` last. */
+    const delay = (async (...values: readonly unknown[]) => {
+      await wait(200)
+      isLate = true
+      return (values.at(-1) as () => unknown)()
+    }) as AnyMiddleware
+    const { call } = await startFake(app, [endWithToken(), delay], { options: { revocations } })
+    const controller = new AbortController()
+    const body = { method: 'tools/list', stream: true }
+    const response = call('a', { body, signal: controller.signal }).catch(() => 'aborted')
+    await wait(50)
+    controller.abort()
+    expect(await response).toBe('aborted')
+    while (!isLate) await wait(5)
+    await wait(100)
+    expect(listeners).toBe(0)
   })
 
   it('ends no stream of a public route, nor one that is only observed', async () => {
