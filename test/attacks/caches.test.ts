@@ -176,7 +176,7 @@ test('what a list does with the ids that it is asked about, it does to no other 
   expect(asked).toEqual([asked[0], asked[0], asked[0]])
 })
 
-test('what a handler is told of its caller, it cannot change for the next one', async () => {
+test('a handler cannot change the grant of the next request', async () => {
   const { verify } = verifierFor(kit, { routes: { 'GET /orders/:id': 'authenticated' } })
   const claims = { aud: [AUDIENCE, 'https://other.example.com'], details: [{ amounts: [1, [2]] }, {}] }
   const token = kit.token({ claims })

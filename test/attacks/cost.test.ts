@@ -38,7 +38,7 @@ test.each(Object.entries(fields))(
   },
 )
 
-test('a path longer than a request line gets is nobody’s, and is not taken apart', async () => {
+test('a path longer than a request line matches no route, and is not split', async () => {
   const { outcome } = verifierFor(kit, {
     unmatched: 'public',
     routes: { 'GET /files/*': 'public', 'GET /orders/:id': { scope: 'orders:read' } },

@@ -104,7 +104,7 @@ describe.each(Object.keys(frameworks))('requests that come at once, in %s', (fra
       agent.destroy()
     }))
 
-  test('get each its own verdict, and a proof that comes more than once is let in once', () =>
+  test('each get their own decision, and a repeated proof is accepted once', () =>
     withApp(async (kit, origin) => {
       const token = kit.token()
       const used = kit.call({ token })

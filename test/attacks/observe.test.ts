@@ -74,7 +74,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
     expect(runs).toBe(1)
   })
 
-  test('a client learns the nonce while its refusals are only observed', async () => {
+  test('a client gets the nonce while its denials are only observed', async () => {
     const policy: Policy = { ...observed, proof: { nonce: 'required' } }
     const app = await start({
       policies: [createVerifier(policy, { now })],
@@ -94,7 +94,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
   })
 })
 
-describe('what listeners are told of refusals that no check of the middleware came to', () => {
+describe('denials before any check of the middleware are reported to listeners', () => {
   function build(policy: Policy, rule: Parameters<typeof forExpress.requireIntent>[0]) {
     const told: [Decision, DecisionFacts][] = []
     const denied: Denial[] = []

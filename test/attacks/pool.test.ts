@@ -71,7 +71,7 @@ describe('where a signature is verified', () => {
     expect(check(...parts)).toBeInstanceOf(Promise)
   })
 
-  test('a pool that others have blocked holds nobody up', async () => {
+  test('a pool that others have blocked delays no request', async () => {
     let ended = 0
     const blockers = Array.from(
       { length: Number(process.env.UV_THREADPOOL_SIZE ?? 4) },
@@ -210,7 +210,7 @@ describe('signatures that are late in the pool', () => {
 describe('many requests at once', () => {
   const routes = { 'GET /orders/:id': 'authenticated' } as const
 
-  test('each gets its own verdict', async () => {
+  test('each gets its own decision', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(kit, { routes })
     const token = kit.token()
@@ -230,7 +230,7 @@ describe('many requests at once', () => {
     expect(verdicts).toEqual(asked.map(({ expected }) => expected))
   })
 
-  test('what has not been verified yet is nothing yet, whatever the host has for a Promise', async () => {
+  test('an unverified signature is never valid, with any Promise of the host', async () => {
     const Native = Promise
     /** As some libraries have it: what it makes is none of its instances, and none of the runtime's. */
     function Other(run: ConstructorParameters<typeof Native>[0]) {
@@ -344,7 +344,7 @@ describe('the short way into the store of this process', () => {
     expect(remember.mock.calls[0]?.[0]).toMatch(/^[\w-]{43}\.[\w-]{43}$/)
   })
 
-  test('tells proofs apart by their whole jti, and by their agent', async () => {
+  test('distinguishes proofs by their whole jti, and by their agent', async () => {
     const kit = createKit()
     const { outcome } = verifierFor(
       kit,

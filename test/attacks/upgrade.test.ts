@@ -63,7 +63,7 @@ describe('a handshake that is none, or that handlers could read in two ways, rea
     expect(reached).toEqual([])
   })
 
-  test('and is told to the operator', async () => {
+  test('and is reported to the operator', async () => {
     const { port, facts, codes, kit } = await serveSockets()
     const { socket, received } = await rawConnection(port)
     socket.write(handshakeText(kit.call(), 'POST /open HTTP/1.1'))
@@ -100,7 +100,7 @@ describe('credentials', () => {
 })
 
 describe('on the wire', () => {
-  it('a denial is one whole HTTP response, whatever the client had sent behind the handshake', {
+  it('a denial is one whole HTTP response, also if the client had sent more after the handshake', {
     // A busy machine can be late once.
     retry: 2,
   }, async () => {

@@ -107,7 +107,7 @@ test.each([1.001, 0.07, 2.3, 8.2, 0.1234])('a timeout of %d s is one', async (ti
   expect(await outcome(kit.call())).toBe('allow')
 })
 
-describe('what never comes is not waited for', () => {
+describe('answers that never come are not waited for', () => {
   const never = () => new Promise<never>(() => {})
   const issuers: readonly [what: string, fetch: typeof globalThis.fetch][] = [
     ['a fetch that heeds no signal', never],
@@ -146,7 +146,7 @@ describe('what never comes is not waited for', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('an answer that rejects after it was given up is nobody’s failure', async () => {
+  test('an answer that rejects after its timeout causes no unhandled rejection', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     let fail: (reason: Error) => void = () => {}
     const isRevoked = () =>
@@ -161,7 +161,7 @@ describe('what never comes is not waited for', () => {
   })
 })
 
-describe('the clock is read anew after whatever was waited for', () => {
+describe('the clock is read again after each wait', () => {
   /** Takes its time, and gives this. */
   const taking =
     <T>(seconds: number, answer: T) =>

@@ -91,7 +91,7 @@ describe('check, on a decision that let somebody in', () => {
     expect(await codeOf(onOnce, { once: true })).toBeUndefined()
   })
 
-  test('a rule that is observed refuses nothing, and is told', async () => {
+  test('an observed rule denies nothing, and is reported', async () => {
     const { kit, decide, codeOf, told } = setUp()
     const decision = await decide(call(kit, '/orders/42'))
     expect(await codeOf(decision, { scope: 'orders:delete', mode: 'observe' })).toBeUndefined()
@@ -109,7 +109,7 @@ describe('check, on a decision that let somebody in', () => {
   })
 })
 
-describe('check, where nobody was let in with a grant', () => {
+describe('check, without a grant', () => {
   test('misses the credentials of a request that is public, anonymous, or only observed', async () => {
     const { decide, codeOf } = setUp()
     const open = await decide(plainRequest('GET', '/open'))

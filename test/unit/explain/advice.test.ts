@@ -14,7 +14,7 @@ describe('the advice on a denial', () => {
     }
   })
 
-  it('tells a proxy that ends TLS from one that strips a prefix, and from another host', () => {
+  it('distinguishes a proxy that ends TLS, one that strips a prefix, and another host', () => {
     expect(url('http://a.example/x', 'https://a.example/x')).toContain('set publicUrl to "https://a.example"')
     expect(url('https://a.example/x', 'http://a.example/x')).toContain('make the proof for the https URL')
     expect(url('http://a.example/x', 'https://a.example/v1/x')).toContain('"https://a.example/v1"')

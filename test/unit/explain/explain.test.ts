@@ -160,7 +160,7 @@ describe('explain', () => {
     expect([allowed.decision.outcome, ofRule(allowed)]).toEqual(['allow', names])
   })
 
-  it('never rejects, whatever it is given', async () => {
+  it('never rejects, for any input', async () => {
     const verifier = verifierFor()
     for (const request of [undefined, {}, { method: 1, url: {}, headers: [['x', 'y']] }])
       expect((await verifier.explain(request as never)).decision).toHaveProperty('code')

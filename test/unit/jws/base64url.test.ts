@@ -12,7 +12,7 @@ const characters = [
   ...['\u0141', '\u2041', '\uff21', '\ud83d', '\ud83d\ude00'],
 ]
 
-test('a text is exact where it is what its bytes encode to, whatever its last character', () => {
+test('a text is exact if its bytes encode to it, for every last character', () => {
   let exact = 0
   for (let length = 0; length <= 8; length++) {
     for (const last of characters) {

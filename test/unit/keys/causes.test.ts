@@ -16,22 +16,22 @@ import {
 
 const { es256, es384 } = issuerKeys
 
-let world: ReturnType<typeof createKeysKit>
+let setup: ReturnType<typeof createKeysKit>
 
 beforeEach(() => {
-  world = createKeysKit()
+  setup = createKeysKit()
 })
 
 /** A verifier, and a function that resolves to the code and the cause of a refusal. */
 function tellingVerifier(issuer: Partial<IssuerPolicy>, options: VerifierOptions = {}) {
   const told: DecisionFacts[] = []
   const onDecision = (_: unknown, facts: DecisionFacts) => void told.push(facts)
-  const verifier = world.verifierOf(issuer, { ...options, onDecision })
+  const verifier = setup.verifierOf(issuer, { ...options, onDecision })
   return {
     verifier,
     async refusalOf(over?: CallOverrides) {
       const count = told.length
-      const code = await world.outcomeOf(verifier, over)
+      const code = await setup.outcomeOf(verifier, over)
       await eventually(() => told.length > count)
       // The cause names the entry of the policy that decided.
       const cause = told[count]?.cause
@@ -105,8 +105,8 @@ describe('the cause of keys_unavailable', () => {
     const issuer = await startServer(serve(es256))
     const { refusalOf } = tellingVerifier({ jwksUri: `${issuer.origin}/jwks`, keys: { cooldown: 30 } })
     expect(await refusalOf()).toMatchObject({ code: 'allow' })
-    for (let count = 0; count < 4; count++) await refusalOf(world.withUnknownKid())
-    world.kit.advance(10)
+    for (let count = 0; count < 4; count++) await refusalOf(setup.withUnknownKid())
+    setup.kit.advance(10)
     const kid = `a\nb${'x'.repeat(200)}`
     expect(await refusalOf({ token: { header: { kid } } })).toEqual({
       code: 'keys_unavailable',
@@ -148,10 +148,10 @@ describe('the cause of key_not_found', () => {
 })
 
 describe('ready()', () => {
-  test('tells of each issuer by its URL, whoever of them is ready', async () => {
+  test('reports each issuer by its URL, whether it is ready or not', async () => {
     const up = await startServer(serve(es384))
     const down = await startServer(answer(500, ''))
-    const verifier = world.verifierOf([
+    const verifier = setup.verifierOf([
       { url: ISSUER, jwks: { keys: [published(es256)] } },
       { url: 'https://up.example.com', jwksUri: `${up.origin}/jwks` },
       { url: 'https://down.example.com', jwksUri: `${down.origin}/jwks` },
@@ -170,22 +170,22 @@ describe('ready()', () => {
     })
   })
 
-  test('tells beside "ready" that old keys could not be refreshed', async () => {
+  test('reports beside "ready" that old keys could not be refreshed', async () => {
     const issuer = await startServer(serve(es256))
-    const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks`, keys: { maxAge: 300 } })
+    const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks`, keys: { maxAge: 300 } })
     expect(await verifier.ready()).toEqual({ ready: true, issuers: [{ url: ISSUER, ready: true }] })
     issuer.handler = answer(500, '')
-    world.kit.advance(301)
+    setup.kit.advance(301)
     const cause = { reason: expect.stringContaining('status 500') }
     expect(await verifier.ready()).toEqual({ ready: true, issuers: [{ url: ISSUER, ready: true, cause }] })
     issuer.handler = serve(es256)
-    world.kit.advance(60)
+    setup.kit.advance(60)
     expect(await verifier.ready()).toEqual({ ready: true, issuers: [{ url: ISSUER, ready: true }] })
   })
 
-  test('a verifier that is closed asks nobody', async () => {
+  test('a closed verifier fetches nothing', async () => {
     const issuer = await startServer(serve(es256))
-    const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
+    const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
     verifier.close()
     const cause = { reason: 'the verifier is closed' }
     expect(await verifier.ready()).toEqual({ ready: false, issuers: [{ url: ISSUER, ready: false, cause }] })

@@ -4,10 +4,10 @@ import { answer, createKeysKit, type Handler, hang, startServer } from '../../su
 
 const { es256 } = issuerKeys
 
-let world: ReturnType<typeof createKeysKit>
+let setup: ReturnType<typeof createKeysKit>
 
 beforeEach(() => {
-  world = createKeysKit()
+  setup = createKeysKit()
 })
 
 describe('finding the key set', () => {
@@ -28,10 +28,10 @@ describe('finding the key set', () => {
     const issuer = await startServer(() => {})
     const { origin } = issuer
     issuer.handler = site({ [oauthMetadata]: { issuer: origin, jwks_uri: `${origin}/keys` }, '/keys': jwks })
-    const verifier = world.verifierOf({ url: origin })
-    expect(await world.outcomeOf(verifier, from(origin))).toBe('allow')
+    const verifier = setup.verifierOf({ url: origin })
+    expect(await setup.outcomeOf(verifier, from(origin))).toBe('allow')
     expect(issuer.requestedPaths).toEqual([oauthMetadata, '/keys'])
-    expect(await world.outcomeOf(verifier, from(origin))).toBe('allow')
+    expect(await setup.outcomeOf(verifier, from(origin))).toBe('allow')
     expect(issuer.requestedPaths).toHaveLength(2)
   })
 
@@ -39,7 +39,7 @@ describe('finding the key set', () => {
     const issuer = await startServer(() => {})
     const { origin } = issuer
     issuer.handler = site({ [openIdMetadata]: { issuer: origin, jwks_uri: `${origin}/keys` }, '/keys': jwks })
-    expect(await world.outcomeOf(world.verifierOf({ url: origin }), from(origin))).toBe('allow')
+    expect(await setup.outcomeOf(setup.verifierOf({ url: origin }), from(origin))).toBe('allow')
     expect(issuer.requestedPaths).toEqual([oauthMetadata, openIdMetadata, '/keys'])
   })
 
@@ -50,7 +50,7 @@ describe('finding the key set', () => {
       [`/tenant-1${openIdMetadata}`]: { issuer: url, jwks_uri: `${issuer.origin}/keys` },
       '/keys': jwks,
     })
-    expect(await world.outcomeOf(world.verifierOf({ url }), from(url))).toBe('allow')
+    expect(await setup.outcomeOf(setup.verifierOf({ url }), from(url))).toBe('allow')
     expect(issuer.requestedPaths).toEqual([
       `${oauthMetadata}/tenant-1`,
       `/tenant-1${openIdMetadata}`,
@@ -82,8 +82,8 @@ describe('finding the key set', () => {
       const issuer = await startServer(() => {})
       const document = metadata(issuer.origin, other.origin)
       issuer.handler = site({ [oauthMetadata]: document, [openIdMetadata]: document, '/keys': jwks })
-      const verifier = world.verifierOf({ url: issuer.origin })
-      expect(await world.outcomeOf(verifier, from(issuer.origin))).toBe('keys_unavailable')
+      const verifier = setup.verifierOf({ url: issuer.origin })
+      expect(await setup.outcomeOf(verifier, from(issuer.origin))).toBe('keys_unavailable')
       expect(issuer.requestedPaths).not.toContain('/keys')
       expect(other.requestedPaths).toEqual([])
     })
@@ -94,7 +94,7 @@ describe('finding the key set', () => {
     const issuer = await startServer((_, response) => {
       response.writeHead(302, { location: `${other.origin}/metadata` }).end()
     })
-    expect(await world.outcomeOf(world.verifierOf({ url: issuer.origin }), from(issuer.origin))).toBe(
+    expect(await setup.outcomeOf(setup.verifierOf({ url: issuer.origin }), from(issuer.origin))).toBe(
       'keys_unavailable',
     )
     expect(other.requestedPaths).toEqual([])
@@ -105,7 +105,7 @@ describe('finding the key set', () => {
     const issuer = await startServer(() => {})
     const { origin } = issuer
     issuer.handler = site({ [openIdMetadata]: { issuer: origin, jwks_uri: `${other.origin}/certs` } })
-    expect(await world.outcomeOf(world.verifierOf({ url: origin }), from(origin))).toBe('allow')
+    expect(await setup.outcomeOf(setup.verifierOf({ url: origin }), from(origin))).toBe('allow')
     expect(other.requestedPaths).toEqual(['/certs'])
   })
 
@@ -118,7 +118,7 @@ describe('finding the key set', () => {
       if (!String(input).startsWith(url)) return globalThis.fetch(input, init)
       return Response.json({ issuer: url, jwks_uri: `${loopback.origin}/keys` })
     }
-    expect(await world.outcomeOf(world.verifierOf({ url }, { fetch }))).toBe('keys_unavailable')
+    expect(await setup.outcomeOf(setup.verifierOf({ url }, { fetch }))).toBe('keys_unavailable')
     expect(loopback.requestedPaths).toEqual([])
     expect(asked).toEqual([`${url}${oauthMetadata}`, `${url}${openIdMetadata}`])
   })
@@ -133,8 +133,8 @@ describe('finding the key set', () => {
     issuer.handler = (request, response) => {
       if (request.url !== hanging) documents(request, response)
     }
-    const verifier = world.verifierOf({ url: origin, keys: { timeout: 2 } })
-    expect(await world.outcomeOf(verifier, from(origin))).toBe('allow')
+    const verifier = setup.verifierOf({ url: origin, keys: { timeout: 2 } })
+    expect(await setup.outcomeOf(verifier, from(origin))).toBe('allow')
   })
 
   test('though RFC 8414 metadata comes late, and there is no OpenID discovery', async () => {
@@ -145,15 +145,15 @@ describe('finding the key set', () => {
       if (request.url !== oauthMetadata) documents(request, response)
       else setTimeout(() => documents(request, response), 800)
     }
-    const verifier = world.verifierOf({ url: origin, keys: { timeout: 2 } })
-    expect(await world.outcomeOf(verifier, from(origin))).toBe('allow')
+    const verifier = setup.verifierOf({ url: origin, keys: { timeout: 2 } })
+    expect(await setup.outcomeOf(verifier, from(origin))).toBe('allow')
     expect(issuer.requestedPaths).toEqual([oauthMetadata, openIdMetadata, '/keys'])
   })
 
   test('within one timeout, though both places hang', async () => {
     const issuer = await startServer(hang)
-    const verifier = world.verifierOf({ url: issuer.origin, keys: { timeout: 1 } })
-    expect(await world.outcomeOf(verifier, from(issuer.origin))).toBe('keys_unavailable')
+    const verifier = setup.verifierOf({ url: issuer.origin, keys: { timeout: 1 } })
+    expect(await setup.outcomeOf(verifier, from(issuer.origin))).toBe('keys_unavailable')
     expect(issuer.requestedPaths).toEqual([oauthMetadata, openIdMetadata])
   })
 })

@@ -26,10 +26,10 @@ vi.mock('node:crypto', async (importOriginal) => {
   return { ...crypto, createPublicKey }
 })
 
-let world: ReturnType<typeof createKeysKit>
+let setup: ReturnType<typeof createKeysKit>
 
 beforeEach(() => {
-  world = createKeysKit()
+  setup = createKeysKit()
   imported.length = 0
 })
 
@@ -37,7 +37,7 @@ const { es256, eddsa, rs256 } = issuerKeys
 
 /** What becomes of a token of this issuer, whose policy holds the keys. */
 function outcomeWith(keys: unknown[], call: CallOverrides): Promise<string> {
-  return world.outcomeOf(world.verifierOf({ jwks: { keys: keys as object[] } }), call)
+  return setup.outcomeOf(setup.verifierOf({ jwks: { keys: keys as object[] } }), call)
 }
 
 const withoutKid = (key: TestKey): CallOverrides => signedWith(rename(key, key.alg, undefined))
@@ -98,7 +98,7 @@ describe('an entry of a JWK Set', () => {
   test('a proof is read as strictly as ever', async () => {
     const key = agentKeys.rs256
     const outcome = (jwk: Jwk) =>
-      world.outcomeOf(world.verifierOf({ jwks: { keys: [published(es256)] } }), {
+      setup.outcomeOf(setup.verifierOf({ jwks: { keys: [published(es256)] } }), {
         token: { claims: { cnf: { jkt: key.thumbprint } } },
         proof: { key, header: { jwk } },
       })
@@ -158,10 +158,10 @@ describe('a token without a kid, or one that several keys bear', () => {
 
   test('no kid, and none that fits, makes no fetch', async () => {
     const issuer = await startServer(answer(200, JSON.stringify({ keys: [published(eddsa)] })))
-    const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
-    expect(await world.outcomeOf(verifier, signedWith(eddsa))).toBe('allow')
+    const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
+    expect(await setup.outcomeOf(verifier, signedWith(eddsa))).toBe('allow')
     for (const kid of ['', undefined]) {
-      expect(await world.outcomeOf(verifier, { token: { header: { kid } } })).toBe('key_not_found')
+      expect(await setup.outcomeOf(verifier, { token: { header: { kid } } })).toBe('key_not_found')
     }
     expect(issuer.requestedPaths).toHaveLength(1)
   })
@@ -172,7 +172,7 @@ describe('a document', () => {
 
   test('with a byte order mark is read', async () => {
     const issuer = await startServer(answer(200, Buffer.from(`\ufeff${document}`)))
-    expect(await world.outcomeOf(world.verifierOf({ jwksUri: issuer.origin }))).toBe('allow')
+    expect(await setup.outcomeOf(setup.verifierOf({ jwksUri: issuer.origin }))).toBe('allow')
   })
 
   test('of type application/jwk-set+json is asked for, and JSON of any other type is read', async () => {
@@ -182,7 +182,7 @@ describe('a document', () => {
       const isAccepted = request.headers.accept?.split(', ').includes('application/jwk-set+json')
       response.writeHead(isAccepted ? 200 : 406, { 'content-type': 'text/plain' }).end(document)
     })
-    expect(await world.outcomeOf(world.verifierOf({ jwksUri: issuer.origin }))).toBe('allow')
+    expect(await setup.outcomeOf(setup.verifierOf({ jwksUri: issuer.origin }))).toBe('allow')
     expect(accepts).toEqual(['application/jwk-set+json, application/json'])
   })
 })
@@ -195,30 +195,30 @@ describe('a set of a hundred keys', () => {
 
   test('is imported key by key, when a token first needs one, and never again', async () => {
     const issuer = await startServer(answer(200, documentOf(many)))
-    const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
+    const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
     expect(await verifier.ready()).toMatchObject({ ready: true })
     // One, to know that there is a usable one.
     expect(importedHere()).toBe(1)
-    expect(await world.outcomeOf(verifier, at(57))).toBe('allow')
-    expect(await world.outcomeOf(verifier, at(57))).toBe('allow')
-    expect(await world.outcomeOf(verifier, at(0))).toBe('allow')
+    expect(await setup.outcomeOf(verifier, at(57))).toBe('allow')
+    expect(await setup.outcomeOf(verifier, at(57))).toBe('allow')
+    expect(await setup.outcomeOf(verifier, at(0))).toBe('allow')
     expect(importedHere()).toBe(2)
 
     for (let count = 0; count < 3; count++) expect(await verifier.refreshKeys()).toBe(true)
-    expect(await world.outcomeOf(verifier, at(57))).toBe('allow')
+    expect(await setup.outcomeOf(verifier, at(57))).toBe('allow')
     expect(importedHere()).toBe(2)
 
     issuer.handler = answer(200, documentOf([...many.slice(1), generateKey('ES512', 'new')]))
     expect(await verifier.refreshKeys()).toBe(true)
     expect(importedHere()).toBe(2 + 1)
-    expect(await world.outcomeOf(verifier, at(99))).toBe('allow')
+    expect(await setup.outcomeOf(verifier, at(99))).toBe('allow')
     expect(importedHere()).toBe(2 + 1 + 1)
   })
 
   test('in the policy is no different', async () => {
-    const verifier = world.verifierOf({ url: ISSUER, jwks: JSON.parse(documentOf(many)) })
+    const verifier = setup.verifierOf({ url: ISSUER, jwks: JSON.parse(documentOf(many)) })
     expect(importedHere()).toBe(1)
-    expect(await world.outcomeOf(verifier, at(99))).toBe('allow')
+    expect(await setup.outcomeOf(verifier, at(99))).toBe('allow')
     expect(importedHere()).toBe(2)
   })
 
@@ -227,10 +227,10 @@ describe('a set of a hundred keys', () => {
     const issuer = await startServer(
       answer(200, JSON.stringify({ keys: [bad, published(many[2] as TestKey)] })),
     )
-    const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
+    const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
     expect(await verifier.ready()).toMatchObject({ ready: true })
     for (let count = 0; count < 5; count++)
-      expect(await world.outcomeOf(verifier, at(0))).toBe('key_not_found')
+      expect(await setup.outcomeOf(verifier, at(0))).toBe('key_not_found')
     expect(importedHere()).toBe(2)
   })
 })

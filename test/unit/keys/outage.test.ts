@@ -5,10 +5,10 @@ import { answer, atEnd, createKeysKit, cut, type Handler, serve, startServer } f
 
 const { es256, es384 } = issuerKeys
 
-let world: ReturnType<typeof createKeysKit>
+let setup: ReturnType<typeof createKeysKit>
 
 beforeEach(() => {
-  world = createKeysKit()
+  setup = createKeysKit()
 })
 
 const badAnswers: [name: string, handler: Handler][] = [
@@ -31,26 +31,26 @@ describe('an issuer that fails', () => {
   for (const [name, handler] of badAnswers) {
     test(`A102 keys are kept when ${name} comes in place of new ones`, async () => {
       const issuer = await startServer(serve(es256))
-      const verifier = world.verifierOf({
+      const verifier = setup.verifierOf({
         jwksUri: `${issuer.origin}/jwks`,
         keys: { maxAge: 300, maxStale: 3600 },
       })
-      expect(await world.outcomeOf(verifier)).toBe('allow')
+      expect(await setup.outcomeOf(verifier)).toBe('allow')
       issuer.handler = handler
-      world.kit.advance(301)
+      setup.kit.advance(301)
       expect(await verifier.refreshKeys()).toBe(false)
-      expect(await world.outcomeOf(verifier)).toBe('allow')
-      world.kit.advance(3_200)
-      expect(await world.outcomeOf(verifier)).toBe('allow')
-      world.kit.advance(100)
-      expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
+      expect(await setup.outcomeOf(verifier)).toBe('allow')
+      setup.kit.advance(3_200)
+      expect(await setup.outcomeOf(verifier)).toBe('allow')
+      setup.kit.advance(100)
+      expect(await setup.outcomeOf(verifier)).toBe('keys_unavailable')
     })
 
-    test(`A103 no token is judged while ${name} is all that comes`, async () => {
+    test(`A103 no token is decided on while the answer is ${name}`, async () => {
       const issuer = await startServer(handler)
-      const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
+      const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
       expect(await verifier.ready()).toMatchObject({ ready: false, issuers: [{ url: ISSUER, ready: false }] })
-      const decision = await world.decide(verifier)
+      const decision = await setup.decide(verifier)
       expect(decision).toMatchObject({
         outcome: 'deny',
         status: 503,
@@ -64,41 +64,41 @@ describe('an issuer that fails', () => {
 
   test('A103 an issuer that is down: first its old keys, then 503, then its keys again', async () => {
     const issuer = await startServer(serve(es256))
-    const verifier = world.verifierOf({
+    const verifier = setup.verifierOf({
       jwksUri: `${issuer.origin}/jwks`,
       keys: { maxAge: 60, maxStale: 600 },
     })
-    expect(await world.outcomeOf(verifier)).toBe('allow')
+    expect(await setup.outcomeOf(verifier)).toBe('allow')
     const good = issuer.handler
     issuer.handler = cut
-    world.kit.advance(599)
-    expect(await world.outcomeOf(verifier)).toBe('allow')
-    world.kit.advance(2)
-    expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
-    expect(await world.outcomeOf(verifier, { token: { signature: () => new Uint8Array(64) } })).toBe(
+    setup.kit.advance(599)
+    expect(await setup.outcomeOf(verifier)).toBe('allow')
+    setup.kit.advance(2)
+    expect(await setup.outcomeOf(verifier)).toBe('keys_unavailable')
+    expect(await setup.outcomeOf(verifier, { token: { signature: () => new Uint8Array(64) } })).toBe(
       'keys_unavailable',
     )
     issuer.handler = good
-    world.kit.advance(60)
-    expect(await world.outcomeOf(verifier)).toBe('allow')
+    setup.kit.advance(60)
+    expect(await setup.outcomeOf(verifier)).toBe('allow')
   })
 
   test('A103 an outage does not make a known kid unknown, nor an unknown one known', async () => {
     const issuer = await startServer(serve(es256))
-    const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
-    expect(await world.outcomeOf(verifier)).toBe('allow')
+    const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
+    expect(await setup.outcomeOf(verifier)).toBe('allow')
     issuer.handler = answer(500, '')
-    expect(await world.outcomeOf(verifier, world.withUnknownKid())).toBe('keys_unavailable')
-    expect(await world.outcomeOf(verifier)).toBe('allow')
-    expect(await world.outcomeOf(verifier, { token: { signature: () => new Uint8Array(64) } })).toBe(
+    expect(await setup.outcomeOf(verifier, setup.withUnknownKid())).toBe('keys_unavailable')
+    expect(await setup.outcomeOf(verifier)).toBe('allow')
+    expect(await setup.outcomeOf(verifier, { token: { signature: () => new Uint8Array(64) } })).toBe(
       'signature_invalid',
     )
   })
 
   test('A103 an issuer that is down is not asked by each request', async () => {
     const issuer = await startServer(answer(500, ''))
-    const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks`, keys: { cooldown: 30 } })
-    for (let count = 0; count < 200; count++) expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
+    const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks`, keys: { cooldown: 30 } })
+    for (let count = 0; count < 200; count++) expect(await setup.outcomeOf(verifier)).toBe('keys_unavailable')
     expect(issuer.requestedPaths.length).toBeLessThan(20)
   })
 
@@ -112,17 +112,17 @@ describe('an issuer that fails', () => {
       timers.add(setInterval(() => response.write(' '), 20))
     })
     const other = await startServer(serve(es384))
-    const verifier = world.verifierOf([
+    const verifier = setup.verifierOf([
       { url: ISSUER, jwksUri: `${slow.origin}/jwks`, keys: { timeout: 2 } },
       { url: 'https://other.example.com', jwksUri: `${other.origin}/jwks` },
     ])
     const started = performance.now()
     let isSlowOver = false
-    const slowOutcome = world.outcomeOf(verifier).finally(() => {
+    const slowOutcome = setup.outcomeOf(verifier).finally(() => {
       isSlowOver = true
     })
     const fromOther = { key: es384, claims: { iss: 'https://other.example.com' } }
-    expect(await world.outcomeOf(verifier, { token: fromOther })).toBe('allow')
+    expect(await setup.outcomeOf(verifier, { token: fromOther })).toBe('allow')
     expect(isSlowOver).toBe(false)
     expect(await slowOutcome).toBe('keys_unavailable')
     expect(performance.now() - started).toBeLessThan(15_000)
@@ -144,9 +144,9 @@ describe('an issuer that fails', () => {
       server.close()
     })
     const jwksUri = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`
-    const verifier = world.verifierOf({ jwksUri, keys: { timeout: 0.3 } })
+    const verifier = setup.verifierOf({ jwksUri, keys: { timeout: 0.3 } })
     const started = performance.now()
-    expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
+    expect(await setup.outcomeOf(verifier)).toBe('keys_unavailable')
     expect(performance.now() - started).toBeLessThan(15_000)
   })
 
@@ -162,8 +162,8 @@ describe('an issuer that fails', () => {
       response.on('error', () => {})
       write()
     })
-    const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks`, keys: { timeout: 5 } })
-    expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
+    const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks`, keys: { timeout: 5 } })
+    expect(await setup.outcomeOf(verifier)).toBe('keys_unavailable')
     expect(written).toBeLessThan(32 * 1024 * 1024)
   })
 
@@ -175,8 +175,8 @@ describe('an issuer that fails', () => {
           .writeHead(status, { location: `${target.origin}/jwks` })
           .end(JSON.stringify({ keys: [published(es256)] }))
       })
-      const verifier = world.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
-      expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
+      const verifier = setup.verifierOf({ jwksUri: `${issuer.origin}/jwks` })
+      expect(await setup.outcomeOf(verifier)).toBe('keys_unavailable')
       expect(target.requestedPaths).toEqual([])
     })
   }
@@ -186,7 +186,7 @@ describe('an issuer that fails', () => {
     const issuer = await startServer((_, response) => {
       response.writeHead(302, { location: 'http://169.254.169.254/latest/meta-data/' }).end()
     })
-    const verifier = world.verifierOf(
+    const verifier = setup.verifierOf(
       { jwksUri: `${issuer.origin}/jwks` },
       {
         fetch: (input, init) => {
@@ -195,7 +195,7 @@ describe('an issuer that fails', () => {
         },
       },
     )
-    expect(await world.outcomeOf(verifier)).toBe('keys_unavailable')
+    expect(await setup.outcomeOf(verifier)).toBe('keys_unavailable')
     expect(asked).toEqual([`${issuer.origin}/jwks`])
   })
 })

@@ -45,7 +45,7 @@ describe.each([
     expect([cache.get('a'), cache.count, cache.weight, evicted]).toEqual(['second', 1, 1, []])
   })
 
-  test('has no key that was not stored, whatever its name', () => {
+  test('has no key that was not stored, for any name', () => {
     const cache = new Lru<string>(2)
     for (const key of ['__proto__', 'constructor', 'toString', '', '0']) {
       expect([cache.get(key), cache.peek(key)]).toEqual([undefined, undefined])

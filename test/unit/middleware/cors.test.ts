@@ -108,7 +108,7 @@ describe.each(Object.entries(apps))('a browser agent and %s', (_, makeApp) => {
     expect(refused.headers).not.toHaveProperty('access-control-allow-origin')
   })
 
-  it('is let in either way, and told the nonce', async () => {
+  it('is allowed either way, and gets the nonce', async () => {
     const kit = createKit(Date.now())
     for (const order of ['before', 'behind'] as const) {
       const app = makeApp({ ...policy, preflight: true }, order)

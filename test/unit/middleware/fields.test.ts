@@ -355,7 +355,7 @@ describe.each(Object.entries(apps))('a request to %s that never was on a wire', 
     expect(await hand(app, bareOrder, { rawHeaders: [], headers: upper })).toBe(200)
   })
 
-  test('whatever somebody has added to all arrays', async () => {
+  test('with members that were added to all arrays', async () => {
     Object.defineProperty(Array.prototype, 'get', { value: () => null, configurable: true })
     try {
       const call = kit.call()

@@ -13,7 +13,7 @@ describe('the installed oidc-provider', () => {
     expect(Object.keys(await loadOidcProvider())).toContain('validateDpop')
   })
 
-  it('is told to be missing, or to be the wrong one, in so many words', async () => {
+  it('is reported as missing, or as the wrong version', async () => {
     const needs = /^ajwt\/oidc-provider needs oidc-provider 9 .*: /
     const failures: [Parameters<typeof loadOidcProvider>[0], string][] = [
       [{ main: absent, helpers, internals }, 'oidc-provider is not installed'],

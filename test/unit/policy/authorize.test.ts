@@ -201,7 +201,7 @@ describe('the option authorize', () => {
     expect(await verify(kit.call())).toMatchObject({ outcome: 'observe', code: 'not_authorized' })
   })
 
-  it('tells its reason to the operator alone', async () => {
+  it('reports its reason to the operator, not to the caller', async () => {
     const causes: unknown[] = []
     const { verify } = verifierFor(
       kit,

@@ -9,24 +9,24 @@ import {
 } from '../../../middleware/core.js'
 import { createVerifier, type Policy, type RouteRule } from '../../../src/index.js'
 
-/** What a request meets on its way: the middleware of a policy, then the rules of its handler. */
-function wayThrough(kit: Kit, policy: Partial<Policy>, ...handlerRules: RouteRule[]) {
+/** Sends requests through the middleware of a policy, then the rules of a handler. */
+function createHandler(kit: Kit, policy: Partial<Policy>, ...handlerRules: RouteRule[]) {
   const core = createMiddlewareCore(createVerifier({ ...defaultPolicy(), ...policy }, { now: () => kit.now }))
   const rules = handlerRules.map((rule) => createRuleMiddleware(rule))
   return async (token: string): Promise<string> => {
     const request = kit.call({ token })
     const headers = new Headers(request.headers.map(([name, value]) => [name, value]))
     const source = {}
-    const passages = [await core.pass(source, { method: request.method, url: request.url, headers })]
+    const results = [await core.pass(source, { method: request.method, url: request.url, headers })]
     for (const rule of rules) {
-      if (passages.at(-1)?.kind === 'continue') passages.push(await rule(source, { id: '42' }))
+      if (results.at(-1)?.kind === 'continue') results.push(await rule(source, { id: '42' }))
     }
-    return outcomeOf(passages.at(-1) as MiddlewareResult)
+    return outcomeOf(results.at(-1) as MiddlewareResult)
   }
 }
 
-const outcomeOf = (passage: MiddlewareResult) =>
-  passage.kind === 'continue' ? 'continue' : (JSON.parse(passage.answer.body) as { code: string }).code
+const outcomeOf = (result: MiddlewareResult) =>
+  result.kind === 'continue' ? 'continue' : (JSON.parse(result.answer.body) as { code: string }).code
 
 const onceInPolicy = { routes: { 'GET /orders/:id': { once: true } } }
 const open = { routes: { 'GET /orders/:id': 'authenticated' } } as const
@@ -40,7 +40,7 @@ describe('a single-use token', () => {
     ['the second rule of the handler', open, [{ scope: 'orders:read' }, { once: true }]],
   ])('is consumed by one request, once for all its rules: %s', async (_, policy, rules) => {
     const kit = createKit()
-    const call = wayThrough(kit, policy, ...rules)
+    const call = createHandler(kit, policy, ...rules)
     const token = kit.token()
     expect(await call(token)).toBe('continue')
     expect(await call(token)).toBe('token_reused')
@@ -50,7 +50,7 @@ describe('a single-use token', () => {
   test('is not consumed by a handler whose rule does not hold', async () => {
     const kit = createKit()
     const token = kit.token()
-    const call = wayThrough(kit, open, { once: true, claims: { '/order': { param: 'id' } } })
+    const call = createHandler(kit, open, { once: true, claims: { '/order': { param: 'id' } } })
     expect(await call(token)).toBe('claim_not_allowed')
     expect(await call(kit.token({ claims: { order: '42' } }))).toBe('continue')
   })
@@ -67,7 +67,7 @@ describe("a handler's rule on the delegation", () => {
     ['not listed', { chains: [['supervisor', 'agent-7']] }, 'delegation_not_allowed'],
   ])('checks the signed chain: %s', async (_, delegation, outcome) => {
     const kit = createKit()
-    const call = wayThrough(kit, open, { delegation: delegation as NonNullable<RouteRule['delegation']> })
+    const call = createHandler(kit, open, { delegation: delegation as NonNullable<RouteRule['delegation']> })
     expect(await call(delegatedToken(kit, await mintChain(kit)))).toBe(outcome)
   })
 
@@ -76,10 +76,10 @@ describe("a handler's rule on the delegation", () => {
     const listed = { delegation: { chains: [['planner', 'agent-7']] } }
     const intent = kit.intent({ delegation_chain: shortHash('planner', 'agent-7'), initiated_by: 'planner' })
     const token = () => kit.token({ claims: { intent } })
-    expect(await wayThrough(kit, open, listed)(token())).toBe('delegation_not_allowed')
+    expect(await createHandler(kit, open, listed)(token())).toBe('delegation_not_allowed')
     const policy = { routes: { 'GET /orders/:id': listed } }
-    expect(await wayThrough(kit, policy, listed)(token())).toBe('continue')
-    expect(await wayThrough(kit, policy, { delegation: { maxDepth: 0 } })(token())).toBe(
+    expect(await createHandler(kit, policy, listed)(token())).toBe('continue')
+    expect(await createHandler(kit, policy, { delegation: { maxDepth: 0 } })(token())).toBe(
       'delegation_not_allowed',
     )
   })
@@ -96,14 +96,14 @@ describe("an enforced handler's rule with anonymous", () => {
     ['a public route', { routes: { 'GET /orders/:id': 'public' } }],
   ])('denies an expired token after %s', async (_, policy) => {
     const kit = createKit()
-    expect(await wayThrough(kit, policy, rule)(expired(kit))).toBe('credentials_missing')
+    expect(await createHandler(kit, policy, rule)(expired(kit))).toBe('credentials_missing')
   })
 })
 
 test("a handler's rule is enforced if its route is, in a policy with mode observe", async () => {
   const kit = createKit()
   const routes = (mode: 'enforce' | 'observe') => ({ 'GET /orders/:id': { mode } })
-  const call = (policy: Partial<Policy>) => wayThrough(kit, policy, { scope: 'admin' })(kit.token())
+  const call = (policy: Partial<Policy>) => createHandler(kit, policy, { scope: 'admin' })(kit.token())
   expect(await call({ mode: 'observe', routes: routes('enforce') })).toBe('scope_insufficient')
   expect(await call({ mode: 'observe', routes: routes('observe') })).toBe('continue')
   expect(await call({ mode: 'enforce', routes: routes('observe') })).toBe('scope_insufficient')

@@ -54,7 +54,7 @@ describe.each([
 })
 
 describe('a limit', () => {
-  it('tells a store of the app the key, cost, limit and window, and gives back with a negative cost', async () => {
+  it('passes key, cost, limit and window to a store of the app, and gives back with a negative cost', async () => {
     const kit = createKit()
     const limitStore = slowStore()
     const limits = [

@@ -24,7 +24,7 @@ test('finds every parameter that URLSearchParams finds under the name, and those
   )
 })
 
-test('no request has its query parsed as a whole, whatever stands in it', async () => {
+test('no query of a request is parsed as a whole', async () => {
   let parsed = 0
   vi.stubGlobal(
     'URLSearchParams',

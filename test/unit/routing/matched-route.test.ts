@@ -115,7 +115,7 @@ describe('the key with the shape of the matched pattern applies', () => {
   })
 })
 
-describe('undeclared, whatever `unmatched` says', () => {
+describe('undeclared, for every value of `unmatched`', () => {
   const rows: [route: string | undefined, params?: object][] = [
     // No handler, or nothing that could be one from the app's root.
     [undefined],

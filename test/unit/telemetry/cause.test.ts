@@ -99,7 +99,7 @@ describe('facts.cause', () => {
     expect(cause).toMatchObject({ claim: 'htu', found: 'https://other.example/orders/42', unverified: true })
   })
 
-  it('tells the agent as soon as the signature holds', async () => {
+  it('names the agent as soon as the signature is verified', async () => {
     expect((await factsOf({ jti: undefined }))?.agent).toBe('agent-7')
     expect((await factsOf({ aud: 'https://other.example' }))?.agent).toBe('agent-7')
     expect((await factsOf({ exp: 1 }))?.agent).toBe('agent-7')

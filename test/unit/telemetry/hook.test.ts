@@ -45,7 +45,7 @@ afterAll(() => {
 afterEach(() => trace.disable())
 
 describe('onDecision', () => {
-  it('is told of each request once, with what was found out', async () => {
+  it('is called once for each request, with the verified facts', async () => {
     const told: [Decision, DecisionFacts][] = []
     const { kit, verify } = start((...args) => void told.push(args))
     const decisions = [
@@ -146,7 +146,7 @@ describe('onDecision', () => {
 })
 
 describe.each(Object.entries(frameworks))('requireIntent on %s', (_, startApp) => {
-  it('takes back what was told, and says so', async () => {
+  it('reports a decision that overrules an earlier one', async () => {
     const kit = createKit(Date.now())
     const told: [string, string | undefined, string | undefined][] = []
     const verifier = createVerifier(policy, {

@@ -113,7 +113,7 @@ describe.each(Object.entries(frameworks))('observe mode on %s', (_, start) => {
 })
 
 describe('observe mode', () => {
-  it('is told at the start in one warning, and never again', async () => {
+  it('is reported at the start in one warning, and never again', async () => {
     const effect = 'denials are only reported, and the denied requests reach the handlers without a grant'
     const { 'GET /trial/:id': _, ...enforced } = policy.routes
     const quiet = await warningsOf(() => createVerifier({ ...policy, routes: enforced }))
@@ -142,7 +142,7 @@ describe('observe mode', () => {
     expect(line).toMatch(/^AjwtWarning: GET \/r0, .*, GET \/r9 and 990 more have mode "observe": [^\n]*$/)
   })
 
-  it('can be seen on stderr by whoever has set nothing up', async () => {
+  it('is visible on stderr without any configuration', async () => {
     const file = fileURLToPath(new URL('../../support/telemetry/spawned/app.ts', import.meta.url))
     const child = fork(file, ['Express 5', JSON.stringify(issuerJwks()), 'observe'], {
       execArgv: ['--import', 'tsx'],

@@ -106,7 +106,7 @@ describe('the test issuer', () => {
     expect(decodeJwt(issuer.token({ intent: byHand })).intent).not.toHaveProperty('initiator_type')
   })
 
-  it('writes a chain that nobody signed, as a rule lists it', async () => {
+  it('writes an unsigned chain, in the form of a rule', async () => {
     const chain = ['supervisor', 'planner', 'clerk']
     const verifier = verifierOf({ 'POST /pay': { scope: 'pay', delegation: { chains: [chain] } } })
     const headers = issuer.headers({ method: 'POST', url: '/pay', scope: 'pay', intent: { chain } })
@@ -116,7 +116,7 @@ describe('the test issuer', () => {
     })
   })
 
-  it('checks no chain that it is told to write: a wrong one is a good test, too', async () => {
+  it('does not check the chains that it writes, because tests need wrong ones', async () => {
     const verifier = verifierOf({ 'POST /pay': { scope: 'pay' } })
     const first = issuer.agent('planner').delegateTo('worker', { scope: 'read' })
     const delegation = issuer.agent('worker').delegateTo('clerk', { scope: 'pay', after: first })
@@ -146,7 +146,7 @@ describe('the test issuer', () => {
     expect(() => createTestIssuer({ audience: 'orders' })).toThrow('publicUrl is needed')
   })
 
-  it('is trusted by nobody but who names it', async () => {
+  it('is trusted only by a policy that names it', async () => {
     const { headers } = createTestIssuer()
     const verifier = verifierOf({ 'GET /': 'authenticated' })
     const decision = await verifier.verify({ method: 'GET', url: '/', headers: headers({ url: '/' }) })

@@ -68,7 +68,7 @@ describe('the attacks', () => {
     return { caught: attacks.filter(({ ok }) => ok).map(({ name }) => name), all: attacks.length, attacks }
   }
 
-  it('all get through to an app without the middleware, and are told so', async () => {
+  it('all reach an app without the middleware, and are reported as such', async () => {
     const { origin } = await start('Express 5', [])
     const { caught, attacks } = broken(await issuer.attacks(origin, read))
     // Not even the path that this app does not have: its 404 is no refusal.
@@ -120,7 +120,7 @@ describe('the attacks', () => {
     )
   })
 
-  it('count for nothing where the honest request itself is refused, or nobody answers', async () => {
+  it('do not count if the honest request itself is denied or gets no answer', async () => {
     const { origin } = await start('Koa 3')
     const [honest] = await issuer.attacks(origin, { ...read, scope: 'orders:write' })
     expect(honest).toMatchObject({ ok: false, got: '403 scope_insufficient' })

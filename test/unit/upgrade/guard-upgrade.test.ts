@@ -220,7 +220,7 @@ describe('every upgrade listener is behind the guard', () => {
   })
 })
 
-describe('mistakes are told at once', () => {
+describe('mistakes are reported at once', () => {
   const verifier = createVerifier(livePolicy)
 
   test.each([

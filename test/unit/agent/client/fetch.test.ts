@@ -69,7 +69,7 @@ describe('a request', () => {
     expect(accepted?.claims.cnf).toEqual({ jkt })
   })
 
-  it('takes the URL of the API for its audience unless told otherwise', async () => {
+  it('uses the URL of the API as its audience by default', async () => {
     const { issuer, api, client, orders } = await startServers()
     await client().fetch(orders, { intent })
     const origins = { 'urn:orders': [api.origin] }

@@ -116,7 +116,7 @@ describe('a token for another audience', () => {
     expect(error.message).toMatch(/it is that resource: check which audience the authorization server/)
   })
 
-  it('is told as it is where the metadata is elsewhere, missing, or says nothing', async () => {
+  it('is returned unchanged if the metadata is elsewhere, missing or empty', async () => {
     const { api, client, orders } = await startServers()
     const elsewhere: string[] = []
     const other = await listen((req, res) => {

@@ -144,7 +144,7 @@ describe('a service that calls on under a delegation', () => {
 })
 
 describe('a service that calls on by token exchange', () => {
-  it('sends what RFC 8693 asks for, and the received token to nobody but the authorization server', async () => {
+  it('sends the parameters of RFC 8693, and the received token to the authorization server only', async () => {
     const { issuer, stock, deputy, received, grant, shelf } = await calledDeputy()
     const acting = await deputy.actAs(grant, { subjectToken: received.token })
     await acting.fetch(shelf, { intent })

@@ -181,7 +181,7 @@ describe('delegate', () => {
       await failure(supervisor.delegate(to as never, grant as never), TypeError)
   })
 
-  it('is not older than what it rests on, whatever the clock says', async () => {
+  it('is not older than the token or assertion before it, for any clock', async () => {
     const { client, supervisor, ids } = await agents()
     const first = await supervisor.delegate(ids.planner, { scope: 'a', audience })
     const slow = client('planner', { seed, now: () => Date.now() - 3000 })
@@ -192,7 +192,7 @@ describe('delegate', () => {
 })
 
 describe('a run under a delegation', () => {
-  it('asks for nothing beyond it, and tells no server', async () => {
+  it('requests nothing beyond it, and contacts no server', async () => {
     const { issuer, api, orders, client, supervisor, ids } = await agents()
     let now = Date.now()
     const planner = client('planner', { seed, now: () => now })

@@ -81,7 +81,7 @@ describe('a key without a seed', () => {
   })
 })
 
-describe('nobody else gets at a key', () => {
+describe('a key is not accessible from outside', () => {
   it('refuses a private key that could be read out', async () => {
     const keys = await generateKeyPair('ES256', { extractable: true })
     expect(() => createAgentClient({ ...options, keys })).toThrow(/must not be extractable/)
@@ -154,7 +154,7 @@ describe('wrong options are refused when the client is made', () => {
     expect(() => createAgentClient({ ...options, seed: aes })).toThrow(/seed/)
   })
 
-  it('a public key that cannot be sent: told at the first use, not as an unhandled rejection', async () => {
+  it('a public key that cannot be sent: an error at the first use, not an unhandled rejection', async () => {
     const { privateKey, publicKey } = await generateKeyPair('ES256')
     const raw = await crypto.subtle.exportKey('raw', publicKey)
     const ec = { name: 'ECDSA', namedCurve: 'P-256' }

@@ -77,7 +77,7 @@ describe('the client authenticates', () => {
 })
 
 describe('a refusal of the token endpoint', () => {
-  it('is an AgentTokenError with the OAuth error, and the API hears nothing', async () => {
+  it('is an AgentTokenError with the OAuth error, and the API gets no request', async () => {
     const { issuer, api, client, orders } = await startServers()
     const body = { error: 'invalid_grant', error_description: 'the checksum is not the registered one' }
     issuer.behavior.answer = () => ({ status: 400, body })
@@ -102,7 +102,7 @@ describe('a refusal of the token endpoint', () => {
     expect(issuer.requests).toHaveLength(2)
   })
 
-  it('keeps the names of agent, workflow and step that the server tells, however long they are', async () => {
+  it('keeps the names of agent, workflow and step in the answer of the server, of any length', async () => {
     const { issuer, client, orders } = await startServers()
     const [workflow, step] = ['refund-of-an-order-that-arrived-damaged-or-late', 'x'.repeat(60)]
     issuer.behavior.answer = ({ params }) => ({
@@ -190,7 +190,7 @@ describe('a token endpoint that does not answer', () => {
     expect(error).toMatchObject({ error: 'unreachable', status: undefined, description: 'ECONNREFUSED' })
   })
 
-  it('is given up after the timeout', async () => {
+  it('is aborted after the timeout', async () => {
     const { issuer, client, orders } = await startServers()
     issuer.behavior.delay = 3000
     const error = await failure(

@@ -51,7 +51,7 @@ function play(
 }
 
 describe('memoryReplayStore, any history', () => {
-  it('never accepts one proof twice, whatever the capacity, the order, the pauses and the clock', () => {
+  it('never accepts one proof twice, for any capacity, order, pause and clock', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 8 }), proofs, steps, (maxEntries, proofs, steps) => {
         const accepted = new Set<number>()
@@ -79,7 +79,7 @@ describe('memoryReplayStore, any history', () => {
     )
   })
 
-  it('never takes an agent below an equal share, whatever the others send', () => {
+  it('never leaves an agent less than an equal share, for any requests of the others', () => {
     const arrival = fc.record({
       agent: fc.integer({ min: 1, max: 4 }),
       end: fc.integer({ min: 60, max: 90 }),

@@ -43,7 +43,7 @@ describe('memoryReplayStore', () => {
     expect(present('b', 'j', start + 65)).toBe(false)
   })
 
-  it('tells keys of any form apart', () => {
+  it('distinguishes keys of any form', () => {
     const keys = [
       '',
       '.',
@@ -188,7 +188,7 @@ describe('memoryReplayStore, full', () => {
     expect(present('a', 1, start + 60)).toBe(false)
   })
 
-  it('gives up what ends first, in whatever order it came', () => {
+  it('evicts the entries that expire first, in any order of arrival', () => {
     const { present, store, start } = setup(2)
     expect(present('a', 1, start + 70)).toBe(true)
     expect(present('a', 2, start + 60)).toBe(true)

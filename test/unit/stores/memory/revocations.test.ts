@@ -29,7 +29,7 @@ describe('memoryRevocations', () => {
     expect(list.isRevoked([TOKEN])).toBe(false)
   })
 
-  it('tells its listeners what is revoked or extended, and nothing else', () => {
+  it('reports revoked and extended entries to its listeners, and no others', () => {
     const { clock, list } = setup()
     const heard: string[] = []
     const listener = (id: string) => heard.push(id)
