@@ -38,9 +38,15 @@ export function protectPath(
       const requested = readLoosely(cached.path)
       if (requested === undefined || requested === loosePath) return true
       // A handler that is mounted with `app.use(path, ...)` also answers what is below.
-      return requested.startsWith(`${loosePath}/`) && routeOf(await cached.decision) === undefined
+      return requested.startsWith(`${loosePath}/`) && !isOwnEndpoint(routeOf(await cached.decision), path)
     },
   }
+}
+
+/** Whether a key names a path below the MCP server. `/mcp/*`, `/mcp/:id` and `/*` do not. */
+function isOwnEndpoint(route: string | undefined, path: string): boolean {
+  const below = `${path}/`.toLowerCase()
+  return route?.toLowerCase().startsWith(below) === true && !/^[:*]/.test(route.slice(below.length))
 }
 
 function routeOf(decision: Decision): string | undefined {

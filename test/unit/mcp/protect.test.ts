@@ -171,6 +171,21 @@ describe.each(Object.keys(mcpApps))('protectMcp on %s', (app) => {
     expect(server.reached).toEqual([])
   })
 
+  it('judges what is below its path, unless a key names the next segment', async () => {
+    for (const pattern of ['* /*', '* /mcp/*', '* /mcp/:name', '* /:server/:name']) {
+      const routes = {
+        '* /mcp': 'authenticated' as const,
+        'POST /mcp/upload/:id': { scope: 'orders:refund' },
+        [pattern]: 'authenticated' as const,
+      }
+      const { call } = await start(app, { protect: { ...base, routes } })
+      const asked = call(b, { path: '/mcp/x', body: toolCall('read') })
+      expect([pattern, await verdictOf(asked)]).toEqual([pattern, '403 scope_insufficient'])
+      const { status } = await call(b, { path: '/mcp/upload/7', body: toolCall('read') })
+      expect([200, 404]).toContain(status)
+    }
+  })
+
   it('leaves other paths to the policy', async () => {
     const routes = {
       'GET /health': 'public' as const,
