@@ -252,6 +252,20 @@ describe('a person is asked', () => {
     expect(asked).toHaveLength(4)
   })
 
+  it('again after an API has refused a token that was just issued, for another scope too', async () => {
+    const asked: URL[] = []
+    const { client, orders, api } = await discover(withCode)
+    const app = client(person(asked, { scope: 'a b' }))
+    api.behavior.answer = (_, res) => {
+      json(res, 401, {}, { 'www-authenticate': 'DPoP error="invalid_token"' })
+      return true
+    }
+    expect((await app.fetch(orders, { intent: { scope: 'a' } })).status).toBe(401)
+    api.behavior.answer = () => false
+    await app.fetch(orders, { intent: { scope: 'b' } })
+    expect(asked).toHaveLength(2)
+  })
+
   it('and an error message has no refresh token', async () => {
     const { client, orders, issuer } = await discover(withCode)
     issuer.behavior.change = { refresh_token: 'a-short-one' }
