@@ -189,12 +189,12 @@ describe.skipIf(!hasRedisServer).concurrent.each(packages)(
     })
 
     test('keeps an entry for at least its ttl, and not for ever', async ({ server, open }) => {
-      const store = await open(server.port, { timeout: 1 })
+      const store = await open(server.port, { timeout: 5 })
       const began = performance.now()
       await store.remember('k', 60)
       const left = Number((await server.send('PTTL ajwt:replay:k')).slice(1))
       expect(left).toBeGreaterThan(60_000 - (performance.now() - began))
-      expect(left).toBeLessThanOrEqual(61_000)
+      expect(left).toBeLessThanOrEqual(65_000)
       expect(await store.remember('short', 0.01)).toBe(true)
       expect(await store.remember('short', 0.01)).toBe(false)
       await eventually(() => store.remember('short', 0.01))

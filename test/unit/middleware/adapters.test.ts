@@ -135,7 +135,8 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
     expect([refused.status, refused.body.code]).toEqual([401, 'proof_nonce_required'])
     const answer = await send(app, kit, '/orders/42', { nonce })
     expect(answer.status).toBe(200)
-    expect(answer.headers.get('dpop-nonce')).toBe(nonce)
+    // Another one if ten seconds have just ended.
+    expect(answer.headers.get('dpop-nonce')).toMatch(/^[\w-]{43}$/)
     expect(answer.headers.get('cache-control')).toBe('no-store')
   })
 

@@ -116,7 +116,8 @@ describe.each(Object.entries(apps))('a browser agent and %s', (_, makeApp) => {
       const { headers } = kit.call({ path: '/orders', proof: { claims: { nonce } } })
       const answer = await get(app, { ...Object.fromEntries(headers), origin }).expect(200, 'the orders')
       expect(answer.headers['access-control-allow-origin']).toBe(origin)
-      expect(answer.headers['dpop-nonce']).toBe(nonce)
+      // Another one if ten seconds have just ended.
+      expect(answer.headers['dpop-nonce']).toMatch(/^[\w-]{43}$/)
     }
   })
 })
