@@ -6,6 +6,8 @@
 export function isCanonicalUri(uri: string): boolean {
   if (!hasPlainCharacters(uri) || hasAmbiguousSegments(uri)) return false
   try {
+    // Throws for bytes that are no UTF-8: an overlong `%C0%AE` is a dot to some decoders.
+    decodeURIComponent(uri)
     // An `https:` URL without a path gets one: `https://example.com` is not canonical.
     return new URL(uri).href === uri
   } catch {

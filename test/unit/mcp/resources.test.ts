@@ -57,6 +57,8 @@ describe('a resource', () => {
       'file:///docs/public/..%2Fa',
       'file:///docs/public/%252e%252e/a',
       'file:///docs/public/%5Ca',
+      'file:///docs/public/%C0%AE%C0%AE/a',
+      'file:///docs/public/%FF',
       'file:///docs/public\\a',
       'file:///docs/public/a%2fb',
       'file:///docs/public/..;/a',
