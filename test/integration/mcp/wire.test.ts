@@ -255,9 +255,11 @@ function serve(framework: McpFramework, kind: keyof McpPackages['servers']) {
       ...fields,
       ...Object.fromEntries(credentials),
     }
-    const request = send({ port, host: '127.0.0.1', path, method, headers: withoutEmpty(headers) })
-    // A server may reset the connection while it is sent a long body, also after its response.
-    for (const events of [request, ...(await once(request, 'socket'))]) events.on('error', () => {})
+    // Each request has its own connection: a server may reset it while it is sent a long body, also after
+    // its response.
+    const options = { port, host: '127.0.0.1', path, method, agent: false }
+    const request = send({ ...options, headers: withoutEmpty(headers) }).on('error', () => {})
+    for (const socket of await once(request, 'socket')) socket.on('error', () => {})
     const [response] = await once(request.end(body), 'response')
     return response
   }
