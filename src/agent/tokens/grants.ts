@@ -48,12 +48,14 @@ export function createGrant(type: GrantType, endpoint: TokenEndpoint, options: G
     if (reserved.has(name)) throw new TypeError(`tokenParameters.${name} is set by the client: leave it out`)
   }
 
+  const fromOption = new WeakSet<ResolvedIntent>()
   const parameters = (intent: ResolvedIntent) =>
     form({
       grant_type: intent.subjectToken ? TOKEN_EXCHANGE : type,
       scope: intent.scope.join(' '),
       resource: intent.resource,
-      ...exchange(intent.subjectToken, subjectTokenType),
+      // `actAs` exchanges an access token, whatever the option says of its own.
+      ...exchange(intent.subjectToken, fromOption.has(intent) ? subjectTokenType : ACCESS_TOKEN_TYPE),
       ...Object.fromEntries(extra),
     })
   const plain: Grant = {
@@ -63,7 +65,9 @@ export function createGrant(type: GrantType, endpoint: TokenEndpoint, options: G
       const value = typeof subjectToken === 'function' ? await subjectToken() : subjectToken
       if (value === undefined)
         throw new TypeError('the grant token-exchange needs the option subjectToken, or client.actAs')
-      return { ...intent, subjectToken: parseText(value, 'subjectToken') }
+      const prepared = { ...intent, subjectToken: parseText(value, 'subjectToken') }
+      fromOption.add(prepared)
+      return prepared
     },
     parameters,
     request: (intent) => requestToken(endpoint, { intent, body: () => parameters(intent), isExact: false }),

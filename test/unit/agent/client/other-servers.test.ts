@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { challengeOf, createAgentClient } from '../../../../src/agent/index.js'
 import { json } from '../../../support/agent/http.js'
-import { startServers } from '../../../support/agent/setup.js'
+import { payload, startServers } from '../../../support/agent/setup.js'
 
 // Resource servers that do not use ajwt: their denials are known by WWW-Authenticate alone.
 
@@ -120,6 +120,29 @@ describe('a token exchange as the grant', () => {
     current[0] = issuer.issued.at(-1) ?? ''
     await exchanging.fetch(orders, { intent })
     expect(issuer.requests.at(-1)?.params.subject_token).toBe(current[0])
+  })
+
+  it('has the type of the option for its own token, and that of an access token for the token of a caller', async () => {
+    const { issuer, client, orders } = await startServers()
+    await client().fetch(orders, { intent })
+    const [token = ''] = issuer.issued
+    const { jti, sub } = payload(token)
+    const exchanging = createAgentClient({
+      tokenEndpoint: issuer.tokenEndpoint,
+      clientAuth: { method: 'none', clientId: 'app' },
+      grant: 'token-exchange',
+      subjectToken: token,
+      subjectTokenType: 'urn:example:other',
+    })
+    await exchanging.fetch(orders, { intent }).catch(() => {})
+    const grant = { agent: { id: String(sub) }, token: { id: String(jti) }, claims: {} }
+    const run = await exchanging.actAs(grant, { subjectToken: token })
+    await run.fetch(orders, { intent }).catch(() => {})
+    expect(issuer.requests.map(({ params }) => params.subject_token_type)).toEqual([
+      undefined,
+      'urn:example:other',
+      'urn:ietf:params:oauth:token-type:access_token',
+    ])
   })
 
   it('refuses an issued token that is no access token', async () => {
