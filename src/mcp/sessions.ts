@@ -162,11 +162,24 @@ const malformedId = new Refusal('internal_error', {
   reason: 'the app has sent an Mcp-Session-Id that is longer than 1024 characters or not of visible ASCII',
 })
 
+/** It may list the tasks of other owners. */
+const unreadableTasks = new Refusal('internal_error', {
+  reason: 'a response about tasks has a Content-Encoding: mount the compression in front of bindSessions',
+})
+
+function refuseEncoded(visit: Visit, { field }: ResponseHead): Answer | undefined {
+  const coding = field('content-encoding') ?? 'identity'
+  if (coding.trim().toLowerCase() === 'identity' || !readsTasks(visit.body)) return undefined
+  return visit.refuse(unreadableTasks)
+}
+
 function isSuccess({ status }: ResponseHead): boolean {
   return status >= 200 && status < 300
 }
 
-function toBodyFilter(visit: Visit, head: ResponseHead): BodyFilter | undefined {
+function toBodyFilter(visit: Visit, head: ResponseHead): BodyFilter | Answer | undefined {
+  const answer = refuseEncoded(visit, head)
+  if (answer !== undefined) return answer
   if (isEventStream(head)) {
     const reader = createEventReader()
     return {

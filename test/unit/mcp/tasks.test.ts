@@ -35,6 +35,16 @@ describe.each(Object.keys(mcpApps))('tasks on %s', (app) => {
   })
 })
 
+describe.each(Object.keys(mcpApps))('compressed tasks on %s', (app) => {
+  it('are refused, because they may be those of other owners', async () => {
+    const encoded = { 'content-type': 'application/json', 'content-encoding': 'GZIP' }
+    const server = createFakeServer(() => ({ headers: encoded, body: 'tasks of every owner' }))
+    const { call } = await startFake(app, [bindSessions()], { server })
+    expect(await verdictOf(call('b', { body: { method: 'tasks/list' } }))).toBe('503 internal_error')
+    expect((await call('b', { method: 'HEAD' })).status).toBe(200)
+  })
+})
+
 describe('a task', () => {
   it('is not bound by being read or listed', async () => {
     const { call } = await startFake('Express 5', [bindSessions()])
