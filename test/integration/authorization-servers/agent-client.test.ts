@@ -15,7 +15,8 @@ import { browse, CALLBACK } from '../../support/oauth-client.js'
 
 // The client against oidc-provider as it is published: DPoP nonces are required, and only its metadata is known.
 
-const { issuer, api, other, secret, assertionKeys, tokenRequests, close } = await startOAuthServers()
+const { issuer, api, other, secret, assertionKeys, userToken, tokenRequests, close } =
+  await startOAuthServers()
 afterAll(close)
 afterEach(() => void tokenRequests.splice(0))
 
@@ -97,6 +98,45 @@ describe('a challenge for more scope', () => {
     expect(response.status).toBe(403)
     expect(challengeOf(response)).toMatchObject({ error: 'insufficient_scope', scope: ['orders:refund'] })
     expect(tokenRequests).toHaveLength(1)
+  })
+})
+
+describe('a token exchange at oidc-provider', () => {
+  const exchanging = (subjectToken: NonNullable<AgentClientOptions['subjectToken']>) =>
+    createAgentClient({
+      issuer,
+      clientAuth: { ...basic, clientId: 'exchanger' },
+      grant: 'token-exchange',
+      subjectToken,
+    })
+
+  it('calls for the person of the subject token, with a token of its own that is bound to its key', async () => {
+    const subjectToken = await userToken('orders:read orders:refund')
+    const client = exchanging(async () => subjectToken)
+    const response = await client.fetch(order, read)
+    expect(await response.json()).toEqual({ subject: 'alice', scopes: ['orders:read'] })
+    expect(await (await client.fetch(`${order}/refund`, refund)).json()).toMatchObject({
+      scopes: ['orders:refund'],
+    })
+    const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
+    expect(tokenRequests).toEqual([exchange, exchange])
+  })
+
+  it('tells that the server gives no more scope than the subject token has', async () => {
+    const error = await exchanging(await userToken('orders:read'))
+      .fetch(`${order}/refund`, refund)
+      .catch((error: unknown) => error)
+    expect(error).toBeInstanceOf(AgentTokenError)
+    expect(error).toMatchObject({ error: 'invalid_scope', status: 400 })
+  })
+
+  it('tells that the server refuses the subject token, without showing it', async () => {
+    const forged = `${(await userToken('orders:read')).slice(0, -8)}AAAAAAAA`
+    const error = await exchanging(forged)
+      .fetch(order, read)
+      .catch((error: unknown) => error)
+    expect(error).toMatchObject({ error: 'invalid_grant', status: 400 })
+    expect(String(error)).not.toContain(forged.slice(0, 40))
   })
 })
 

@@ -1,13 +1,22 @@
 import '../../../fixtures/authorization-server/quiet.js'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import express from 'express'
 import { auth, requiredScopes } from 'express-oauth2-jwt-bearer'
-import { exportJWK, generateKeyPair } from 'jose'
-import { errors, Provider } from 'oidc-provider'
+import { exportJWK, generateKeyPair, importJWK, jwtVerify } from 'jose'
+import { errors, Provider, type TokenEndpointGrantContext } from 'oidc-provider'
+import {
+  buildTokenResponse,
+  checkDpopReplay,
+  resolveRequestedResources,
+  validateDpop,
+} from 'oidc-provider/lib/helpers/grants.js'
 import { generateSigningKey } from '../../../fixtures/authorization-server/signing-key.js'
 import { ajwt } from '../../../middleware/express.js'
 import { listen } from '../listen.js'
 import { CALLBACK } from '../oauth-client.js'
+
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
 
 /**
  * oidc-provider as it is published, where DPoP nonces are required and everybody is Alice, with two APIs: one with
@@ -39,6 +48,7 @@ export async function startOAuthServers() {
         response_types: [],
         token_endpoint_auth_method: 'client_secret_post',
       },
+      { ...secrets, client_id: 'exchanger', grant_types: [TOKEN_EXCHANGE], response_types: [] },
       {
         client_id: 'assertion',
         redirect_uris: [CALLBACK],
@@ -115,6 +125,63 @@ export async function startOAuthServers() {
   apps.as.get('/interaction/:uid', (req, res) =>
     provider.interactionFinished(req, res, { login: { accountId: 'alice' }, consent: {} }),
   )
+  const parameters = ['subject_token', 'subject_token_type', 'scope', 'resource'] as const
+  const publicKey = await importJWK(signingKey.publicJwk, 'ES256')
+
+  /** RFC 8693, as a deployment of oidc-provider adds it: the subject stays, and no scope is gained. */
+  async function exchange(ctx: TokenEndpointGrantContext<Record<string, string | undefined>>): Promise<void> {
+    const { client, params } = ctx.oidc
+    if (params.subject_token_type !== ACCESS_TOKEN) throw new errors.InvalidRequest('subject_token_type')
+    const proof = await validateDpop(provider, ctx)
+    if (proof === undefined) throw new errors.InvalidDpopProof('DPoP proof JWT not provided')
+    await checkDpopReplay(provider, ctx, proof, client.clientId)
+    const [resource] = await resolveRequestedResources(provider, ctx)
+    const { payload } = await jwtVerify(params.subject_token ?? '', publicKey, { issuer }).catch(() => {
+      throw new errors.InvalidGrant('subject_token')
+    })
+    const granted = String(payload.scope).split(' ')
+    if (params.scope?.split(' ').some((scope) => !granted.includes(scope)))
+      throw new errors.InvalidScope('more than the subject token has', params.scope)
+    const token = new provider.AccessToken({
+      client,
+      accountId: String(payload.sub),
+      grantId: randomUUID(),
+      gty: 'token-exchange',
+      scope: params.scope ?? '',
+    })
+    if (resource !== undefined) token.resourceServer = resource
+    token.setThumbprint('jkt', proof.thumbprint)
+    ctx.oidc.entity('AccessToken', token)
+    ctx.body = buildTokenResponse(provider, {
+      accessToken: await token.save(),
+      expiresIn: token.expiration,
+      scope: token.scope,
+      tokenType: token.tokenType,
+      issuedTokenType: ACCESS_TOKEN,
+    })
+  }
+  provider.registerGrantType(TOKEN_EXCHANGE, exchange, [...parameters], ['resource'])
+
+  /** An access token of Alice, as another client of the same server got it. */
+  async function userToken(scope: string): Promise<string> {
+    const client = await provider.Client.find('basic')
+    if (client === undefined) throw new Error('no client')
+    const token = new provider.AccessToken({
+      client,
+      accountId: 'alice',
+      grantId: randomUUID(),
+      gty: 'authorization_code',
+      scope,
+    })
+    token.resourceServer = new provider.ResourceServer(other, {
+      scope,
+      audience: other,
+      accessTokenFormat: 'jwt',
+      jwt: { sign: { alg: 'ES256', kid: signingKey.kid } },
+    })
+    return token.save()
+  }
+
   const tokenRequests: string[] = []
   provider.on('grant.success', (ctx) => tokenRequests.push(String(ctx.oidc.params?.grant_type)))
   apps.as.use(provider.callback())
@@ -159,5 +226,6 @@ export async function startOAuthServers() {
     closeApi()
     closeOther()
   }
-  return { issuer, api, other, resources, secret: secrets.client_secret, assertionKeys, tokenRequests, close }
+  const secret = secrets.client_secret
+  return { issuer, api, other, resources, secret, assertionKeys, userToken, tokenRequests, close }
 }
