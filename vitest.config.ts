@@ -14,6 +14,16 @@ const apart = {
   ),
 }
 
+/** Tests that wait for seconds to pass, and so are not among the quick ones. */
+const waiting = [
+  'test/unit/keys/outage.test.ts',
+  'test/unit/mcp/{sessions,streams}.test.ts',
+  'test/unit/policy/limit.test.ts',
+  'test/unit/token/resolve-issuer.test.ts',
+  'test/unit/upgrade/socket-ends.test.ts',
+  'test/unit/watch/*.test.ts',
+]
+
 /** Tests of thousands of random cases. */
 const properties = 'test/unit/**/*.property.test.ts'
 
@@ -36,7 +46,11 @@ export default defineConfig({
     },
     projects: [
       // Files that share a process load the library, the frameworks and their keys once.
-      project('unit', ['test/unit/**/*.test.ts'], { exclude: [...apart.unit, properties], isolate: false }),
+      project('unit', ['test/unit/**/*.test.ts'], {
+        exclude: [...apart.unit, ...waiting, properties],
+        isolate: false,
+      }),
+      project('unit-waiting', waiting, { isolate: false }),
       project('unit-apart', apart.unit),
       project('core', ['test/conformance/core.test.ts']),
       // The core as Workers have it: Web Crypto, and none of Node's modules.
