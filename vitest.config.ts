@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig, type TestUserConfig } from 'vitest/config'
 
 /** Tests that replace a module, or count on a fresh copy of one: each needs a process of its own. */
@@ -30,8 +31,8 @@ const properties = 'test/unit/**/*.property.test.ts'
 export default defineConfig({
   test: {
     testTimeout: 60_000,
-    // Every core: Vitest leaves one free, and many files wait for a server most of the time.
-    maxWorkers: '100%',
+    // One more than there are cores: many files wait for a server or a clock most of the time.
+    maxWorkers: availableParallelism() + 1,
     dangerouslyIgnoreUnhandledErrors: false,
     unstubGlobals: true,
     setupFiles: ['test/support/setup.ts'],

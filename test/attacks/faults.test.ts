@@ -81,14 +81,22 @@ describe('under fire', () => {
       })
     }
     for (let index = 0; index < 10_000; index++) await send(index)
-    const before = heap()
-    let refused = 0
-    for (let index = 0; index < junkTokens; index++) if ((await send(index)).outcome === 'deny') refused++
-    const grown = heap() - before
-    console.log(`${junkTokens} junk tokens: heap ${inMegabytes(grown)} MB more`)
-    expect(refused).toBe(junkTokens)
     // Eight bytes a token, which is far less than anything that would be kept of one.
-    expect(grown).toBeLessThan(8.4 * junkTokens)
+    const most = 8.4 * junkTokens
+    let grown = Number.POSITIVE_INFINITY
+    // What is kept grows with each round. Compiled code grows once.
+    for (let round = 0; round < 3 && grown >= most; round++) {
+      const before = heap()
+      let refused = 0
+      for (let index = 0; index < junkTokens; index++) {
+        const { outcome } = await send((round + 1) * junkTokens + index)
+        if (outcome === 'deny') refused++
+      }
+      grown = heap() - before
+      console.log(`${junkTokens} junk tokens: heap ${inMegabytes(grown)} MB more`)
+      expect(refused).toBe(junkTokens)
+    }
+    expect(grown).toBeLessThan(most)
   })
 
   it.each([3600, -3600])('lets no proof in twice when the clock jumps by %d s and back', async (jump) => {

@@ -1,8 +1,8 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { groups } from '../../fixtures/conformance/index.js'
 import { type Row, stepsOf } from '../../fixtures/conformance/row.js'
 import { setupOf } from '../../fixtures/conformance/run.js'
-import { createKit, type WireRequest } from '../../fixtures/kit.js'
+import type { WireRequest } from '../../fixtures/kit.js'
 import {
   type Decision,
   type DenialCode,
@@ -11,6 +11,7 @@ import {
   type VerifierOptions,
   type VerifyRequest,
 } from '../../src/index.js'
+import { shareByPolicy } from '../support/conformance/shared.js'
 
 /** The checks that may refuse with a code: written down a second time, on purpose. */
 const checksOf: { readonly [Code in DenialCode]: readonly string[] } = {
@@ -103,7 +104,25 @@ interface Explained {
 
 /** Every request of a row: explained before it is decided on, and again when the verdict is in the caches. */
 async function explainRow(row: Row): Promise<Explained[]> {
-  const kit = createKit(row.now)
+  const explained: Explained[] = []
+  await verifiers.use(row, async ({ verifier, told, kit }) => {
+    for (const step of stepsOf(row, kit)) {
+      kit.advance(step.after ?? 0)
+      const request = toRequest(await step.request(kit))
+      const heard = told.length
+      const before = await verifier.explain(request)
+      const toldByExplain = told.slice(heard)
+      const decision = await verifier.verify(request)
+      const after = await verifier.explain(request)
+      explained.push({ request, decision, before, after, told: toldByExplain })
+      kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
+    }
+  })
+  return explained
+}
+
+/** Verifiers with a list of the hooks that were called. */
+const verifiers = shareByPolicy((row, kit) => {
   const told: string[] = []
   const inner = row.options?.(kit)
   const store = inner?.replayStore ?? memoryReplayStore({ now: () => kit.now })
@@ -118,21 +137,8 @@ async function explainRow(row: Row): Promise<Explained[]> {
     onDecision: () => void told.push('onDecision'),
   })
   const { verifier } = setupOf({ ...row, options }, kit)
-  const explained: Explained[] = []
-  for (const step of stepsOf(row, kit)) {
-    kit.advance(step.after ?? 0)
-    const request = toRequest(await step.request(kit))
-    const heard = told.length
-    const before = await verifier.explain(request)
-    const toldByExplain = told.slice(heard)
-    const decision = await verifier.verify(request)
-    const after = await verifier.explain(request)
-    explained.push({ request, decision, before, after, told: toldByExplain })
-    kit.nonce = 'headers' in decision ? decision.headers['dpop-nonce'] : undefined
-  }
-  verifier.close()
-  return explained
-}
+  return { verifier, told, close: () => verifier.close() }
+})
 
 function toRequest({ method, url, headers: written }: WireRequest): VerifyRequest {
   const headers: Record<string, string[]> = {}
@@ -150,6 +156,8 @@ const shapeOf = (decision: Decision) => ({
   outcome: decision.outcome,
   ...('code' in decision ? { code: decision.code, stage: decision.stage, route: decision.route } : {}),
 })
+
+afterAll(() => verifiers.close())
 
 describe.each(Object.entries(groups))('explain: %s', (_, rows) => {
   const explained = new Map<Row, Explained[]>()
