@@ -46,7 +46,7 @@ async function run(settings: Extract<LoadCommand, { command: 'run' }>): Promise<
   const token = workload.token(agent)
   const fields = () => {
     const { authorization, dpop } = workload.request(agent, token).headers
-    return { authorization: authorization?.[0], dpop: dpop?.[0] }
+    return { authorization, dpop }
   }
   const lists = Array.from({ length: connections }, () =>
     Array.from({ length: requests }, () => ({ method: 'GET', path: '/orders/1', headers: fields() })),
