@@ -161,7 +161,8 @@ describe.skipIf(!hasRedisServer).concurrent.each(packages)(
       expect(await waiting(call)).toBe(LOST)
       // A process that starts later knows from the server since when it is a master, and holds up nothing.
       const later = await open(replica.port)
-      expect(await later(now().call())).toBe('allow')
+      // On a busy machine the first answer may be late; the six seconds of a restarted server are longer.
+      expect(await untilPassing(later)).toBeLessThan(5)
       expect(await later(call)).toBe(LOST)
     })
 
