@@ -11,7 +11,7 @@ import {
   toUnknownAnswer,
 } from './answer.js'
 import { findHeaderMismatch, isModern, type McpHeaders } from './headers.js'
-import { jsonRpc, MalformedMessage, type McpMessage, readMessage } from './message.js'
+import { jsonRpc, MalformedMessage, type McpMessage, methodsWithoutBody, readMessage } from './message.js'
 import type { ParsedRules } from './rules.js'
 import { noMessage, type Target, targetOf } from './target.js'
 
@@ -66,8 +66,6 @@ export async function judgeMessage(request: JudgedRequest): Promise<Verdict> {
   if (target instanceof MalformedMessage) return refuseMalformed(request, known, target)
   return applyRules(request, known, target, message)
 }
-
-const methodsWithoutBody: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
 /** A stream is opened by GET, and a session ended by DELETE. Some parsers make an empty object of no body. */
 function hasNoMessage(method: string, body: unknown): boolean {

@@ -16,6 +16,9 @@ export type ReadMessage =
   | { readonly kind: 'call'; readonly message: McpMessage }
   | { readonly kind: 'response' }
 
+/** HTTP methods of requests that need no message. */
+export const methodsWithoutBody: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
+
 /** A message that no rule can be applied to. */
 export class MalformedMessage {
   readonly reason: string

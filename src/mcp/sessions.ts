@@ -1,6 +1,7 @@
 import type { Answer } from '../decision.js'
 import { PolicyError } from '../policy/error.js'
 import { isRefusal, Refusal } from '../refusal.js'
+import { mediaTypeOf } from '../request/content.js'
 import { memorySessionStore } from '../stores/memory/sessions.js'
 import type { SessionStore } from '../stores/store.js'
 import { toHttpAnswer, toMalformedAnswer } from './answer.js'
@@ -10,13 +11,12 @@ import type { AnyMiddleware, Exchange } from './http/exchange.js'
 import {
   type BodyFilter,
   isEventStream,
-  mediaTypeOf,
   type ResponseFilter,
   type ResponseHead,
 } from './http/response-filter.js'
 import { errorAnswer, requestIdOf } from './json-rpc.js'
 import { warnAboutParser } from './judge-message.js'
-import { jsonRpc, MalformedMessage } from './message.js'
+import { jsonRpc, MalformedMessage, methodsWithoutBody } from './message.js'
 import { createOwnership, type Ownership } from './ownership.js'
 import { sessionOwner } from './session-owner.js'
 import { readsTasks, requestedTasks, resultTasks } from './task-ids.js'
@@ -117,8 +117,6 @@ async function findProblem(visit: Visit): Promise<Problem | undefined> {
   }
   return undefined
 }
-
-const methodsWithoutBody: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
 /** A body that no parser has read may name a task. */
 const notParsed = new MalformedMessage('no JSON body was parsed', jsonRpc.parseError)

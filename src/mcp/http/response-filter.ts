@@ -1,5 +1,6 @@
 import type { Answer } from '../../decision.js'
 import type { MaybePromise } from '../../lib/promise.js'
+import { mediaTypeOf } from '../../request/content.js'
 
 /** Status and fields of a response, before they are sent. */
 export interface ResponseHead {
@@ -33,11 +34,6 @@ export function isAnswer(verdict: Answer | BodyFilter): verdict is Answer {
 /** Whether a response is a stream of server-sent events. */
 export function isEventStream(head: ResponseHead): boolean {
   return mediaTypeOf(head) === 'text/event-stream'
-}
-
-/** The media type of a response, in lower case, without parameters. */
-export function mediaTypeOf({ field }: ResponseHead): string {
-  return (field('content-type') ?? '').replace(/;.*/s, '').trim().toLowerCase()
 }
 
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
