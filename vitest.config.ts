@@ -25,14 +25,14 @@ const waiting = [
   'test/unit/watch/*.test.ts',
 ]
 
-/** Tests of thousands of random cases. */
+/** Tests of hundreds of random cases, which are not among the quick ones either. */
 const properties = 'test/unit/**/*.property.test.ts'
 
 export default defineConfig({
   test: {
     testTimeout: 60_000,
-    // One more than there are cores: many files wait for a server or a clock most of the time. Not in CI, where
-    // a test that is late costs more than the minute.
+    // One more than there are cores: many files wait for a server or a clock most of the time. Not in CI,
+    // where a test that is late costs more than the minute.
     maxWorkers: process.env.CI ? '100%' : availableParallelism() + 1,
     dangerouslyIgnoreUnhandledErrors: false,
     unstubGlobals: true,
@@ -61,7 +61,7 @@ export default defineConfig({
         ssr: { resolve: { conditions: ['workerd'] } },
         ...project('core-web', ['test/conformance/core-web.test.ts', 'test/conformance/vectors.test.ts']),
       },
-      project('properties', [properties], { testTimeout: 120_000 }),
+      project('properties', [properties], { testTimeout: 120_000, isolate: false }),
       project('conformance', ['test/conformance/**/*.test.ts'], {
         exclude: ['test/conformance/core.test.ts', 'test/conformance/core-web.test.ts'],
         isolate: false,

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: the cost of verification alone, over HTTP and compared with other libraries, its growth,
- * its limits and its memory. Writes `bench/results.md`. Every contender must accept valid requests and deny invalid ones
- * before it is measured. The soak test is a separate program.
+ * its limits and its memory. Writes `bench/results.md`. Every contender must accept valid requests and deny
+ * invalid ones before it is measured. The soak test is a separate program.
  */
 import { growthSection } from './parts/growth.js'
 import { httpSection, threadSection } from './parts/http.js'

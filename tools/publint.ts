@@ -1,9 +1,8 @@
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 
-// Node.js reads `imports` from the nearest package.json (PACKAGE_IMPORTS_RESOLVE), so those of the compiled
-// folders apply. The tests of the packed package, of the runtimes and of the bundlers load every entry
-// through them.
+// Node.js reads `imports` from the nearest package.json (PACKAGE_IMPORTS_RESOLVE): the compiled one.
+// The tests of the packed package load every entry through it.
 const { messages, pkg } = await publint({ pkgDir: '.', strict: true })
 const faults = messages.filter(
   ({ code, args }) => !(code === 'NESTED_PACKAGE_JSON_FIELD_IGNORED' && args.field === 'imports'),

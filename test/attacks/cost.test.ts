@@ -16,7 +16,9 @@ const fields = {
   ],
 }
 
-/** Milliseconds that a request with these fields takes: the best of several, since the machine has other work. */
+/**
+ * Milliseconds that a request with these fields takes: the best of several, since the machine has other work.
+ */
 async function costOf(headers: readonly [string, string][]): Promise<number> {
   let best = Number.POSITIVE_INFINITY
   for (let round = 0; round < 5; round++) {
@@ -27,7 +29,8 @@ async function costOf(headers: readonly [string, string][]): Promise<number> {
   return best
 }
 
-// Sixteen times the blanks were 256 times the work for a pattern that begins anew at each of them: some 150 ms.
+// Sixteen times the blanks were 256 times the work for a pattern that begins anew at each of them: some 150
+// ms.
 test.each(Object.entries(fields))(
   'a run of blanks inside %s costs in proportion to its length',
   async (_, of) => {
@@ -60,7 +63,8 @@ test('a path longer than a request line matches no route, and is not split', asy
   expect(outcomeOf(decision)).toBe('credentials_missing')
 })
 
-// Sixteen times the letters were some 250 times the work for a pattern that looked for a token from each of them.
+// Sixteen times the letters were some 250 times the work for a pattern that looked for a token from each of
+// them.
 test.each(['eya-', 'eyJ-', '-eyJ/', 'eyJa%', 'ewo.'])(
   'an undeclared path of many %s costs in proportion to its length',
   async (part) => {

@@ -17,7 +17,10 @@ import {
 import { createVerifier, PolicyError } from '../../src/index.js'
 import { verifierFor } from '../support/verify.js'
 
-/** Encodings of points on edwards25519 for whose keys anybody can sign, or that have a second encoding (y >= p). */
+/**
+ * Encodings of points on edwards25519 for whose keys anybody can sign, or that have a second encoding (y >=
+ * p).
+ */
 const unsound: readonly [what: string, hex: string][] = [
   ['the neutral element', `01${'00'.repeat(31)}`],
   ['the neutral element with its sign bit set', `01${'00'.repeat(30)}80`],

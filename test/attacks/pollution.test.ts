@@ -163,7 +163,10 @@ const optionalIntent = [
 
 type Lacking = readonly [name: string, value: unknown, request: () => WireRequest, expected: string]
 
-/** A request that lacks something, or has no need of it; what a prototype has for that; and the verdict all the same. */
+/**
+ * A request that lacks something, or has no need of it; what a prototype has for that; and the verdict all
+ * the same.
+ */
 const lacking: readonly Lacking[] = [
   ...(['sub', 'jti', 'aud', 'iat', 'exp', 'cnf', 'agent_proof', 'intent'] as const).map(
     (name) => [name, inherited(name), () => withoutClaims({ [name]: undefined }), 'claims_invalid'] as const,

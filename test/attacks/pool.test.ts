@@ -95,7 +95,7 @@ describe('where a signature is verified', () => {
 describe('signatures that are late in the pool', () => {
   const { es384, seven } = agentKeys
 
-  /** Blocks every thread of the pool until it is released: each opens a pipe for reading that nobody writes to. */
+  /** Blocks every thread of the pool until it is released: each opens a pipe that nobody writes to. */
   async function blockPool() {
     const folder = mkdtempSync(join(tmpdir(), 'ajwt-pool-'))
     const pipe = join(folder, 'pipe')

@@ -20,7 +20,10 @@ const options = { verifier, requiredScopes: ['orders:refund'], resourceMetadataU
 
 const toBearer = (field = '') => field.replace('DPoP ', 'Bearer ')
 
-/** Servers that demand a scope with the middleware of an SDK, with a gateway in front that verifies proofs, or none. */
+/**
+ * Servers that demand a scope with the middleware of an SDK, with a gateway in front that verifies proofs, or
+ * none.
+ */
 const servers: Record<string, (isGateway: boolean) => RequestListener> = {
   'SDK 1': (isGateway) => {
     const app = express()

@@ -69,7 +69,10 @@ describe.each(names)('like: %s', (name) => {
     expect(await outcome(shape, likeEntry(shape))).toBe('allow')
   })
 
-  /** An ID token has what OpenID Connect Core section 2 gives it, and what the server adds to every token is not in it. */
+  /**
+   * An ID token has what OpenID Connect Core section 2 gives it, and what the server adds to every token is
+   * not in it.
+   */
   const idToken = {
     iss: shape.claims.iss,
     sub: shape.claims.sub ?? 'ada',

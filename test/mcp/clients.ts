@@ -81,7 +81,10 @@ function resultOf(result: unknown): Called {
   return { kind: 'result', text: content[0]?.text ?? '', isError: isError === true, meta: _meta }
 }
 
-/** Every library has errors of its own: a JSON-RPC code below zero, an HTTP status, or one of them as the cause. */
+/**
+ * Every library has errors of its own: a JSON-RPC code below zero, an HTTP status, or one of them as the
+ * cause.
+ */
 function failureOf(error: unknown): Called {
   for (let at = error; at instanceof Error; at = at.cause) {
     const { code, status, statusCode, message } = at as Error &

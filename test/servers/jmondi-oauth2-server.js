@@ -4,8 +4,8 @@ import { handleExpressError, handleExpressResponse } from '@jmondi/oauth2-server
 import express from 'express'
 import { decodeJwt, jwtVerify, SignJWT } from 'jose'
 
-// A server as its documentation builds one, with the client credentials grant. Metadata and keys are left to the app:
-// its own JwtService signs with HS256.
+// A server as its documentation builds one, with the client credentials grant. Metadata and keys are left to
+// the app: its own JwtService signs with HS256.
 
 const port = Number(process.env.PORT)
 const issuer = `http://localhost:${port}`

@@ -32,8 +32,8 @@ export function startProgram(file: string, cwd: string, env: Record<string, stri
 }
 
 /**
- * A free port on loopback, for a program that binds it a moment later. It is below the ports that systems give
- * to connections and to servers without a port of their own, so that none of those takes it meanwhile.
+ * A free port on loopback, for a program that binds it a moment later. It is below the ports that systems
+ * give to connections and to servers without a port of their own, so that none of those takes it meanwhile.
  */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {

@@ -1,6 +1,7 @@
 // Runs before each test file.
 
-// Makes a Response when it is loaded: of the wrong class once an app on Hono's server has replaced the global.
+// Makes a Response when it is loaded: of the wrong class once an app on Hono's server has replaced the
+// global.
 import '@hono/node-server/utils/response'
 import fc from 'fast-check'
 

@@ -22,7 +22,8 @@ describe('borders', () => {
   })
 
   it('keeps frameworks out of the core', () => {
-    // The other ends of the wire: a test of its own holds the borders of the agents' side, and the next one theirs.
+    // The other ends of the wire: a test of its own holds the borders of the agents' side, and the next one
+    // theirs.
     const foreign = importsOf('src').filter(
       ({ file, from }) =>
         !/^(agent|testing|oidc-provider|cli)\//.test(file) &&

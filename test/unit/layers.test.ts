@@ -60,8 +60,17 @@ const apart: Readonly<Record<string, readonly string[]>> = {
   'oidc-provider': ['agent', 'protocol', 'lib'],
 }
 
+/** The TypeScript files below a folder, but not those of installed packages. */
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name === 'node_modules') return []
+    if (entry.isDirectory()) return filesIn(join(folder, entry.name)).map((file) => `${entry.name}/${file}`)
+    return entry.name.endsWith('.ts') ? entry.name : []
+  })
+}
+
 const root = fileURLToPath(new URL('../../src/', import.meta.url))
-const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+const files = filesIn(root)
 const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]))
 
 const manifest = JSON.parse(readFileSync(join(root, '../package.json'), 'utf8'))
@@ -70,7 +79,7 @@ const manifest = JSON.parse(readFileSync(join(root, '../package.json'), 'utf8'))
  * The files of `src` that a file imports, for types or to run, at once or later: of `#names`, all that may be
  * meant.
  */
-function importsOf(file: string): string[] {
+function readImports(file: string): string[] {
   const found = texts.get(file)?.matchAll(/\b(?:from|import)\s*\(?\s*'([.#][^']*)'/g) ?? []
   return [...found].flatMap(([, from = '']) =>
     from.startsWith('#')
@@ -80,6 +89,9 @@ function importsOf(file: string): string[] {
       : normalize(join(dirname(file), from)).replace(/\.js$/, '.ts'),
   )
 }
+
+const imports = new Map(files.map((file) => [file, readImports(file)]))
+const importsOf = (file: string) => imports.get(file) ?? []
 
 const partOf = (file: string) => file.replace(/\/.*|\.ts$/, '')
 const rankOf = (part: string) => layers.findIndex((line) => line.includes(part))
@@ -127,6 +139,15 @@ describe('the layers of src', () => {
   })
 })
 
+/** The files whose form is checked. */
+const everywhere = ['src', 'middleware', 'test', 'tools', 'bench', 'fixtures/demo'].flatMap((folder) => {
+  const place = join(root, '..', folder)
+  return filesIn(place).map((file) => ({
+    file: `${folder}/${file}`,
+    lines: readFileSync(join(place, file), 'utf8').split('\n'),
+  }))
+})
+
 describe('the files of src', () => {
   test('import each other in no cycle', () => {
     expect(files.map(findCycle).find((cycle) => cycle !== undefined)).toBeUndefined()
@@ -136,27 +157,14 @@ describe('the files of src', () => {
     expect(files.filter((file) => !file.includes('/')).length).toBeLessThanOrEqual(8)
   })
 
-  test('have comments of at most 110 columns, those of the middleware too', () => {
-    const wide = ['src', 'middleware'].flatMap((folder) => {
-      const place = join(root, '..', folder)
-      const found = readdirSync(place, { recursive: true, encoding: 'utf8' })
-      return found
-        .filter((file) => file.endsWith('.ts'))
-        .flatMap((file) => readFileSync(join(place, file), 'utf8').split('\n'))
-        .filter((line) => /^\s*(\/\/|\/?\*)/.test(line) && line.length > 110)
-    })
-    expect(wide).toEqual([])
+  test('have comments of at most 110 columns, those of the tests and the middleware too', () => {
+    const wide = everywhere.filter(({ lines }) =>
+      lines.some((line) => /^\s*(\/\/|\/?\*)/.test(line) && line.length > 110),
+    )
+    expect(wide.map(({ file }) => file)).toEqual([])
   })
 
   test('have at most 400 lines, those of the tests and the middleware too', () => {
-    const long = ['src', 'middleware', 'test'].flatMap((folder) => {
-      const place = join(root, '..', folder)
-      const all = readdirSync(place, { recursive: true, encoding: 'utf8' })
-      const found = all.filter((file) => !file.includes('node_modules/'))
-      return found.filter((file) => {
-        return file.endsWith('.ts') && readFileSync(join(place, file), 'utf8').split('\n').length > 401
-      })
-    })
-    expect(long).toEqual([])
+    expect(everywhere.filter(({ lines }) => lines.length > 401).map(({ file }) => file)).toEqual([])
   })
 })

@@ -31,11 +31,15 @@ export interface RedisRevocations {
   close(): Promise<void>
 }
 
-// KEYS: the list, the log, the unrevoked ids. ARGV: the id; until (0 ends the revocation); the time before
-// which entries have expired; `at` of a restored revocation, '+inf' for a new one; until when the caller
-// knows it as revoked. The ids of the log are `<number>-<second in which the log was started>`. The number
-// increases by one, so that gaps and a new log are noticed. `at` is the server's time in microseconds, always
-// increasing. Returns {until, at}.
+/**
+ * KEYS: the list, the log, the unrevoked ids.
+ *
+ * ARGV: the id; until when (0 ends the revocation); the time before which entries have expired; `at` of a
+ * restored revocation, '+inf' for a new one; until when the caller knows it as revoked.
+ *
+ * Returns {until, at}. `at` is the server's time in microseconds, always increasing. Ids of the log are
+ * `<number>-<second in which the log was started>`: the number increases by one, so that gaps are noticed.
+ */
 const CHANGE = `
 local id, till, expired, known, knownTill = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. expired)

@@ -13,8 +13,8 @@ import { assertOnSeeds, runsOf } from '../../support/routes/seeds.js'
 import { policyOf } from '../../support/routes/tokens.js'
 
 /*
- * The same guarantee as for the frameworks whose routing is imitated. Fastify tells which route it has matched, so it
- * has to hold under every option of its router.
+ * The same guarantee as for the frameworks whose routing is imitated. Fastify reports the route that it has
+ * matched, so the guarantee holds under every option of its router.
  */
 
 // About 4,000 requests. `npm run test:soak` has 49,000.

@@ -23,16 +23,15 @@ import { policyOf } from '../../support/routes/tokens.js'
 import type { RawRequest } from '../../support/routes/wire.js'
 
 /*
- * The guarantee: whatever handler of a real app answers a request, the caller had what that handler's own rule
- * asks for. Every route has a scope of its own, so the credential that gets through tells which rule was applied.
- * An app without `ajwt`, the same otherwise, tells which handler a spelling means, so that exactly the caller
- * who must not reach it can try.
+ * The guarantee: if a handler of a real app answers a request, the caller met that handler's own rule. Every
+ * route has a scope of its own, so the accepted credential shows which rule was applied. An equal app without
+ * `ajwt` shows which handler a spelling means, so that the test can try the caller that must not reach it.
  */
 
 const runsPerSeed = 40
 const spellingRunsPerSeed = 10
 
-// A failure is first made as small as it goes, and only then told.
+// fast-check first shrinks a failure, which takes time.
 const timeLimit = 180_000
 
 const valueLists = fc.array(fc.constantFrom(...honestValues), { minLength: 3, maxLength: 3 })

@@ -78,8 +78,8 @@ describe(`the strict reader and JSON.parse agree (seed ${seed})`, () => {
 })
 
 /**
- * The object in a text, and whether it reads one way: each of its names stands there once, found by a pattern and one
- * Set an object, and no number is beyond a double.
+ * The object in a text, and whether it reads one way: each of its names stands there once, found by a pattern
+ * and one Set an object, and no number is beyond a double.
  */
 function plainJson(bytes: string): { value: unknown; isReadOneWay: boolean } {
   const buffer = Buffer.from(bytes, 'latin1')

@@ -13,7 +13,8 @@ import {
 import { startOAuthServers } from '../../support/agent/oauth-servers.js'
 import { browse, CALLBACK } from '../../support/oauth-client.js'
 
-// The client against oidc-provider as it is published: DPoP nonces are required, and only its metadata is known.
+// The client against oidc-provider as it is published: DPoP nonces are required, and only its metadata is
+// known.
 
 const { issuer, api, other, secret, assertionKeys, userToken, tokenRequests, close } =
   await startOAuthServers()

@@ -6,7 +6,8 @@ import { listen } from '../../support/listen.js'
 import { callApi, createClient, type RegisteredClient } from '../../support/oauth-client.js'
 import { hasServers, startServer, WITHOUT_SERVERS } from '../../support/servers.js'
 
-// Servers that the npm registry has. None of these speaks DPoP or registers clients: the client is known to them.
+// Servers that the npm registry has. None of these speaks DPoP or registers clients: the client is known to
+// them.
 
 const known = { id: 'orders-bot', secret: 'a secret of the test' }
 const AUDIENCE = 'https://orders.example.com'

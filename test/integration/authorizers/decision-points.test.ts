@@ -14,8 +14,8 @@ import { blocksOf } from '../../support/docs/markdown.js'
 import { folderOf, isInstalled, needs } from '../../support/installed.js'
 import { type Listening, listen } from '../../support/listen.js'
 
-// Real decision points behind the option `authorize`: Cedar and Casbin in this process, as the documentation asks
-// them, and Cedar behind an AuthZEN endpoint.
+// Real decision points behind the option `authorize`: Cedar and Casbin in this process, as the documentation
+// asks them, and Cedar behind an AuthZEN endpoint.
 
 const issuer = createTestIssuer()
 const isReady = isInstalled('authorizers')

@@ -14,8 +14,8 @@ import type { Policy } from '../../../src/index.js'
 import { createTestIssuer } from '../../../src/testing/index.js'
 import { closeAll, contentOf, serve } from '../../support/docs/issuer.js'
 
-// What docs/frameworks.md and docs/policy.md say of mounting, on apps that are made just so: each warning is shown to
-// be needed, and each remedy to help.
+// What docs/frameworks.md and docs/policy.md say of mounting, on apps that are made just so: each warning is
+// shown to be needed, and each remedy to help.
 
 afterEach(closeAll)
 

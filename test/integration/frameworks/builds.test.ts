@@ -3,7 +3,8 @@ import { root } from '../../support/docs/markdown.js'
 import { openWorkspace, type Served, type Workspace } from '../../support/frameworks.js'
 import { isInstalled, needs } from '../../support/installed.js'
 
-// The apps of docs/integrations.md that are built first: each is built as a user would build it, and asked over a socket.
+// The apps of docs/integrations.md that are built first: each is built as a user would build it, and asked
+// over a socket.
 
 const here = isInstalled('frameworks')
 const note = needs('frameworks')

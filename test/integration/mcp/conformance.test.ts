@@ -10,8 +10,8 @@ import { loadMcpPackages } from '../../support/mcp/packages.js'
 import { mcpApp } from '../../support/mcp/sdk-apps.js'
 import { startSigningProxy } from '../../support/mcp/signing-proxy.js'
 
-// The scenarios for servers of @modelcontextprotocol/conformance, against a protected server. The suite cannot
-// send credentials, so a proxy signs its requests.
+// The scenarios for servers of @modelcontextprotocol/conformance, against a protected server. The suite
+// cannot send credentials, so a proxy signs its requests.
 
 const packages = await loadMcpPackages()
 

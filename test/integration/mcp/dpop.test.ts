@@ -22,8 +22,8 @@ import type { McpBackend } from '../../support/mcp/contract.js'
 import { loadMcpPackages } from '../../support/mcp/packages.js'
 import { type McpFramework, mcpApp } from '../../support/mcp/sdk-apps.js'
 
-// What the draft of the DPoP profile for MCP (SEP-1932) asks of a server. The published conformance suite has no
-// scenario for it. The clauses are those of the draft, and of RFC 9449 where the draft refers to it.
+// What the draft of the DPoP profile for MCP (SEP-1932) asks of a server. The published conformance suite has
+// no scenario for it. The clauses are those of the draft, and of RFC 9449 where the draft refers to it.
 
 const packages = await loadMcpPackages()
 const HTU = `${AUDIENCE}/mcp`

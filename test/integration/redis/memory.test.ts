@@ -58,10 +58,13 @@ async function untilPassing(ask: Ask): Promise<number> {
   }
 }
 
-/** A server, and processes that use it; all end with the test. The tests mostly wait, so they run side by side. */
+/**
+ * A server, and processes that use it; all end with the test. The tests mostly wait, so they run side by
+ * side.
+ */
 const withServer = (name: Package) =>
   it.extend<{ server: RedisServer; closing: (() => unknown)[]; open: (port?: number) => Promise<Ask> }>({
-    // biome-ignore lint/correctness/noEmptyPattern: Vitest reads the names of other fixtures from the pattern.
+    // biome-ignore lint/correctness/noEmptyPattern: Vitest reads names of fixtures from it.
     server: async ({}, use) => {
       const server = await startRedis()
       await use(server)
@@ -152,7 +155,8 @@ describe.skipIf(!hasRedisServer).concurrent.each(packages)(
       expect(await one(call)).toBe('allow')
       await server.kill()
       await replica.send('REPLICAOF NO ONE')
-      // Longer up than any proof is old, as far as its uptime goes; and one process is connected all the time.
+      // Longer up than any proof is old, as far as its uptime goes; and one process is connected all the
+      // time.
       const started = await open(replica.port)
       expect(await started(call)).toBe(LOST)
       expect(await waiting(call)).toBe(LOST)

@@ -57,7 +57,8 @@ describe.runIf(isInstalled('runtimes'))(`keys on workerd${needs('runtimes')}`, (
   afterAll(() => {
     worker.close()
     remote.close()
-    // Workerd reports promises of one request that another one awaits, and code that hangs. Once, the store in memory warns.
+    // Workerd reports promises of one request that another one awaits, and code that hangs. Once, the store
+    // in memory warns.
     const lines = worker
       .errors()
       .split('\n')

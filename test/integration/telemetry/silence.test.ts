@@ -91,7 +91,8 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
       traceAllowed: 1,
       onDecision(decision, facts) {
         const { code, stage } = decision as { code?: string; stage?: string }
-        // The cause quotes claims, for the operator: that it holds no token or proof is tested with the causes.
+        // The cause quotes claims, for the operator: that it holds no token or proof is tested with the
+        // causes.
         log.info({ outcome: decision.outcome, code, stage, ...facts, cause: undefined })
       },
     }
@@ -154,7 +155,9 @@ const signed: ReadonlySet<string> = new Set([
   'token_lifetime_exceeded',
 ])
 
-/** Rows whose tokens verify, and are refused for their claims or their field by a code that others get before. */
+/**
+ * Rows whose tokens verify, and are refused for their claims or their field by a code that others get before.
+ */
 const refusedLater = /^C30[128]\//
 
 /** The two claims that telemetry may tell, where the table says that the token's signature was good. */

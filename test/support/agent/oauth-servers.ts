@@ -19,8 +19,8 @@ const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
 
 /**
- * oidc-provider as it is published, where DPoP nonces are required and everybody is Alice, with two APIs: one with
- * ajwt, one with express-oauth2-jwt-bearer.
+ * oidc-provider as it is published, where DPoP nonces are required and everybody is Alice, with two APIs: one
+ * with ajwt, one with express-oauth2-jwt-bearer.
  */
 export async function startOAuthServers() {
   const apps = { as: express(), api: express(), other: express() }

@@ -17,8 +17,8 @@ import * as forKoa from '../../../middleware/koa.js'
 import type { HandlerRule, Verifier } from '../../../src/index.js'
 import { fastifyListener } from '../fastify.js'
 
-// POST and GET /refunds, with the body parser of the framework in front of requireIntent. The handler answers with
-// the body and the query that it sees, as JSON: { body, query }.
+// POST and GET /refunds, with the body parser of the framework in front of requireIntent. The handler answers
+// with the body and the query that it sees, as JSON: { body, query }.
 
 export interface AppOptions {
   /** Whether the app keeps the bytes of the content, where the framework does not. Default true. */

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { createKit } from '../../../fixtures/kit.js'
 
 /**
- * Forwards every request to a loopback port with a DPoP-bound token and a fresh proof, for programs that cannot
- * send credentials.
+ * Forwards every request to a loopback port with a DPoP-bound token and a fresh proof, for programs that
+ * cannot send credentials.
  */
 export async function startSigningProxy(port: number): Promise<{ origin: string; close(): void }> {
   const proxy = createServer((incoming, outgoing) => {

@@ -16,7 +16,7 @@ interface WithServer {
  */
 export const testWithServer = (name: Package, { age = 0 } = {}) =>
   it.extend<WithServer>({
-    // biome-ignore lint/correctness/noEmptyPattern: Vitest reads the names of other fixtures from the pattern.
+    // biome-ignore lint/correctness/noEmptyPattern: Vitest reads names of fixtures from it.
     server: async ({}, use) => {
       const server = await startRedis()
       await new Promise((resolve) => setTimeout(resolve, age))

@@ -326,7 +326,10 @@ describe('the fields of a request to Hono', () => {
   })
 })
 
-/** Hands a request to an app that never was on a wire, as function hosts and test tools do, and gives the status. */
+/**
+ * Hands a request to an app that never was on a wire, as function hosts and test tools do, and gives the
+ * status.
+ */
 async function hand(
   app: RequestListener,
   { method, url }: WireRequest,

@@ -19,8 +19,8 @@ import { createVerifier, type Limit, type Policy, type Verifier } from '../../..
 import { ask } from '../../support/ask.js'
 import { fastifyListener } from '../../support/fastify.js'
 
-// POST /refunds has a limit of its route, and its handler one of its own, by the amount in the body. The handler answers
-// with the status that the body asks for.
+// POST /refunds has a limit of its route, and its handler one of its own, by the amount in the body. The
+// handler answers with the status that the body asks for.
 
 const amount = (body: unknown) => (body as { amount: number }).amount
 const sums = { per: 'token', max: 100, name: 'refunds', skipServerErrors: true } as const

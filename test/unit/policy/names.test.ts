@@ -3,8 +3,8 @@ import { createKit } from '../../../fixtures/kit.js'
 import { type Policy, PolicyError } from '../../../src/index.js'
 import { verifierFor } from '../../support/verify.js'
 
-// A policy is often JSON, where "__proto__" is a name like any other. What reads it must not lose it in silence:
-// a condition that is not there is a condition that always holds.
+// A policy is often JSON, where "__proto__" is a name like any other. What reads it must not lose it in
+// silence: a condition that is not there is a condition that always holds.
 const lost: readonly [what: string, policy: string][] = [
   ['an agent', '{"agents":{"__proto__":{"checksums":["x"]}}}'],
   ['a workflow', '{"workflows":{"__proto__":{"steps":["look","issue"]}}}'],

@@ -6,7 +6,10 @@ import { verifierFor } from '../../support/verify.js'
 
 const nonceSecret = 'a secret that all processes share'
 
-/** A verifier that demands nonces; how many seconds before now each proof could first have been used, as its store hears. */
+/**
+ * A verifier that demands nonces; how many seconds before now each proof could first have been used, as its
+ * store hears.
+ */
 function setUp(now?: () => number) {
   const kit = createKit()
   const ages: number[] = []

@@ -5,7 +5,10 @@ import { proofKey } from '../../../support/redis/keys.js'
 
 const LIFE = 65
 
-/** A handful of proofs, so that each comes again and again: its agent, and its `iat` in steps as clients write it. */
+/**
+ * A handful of proofs, so that each comes again and again: its agent, and its `iat` in steps as clients write
+ * it.
+ */
 const proofs = fc.array(
   fc.record({
     agent: fc.integer({ min: 0, max: 3 }),
@@ -13,7 +16,10 @@ const proofs = fc.array(
   }),
   { minLength: 1, maxLength: 10 },
 )
-/** What happens: a proof is presented with a pause between the verifier's look at the clock and the store's, or time goes. */
+/**
+ * What happens: a proof is presented with a pause between the verifier's look at the clock and the store's,
+ * or time goes.
+ */
 const steps = fc.array(
   fc.oneof(
     {
