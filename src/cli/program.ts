@@ -11,9 +11,9 @@ import { type CurlOptions, curl } from './curl/curl.js'
 import { demo } from './demo.js'
 import { type DiffOptions, diff } from './diff/diff.js'
 import { type ExplainOptions, explain, frameworks } from './explain/explain.js'
-import { messageOf, readJsonFile } from './policy-file.js'
+import { readJsonFile } from './files.js'
 import type { Terminal } from './terminal.js'
-import { UsageError } from './usage-error.js'
+import { messageOf, UsageError } from './usage-error.js'
 
 /** Carries out a command. 0: all is well; 1: a finding or a denial; 2: the command was wrong. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -117,7 +117,7 @@ function addExplain(program: Command, terminal: Terminal, done: (code: number) =
     .option('--token <token>', 'the access token, with or without its scheme')
     .option('--proof <proof...>', 'the DPoP proof')
     .option('--header <field...>', 'a further field, as "Name: value"')
-    .option('--curl <command>', 'take the request from a curl command')
+    .option('--curl <command>', 'take the request from a curl command; - reads it from standard input')
     .option('--har <file>', 'take the request from a HAR file')
     .option('--otlp <file>', 'take the request from spans in OTLP/JSON that captured its fields')
     .option('--entry <number>', 'which request of the file, from 1 (default: the first refused)', toNumber)
@@ -159,7 +159,7 @@ function toNumber(text: string): number {
 }
 
 async function checksumOf(file: string): Promise<string> {
-  const definition = readJsonFile(file)
+  const definition = readJsonFile(file, 'agent')
   try {
     return await agentChecksum(definition as AgentDefinition)
   } catch (error) {

@@ -7,3 +7,7 @@ export class UsageError extends Error {
   }
   override readonly name = 'UsageError'
 }
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -3,7 +3,7 @@ import { isObject } from '../../lib/objects.js'
 import type { Policy } from '../../policy/policy.js'
 import { isLiteral } from '../../policy/route-key.js'
 import { createRouteTable, type Route, type RouteTable } from '../../routing/table.js'
-import { readText } from '../policy-file.js'
+import { readText } from '../files.js'
 import { UsageError } from '../usage-error.js'
 import type { Finding, Report } from './finding.js'
 import { everySemantics, routesOf } from './route-lints.js'
@@ -36,7 +36,7 @@ const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'tr
 /** Reads an OpenAPI document, JSON or YAML. Throws a UsageError where it is none. */
 export function readOpenApi(file: string): OpenApi {
   const lines = new LineCounter()
-  const document = parseDocument(readText(file), { lineCounter: lines })
+  const document = parseDocument(readText(file, 'openapi'), { lineCounter: lines })
   const [problem] = document.errors
   if (problem !== undefined) throw new UsageError(`${file}: ${problem.message.split('\n', 1)[0]}`)
   let api: unknown

@@ -7,7 +7,8 @@ import type { Policy, RouteRule } from '../../policy/policy.js'
 import { createRouteTable } from '../../routing/table.js'
 import { base64urlHash, type TestKey } from '../../testing/key.js'
 import { routesOf } from '../check/route-lints.js'
-import { readJsonFile, readPolicyFile } from '../policy-file.js'
+import { readJsonFile } from '../files.js'
+import { readPolicyFile } from '../policy-file.js'
 import { createLocalIssuer } from '../request/local-issuer.js'
 import { specFor, stepsBefore, type TokenSpec } from '../request/spec.js'
 import type { Terminal } from '../terminal.js'
@@ -128,7 +129,7 @@ function keyIn(file: string): TestKey {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...asJwk } as never)
     writeFileSync(file, `${JSON.stringify(privateKey)}\n`, { mode: 0o600, flag: 'wx' })
   }
-  const jwk = readJsonFile(file) as JsonWebKey
+  const jwk = readJsonFile(file, 'key') as JsonWebKey
   const { kty, crv, x, y } = jwk
   if (kty !== 'EC' || crv !== 'P-256' || typeof jwk.d !== 'string')
     throw new UsageError(`${file} is no private key of P-256 as a JWK: remove it, and it is made anew`)

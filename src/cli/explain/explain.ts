@@ -3,16 +3,17 @@ import { readKeySet } from '../../keys/key-set.js'
 import type { IssuerPolicy, Policy } from '../../policy/policy.js'
 import type { Routing } from '../../request/request.js'
 import { createVerifier } from '../../verifier.js'
+import { readJsonFile } from '../files.js'
 import { neededOptions, withIssuers } from '../issuers.js'
-import { readJsonFile, readPolicyFile } from '../policy-file.js'
-import type { CapturedRequest } from '../request/captured.js'
+import { readPolicyFile } from '../policy-file.js'
+import { type CapturedRequest, refuseRedacted } from '../request/captured.js'
 import { readCurl } from '../request/curl.js'
 import { readHar } from '../request/har.js'
 import { readOtlp } from '../request/otlp.js'
 import { readTyped, type TypedRequest } from '../request/typed.js'
 import type { Terminal } from '../terminal.js'
 import { UsageError } from '../usage-error.js'
-import { asApiSees, findHint } from './prefix.js'
+import { asApiSees, findHint } from './hint.js'
 import { openRedis } from './redis.js'
 import { renderExplanation, toJson } from './render.js'
 
@@ -45,13 +46,14 @@ export const frameworks = {
 export async function explain(options: ExplainOptions, terminal: Terminal): Promise<number> {
   const policy = withKeys(await readPolicyFile(options.policy), options.jwks)
   const captured = readCaptured(options)
+  refuseRedacted(captured)
   const at = options.at === undefined ? captured.at : readTime(options.at)
   const redis = options.redis === undefined ? undefined : await openRedis(options.redis, options.redisPrefix)
   try {
     const seen = asApiSees(policy, captured)
     const explanation = await explainRequest(policy, seen, at, options, redis?.isRevoked)
     const problem = redis?.problem
-    const hint = findHint(policy, captured, explanation.decision)
+    const hint = findHint(policy, captured, explanation.decision, at)
     const told = { explanation, policy, captured, at, problem, hint }
     terminal.print(options.json ? toJson(told) : renderExplanation(told, terminal))
     const { outcome } = explanation.decision
@@ -112,7 +114,7 @@ function readTime(text: string): number {
 /** The policy with the keys of a file in place of those that its issuers publish. */
 function withKeys(policy: Policy, file: string | undefined): Policy {
   if (file === undefined) return policy
-  const jwks = readJsonFile(file)
+  const jwks = readJsonFile(file, 'jwks')
   if (readKeySet(jwks) === undefined)
     throw new UsageError(`${file} holds no JWK Set with 1 to 100 keys, one of them usable`)
   return withIssuers(policy, ({ jwksUri: _, ...entry }) => ({ ...entry, jwks }) as IssuerPolicy)

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type RedisClient, redisAdapter } from '../../stores/redis/client.js'
 import { redisRevocations } from '../../stores/redis/revocations.js'
-import { messageOf } from '../policy-file.js'
-import { UsageError } from '../usage-error.js'
+
+import { messageOf, UsageError } from '../usage-error.js'
 
 /** The stores of a fleet, read and never written. */
 export interface OpenRedis {

@@ -47,6 +47,7 @@ function verdictOf({ explanation: { decision }, policy, captured, at }: Told, te
   const key = keyOf(policy, captured.method, 'route' in decision ? decision.route : grantRoute(decision))
   const lines = [
     ...labelled('request', request, terminal),
+    ...labelled('entry', captured.source && printable(captured.source), terminal),
     ...labelled('key', key ?? 'no key of routes', terminal),
     ...labelled(
       'time',

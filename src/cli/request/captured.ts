@@ -9,6 +9,10 @@ export interface CapturedRequest {
   readonly headers: { readonly [name: string]: readonly string[] }
   /** Milliseconds since the epoch, where the recording tells. */
   readonly at?: number
+  /** Which request of the recording it is, if there are several. */
+  readonly source?: string
+  /** Why a recording of this kind may lack the credentials. */
+  readonly withoutCredentials?: string
 }
 
 export function groupFields(
@@ -29,23 +33,62 @@ export function readField(text: string): readonly [name: string, value: string] 
   return [text.slice(0, colon), text.slice(colon + 1)]
 }
 
+/** A request of a recording, as far as its choice needs it. */
+interface Recorded {
+  readonly headers: CapturedRequest['headers']
+  /** The status of the response. Undefined or 0: there was none, or the browser has hidden it. */
+  readonly status: number | undefined
+}
+
 /**
  * One of several recorded requests: the one that was asked for, counted from 1, else the first that was
- * refused.
+ * refused. One with credentials goes before a CORS preflight and requests for other things.
  */
-export function pick<T>(
+export function pick<T extends Recorded>(
   entries: readonly T[],
   asked: number | undefined,
-  wasRefused: (entry: T) => boolean,
   what: string,
-): T {
-  if (asked === undefined) {
-    const found = entries.find(wasRefused) ?? entries[0]
-    if (found === undefined) throw new UsageError(`${what} holds no request`)
-    return found
+): { entry: T; source: string | undefined } {
+  const choice = asked === undefined ? chooseRefused(entries) : entries[asked - 1]
+  if (choice === undefined)
+    throw new UsageError(
+      entries.length === 0 || asked === undefined
+        ? `${what} holds no request`
+        : `${what} has ${entries.length} ${entries.length === 1 ? 'request' : 'requests'}: there is no --entry ${asked}`,
+    )
+  const place = entries.indexOf(choice) + 1
+  return {
+    entry: choice,
+    source: entries.length > 1 ? `${place} of ${entries.length} in ${what}` : undefined,
   }
-  const entry = entries[asked - 1]
-  if (entry === undefined)
-    throw new UsageError(`${what} has ${entries.length} requests: there is no --entry ${asked}`)
-  return entry
 }
+
+function chooseRefused<T extends Recorded>(entries: readonly T[]): T | undefined {
+  const isRefused = ({ status = 0 }: Recorded) => status >= 400
+  const isUnanswered = ({ status = 0 }: Recorded) => status === 0
+  return (
+    entries.find((entry) => isRefused(entry) && hasCredentials(entry)) ??
+    entries.find(isRefused) ??
+    entries.find((entry) => isUnanswered(entry) && hasCredentials(entry)) ??
+    entries.find(hasCredentials) ??
+    entries[0]
+  )
+}
+
+function hasCredentials({ headers }: Recorded): boolean {
+  return headers.authorization !== undefined || headers.dpop !== undefined
+}
+
+/** Refuses a recording whose tool has put something else in place of the credentials. */
+export function refuseRedacted({ headers }: Pick<CapturedRequest, 'headers'>): void {
+  for (const name of ['authorization', 'dpop']) {
+    const value = headers[name]?.find((text) => redacted.test(text))
+    if (value === undefined) continue
+    throw new UsageError(
+      `the recording has ${JSON.stringify(value)} in place of the field ${name}: record without the filter, or give --url, --token and --proof`,
+    )
+  }
+}
+
+const redacted =
+  /^((dpop|bearer) )?([*x•.]{3,}|[<[({]*\s*(redacted|filtered|masked|removed|hidden|sanitized)\b.*)$/i

@@ -1,96 +1,92 @@
 import { parseArgs } from 'node:util'
-import { split } from 'shlex'
+import { readText } from '../files.js'
 import { UsageError } from '../usage-error.js'
 import { type CapturedRequest, groupFields, readField } from './captured.js'
-
-/**
- * Options of curl that take a value, as far as they are met in practice: another's value would pass for the
- * URL.
- */
-const withValue = {
-  request: { type: 'string', short: 'X' },
-  header: { type: 'string', short: 'H', multiple: true },
-  url: { type: 'string' },
-  data: { type: 'string', short: 'd' },
-  'data-raw': { type: 'string' },
-  'data-binary': { type: 'string' },
-  'data-ascii': { type: 'string' },
-  'data-urlencode': { type: 'string' },
-  json: { type: 'string' },
-  form: { type: 'string', short: 'F' },
-  'upload-file': { type: 'string', short: 'T' },
-  'oauth2-bearer': { type: 'string' },
-  user: { type: 'string', short: 'u' },
-  'user-agent': { type: 'string', short: 'A' },
-  referer: { type: 'string', short: 'e' },
-  cookie: { type: 'string', short: 'b' },
-  'cookie-jar': { type: 'string', short: 'c' },
-  output: { type: 'string', short: 'o' },
-  'write-out': { type: 'string', short: 'w' },
-  'max-time': { type: 'string', short: 'm' },
-  'connect-timeout': { type: 'string' },
-  retry: { type: 'string' },
-  proxy: { type: 'string', short: 'x' },
-  cacert: { type: 'string' },
-  cert: { type: 'string', short: 'E' },
-  key: { type: 'string' },
-  resolve: { type: 'string' },
-  'connect-to': { type: 'string' },
-  interface: { type: 'string' },
-  range: { type: 'string', short: 'r' },
-  get: { type: 'boolean', short: 'G' },
-  head: { type: 'boolean', short: 'I' },
-} as const
+import { curlOptions } from './curl-options.js'
+import { shellWords } from './shell-words.js'
 
 /** Options that make curl send a body, and so POST. */
-const bodies = ['data', 'data-raw', 'data-binary', 'data-ascii', 'data-urlencode', 'json', 'form'] as const
+const bodies = [
+  'data',
+  'data-raw',
+  'data-binary',
+  'data-ascii',
+  'data-urlencode',
+  'json',
+  'form',
+  'form-string',
+]
 
-/** Reads a curl command as a browser or a colleague gives it, quotes and line ends included. */
+/** The values of each option of a command. */
+type Values = ReadonlyMap<string, readonly string[]>
+
+/**
+ * Reads a curl command as a browser or a colleague gives it, quotes and line ends included. `-` reads it from
+ * standard input, where it needs no quotes around it.
+ */
 export function readCurl(command: string): CapturedRequest {
-  const [program, ...args] = words(command)
-  if (!/(^|[\\/])curl(\.exe)?$/.test(program ?? ''))
-    throw new UsageError('--curl takes a whole command in quotes: \'curl -H "Authorization: …" https://…\'')
-  const { values, positionals } = parseArgs({
-    args,
-    options: withValue,
+  const words = shellWords(command === '-' ? readText('-', 'curl') : command)
+  const start = words.findIndex((word) => /(^|[\\/])curl(\.exe)?$/.test(word))
+  if (start < 0 || !words.slice(0, start).every(isPrefix))
+    throw new UsageError(
+      '--curl takes a whole command in quotes, \'curl -H "Authorization: …" https://…\', or - for standard input',
+    )
+  const { values: parsed, positionals } = parseArgs({
+    args: words.slice(start + 1),
+    options: curlOptions,
     strict: false,
     allowPositionals: true,
   })
-  const url = textOf(values.url) ?? positionals[0]
+  const values: Values = new Map(
+    Object.entries(parsed).map(([name, value]) => [name, [value ?? []].flat().map(String)]),
+  )
+  const url = values.get('url')?.[0] ?? positionals.find((text) => text.includes('://')) ?? positionals[0]
   if (url === undefined) throw new UsageError('the curl command has no URL')
-  const written = (Array.isArray(values.header) ? values.header : []).map(String)
-  const fields = written.filter((text) => text.includes(':')).map(readField)
-  const bearer = textOf(values['oauth2-bearer'])
+  const fields = fieldsOf(values)
+  refuseVariables(fields)
+  return { method: methodOf(values), url: withQuery(withScheme(url), values), headers: groupFields(fields) }
+}
+
+/** What may stand in front of a pasted command: a prompt, an assignment, a program that runs another. */
+function isPrefix(word: string): boolean {
+  return /^([$#%>]|sudo|time|env|command|[A-Za-z_]\w*=.*)$/s.test(word)
+}
+
+function fieldsOf(values: Values): (readonly [name: string, value: string])[] {
+  const written = values.get('header') ?? []
+  if (written.some((text) => text.startsWith('@')))
+    throw new UsageError('the curl command reads fields from a file (-H @FILE): write them into the command')
+  // `Name;` is an empty field, and `Name:` is one that curl does not send.
+  const fields = written.filter((text) => text.includes(':') && !/^[^:]*:\s*$/.test(text)).map(readField)
+  const bearer = values.get('oauth2-bearer')?.at(-1)
   if (bearer !== undefined) fields.push(['authorization', `Bearer ${bearer}`])
-  if (textOf(values.user) !== undefined) fields.push(['authorization', 'Basic (left out)'])
+  if (values.has('user')) fields.push(['authorization', 'Basic (left out)'])
+  return fields
+}
+
+function refuseVariables(fields: readonly (readonly [name: string, value: string])[]): void {
   for (const [name, value] of fields) {
-    const variable = /\$\{?\w+\}?|\$\(/.exec(value)?.[0]
+    const variable = /\$\{?\w+\}?|\$\(|%\w+%/.exec(value)?.[0]
     if (variable !== undefined && /^(authorization|dpop)$/i.test(name.trim()))
       throw new UsageError(
         `the field ${name.trim()} has the shell's ${variable} in it: quote the command so that the shell fills it in, as in --curl "curl -H 'Authorization: DPoP $TOKEN' …"`,
       )
   }
-  return { method: methodOf(values), url: withScheme(url), headers: groupFields(fields) }
 }
 
-function words(command: string): string[] {
-  try {
-    return split(command.trim())
-  } catch (error) {
-    throw new UsageError(`the curl command cannot be read: ${error instanceof Error ? error.message : error}`)
-  }
-}
-
-function methodOf(values: Readonly<Record<string, unknown>>): string {
-  const asked = textOf(values.request)
+function methodOf(values: Values): string {
+  const asked = values.get('request')?.at(-1)
   if (asked !== undefined) return asked
-  if (values.head !== undefined) return 'HEAD'
-  if (values['upload-file'] !== undefined) return 'PUT'
-  return values.get === undefined && bodies.some((name) => values[name] !== undefined) ? 'POST' : 'GET'
+  if (values.has('head')) return 'HEAD'
+  if (values.has('upload-file')) return 'PUT'
+  return !values.has('get') && bodies.some((name) => values.has(name)) ? 'POST' : 'GET'
 }
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined
+/** With -G, curl sends data in the query. A token there counts as a second one. */
+function withQuery(url: string, values: Values): string {
+  const data = values.has('get') ? bodies.flatMap((name) => values.get(name) ?? []) : []
+  const query = [...data, ...(values.get('url-query') ?? [])].join('&')
+  return query === '' ? url : `${url}${url.includes('?') ? '&' : '?'}${query}`
 }
 
 function withScheme(url: string): string {
