@@ -41,7 +41,10 @@ export function parseJson(text: string, file: string): unknown {
   }
 }
 
-/** The bytes of a file or, for `-`, of standard input. Throws a UsageError if it cannot be read or is too large. */
+/**
+ * The bytes of a file or, for `-`, of standard input. Throws a UsageError if it cannot be read or is too
+ * large.
+ */
 export function readBytes(file: string, kind: FileKind): Uint8Array {
   try {
     return readAtMost(file, limits[kind])

@@ -8,8 +8,8 @@ import { messageOf, UsageError } from './usage-error.js'
 
 /**
  * Reads a policy from a JSON file, or from the default export, or the export `policy`, of a JavaScript
- * module. `-` is standard input. Throws a UsageError where there is no such file, and a PolicyError where it is
- * no JSON object.
+ * module. `-` is standard input. Throws a UsageError where there is no such file, and a PolicyError where it
+ * is no JSON object.
  */
 export async function readPolicyFile(file: string, name: 'policy' | 'rules' = 'policy'): Promise<Policy> {
   if (/\.[cm]?[jt]s$/.test(file)) return readPolicyModule(file, name)

@@ -1,4 +1,7 @@
-/** Options of curl 8 that take a value, as in `curl --help all`. A value that is not known as one would pass for a URL. */
+/**
+ * Options of curl 8 that take a value, as in `curl --help all`. A value that is not known as one would pass
+ * for a URL.
+ */
 const withValue = `
 abstract-unix-socket alt-svc aws-sigv4 cacert capath cert/E cert-type ciphers config/K connect-timeout connect-to
 continue-at/C cookie/b cookie-jar/c create-file-mode crlfile curves data/d data-ascii data-binary data-raw

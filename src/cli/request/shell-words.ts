@@ -45,7 +45,9 @@ function cmdWords(text: string): string[] {
   return words
 }
 
-/** Backslashes are escapes only in front of a quotation mark, which is literal after an odd number of them. */
+/**
+ * Backslashes are escapes only in front of a quotation mark, which is literal after an odd number of them.
+ */
 function readPiece(piece: string): { text: string; isQuote: boolean } {
   if (!piece.endsWith('"')) return { text: piece, isQuote: false }
   const count = piece.length - 1
