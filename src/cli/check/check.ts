@@ -9,7 +9,9 @@ import type { Terminal } from '../terminal.js'
 import { UsageError } from '../usage-error.js'
 import { createReport, type Finding, formatFinding, lintNames } from './finding.js'
 import { lintPolicy } from './lints.js'
-import { compareWithOpenApi, firstPolicy, readOpenApi } from './openapi.js'
+import { compareWithOpenApi } from './openapi/compare.js'
+import { firstPolicy } from './openapi/first-policy.js'
+import { readOpenApi } from './openapi/read.js'
 
 export interface CheckOptions {
   readonly openapi?: string
