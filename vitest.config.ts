@@ -19,7 +19,7 @@ const apart = {
 const waiting = [
   'test/unit/keys/outage.test.ts',
   'test/unit/mcp/{sessions,streams}.test.ts',
-  'test/unit/policy/limit.test.ts',
+  'test/unit/rules/limit.test.ts',
   'test/unit/token/resolve-issuer.test.ts',
   'test/unit/upgrade/socket-ends.test.ts',
   'test/unit/watch/*.test.ts',

@@ -12,8 +12,8 @@ import type { HandlerRule, Policy } from '../src/policy/policy.js'
 import type { RuleData } from '../src/policy/schema.js'
 import { describe, Refusal } from '../src/refusal.js'
 import type { RequestContent } from '../src/request/content.js'
-import { textsOf } from '../src/request/params.js'
 import type { VerifyRequest } from '../src/request/request.js'
+import { stringMembers } from '../src/request/string-members.js'
 import { AjwtDenial } from '../src/response/ajwt-denial.js'
 import { rateLimitFields } from '../src/response/rate-limit.js'
 import { metadataResponse } from '../src/response/resource-metadata.js'
@@ -197,7 +197,7 @@ async function applyRule(
   const { authorized, method, engine } = cached
   const result = await engine.applyRule(decision, authorized, {
     data,
-    params: textsOf(params),
+    params: stringMembers(params),
     method,
     isPermanent,
     isOncePerRequest: isPermanent,
@@ -224,7 +224,7 @@ export function createHostRefusal(entry: string, framework: string): () => Answe
 /** The original URL does not identify the handler: an app may dispatch one request to two routes. */
 function matchedRoute(routing: VerifyRequest['routing']): string | undefined {
   if (routing === undefined || !('route' in routing)) return undefined
-  return JSON.stringify([routing.route, textsOf(routing.params)])
+  return JSON.stringify([routing.route, stringMembers(routing.params)])
 }
 
 function pathOf(url: string): string {

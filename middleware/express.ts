@@ -30,7 +30,7 @@ import {
   type McpOptions,
   type McpPolicy,
   type McpRules,
-} from './tools.js'
+} from './mcp.js'
 
 export { AjwtDenial, type McpPolicy, type McpRules, type RouteReport }
 
@@ -127,7 +127,7 @@ function ruleHandler(
 }
 
 /**
- * Judges the JSON-RPC message of a request to an MCP server by the rules of its tool, prompt, resource or
+ * Checks the JSON-RPC message of a request to an MCP server by the rules of its tool, prompt, resource or
  * method. Mount it behind `ajwt` and behind the JSON parser, in front of the handler of the MCP SDK. Throws a
  * PolicyError if the rules are invalid.
  */
@@ -135,9 +135,9 @@ export function requireToolIntent(
   rules: McpRules,
   { onDenied, ...options }: ToolOptions = {},
 ): RequestHandler {
-  const judge = createToolMiddleware(rules, options)
+  const check = createToolMiddleware(rules, options)
   return ruleHandler('requireToolIntent', onDenied, (req) =>
-    judge({ source: req, headers: req.headers, body: req.body }),
+    check({ source: req, headers: req.headers, body: req.body }),
   )
 }
 

@@ -27,7 +27,7 @@ import {
 } from './core.js'
 import { compareRoutes, markAsAjwt, type RouteReport } from './coverage.js'
 import { handlersOf, type RouteLister } from './fastify-handlers.js'
-import { createToolMiddleware, type DecideMessageOptions, type McpRules } from './tools.js'
+import { createToolMiddleware, type DecideMessageOptions, type McpRules } from './mcp.js'
 
 export { AjwtDenial, type McpRules, type RouteReport }
 
@@ -120,14 +120,14 @@ export function requireIntent(rule: HandlerRule<FastifyRequest>, { onDenied }: D
 }
 
 /**
- * A `preHandler` that judges the JSON-RPC message of a request to an MCP server by the rules of its tool,
+ * A `preHandler` that checks the JSON-RPC message of a request to an MCP server by the rules of its tool,
  * prompt, resource or method. Throws a PolicyError if the rules are invalid.
  */
 export function requireToolIntent(rules: McpRules, { onDenied, ...options }: ToolOptions = {}): RuleHook {
-  const judge = createToolMiddleware(rules, options)
+  const check = createToolMiddleware(rules, options)
   return function requireToolIntent(request, reply, done) {
     const { raw: source, headers, body } = request
-    settle(judge({ source, headers, body }), request, reply, done, onDenied, hasBegun(reply))
+    settle(check({ source, headers, body }), request, reply, done, onDenied, hasBegun(reply))
   }
 }
 

@@ -28,7 +28,7 @@ import {
   type McpOptions,
   type McpPolicy,
   type McpRules,
-} from './tools.js'
+} from './mcp.js'
 
 export { AjwtDenial, type McpPolicy, type McpRules, type RouteReport }
 
@@ -108,7 +108,7 @@ export function requireIntent(
 }
 
 /**
- * Judges the JSON-RPC message of a request to an MCP server by the rules of its tool, prompt, resource or
+ * Checks the JSON-RPC message of a request to an MCP server by the rules of its tool, prompt, resource or
  * method. Mount it behind `ajwt`, in front of the handler of the MCP SDK. Throws a
  * PolicyError if the rules are invalid.
  */
@@ -116,9 +116,9 @@ export function requireToolIntent(
   rules: McpRules,
   { onDenied, ...options }: ToolOptions = {},
 ): MiddlewareHandler<AjwtEnv> {
-  const judge = createToolMiddleware(rules, options)
+  const check = createToolMiddleware(rules, options)
   return ruleHandler('requireToolIntent', onDenied, async (c) =>
-    judge({ source: c, headers: c.req.raw.headers, body: await honoMessageOf(c) }),
+    check({ source: c, headers: c.req.raw.headers, body: await honoMessageOf(c) }),
   )
 }
 

@@ -28,7 +28,7 @@ import {
   type McpOptions,
   type McpPolicy,
   type McpRules,
-} from './tools.js'
+} from './mcp.js'
 
 export { AjwtDenial, type McpPolicy, type McpRules, type RouteReport }
 
@@ -94,7 +94,7 @@ export function requireIntent(
 }
 
 /**
- * Judges the JSON-RPC message of a request to an MCP server by the rules of its tool, prompt, resource or
+ * Checks the JSON-RPC message of a request to an MCP server by the rules of its tool, prompt, resource or
  * method. Mount it behind `ajwt` and behind the JSON parser, in front of the handler of the MCP SDK. Throws a
  * PolicyError if the rules are invalid.
  */
@@ -102,9 +102,9 @@ export function requireToolIntent(
   rules: McpRules,
   { onDenied, ...options }: ToolOptions = {},
 ): Middleware<AjwtState> {
-  const judge = createToolMiddleware(rules, options)
+  const check = createToolMiddleware(rules, options)
   return ruleHandler('requireToolIntent', onDenied, ({ req, request }) =>
-    judge({ source: req, headers: req.headers, body: 'body' in request ? request.body : undefined }),
+    check({ source: req, headers: req.headers, body: 'body' in request ? request.body : undefined }),
   )
 }
 

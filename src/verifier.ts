@@ -9,8 +9,8 @@ import { snapshot } from './lib/plain-data.js'
 import { checkOptions, type VerifierOptions } from './options.js'
 import { PolicyError, toIssue } from './policy/error.js'
 import type { LimitedRule, Policy } from './policy/policy.js'
-import { textsOf } from './request/params.js'
 import type { VerifyRequest } from './request/request.js'
+import { stringMembers } from './request/string-members.js'
 import { AjwtDenial } from './response/ajwt-denial.js'
 import { type ResourceMetadata, toMetadata } from './response/resource-metadata.js'
 import { limitStoreFor } from './stores/limits.js'
@@ -129,7 +129,7 @@ export function createVerifier(policy: Policy, options: VerifierOptions = {}): V
       const data = parseHandlerRule(rule)
       refuseContentRules(data)
       const { method, authorized, engine: decidedBy } = known
-      const paramTexts = params === undefined ? (authorized?.access.params ?? {}) : textsOf(params)
+      const paramTexts = params === undefined ? (authorized?.access.params ?? {}) : stringMembers(params)
       const result = await decidedBy.applyRule(decision, authorized, {
         data,
         params: paramTexts,

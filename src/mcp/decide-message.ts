@@ -1,6 +1,6 @@
 import type { Decision } from '../decision.js'
+import { checkMessage } from './check-message.js'
 import type { McpHeaders } from './headers.js'
-import { judgeMessage } from './judge-message.js'
 import { type McpRules, rulesOf } from './rules.js'
 
 export interface DecideMessageOptions {
@@ -25,7 +25,7 @@ export async function decideMessage(
   { denials = 'auto' }: DecideMessageOptions = {},
 ): Promise<{ response?: Response }> {
   const request = { rules: rulesOf(rules), body: message, decision, headers, denials, isOnlyMessage: false }
-  const { refused } = await judgeMessage(request)
+  const { refused } = await checkMessage(request)
   if (refused === undefined) return {}
   const { status, headers: fields, body } = refused.answer
   return { response: new Response(body, { status, headers: fields }) }

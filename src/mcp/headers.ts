@@ -5,13 +5,27 @@ export type McpHeaders =
   | { get(name: string): string | null }
   | { readonly [name: string]: string | readonly string[] | undefined }
 
-/** All values of a field, without the optional blanks around them (RFC 9110 section 5.5). */
-function valuesOf(headers: McpHeaders, name: string): readonly string[] {
-  const found = isFetchHeaders(headers)
-    ? [headers.get(name) ?? undefined]
-    : Object.entries(headers).flatMap(([key, value]) => (key.toLowerCase() === name ? value : undefined))
-  return found.flatMap((value) => (value === undefined ? [] : value.replace(/^[\t ]+|[\t ]+$/g, '')))
+/** The fields of MCP in a request. */
+export interface McpFields {
+  readonly method: readonly string[]
+  readonly name: readonly string[]
+  readonly version: readonly string[]
 }
+
+/** Reads every value of the fields, without the optional blanks around them (RFC 9110 section 5.5). */
+export function readFields(headers: McpHeaders): McpFields {
+  const entries = isFetchHeaders(headers)
+    ? fieldNames.map((name) => [name, headers.get(name)] as const)
+    : Object.entries(headers)
+  const valuesOf = (field: string) =>
+    entries
+      .flatMap(([name, value]) => (name.toLowerCase() === field ? (value ?? []) : []))
+      .map((value) => value.replace(/^[\t ]+|[\t ]+$/g, ''))
+  const [method, name, version] = fieldNames
+  return { method: valuesOf(method), name: valuesOf(name), version: valuesOf(version) }
+}
+
+const fieldNames = ['mcp-method', 'mcp-name', 'mcp-protocol-version'] as const
 
 function isFetchHeaders(headers: McpHeaders): headers is { get(name: string): string | null } {
   return typeof headers.get === 'function'
@@ -22,15 +36,13 @@ function isFetchHeaders(headers: McpHeaders): headers is { get(name: string): st
  * version header is missing. An absent field is no mismatch: it grants nothing.
  */
 export function findHeaderMismatch(
-  headers: McpHeaders,
+  { method: methods, name: names }: McpFields,
   message: McpMessage | undefined,
 ): MalformedMessage | undefined {
   const mismatch = (name: string, found: string) =>
     new MalformedMessage(`${name} differs from the body`, jsonRpc.headerMismatch, message?.id, found)
-  const methods = valuesOf(headers, 'mcp-method')
   if (methods.some((value) => value !== message?.method) || methods.length > 1)
     return mismatch('Mcp-Method', methods.join(', '))
-  const names = valuesOf(headers, 'mcp-name')
   if (names.length === 0) return undefined
   const [name = ''] = names
   const decoded = names.length === 1 ? decodeFieldValue(name) : undefined
@@ -71,8 +83,8 @@ const versionKey = 'io.modelcontextprotocol/protocolVersion'
  * Whether the caller speaks revision 2026-07-28 or later, as the body says, else the version header. Only the
  * form of a response depends on it.
  */
-export function isModern(headers: McpHeaders, message: McpMessage | undefined): boolean {
+export function isModern(fields: McpFields, message: McpMessage | undefined): boolean {
   const meta = message && paramOf(message, '_meta')
-  const version = memberOf(meta, versionKey) ?? valuesOf(headers, 'mcp-protocol-version')[0]
+  const version = memberOf(meta, versionKey) ?? fields.version[0]
   return typeof version === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(version) && version >= modernSince
 }

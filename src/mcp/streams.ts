@@ -1,4 +1,4 @@
-import { readInterval, type WatchOptions, watchCredentials } from '../connection/watch.js'
+import { readInterval, type WatchOptions, watchCredentials } from '../connection/watch-credentials.js'
 import type { Denial } from '../decision.js'
 import { createDecidedMiddleware } from './http/decided-middleware.js'
 import type { AnyMiddleware } from './http/exchange.js'

@@ -10,7 +10,7 @@ import {
   mediaTypeOf,
   type RequestContent,
 } from '../request/content.js'
-import { findParameter, readParameters } from '../request/parameters.js'
+import { findParameter, readParameters } from '../request/query-parameters.js'
 import type { TokenClaims } from '../token/claims.js'
 import { type ContentCheck, compileContent, compileValue, contentCondition } from './content.js'
 import { checkDigest } from './digest.js'

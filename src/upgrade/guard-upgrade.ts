@@ -1,4 +1,4 @@
-import { readInterval, type WatchOptions, watchCredentials } from '../connection/watch.js'
+import { readInterval, type WatchOptions, watchCredentials } from '../connection/watch-credentials.js'
 import type { Decision, Grant } from '../decision.js'
 import type { Engine } from '../engine.js'
 import { describe, Refusal } from '../refusal.js'

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Decision } from '../../src/index.js'
 import { decideMessage, type McpRules } from '../../src/mcp/index.js'
-import { call, createJudge, request } from '../support/mcp/judge.js'
+import { call, createMessageDecider, request } from '../support/mcp/message-decisions.js'
 
 const rules: McpRules = {
   tools: { read: {}, pay: { agents: ['another-agent'] }, bound: { arguments: { '/amount': { max: 50 } } } },
@@ -11,13 +11,19 @@ const rules: McpRules = {
 }
 
 const open = ['initialize', 'ping', 'server/discover', 'tools/list', 'prompts/list', 'resources/list']
-const judged = ['tools/call', 'prompts/get', 'resources/read', 'completion/complete', 'resources/subscribe']
+const checkedMethods = [
+  'tools/call',
+  'prompts/get',
+  'resources/read',
+  'completion/complete',
+  'resources/subscribe',
+]
 const spellings = (text: string) => [text, text.toUpperCase(), ` ${text}`, `${text} `, `${text}\u0000`]
 
 const method = fc.oneof(
   fc.constantFrom(...open, 'resources/templates/list', 'notifications/initialized', 'tasks/list'),
-  fc.constantFrom(...judged, ...judged),
-  fc.constantFrom(...judged.flatMap(spellings), '__proto__', 'constructor'),
+  fc.constantFrom(...checkedMethods, ...checkedMethods),
+  fc.constantFrom(...checkedMethods.flatMap(spellings), '__proto__', 'constructor'),
   fc.json().map((text): unknown => JSON.parse(text)),
 )
 const name = fc.oneof(
@@ -98,7 +104,7 @@ async function tell(decision: Decision, body: unknown, headers = {}) {
 
 describe('messages of an attacker', () => {
   test('pass exactly where the rules say so', async () => {
-    const decision = await createJudge().decide()
+    const decision = await createMessageDecider().decide()
     let passed = 0
     await fc.assert(
       fc.asyncProperty(message, async (body) => {
@@ -113,7 +119,7 @@ describe('messages of an attacker', () => {
   })
 
   test('never end the process, and come back in no answer but for the id', async () => {
-    const decision = await createJudge().decide()
+    const decision = await createMessageDecider().decide()
     const values = fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true })
     await fc.assert(
       fc.asyncProperty(
@@ -140,7 +146,7 @@ describe('messages of an attacker', () => {
   })
 
   test('cost no more than reading them does', async () => {
-    const decision = await createJudge().decide()
+    const decision = await createMessageDecider().decide()
     const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => [`key-${at}`, at]))
     const long = 'docs://open/'.padEnd(1_000_000, 'a/')
     // Time of the processor, because a busy machine makes a clock run on.

@@ -20,7 +20,7 @@ describe('the table', () => {
     for (const row of rows) {
       for (const { expect: expected } of stepsOf(row, kit)) if ('code' in expected) seen.add(expected.code)
     }
-    // Only rules of handlers judge the content of a request: test/unit/middleware and test/unit/mcp have
+    // Only rules of handlers check the content of a request: test/unit/middleware and test/unit/mcp have
     // those.
     expect(Object.keys(denials).filter((code) => !seen.has(code))).toEqual([
       'message_malformed',

@@ -83,7 +83,7 @@ function findRule(policy: Policy, method: string, path: string): FoundRule {
   const semantics = { caseSensitive: false, strict: false, wildcardMatchesEmpty: false }
   const match = createRouteTable(routesOf(policy)).find(method, path, semantics, undefined)
   const key = match?.route.key
-  const access = key === undefined ? undefined : policy.routes[key as keyof Policy['routes']]
+  const access = key === undefined ? undefined : policy.routes[key]
   return {
     key,
     access: access === 'public' ? 'public' : 'other',

@@ -3,13 +3,13 @@ export interface Change {
   /** `weaker`: it was denied, and is let through now. */
   readonly effect: 'weaker' | 'stricter'
   readonly request: string
-  /** What the request comes with. */
+  /** The credentials of the request, in words. */
   readonly by: string
   readonly before: Verdict
   readonly after: Verdict
 }
 
-/** What comes of a request, and by which key. */
+/** The decision for a request, and the key that made it. */
 export interface Verdict {
   /** `allow`, `public`, `anonymous`, `observe`, or the code of a denial. */
   readonly verdict: string

@@ -1,4 +1,4 @@
-import { compilePolicy } from '../../compile/compile-policy.js'
+import { type CompiledPolicy, compilePolicy } from '../../compile/compile-policy.js'
 import type { Decision } from '../../decision.js'
 import type { Policy, RouteRule } from '../../policy/policy.js'
 import { createRouteTable, type Route } from '../../routing/table.js'
@@ -21,7 +21,7 @@ export interface DiffOptions {
 /** Most examples that are printed for one pair of keys. */
 const maxExamples = 3
 
-/** Prints which requests change their verdict: 1 where any that was denied is let through now. */
+/** Prints the requests whose verdict changes. Resolves to 1 if one that was denied is let through now. */
 export async function diff(
   oldFile: string,
   newFile: string,
@@ -36,14 +36,15 @@ export async function diff(
 }
 
 /** A policy as a verifier that trusts the local issuer, and the means to look a key up. */
-interface Judge {
+interface ComparedPolicy {
   readonly policy: Policy
   readonly verifier: Verifier
+  readonly compiled: CompiledPolicy
   readonly side: (rule: RouteRule) => Side
   keyFor(method: string, path: string): string | undefined
 }
 
-function createJudge(policy: Policy, issuer: LocalIssuer, now: () => number): Judge {
+function toCompared(policy: Policy, issuer: LocalIssuer, now: () => number): ComparedPolicy {
   const trusting = issuer.trustedBy(withoutLimits(policy))
   const compiled = compilePolicy(trusting)
   const table = createRouteTable(routesOf(policy))
@@ -55,6 +56,7 @@ function createJudge(policy: Policy, issuer: LocalIssuer, now: () => number): Ju
       now,
       replayStore: memoryReplayStore({ now }),
     }),
+    compiled,
     side: (rule) => ({ policy: trusting, compiled, rule }),
     keyFor: (method, path) => table.findRoute(method, path, semantics)?.key,
   }
@@ -76,28 +78,28 @@ async function compare(before: Policy, after: Policy): Promise<Change[]> {
   const time = Math.floor(Date.now() / 1000) * 1000
   const now = () => time
   const issuer = createLocalIssuer(now)
-  const judges = [createJudge(before, issuer, now), createJudge(after, issuer, now)] as const
+  const policies = [toCompared(before, issuer, now), toCompared(after, issuer, now)] as const
   const changes: Change[] = []
   for (const { method, path } of samplesOf([...routesOf(before), ...routesOf(after)]))
-    changes.push(...(await compareAt(method, path, judges, issuer)))
-  for (const { verifier } of judges) verifier.close()
+    changes.push(...(await compareAt(method, path, policies, issuer)))
+  for (const { verifier } of policies) verifier.close()
   return changes
 }
 
 async function compareAt(
   method: string,
   path: string,
-  judges: readonly [Judge, Judge],
+  policies: readonly [ComparedPolicy, ComparedPolicy],
   issuer: LocalIssuer,
 ): Promise<Change[]> {
-  const [before, after] = judges
+  const [before, after] = policies
   const keys = [before.keyFor(method, path), after.keyFor(method, path)] as const
-  const sides = judges.map((judge, index) => judge.side(ruleOf(judge.policy, keys[index])))
+  const sides = policies.map(({ side, policy }, index) => side(ruleOf(policy, keys[index])))
   const params = paramsOf(keys, path)
-  const judgeBoth = async (by: string, spec: TokenSpec | undefined): Promise<Change | undefined> => {
+  const compareDecisions = async (by: string, spec: TokenSpec | undefined): Promise<Change | undefined> => {
     const verdicts: string[] = []
-    for (const [index, { verifier }] of judges.entries())
-      verdicts.push(await verdictOn(verifier, method, path, spec, sides[index] as Side, issuer))
+    for (const { verifier, compiled } of policies)
+      verdicts.push(await decideWith(verifier, method, path, spec, compiled, issuer))
     const [was = '', is = ''] = verdicts
     if (isLetThrough(was) === isLetThrough(is)) return undefined
     return {
@@ -108,31 +110,34 @@ async function compareAt(
       after: { verdict: is, key: keys[1] },
     }
   }
-  const changes = [await judgeBoth('without credentials', undefined)]
+  const changes = [await compareDecisions('without credentials', undefined)]
   const known = new Set<string>()
   for (const [index, side] of sides.entries()) {
     const base = specFor(side.policy, side.compiled, side.rule, params)
-    const meeting = await judgeBoth(`with a token that meets the ${index === 0 ? 'old' : 'new'} rule`, base)
+    const meeting = await compareDecisions(
+      `with a token that meets the ${index === 0 ? 'old' : 'new'} rule`,
+      base,
+    )
     changes.push(meeting)
     for (const { description, spec } of variantsOf(base, sides)) {
       const text = JSON.stringify(spec)
       if (known.has(text)) continue
       known.add(text)
-      const change = await judgeBoth(`with a token ${description}`, spec)
-      // Where the caller that the rule has in mind fares otherwise, so do most that differ from it.
+      const change = await compareDecisions(`with a token ${description}`, spec)
+      // If the decision for the rule's own caller has changed, so has that for most others.
       if (change?.effect !== meeting?.effect) changes.push(change)
     }
   }
   return changes.filter((change) => change !== undefined)
 }
 
-/** What a policy says to a request, signed anew for each: no proof is good twice. */
-async function verdictOn(
+/** The decision of one policy. Each decision needs a new proof. */
+async function decideWith(
   verifier: Verifier,
   method: string,
   path: string,
   spec: TokenSpec | undefined,
-  { compiled }: Side,
+  compiled: CompiledPolicy,
   issuer: LocalIssuer,
 ): Promise<string> {
   if (spec !== undefined && !compiled.issuers.has(spec.issuer)) return 'issuer_not_trusted'
@@ -143,10 +148,10 @@ async function verdictOn(
   }
   const decision = await send(undefined)
   const isForNonce = 'code' in decision && decision.code === 'proof_nonce_required'
-  return toVerdict(isForNonce ? await send(decision.headers['dpop-nonce']) : decision)
+  return verdictOf(isForNonce ? await send(decision.headers['dpop-nonce']) : decision)
 }
 
-function toVerdict(decision: Decision): string {
+function verdictOf(decision: Decision): string {
   return decision.outcome === 'deny' ? decision.code : decision.outcome
 }
 
@@ -157,7 +162,7 @@ function isLetThrough(verdict: string): boolean {
 }
 
 function ruleOf(policy: Policy, key: string | undefined): RouteRule {
-  const access = key === undefined ? undefined : policy.routes[key as keyof Policy['routes']]
+  const access = key === undefined ? undefined : policy.routes[key]
   return typeof access === 'object' ? access : {}
 }
 
@@ -198,8 +203,8 @@ function print(changes: readonly Change[], { print: write, remark, colors }: Ter
     for (const { effect, request, by, before, after } of group.slice(0, maxExamples)) {
       const color = effect === 'weaker' ? colors.red : colors.green
       write(`${color(effect.padEnd(8))} ${request} ${by}`)
-      write(`         old: ${told(before)}`)
-      write(`         new: ${told(after)}`)
+      write(`         old: ${formatSide(before)}`)
+      write(`         new: ${formatSide(after)}`)
     }
     const more = group.length - maxExamples
     if (more > 0) write(`         and ${more} more such ${more === 1 ? 'request' : 'requests'}`)
@@ -212,6 +217,6 @@ function print(changes: readonly Change[], { print: write, remark, colors }: Ter
   )
 }
 
-function told({ verdict, key }: Verdict): string {
+function formatSide({ verdict, key }: Verdict): string {
   return `${isLetThrough(verdict) ? verdict : `denied, ${verdict}`}, by ${key === undefined ? 'no key' : JSON.stringify(key)}`
 }

@@ -31,7 +31,7 @@ const change = (
 function onceChanges(before: Policy, after: Policy): Change[] {
   return Object.keys(after.routes).flatMap((key) => {
     const [was, is] = [before, after].map(({ routes }) => {
-      const access = routes[key as keyof Policy['routes']]
+      const access = routes[key]
       return access === undefined ? undefined : typeof access === 'object' && access.once === true
     })
     if (was === undefined || was === is) return []
@@ -55,7 +55,7 @@ function limitChanges(before: Policy, after: Policy): Change[] {
 
 /** Undefined where the policy does not have the key. */
 function limitsOf({ routes }: Policy, key: string): readonly Limit[] | undefined {
-  const access = routes[key as keyof Policy['routes']]
+  const access = routes[key]
   if (access === undefined) return undefined
   return typeof access === 'object' && access.limit !== undefined ? toArray<Limit>(access.limit) : []
 }

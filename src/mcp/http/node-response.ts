@@ -113,19 +113,19 @@ export function filterNodeResponse(res: NodeResponse, filter: ResponseFilter): v
     if (state !== 'head') return
     headValues = values
     const status = typeof values[0] === 'number' ? values[0] : res.statusCode
-    const verdict = filter.head({ status, field: (name) => fieldOf(res, values, name) }, cut)
+    const action = filter.head({ status, field: (name) => fieldOf(res, values, name) }, cut)
     isUnclosed = true
     // The client has gone before the app wrote anything: there is no other event.
     if (isOver || res.destroyed) close()
-    return isPromiseLike(verdict) ? verdict.then(applyVerdict) : applyVerdict(verdict)
+    return isPromiseLike(action) ? action.then(applyAction) : applyAction(action)
   }
 
-  function applyVerdict(verdict: Answer | BodyFilter | undefined): void {
+  function applyAction(action: Answer | BodyFilter | undefined): void {
     // The client may have gone, or the stream may have been cut, while the filter waited.
     if (state === 'closed') return
-    if (verdict !== undefined && isAnswer(verdict)) return void sendAnswer(verdict)
-    body = verdict
-    state = verdict?.kind ?? 'open'
+    if (action !== undefined && isAnswer(action)) return void sendAnswer(action)
+    body = action
+    state = action?.kind ?? 'open'
     if (state !== 'whole') forwardHead()
   }
 
@@ -192,7 +192,7 @@ export function filterNodeResponse(res: NodeResponse, filter: ResponseFilter): v
     values: readonly unknown[],
   ): MaybePromise<void> {
     const parts = [...collected.map(({ bytes }) => bytes), bytesOf(values)]
-    const verdict = whole.check(concat(parts))
+    const action = whole.check(concat(parts))
     const decide = (answer: Answer | undefined): void => {
       if (answer !== undefined) {
         sendAnswer(answer)
@@ -202,7 +202,7 @@ export function filterNodeResponse(res: NodeResponse, filter: ResponseFilter): v
       for (const part of collected) forward(write, part.values)
       finish(values)
     }
-    return isPromiseLike(verdict) ? verdict.then(decide) : decide(verdict)
+    return isPromiseLike(action) ? action.then(decide) : decide(action)
   }
 
   /** Runs a call of the app that sends the head first. */

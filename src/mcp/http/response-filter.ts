@@ -27,8 +27,8 @@ export interface ResponseFilter {
   closed?(): void
 }
 
-export function isAnswer(verdict: Answer | BodyFilter): verdict is Answer {
-  return 'status' in verdict
+export function isAnswer(action: Answer | BodyFilter): action is Answer {
+  return 'status' in action
 }
 
 /** Whether a response is a stream of server-sent events. */

@@ -8,19 +8,19 @@ export async function filterWebResponse(response: Response, filter: ResponseFilt
     status: response.status,
     field: (name: string) => response.headers.get(name) ?? undefined,
   }
-  const verdict = await filter.head(head, (last) => cutBody(last))
-  if (verdict !== undefined && isAnswer(verdict)) return replace(response, verdict)
-  if (verdict === undefined) return response
+  const action = await filter.head(head, (last) => cutBody(last))
+  if (action !== undefined && isAnswer(action)) return replace(response, action)
+  if (action === undefined) return response
   if (response.body === null) {
     filter.closed?.()
     return response
   }
-  if (verdict.kind === 'whole') {
+  if (action.kind === 'whole') {
     const body = new Uint8Array(await response.arrayBuffer())
-    const answer = await verdict.check(body)
+    const answer = await action.check(body)
     return answer === undefined ? copy(response, body) : replace(response, answer)
   }
-  const { stream, cut } = filterStream(response.body, verdict, () => filter.closed?.())
+  const { stream, cut } = filterStream(response.body, action, () => filter.closed?.())
   cutBody = cut
   return copy(response, stream)
 }

@@ -54,7 +54,7 @@ describe('a method override in a body', () => {
     expect(await post(appOf(forExpress.ajwt(policy(routes)), override))).toEqual([200, 'deleted'])
   })
 
-  test('is judged where that middleware stands in front', async () => {
+  test('is checked where that middleware stands in front', async () => {
     const answer = await post(appOf(override, forExpress.ajwt(policy(routes))))
     expect(answer).toEqual([403, expect.objectContaining({ code: 'scope_insufficient' })])
   })

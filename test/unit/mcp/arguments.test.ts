@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { PolicyError } from '../../../src/index.js'
 import { type ArgumentConstraint, allowedTools, type McpRules } from '../../../src/mcp/index.js'
-import { briefly, call, createJudge, request } from '../../support/mcp/judge.js'
+import { briefly, call, createMessageDecider, request } from '../../support/mcp/message-decisions.js'
 
 const claims = {
   order: { id: '17', number: 17 },
@@ -11,7 +11,7 @@ const claims = {
 
 async function isMet(constraint: ArgumentConstraint, args: unknown, pointer = '/value'): Promise<boolean> {
   const rules: McpRules = { tools: { refund: { arguments: { [pointer]: constraint } } } }
-  const told = briefly(await createJudge().tell(rules, call('refund', args), { claims }))
+  const told = briefly(await createMessageDecider().tell(rules, call('refund', args), { claims }))
   if (told !== 'passes') expect(told).toBe('200 result true argument_not_allowed')
   return told === 'passes'
 }
@@ -63,7 +63,7 @@ describe('a constraint on an argument', () => {
   })
 
   test('is told to the operator, and its value to nobody else', async () => {
-    const { tell, told } = createJudge()
+    const { tell, told } = createMessageDecider()
     const rules: McpRules = { tools: { refund: { arguments: { '/amount': { maxClaim: '/budget/most' } } } } }
     const denied = await tell(rules, call('refund', { amount: 500 }), { claims })
     expect(told.at(-1)?.[1].cause).toMatchObject({ claim: '/amount', found: '500', unverified: true })
@@ -75,7 +75,7 @@ test('conditions on the token come first, and every argument has to be right', a
   const rules: McpRules = {
     tools: { refund: { scope: 'refund', arguments: { '/a': { equals: 1 }, '/b': { equals: 2 } } } },
   }
-  const { tell } = createJudge()
+  const { tell } = createMessageDecider()
   const scope = { claims: { scope: 'refund' } }
   expect(briefly(await tell(rules, call('refund', { a: 1, b: 2 })))).toBe('403 scope_insufficient')
   expect(briefly(await tell(rules, call('refund', { a: 1, b: 2 }), scope))).toBe('passes')
@@ -83,7 +83,7 @@ test('conditions on the token come first, and every argument has to be right', a
 })
 
 test('a list of tools counts what depends on arguments as allowed, and uses nothing up', async () => {
-  const { grantOf, tell, list, told } = createJudge()
+  const { grantOf, tell, list, told } = createMessageDecider()
   const rules: McpRules = {
     tools: {
       read: { scope: 'read' },
@@ -92,12 +92,12 @@ test('a list of tools counts what depends on arguments as allowed, and uses noth
       limited: { limit: { per: 'agent', max: 1, window: 60 } },
       other: { agents: ['another-agent'] },
       watched: { agents: ['another-agent'], mode: 'observe' },
-      judged: { authorize: true },
+      hooked: { authorize: true },
     },
   }
   const grant = await grantOf({ scope: 'refund' })
   const before = told.length
-  const names = ['refund', 'once', 'limited', 'watched', 'judged']
+  const names = ['refund', 'once', 'limited', 'watched', 'hooked']
   for (let count = 0; count < 3; count++) expect(allowedTools(rules, grant)).toEqual(names)
   expect(told).toHaveLength(before)
   const same = ['read', 'refund', 'once', 'limited', 'other', 'watched']
@@ -113,7 +113,7 @@ test('a list of tools counts what depends on arguments as allowed, and uses noth
 })
 
 test('a list of tools is empty once the token has expired', async () => {
-  const { grantOf, kit } = createJudge()
+  const { grantOf, kit } = createMessageDecider()
   const grant = await grantOf({})
   expect(allowedTools({ tools: { read: {} } }, grant)).toEqual(['read'])
   kit.now += 3_600_000
@@ -153,7 +153,7 @@ test.each<[string, McpRules | object, RegExp]>([
   ],
   ['a wrong word for a method', { tools: {}, methods: { ping: 'public' } }, /"authenticated", or a rule/],
 ])('refuses rules with %s', async (_, rules, message) => {
-  const { tell } = createJudge()
+  const { tell } = createMessageDecider()
   const asked = tell(rules as McpRules, request('ping'))
   await expect(asked).rejects.toThrow(PolicyError)
   await expect(tell(rules as McpRules, request('ping'))).rejects.toThrow(message)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createVerifier } from '../../../src/index.js'
 import { decideMessage, type McpMessage, type McpRules } from '../../../src/mcp/index.js'
-import { briefly, call, createJudge, request } from '../../support/mcp/judge.js'
+import { briefly, call, createMessageDecider, request } from '../../support/mcp/message-decisions.js'
 
 const rules: McpRules = {
   tools: {
@@ -16,12 +16,12 @@ const rules: McpRules = {
 
 describe('tools/call', () => {
   test('passes where the rule of the tool is met', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     expect(await tell(rules, call('read_order'), { claims: { scope: 'orders:read' } })).toBeUndefined()
   })
 
   test('is HTTP 403 with a challenge for the scopes of the route and the tool, where one is missing', async () => {
-    const { tell, told } = createJudge({ routes: { '* /mcp': { scope: 'mcp' } } })
+    const { tell, told } = createMessageDecider({ routes: { '* /mcp': { scope: 'mcp' } } })
     const denied = await tell(rules, call('read_order'), { claims: { scope: 'mcp' } })
     expect(briefly(denied)).toBe('403 scope_insufficient')
     expect(denied?.headers.get('www-authenticate')).toMatch(
@@ -33,7 +33,7 @@ describe('tools/call', () => {
   })
 
   test('names the scopes of no other tool, and of every rule of the call', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const ask = { claims: { scope: 'none' } }
     await tell(rules, call('refund'), ask)
     const denied = await tell(rules, call('read_order'), ask)
@@ -44,7 +44,7 @@ describe('tools/call', () => {
   })
 
   test('is a tool result for the model, where no other token can mend it', async () => {
-    const { tell, told } = createJudge()
+    const { tell, told } = createMessageDecider()
     const denied = await tell(rules, call('delete_order'))
     expect(told.at(-1)?.[1]).toMatchObject({ target: 'tools delete_order', agent: 'agent-7' })
     expect(denied?.status).toBe(200)
@@ -71,7 +71,7 @@ describe('tools/call', () => {
   })
 
   test('has a result type since 2026-07-28, as the header or the body says', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const fields = { 'MCP-Protocol-Version': '2026-07-28' }
     const byHeader = await tell(rules, call('delete_order'), { fields })
     expect(byHeader?.body.result).toMatchObject({ resultType: 'complete' })
@@ -83,7 +83,7 @@ describe('tools/call', () => {
   })
 
   test('is an HTTP status for every denial, under denials: http', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const ask = { denials: 'http' } as const
     expect(briefly(await tell(rules, call('delete_order'), ask))).toBe('403 agent_not_allowed')
     expect(briefly(await tell(rules, call('no_such_tool'), ask))).toBe('403 tool_not_declared')
@@ -91,7 +91,7 @@ describe('tools/call', () => {
   })
 
   test('of a tool that no rule names is -32602, also for other letters and inherited names', async () => {
-    const { tell, told } = createJudge()
+    const { tell, told } = createMessageDecider()
     const names = ['no_such_tool', 'Read_Order', 'READ_ORDER', ' read_order', '__proto__', 'constructor']
     for (const name of [...names, 'toString', 'hasOwnProperty', '', 17, null, ['read_order'], {}]) {
       const denied = await tell(rules, call(name), { claims: { scope: 'orders:read' } })
@@ -103,7 +103,7 @@ describe('tools/call', () => {
   })
 
   test('can name a tool as an object does its own members', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const odd: McpRules = { tools: { constructor: {}, toString: { scope: 'never' } } }
     expect(briefly(await tell(odd, call('constructor')))).toBe('passes')
     expect(briefly(await tell(odd, call('toString')))).toBe('403 scope_insufficient')
@@ -111,7 +111,7 @@ describe('tools/call', () => {
   })
 
   test('needs an id, so that no answer is lost', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const params = { name: 'read_order' }
     const told = await tell(rules, { jsonrpc: '2.0', method: 'tools/call', params })
     expect(briefly(told)).toBe('400 -32600')
@@ -119,11 +119,11 @@ describe('tools/call', () => {
   })
 
   test('is 401 without a token, and as the verifier has it where the request is denied', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const denied = await tell(rules, call('read_order'), { anonymous: true })
     expect(briefly(denied)).toBe('401 credentials_missing')
     expect(denied?.headers.get('www-authenticate')).toContain('resource_metadata=')
-    const open = createJudge({ routes: { 'POST /mcp': 'public' } })
+    const open = createMessageDecider({ routes: { 'POST /mcp': 'public' } })
     const rest = [call('read_order'), call('no_such_tool'), request('initialize'), request('no/such')]
     for (const message of rest) {
       const told = await open.tell(rules, message, { anonymous: true })
@@ -132,13 +132,13 @@ describe('tools/call', () => {
   })
 
   test('is denied with the response of the verifier where the route itself is denied', async () => {
-    const { tell } = createJudge({ routes: { '* /mcp': { agents: ['another-agent'] } } })
+    const { tell } = createMessageDecider({ routes: { '* /mcp': { agents: ['another-agent'] } } })
     expect(briefly(await tell(rules, call('read_order')))).toBe('403 agent_not_allowed')
     expect(briefly(await tell(rules, []))).toBe('403 agent_not_allowed')
   })
 
-  test('is judged by the rule of its method too, which cannot name a tool', async () => {
-    const { tell } = createJudge()
+  test('is checked by the rule of its method too, which cannot name a tool', async () => {
+    const { tell } = createMessageDecider()
     const both: McpRules = { ...rules, methods: { 'tools/call': 'authenticated' } }
     expect(briefly(await tell(both, call('no_such_tool')))).toBe('200 -32602')
     const strict: McpRules = { ...rules, methods: { 'tools/call': { scope: 'tools' } } }
@@ -151,7 +151,7 @@ describe('methods', () => {
   test.each(['initialize', 'ping', 'server/discover', 'tools/list', 'prompts/list', 'resources/list'])(
     '%s needs no rule, only a caller who has authenticated',
     async (method) => {
-      const { tell } = createJudge()
+      const { tell } = createMessageDecider()
       expect(briefly(await tell(rules, request(method)))).toBe('passes')
       expect(briefly(await tell(rules, request(method), { anonymous: true }))).toBe('401 credentials_missing')
       const own = { ...rules, methods: { [method]: { scope: 'list' } } }
@@ -160,7 +160,7 @@ describe('methods', () => {
   )
 
   test('a notification needs no rule. With an id it is a request of an unknown method', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const notice = { jsonrpc: '2.0', method: 'notifications/initialized' }
     expect(briefly(await tell(rules, notice))).toBe('passes')
     expect(briefly(await tell(rules, { ...notice, id: 1 }))).toBe('200 -32601')
@@ -169,7 +169,7 @@ describe('methods', () => {
   })
 
   test('any other is unknown, unless methods names it', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     for (const method of ['tasks/list', 'tools/Call', 'tools/call ', 'constructor', '__proto__', '']) {
       expect([method, briefly(await tell(rules, request(method)))]).toEqual([method, '200 -32601'])
     }
@@ -178,7 +178,7 @@ describe('methods', () => {
   })
 
   test('an unknown one is HTTP 404 since 2026-07-28, and before 200: 404 meant an ended session', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const fields = { 'mcp-protocol-version': '2026-07-28' }
     expect(briefly(await tell(rules, request('no/such'), { fields }))).toBe('404 -32601')
     expect(briefly(await tell(rules, request('no/such')))).toBe('200 -32601')
@@ -186,7 +186,7 @@ describe('methods', () => {
   })
 
   test('a subscription to an unknown resource is an unknown method since 2026-07-28', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const fields = { 'mcp-protocol-version': '2026-07-28' }
     for (const method of ['resources/subscribe', 'resources/unsubscribe']) {
       const message = request(method, { uri: 'test://unknown' })
@@ -196,20 +196,20 @@ describe('methods', () => {
   })
 
   test('GET and DELETE without a body pass for a caller who has authenticated', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     for (const method of ['GET', 'DELETE', 'HEAD']) {
       for (const body of [undefined, null, {}]) {
         expect(briefly(await tell(rules, body, { method }))).toBe('passes')
       }
       expect(briefly(await tell(rules, call('delete_order'), { method }))).toMatch(/agent_not_allowed/)
     }
-    const open = createJudge({ routes: { '* /mcp': 'public' } })
+    const open = createMessageDecider({ routes: { '* /mcp': 'public' } })
     expect(briefly(await open.tell(rules, undefined, { method: 'GET', anonymous: true }))).toMatch(/^401/)
   })
 })
 
 test('the operator learns which name was asked for, cut and printable', async () => {
-  const { tell, told } = createJudge()
+  const { tell, told } = createMessageDecider()
   const found = async (body: unknown) => {
     await tell(rules, body)
     return told.at(-1)?.[1].cause
@@ -223,7 +223,7 @@ test('the operator learns which name was asked for, cut and printable', async ()
 })
 
 test('a request that may come without credentials reaches the tools that say so', async () => {
-  const { tell } = createJudge({ routes: { '* /mcp': { anonymous: true } } })
+  const { tell } = createMessageDecider({ routes: { '* /mcp': { anonymous: true } } })
   const own: McpRules = {
     tools: { open: { anonymous: true }, closed: {} },
     methods: { initialize: { anonymous: true } },
@@ -237,7 +237,7 @@ test('a request that may come without credentials reaches the tools that say so'
 })
 
 test('a denial of a prompt that no other token can mend is a JSON-RPC error', async () => {
-  const { tell } = createJudge()
+  const { tell } = createMessageDecider()
   const own: McpRules = { tools: {}, prompts: { summary: { agents: ['another-agent'] } } }
   const denied = await tell(own, request('prompts/get', { name: 'summary' }))
   expect(denied?.status).toBe(200)
@@ -249,7 +249,7 @@ test('a denial of a prompt that no other token can mend is a JSON-RPC error', as
 
 describe('observe', () => {
   test('reports denials, unknown names and malformed messages, and lets them pass', async () => {
-    const { tell, told } = createJudge({ mode: 'observe' })
+    const { tell, told } = createMessageDecider({ mode: 'observe' })
     const bodies = [call('delete_order'), call('no_such_tool'), [], undefined, request('no/such')]
     for (const body of bodies) expect(briefly(await tell(rules, body))).toBe('passes')
     expect(told.flatMap(([decision]) => (decision.outcome === 'observe' ? decision.code : []))).toEqual([
@@ -262,7 +262,7 @@ describe('observe', () => {
   })
 
   test('of the route goes on to the handler, whatever the message is', async () => {
-    const { tell, told } = createJudge({ routes: { '* /mcp': { scope: 'never', mode: 'observe' } } })
+    const { tell, told } = createMessageDecider({ routes: { '* /mcp': { scope: 'never', mode: 'observe' } } })
     for (const body of [call('no_such_tool'), [], call('delete_order')]) {
       expect(briefly(await tell(rules, body))).toBe('passes')
     }
@@ -270,23 +270,23 @@ describe('observe', () => {
   })
 
   test('of one rule does not loosen another', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const own: McpRules = {
       tools: { delete_order: { agents: ['another-agent'], mode: 'observe' }, refund: { scope: 'refund' } },
       methods: { 'tools/call': { scope: 'never', mode: 'observe' } },
     }
     expect(briefly(await tell(own, call('delete_order')))).toBe('passes')
     expect(briefly(await tell(own, call('refund')))).toBe('403 scope_insufficient')
-    const enforced = createJudge({ mode: 'observe', routes: { '* /mcp': { mode: 'enforce' } } })
+    const enforced = createMessageDecider({ mode: 'observe', routes: { '* /mcp': { mode: 'enforce' } } })
     expect(briefly(await enforced.tell(rules, call('delete_order')))).toMatch(/agent_not_allowed/)
     expect(briefly(await enforced.tell(rules, call('no_such_tool')))).toBe('200 -32602')
     expect(briefly(await enforced.tell(rules, []))).toBe('400 -32600')
   })
 })
 
-describe('limits and other judges', () => {
+describe('limits and hooks', () => {
   test('each message counts, also those of one request', async () => {
-    const { decide } = createJudge()
+    const { decide } = createMessageDecider()
     const own: McpRules = { tools: { read: { limit: { per: 'agent', max: 2, window: 60 } } } }
     const decision = await decide()
     const statuses = []
@@ -298,7 +298,7 @@ describe('limits and other judges', () => {
   })
 
   test('two tools with equal limits have a counter each, and a cost may be a sum in the arguments', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const limit = { per: 'agent', max: 100, window: 60 } as const
     const cost = ({ params }: McpMessage) => {
       const args = params?.arguments
@@ -320,7 +320,7 @@ describe('limits and other judges', () => {
       asked.push(grant.agent.id)
       return false
     }
-    const { tell } = createJudge({ routes: { '* /mcp': { authorize: false } } }, { authorize })
+    const { tell } = createMessageDecider({ routes: { '* /mcp': { authorize: false } } }, { authorize })
     expect(briefly(await tell({ tools: { read: {} } }, call('read')))).toBe('passes')
     expect(briefly(await tell({ tools: { read: { authorize: true } } }, call('read')))).toMatch(
       /not_authorized/,
@@ -329,7 +329,7 @@ describe('limits and other judges', () => {
   })
 
   test('a token is used up by once', async () => {
-    const { tell } = createJudge()
+    const { tell } = createMessageDecider()
     const own: McpRules = { tools: { refund: { once: true } } }
     const ask = { claims: { jti: 'one-refund' } }
     expect(briefly(await tell(own, call('refund'), ask))).toBe('passes')
@@ -338,15 +338,15 @@ describe('limits and other judges', () => {
 })
 
 test('a decision of no verifier, a copy of one, and wrong rules are mistakes of the app', async () => {
-  const { decide } = createJudge()
+  const { decide } = createMessageDecider()
   const decision = await decide()
   await expect(decideMessage(rules, call('read_order'), { ...decision }, {})).rejects.toThrow(/not a copy/)
   const wrong = { tools: { a: { scoop: 'x' } } } as unknown as McpRules
   await expect(decideMessage(wrong, call('a'), decision, {})).rejects.toThrow(/tools\.a\.scoop/)
 })
 
-test('a changed policy judges later requests, and rules that the app changes are read again', async () => {
-  const { verifier, decide, tell } = createJudge()
+test('a changed policy applies to later requests, and rules that the app changes are read again', async () => {
+  const { verifier, decide, tell } = createMessageDecider()
   const before = await decide()
   const own = { tools: { read: { agents: ['another-agent'] } as { agents?: string[] } } }
   verifier.update({ ...verifier.policy, routes: { '* /mcp': 'authenticated', 'GET /x': 'public' } })

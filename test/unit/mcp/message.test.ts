@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { McpRules } from '../../../src/mcp/index.js'
-import { type Ask, briefly, call, createJudge, request } from '../../support/mcp/judge.js'
+import {
+  type Ask,
+  briefly,
+  call,
+  createMessageDecider,
+  request,
+} from '../../support/mcp/message-decisions.js'
 
 const rules: McpRules = {
   tools: { read_order: {}, größe: {}, '=?base64?eA==?=': {} },
@@ -10,7 +16,7 @@ const rules: McpRules = {
 }
 
 async function tell(body: unknown, ask?: Ask): Promise<string> {
-  return briefly(await createJudge().tell(rules, body, ask))
+  return briefly(await createMessageDecider().tell(rules, body, ask))
 }
 
 describe('a body', () => {
@@ -25,7 +31,7 @@ describe('a body', () => {
     for (const body of [[], [call('read_order')], [request('ping'), call('read_order')]]) {
       expect(await tell(body)).toBe('400 -32600')
     }
-    const denied = await createJudge().tell(rules, [call('read_order')])
+    const denied = await createMessageDecider().tell(rules, [call('read_order')])
     expect(denied?.body).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32600 } })
     expect(denied?.headers.get('content-type')).toBe('application/json')
   })
@@ -59,7 +65,7 @@ describe('a body', () => {
   })
 
   test('whose id cannot be read is answered with id null, else with its own', async () => {
-    const { tell: ask } = createJudge()
+    const { tell: ask } = createMessageDecider()
     expect((await ask(rules, { jsonrpc: '2.0', id: {}, method: 'ping' }))?.body.id).toBeNull()
     expect((await ask(rules, { jsonrpc: '2.0', id: 'a', method: 5 }))?.body.id).toBe('a')
   })
@@ -91,7 +97,7 @@ describe('a body', () => {
     expect(await tell({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })).toBe('400 -32600')
   })
 
-  test('is judged by the last of two members of one name, which is the one that the server reads', async () => {
+  test('is checked by the last of two members of one name, which is the one that the server reads', async () => {
     const twice =
       '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_order","name":"refund"}}'
     expect(await tell(JSON.parse(twice))).toBe('200 -32602')
@@ -130,7 +136,7 @@ describe('Mcp-Method and Mcp-Name', () => {
   })
 
   test('that differ are answered with the id of the request', async () => {
-    const { tell: ask, told } = createJudge()
+    const { tell: ask, told } = createMessageDecider()
     const denied = await ask(rules, call('read_order'), named('refund'))
     expect(told.at(-1)?.[1].cause).toEqual({
       reason: 'Mcp-Name differs from the body',
@@ -198,7 +204,7 @@ describe('Mcp-Method and Mcp-Name', () => {
     expect(await tell(body, { fields: { 'mcp-name': 'read_order', 'Mcp-Name': 'refund' } })).toBe(
       '400 -32020',
     )
-    const { decide } = createJudge()
+    const { decide } = createMessageDecider()
     const { decideMessage } = await import('../../../src/mcp/index.js')
     const headers = new Headers({ 'Mcp-Name': 'refund' })
     expect((await decideMessage(rules, body, await decide(), headers)).response?.status).toBe(400)
@@ -214,6 +220,8 @@ test('_meta gives no rights', async () => {
     'io.modelcontextprotocol/clientInfo': { name: 'another-agent' },
   }
   const body = request('tools/call', { name: 'refund', _meta })
-  expect(briefly(await createJudge().tell(own, body))).toMatch(/agent_not_allowed/)
-  expect(briefly(await createJudge().tell({ tools: {} }, request('x', { _meta })))).toBe('200 -32601')
+  expect(briefly(await createMessageDecider().tell(own, body))).toMatch(/agent_not_allowed/)
+  expect(briefly(await createMessageDecider().tell({ tools: {} }, request('x', { _meta })))).toBe(
+    '200 -32601',
+  )
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { McpRules } from '../../../src/mcp/index.js'
-import { briefly, createJudge, request } from '../../support/mcp/judge.js'
+import { briefly, createMessageDecider, request } from '../../support/mcp/message-decisions.js'
 
 const rules: McpRules = {
   tools: {},
@@ -22,7 +22,7 @@ const rules: McpRules = {
 
 const told = async (method: string, params: object, scope = 'none', own = rules) => {
   const claims = { scope, customer: 'c1' }
-  return briefly(await createJudge().tell(own, request(method, params), { claims }))
+  return briefly(await createMessageDecider().tell(own, request(method, params), { claims }))
 }
 const read = (uri: unknown, scope?: string, own?: McpRules) => told('resources/read', { uri }, scope, own)
 
@@ -138,7 +138,7 @@ describe('completion/complete', () => {
     expect(await complete({ type: 'ref/prompt', name: 'open' }, {}, own, 'prompts')).toBe('passes')
   })
 
-  test('is judged with the arguments that are written so far', async () => {
+  test('is checked with the arguments that are written so far', async () => {
     const ref = { type: 'ref/prompt', name: 'own' }
     const argument = { name: 'invoice', value: '' }
     const context = (customer: unknown) => ({ argument, context: { arguments: { customer } } })

@@ -263,14 +263,14 @@ test('a preflight passes to a handler of every path where its path is declared, 
 
 describe('routers that report the matched pattern', () => {
   const guard = verifierOf({ 'GET /v1/orders/:id': { scope: 'right' }, 'GET /v1/files/*': 'public' })
-  type Judge = (
+  type Decide = (
     method: string,
     url: string,
     headers: object,
     route: string,
     params: object,
   ) => Promise<string>
-  const judge: Judge = async (method, url, headers, route, params) => {
+  const decide: Decide = async (method, url, headers, route, params) => {
     const decision = await guard.verify({
       method,
       url,
@@ -288,7 +288,7 @@ describe('routers that report the matched pattern', () => {
       for (const path of ['/orders/:orderId', '/files/*rest']) {
         router.get(path, async (ctx) => {
           const route = (ctx as unknown as { _matchedRoute: string })._matchedRoute
-          ctx.body = await judge(ctx.method, ctx.originalUrl, ctx.headers, route, ctx.params)
+          ctx.body = await decide(ctx.method, ctx.originalUrl, ctx.headers, route, ctx.params)
         })
       }
       return new Koa().use(router.routes() as unknown as Koa.Middleware).callback()
@@ -300,7 +300,7 @@ describe('routers that report the matched pattern', () => {
     for (const path of ['/orders/:orderId', `/files${rest}`]) {
       router.get(path, async (req, res) => {
         const route = req.baseUrl + req.route.path
-        res.end(await judge(req.method, req.originalUrl, req.headers, route, req.params))
+        res.end(await decide(req.method, req.originalUrl, req.headers, route, req.params))
       })
     }
     return framework().use('/v1', router)
@@ -319,7 +319,7 @@ describe('routers that report the matched pattern', () => {
     for (const path of ['/orders/:orderId{[0-9]+}', '/files/*']) {
       app.get(path, async (c) =>
         c.text(
-          await judge(
+          await decide(
             c.req.method,
             c.req.url,
             Object.fromEntries(c.req.raw.headers as never),

@@ -32,14 +32,14 @@ const steps = fc.array(
   { maxLength: 150 },
 )
 
-/** Runs a history against a store, and hands every presentation to `judge`. */
+/** Runs a history against a store, and hands every presentation to `check`. */
 function play(
   options: { maxEntries: number; forwardOnly?: boolean },
   history: {
     proofs: { agent: number; iat: number }[]
     steps: ({ proof: number; pause: number } | { wait: number })[]
   },
-  judge: (proof: number, ttl: number, taken: boolean, store: MemoryReplayStore) => void,
+  check: (proof: number, ttl: number, taken: boolean, store: MemoryReplayStore) => void,
 ) {
   let clock = 1000
   const store = memoryReplayStore({ maxEntries: options.maxEntries, now: () => clock * 1000 })
@@ -52,7 +52,7 @@ function play(
     const { agent, iat } = history.proofs[number] as { agent: number; iat: number }
     const ttl = 1000 + iat + LIFE - clock
     clock += step.pause
-    judge(number, ttl, store.remember(proofKey(String(agent), number), ttl), store)
+    check(number, ttl, store.remember(proofKey(String(agent), number), ttl), store)
   }
 }
 

@@ -16,7 +16,7 @@ import { createVerifier, type Grant, PolicyError, type Verifier } from '../../..
 import type { McpRules } from '../../../src/mcp/index.js'
 import { fastifyListener } from '../../support/fastify.js'
 import { type Listening, listen } from '../../support/listen.js'
-import { call, request } from '../../support/mcp/judge.js'
+import { call, request } from '../../support/mcp/message-decisions.js'
 
 const rules: McpRules = {
   tools: {
@@ -214,7 +214,7 @@ describe.each(Object.entries(apps))('requireToolIntent in %s', (name, app) => {
     expect(seen).toEqual([])
   })
 
-  test('judges what the handler reads, whatever the content type says', async () => {
+  test('checks what the handler reads, whatever the content type says', async () => {
     const text = JSON.stringify(call('other'))
     const answer = await ask(text, { fields: { 'content-type': 'text/plain' } })
     expect(answer.text).toMatch(/"isError":true|-32700|-32600/)
@@ -323,7 +323,7 @@ test('a body over the limit of the parser never reaches a handler', async () => 
   server.close()
 })
 
-test('two calls at once are judged each by its own rule', async () => {
+test('two calls at once are checked each by its own rule', async () => {
   const server = start((verifier, see) => expressApp(express(), verifier, see))
   await server.open()
   const answers = await Promise.all(

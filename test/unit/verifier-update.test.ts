@@ -1,17 +1,17 @@
 import express from 'express'
 import { describe, expect, it, test } from 'vitest'
-import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
-import { AUDIENCE, createKit, ISSUER, issuerJwks, type WireRequest } from '../../../fixtures/kit.js'
-import { ajwt, requireIntent } from '../../../middleware/express.js'
+import { defaultPolicy } from '../../fixtures/conformance/policy.js'
+import { AUDIENCE, createKit, ISSUER, issuerJwks, type WireRequest } from '../../fixtures/kit.js'
+import { ajwt, requireIntent } from '../../middleware/express.js'
 import {
   createVerifier,
   type Policy,
   PolicyError,
   type RouteRule,
   type VerifierOptions,
-} from '../../../src/index.js'
-import { ask } from '../../support/ask.js'
-import { outcomeOf } from '../../support/verify.js'
+} from '../../src/index.js'
+import { ask } from '../support/ask.js'
+import { outcomeOf } from '../support/verify.js'
 
 const kit = createKit()
 const withRule = (rule: RouteRule, more: Partial<Policy> = {}): Policy => ({

@@ -2,11 +2,11 @@ import { internalError, latestDecisions } from '../src/connection/latest-decisio
 import type { Grant, Verifier, VerifierOptions } from '../src/index.js'
 import { printable } from '../src/lib/sanitize.js'
 import { type McpAuthInfo, mcpAuthInfo } from '../src/mcp/auth-info.js'
+import { checkMessage } from '../src/mcp/check-message.js'
 import type { DecideMessageOptions } from '../src/mcp/decide-message.js'
 import type { McpHeaders } from '../src/mcp/headers.js'
 import type { AnyMiddleware } from '../src/mcp/http/exchange.js'
-import { judgeMessage } from '../src/mcp/judge-message.js'
-import { type McpPolicy, protectPath } from '../src/mcp/protect.js'
+import { type McpPolicy, protectPath } from '../src/mcp/protected-path.js'
 import { everyRuleOf, type McpRules, parseMcpRules } from '../src/mcp/rules.js'
 import { type BindSessionsOptions, bindSessions } from '../src/mcp/sessions.js'
 import { type EndWithTokenOptions, endWithToken } from '../src/mcp/streams.js'
@@ -23,7 +23,7 @@ import {
 export type { McpAuthInfo } from '../src/mcp/auth-info.js'
 export type { DecideMessageOptions } from '../src/mcp/decide-message.js'
 export { honoMessageOf } from '../src/mcp/http/hono-message.js'
-export type { McpPolicy } from '../src/mcp/protect.js'
+export type { McpPolicy } from '../src/mcp/protected-path.js'
 export type { McpRules } from '../src/mcp/rules.js'
 
 /** A request to an MCP server, behind the JSON parser. */
@@ -35,7 +35,7 @@ export interface MessageRequest {
   readonly body: unknown
 }
 
-/** Judges the JSON-RPC message of allowed requests. Throws a PolicyError if the rules are invalid. */
+/** Checks the JSON-RPC message of allowed requests. Throws a PolicyError if the rules are invalid. */
 export function createToolMiddleware(
   rules: McpRules,
   { denials = 'auto' }: DecideMessageOptions = {},
@@ -58,7 +58,7 @@ export function createToolMiddleware(
     }
     const decision = await cached.decision
     const request = { rules: parsed, body, decision, headers, denials, isOnlyMessage: true }
-    const { refused, isAllowed, headers: fields } = await judgeMessage(request)
+    const { refused, isAllowed, headers: fields } = await checkMessage(request)
     if (refused !== undefined) return { kind: 'answer', answer: refused.answer, denial: refused.denial }
     if (!isAllowed || decision.outcome !== 'allow') return passThrough
     return toResult({ ...decision, headers: fields }, cached.authorized)

@@ -22,12 +22,12 @@ export interface Ask {
 }
 
 /** What a message is answered with. Undefined: it may be handled. */
-export type Told =
+export type MessageAnswer =
   | { readonly status: number; readonly body: Record<string, unknown>; readonly headers: Headers }
   | undefined
 
 /** A verifier for an MCP server at `POST /mcp`, and what it says to messages. */
-export function createJudge(policy: Partial<Policy> = {}, options: VerifierOptions = {}) {
+export function createMessageDecider(policy: Partial<Policy> = {}, options: VerifierOptions = {}) {
   const kit = createKit()
   const told: [Decision, DecisionFacts][] = []
   const routes = { '* /mcp': 'authenticated' } as const
@@ -44,7 +44,7 @@ export function createJudge(policy: Partial<Policy> = {}, options: VerifierOptio
     return verifier.verify({ method, url: call.url, headers })
   }
 
-  async function tell(rules: McpRules, message: unknown, ask: Ask = {}): Promise<Told> {
+  async function tell(rules: McpRules, message: unknown, ask: Ask = {}): Promise<MessageAnswer> {
     const { fields = {}, denials } = ask
     const { response } = await decideMessage(
       rules,
@@ -83,7 +83,7 @@ export function call(name: unknown, args?: unknown): unknown {
 }
 
 /** The outcome in one line: `passes`, or status and code. */
-export function briefly(told: Told): string {
+export function briefly(told: MessageAnswer): string {
   if (told === undefined) return 'passes'
   const { status, body } = told
   if (status !== 200 && 'code' in body) return `${status} ${body.code}`

@@ -43,12 +43,12 @@ export function watchCredentials(
   const unsubscribe = onRevoked(engine, decision, () => void check())
 
   async function check(): Promise<void> {
-    const judged = await engine.recheck(decision)
+    const result = await engine.recheck(decision)
     if (isEnded) return
-    if (typeof judged === 'number') return schedule(judged)
+    if (typeof result === 'number') return schedule(result)
     // Only observed: what is open stays open.
     stop()
-    if (judged.outcome === 'deny') onEnd(judged)
+    if (result.outcome === 'deny') onEnd(result)
   }
 
   function schedule(secondsLeft: number): void {

@@ -10,13 +10,13 @@ import {
   toMessageAnswer,
   toUnknownAnswer,
 } from './answer.js'
-import { findHeaderMismatch, isModern, type McpHeaders } from './headers.js'
+import { findHeaderMismatch, isModern, type McpFields, type McpHeaders, readFields } from './headers.js'
 import { jsonRpc, MalformedMessage, type McpMessage, methodsWithoutBody, readMessage } from './message.js'
 import type { ParsedRules } from './rules.js'
 import { noMessage, type Target, targetOf } from './target.js'
 
-/** A request that carries a message, and how it is judged. */
-export interface JudgedRequest {
+/** A request with a message, and how to check it. */
+export interface MessageCheck {
   readonly rules: ParsedRules
   /** The parsed body. */
   readonly body: unknown
@@ -27,8 +27,8 @@ export interface JudgedRequest {
   readonly isOnlyMessage: boolean
 }
 
-/** What becomes of a message. */
-export interface Verdict {
+/** The result of the check of one message. */
+export interface MessageResult {
   /** The response to a denied message. */
   readonly refused: { readonly denial: Denial; readonly answer: Answer } | undefined
   /** The fields for the response of an allowed message. */
@@ -37,12 +37,12 @@ export interface Verdict {
   readonly isAllowed: boolean
 }
 
-const observed: Verdict = { refused: undefined, headers: {}, isAllowed: false }
+const observed: MessageResult = { refused: undefined, headers: {}, isAllowed: false }
 
 /**
- * Judges one message. Rejects with a TypeError if no verifier made the decision.
+ * Checks one message. Rejects with a TypeError if no verifier made the decision.
  */
-export async function judgeMessage(request: JudgedRequest): Promise<Verdict> {
+export async function checkMessage(request: MessageCheck): Promise<MessageResult> {
   const { decision, headers } = request
   const known = requestOf(decision)
   if (known === undefined) {
@@ -54,17 +54,22 @@ export async function judgeMessage(request: JudgedRequest): Promise<Verdict> {
   if (hasNoMessage(known.method, request.body)) {
     // A CORS preflight that the policy lets pass. It reaches no tool.
     if (known.method === 'OPTIONS' && decision.outcome === 'public') return { ...observed, isAllowed: true }
-    return applyRules(request, known, noMessage, undefined)
+    return applyRules(request, known, noMessage, formOf(request, readFields(headers), undefined))
   }
   const read = readMessage(request.body)
   if (read instanceof MalformedMessage) return refuseMalformed(request, known, read)
   const message = read.kind === 'call' ? read.message : undefined
-  const mismatch = findHeaderMismatch(headers, message)
+  const fields = readFields(headers)
+  const mismatch = findHeaderMismatch(fields, message)
   if (mismatch !== undefined) return refuseMalformed(request, known, mismatch)
-  const target =
-    message === undefined ? noMessage : targetOf(request.rules, message, isModern(headers, message))
+  const form = formOf(request, fields, message)
+  const target = message === undefined ? noMessage : targetOf(request.rules, message, form.isModern)
   if (target instanceof MalformedMessage) return refuseMalformed(request, known, target)
-  return applyRules(request, known, target, message)
+  return applyRules(request, known, target, form)
+}
+
+function formOf({ denials }: MessageCheck, fields: McpFields, message: McpMessage | undefined): AnswerForm {
+  return { message, denials, isModern: isModern(fields, message) }
 }
 
 /** A stream is opened by GET, and a session ended by DELETE. Some parsers make an empty object of no body. */
@@ -74,13 +79,13 @@ function hasNoMessage(method: string, body: unknown): boolean {
 }
 
 async function applyRules(
-  request: JudgedRequest,
+  request: MessageCheck,
   known: DecidedRequest,
   target: Target,
-  message: McpMessage | undefined,
-): Promise<Verdict> {
+  form: AnswerForm,
+): Promise<MessageResult> {
   const { decision } = request
-  const form: AnswerForm = { message, denials: request.denials, isModern: isModern(request.headers, message) }
+  const { message } = form
   let isAllowed = decision.outcome === 'allow'
   const fields: Record<string, string> = {}
   for (const rule of toAppliedRules(request, known, target, message)) {
@@ -102,7 +107,7 @@ async function applyRules(
 }
 
 function toAppliedRules(
-  { isOnlyMessage }: JudgedRequest,
+  { isOnlyMessage }: MessageCheck,
   { method, authorized, engine }: DecidedRequest,
   target: Target,
   message: McpMessage | undefined,
@@ -123,10 +128,10 @@ function toAppliedRules(
 }
 
 function refuseMalformed(
-  request: JudgedRequest,
+  request: MessageCheck,
   known: DecidedRequest,
   malformed: MalformedMessage,
-): Verdict {
+): MessageResult {
   if (malformed.code === jsonRpc.parseError) warnAboutParser()
   const { reason, found } = malformed
   const cause =
@@ -138,7 +143,7 @@ function refuseMalformed(
 
 /** A request that is only observed goes on. */
 function overrule(
-  { decision }: JudgedRequest,
+  { decision }: MessageCheck,
   { engine, method }: DecidedRequest,
   stage: 'request' | 'rule',
   refusal: Refusal,
@@ -152,7 +157,7 @@ function overrule(
   )
 }
 
-function refuse(denial: Denial, answer: Answer): Verdict {
+function refuse(denial: Denial, answer: Answer): MessageResult {
   return { refused: { denial, answer }, headers: {}, isAllowed: false }
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { findParameter, readParameters } from '../../../src/request/parameters.js'
+import { findParameter, readParameters } from '../../../src/request/query-parameters.js'
 import { apps, type MakeApp } from '../../support/content/apps.js'
 import { type ContentApp, serve } from '../../support/content/request.js'
 

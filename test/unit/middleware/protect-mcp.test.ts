@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createVerifier, memoryRevocations, PolicyError } from '../../../src/index.js'
 import type { McpPolicy, McpRules } from '../../../src/mcp/index.js'
-import { protectPath } from '../../../src/mcp/protect.js'
+import { protectPath } from '../../../src/mcp/protected-path.js'
 import { createTestIssuer, type TestCall } from '../../../src/testing/index.js'
 import { type McpGate, mcpApps } from '../../support/mcp/apps.js'
 import { createFakeServer, events, verdictOf } from '../../support/mcp/fake-server.js'
@@ -98,7 +98,7 @@ describe.each(Object.keys(mcpApps))('protectMcp on %s', (app) => {
     expect(server.reached).toEqual([])
   })
 
-  it('judges tools, and hands the grant to the SDK', async () => {
+  it('checks tools, and hands the grant to the SDK', async () => {
     const { call, auths } = await start(app)
     expect(await verdictOf(call(a, { body: toolCall('read') }))).toBe('200')
     expect(await verdictOf(call(a, { body: toolCall('refund', { amount: 1 }) }))).toBe(
@@ -164,14 +164,14 @@ describe.each(Object.keys(mcpApps))('protectMcp on %s', (app) => {
     expect(await response.text()).toContain('"code":"token_revoked"')
   })
 
-  it('judges every spelling of the path that reaches the handler', async () => {
+  it('checks every spelling of the path that reaches the handler', async () => {
     const { call, server } = await start(app, { protect: { ...base, unmatched: 'authenticate' } })
     for (const path of ['/mcp', '/MCP', '/mcp/', '/Mcp/', '/%6dcp', '//mcp', '/mcp/x', '/mcp;x'])
       await (await call(b, { path, body: toolCall('read') })).text()
     expect(server.reached).toEqual([])
   })
 
-  it('judges what is below its path, unless a key names the next segment', async () => {
+  it('checks what is below its path, unless a key names the next segment', async () => {
     for (const pattern of ['* /*', '* /mcp/*', '* /mcp/:name', '* /:server/:name']) {
       const routes = {
         '* /mcp': 'authenticated' as const,

@@ -1,4 +1,4 @@
 /** The members of an object that are strings: only strings can be compared with a claim. */
-export function textsOf(params: unknown): { readonly [name: string]: string } {
+export function stringMembers(params: unknown): { readonly [name: string]: string } {
   return Object.fromEntries(Object.entries(params ?? {}).filter(([, value]) => typeof value === 'string'))
 }

@@ -1,9 +1,9 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { defaultPolicy } from '../../../fixtures/conformance/policy.js'
-import { AUDIENCE, agentKeys, createKit, ISSUER } from '../../../fixtures/kit.js'
-import { createVerifier, type VerifyRequest } from '../../../src/index.js'
+import { defaultPolicy } from '../../fixtures/conformance/policy.js'
+import { AUDIENCE, agentKeys, createKit, ISSUER } from '../../fixtures/kit.js'
+import { createVerifier, type VerifyRequest } from '../../src/index.js'
 
 describe('a policy that changes later', () => {
   test('A285 later changes of the objects and lists of the application have no effect', async () => {
