@@ -14,9 +14,8 @@ export interface McpFields {
 
 /** Reads every value of the fields, without the optional blanks around them (RFC 9110 section 5.5). */
 export function readFields(headers: McpHeaders): McpFields {
-  const entries = isFetchHeaders(headers)
-    ? fieldNames.map((name) => [name, headers.get(name)] as const)
-    : Object.entries(headers)
+  const entries: readonly (readonly [string, string | readonly string[] | null | undefined])[] =
+    isFetchHeaders(headers) ? fieldNames.map((name) => [name, headers.get(name)]) : Object.entries(headers)
   const valuesOf = (field: string) =>
     entries
       .flatMap(([name, value]) => (name.toLowerCase() === field ? (value ?? []) : []))
