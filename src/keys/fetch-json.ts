@@ -72,7 +72,7 @@ function redirectNote(status: number): string {
 /** Node's message is only `fetch failed`. The cause has the code. */
 function networkError(error: unknown, url: string): string {
   try {
-    const { message, cause } = error as { message?: unknown; cause?: { code?: unknown } }
+    const { message, cause }: { message?: unknown; cause?: { code?: unknown } } = Object(error)
     const code = cause?.code
     const text = typeof code === 'string' ? `${message} (${code})` : String(message)
     return printable(text.replaceAll(url, shown(url)))

@@ -337,7 +337,7 @@ export const denials = {
   limit_exceeded: {
     status: 429,
     error: 'limit_exceeded',
-    description: 'A limit of this API is used up until the time that Retry-After gives.',
+    description: 'A limit of this API is used up. Retry-After says how long to wait.',
     source: 'RFC 6585 section 4',
   },
 

@@ -14,9 +14,9 @@ export interface TestKey {
 export function generateKey(): TestKey {
   // Generated as a JWK: in Node 20, exporting a key object can deadlock with the garbage collection of the
   // job that generated it.
-  const options = { namedCurve: 'P-256', publicKeyEncoding: { format: 'jwk' } }
-  const { publicKey, privateKey } = generateKeyPairSync('ec', options as object as { namedCurve: string })
-  const { crv, kty, x, y } = publicKey as unknown as JsonWebKey
+  const asJwk = { publicKeyEncoding: { format: 'jwk' } }
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...asJwk })
+  const { crv, kty, x, y }: JsonWebKey = Object(publicKey)
   // RFC 7638 section 3.2: required members in alphabetical order.
   return {
     privateKey,

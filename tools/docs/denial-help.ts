@@ -9,22 +9,20 @@ const causes: Readonly<Record<DenialCode, string>> = {
   credentials_ambiguous:
     'The request has two `Authorization` headers, two credentials in one header, or tokens in two places.',
   message_malformed:
-    'The body of a request to an MCP server is no JSON-RPC message, is a batch, was not parsed, or `Mcp-Method` or ' +
-    '`Mcp-Name` differs from it. The response is a JSON-RPC error: `-32700`, `-32600`, `-32602` or `-32020`.',
+    'The body of a request to an MCP server is no JSON-RPC message, is a batch, was not parsed, or ' +
+    '`Mcp-Method` or `Mcp-Name` differs from it. The response is a JSON-RPC error: `-32700`, `-32600`, ' +
+    '`-32602` or `-32020`.',
   token_malformed:
     'The token is not a compact JWS that the strict parser accepts: padding, a duplicate member, ' +
-    'invalid UTF-8, ' +
-    'over 16 KiB, or an opaque token.',
+    'invalid UTF-8, over 16 KiB, or an opaque token.',
   token_type_not_allowed:
     'The `typ` of the header is not accepted, or the token is an ID token or a logout token, or a claim ' +
-    'that the ' +
-    'issuer entry requires is missing.',
+    'that the issuer entry requires is missing.',
   algorithm_not_allowed:
     'The `alg` of the token is `none`, symmetric, unknown, or not in `token.algorithms`.',
   issuer_not_trusted:
     '`iss` is not the `url` or `name` of a configured issuer (compared as strings, so a final slash ' +
-    'matters), or the ' +
-    'token is in the wrong header field.',
+    'matters), or the token is in the wrong header field.',
   key_not_found: 'The key set of the issuer has no key that matches the `kid` and `alg` of the token.',
   signature_invalid:
     'The token was changed after it was signed, or it was signed with another key and has a known `kid`.',
@@ -34,8 +32,7 @@ const causes: Readonly<Record<DenialCode, string>> = {
   token_lifetime_exceeded: '`exp - iat` is more than `token.maxLifetime` (300 s by default).',
   claims_invalid:
     'A required claim is missing or has the wrong type. `facts.cause.claim` names it. The usual case is ' +
-    'a token ' +
-    'without `intent` under profile `ajwt`.',
+    'a token without `intent` under profile `ajwt`.',
   token_revoked:
     'The token, its registration, its agent, its key, or a delegator in its chain is on the revocation list.',
   token_reused: 'The route has `once: true`, and the token was used before on a route with `once`.',
@@ -48,8 +45,7 @@ const causes: Readonly<Record<DenialCode, string>> = {
   delegation_too_deep: 'The chain has more assertions than `delegation.maxDepth` (4 by default).',
   delegation_link_broken:
     'An assertion is not signed by the agent and the key that the previous assertion names, or the ' +
-    'issuer attests ' +
-    'another key in `delegator_jkts`.',
+    'issuer attests another key in `delegator_jkts`.',
   delegation_scope_widened: 'A hop, or the token, has a scope that the previous hop does not have.',
   delegation_expired: 'An assertion has expired, or it expires before the token or a later assertion.',
   delegation_context_mismatch:
@@ -88,28 +84,32 @@ const causes: Readonly<Record<DenialCode, string>> = {
   claim_not_allowed:
     'A constraint in `claims`, or `user.sub`, is not met. `facts.cause.claim` names the claim.',
   tool_not_declared:
-    'No rule of the MCP server names the tool, prompt, resource or method. The response is a JSON-RPC error, ' +
-    '`-32602` or `-32601`, with status 200.',
+    'No rule of the MCP server names the tool, prompt, resource or method. The response is a JSON-RPC ' +
+    'error, `-32602` or `-32601`, with status 200.',
   argument_not_allowed:
-    'The content of the request does not meet the rule of a handler (`query`, `digest`, `body`) or of a tool (`arguments`), or the `cost` of a limit is not a number.',
+    'The content of the request does not meet the rule of a handler (`query`, `digest`, `body`) or of a ' +
+    'tool (`arguments`), or the `cost` of a limit is not a number.',
   session_not_yours:
-    'The request names the `Mcp-Session-Id` or the task of another owner, or the app has answered with one: `bindSessions`.',
+    'The request names the `Mcp-Session-Id` or the task of another owner, or the app has answered with ' +
+    'one: `bindSessions`.',
   not_authorized: 'The option `authorize` has denied the request.',
   limit_exceeded:
-    'The caller has used up a `limit` of the rule: per token, agent, initiator, intent or run. `facts.cause` names the limit.',
+    'The caller has used up a `limit` of the rule: per token, agent, initiator, intent or run. ' +
+    '`facts.cause` names the limit.',
   keys_unavailable:
     'The JWKS or the metadata of the issuer could not be fetched, or the limit of fetches for unknown ' +
     '`kid`s is reached.',
   replay_store_unavailable: 'The replay store did not respond in time, or has recently lost its data.',
   revocations_unavailable: 'The revocation list could not be read, or is older than `maxStale`.',
   limits_unavailable:
-    'The limit store did not answer in time, or all its counters are in use. Nothing was counted for this request.',
+    'The limit store did not answer in time, or all its counters are in use. Nothing was counted for ' +
+    'this request.',
   authorizer_unavailable:
-    'The option `authorize` has thrown, has not answered within `authorizeTimeout` (1 s), or has returned neither true nor false.',
+    'The option `authorize` has thrown, has not answered within `authorizeTimeout` (1 s), or has ' +
+    'returned neither true nor false.',
   internal_error:
     'The verifier is closed, the option `now` returns no number, the adapter runs in another framework, ' +
-    'or there ' +
-    'is a bug.',
+    'or there is a bug.',
 }
 
 export function helpOf(code: DenialCode): { cause: string; mender: string; remedy: string } {

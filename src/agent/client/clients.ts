@@ -10,7 +10,7 @@ import { type AgentClient, type AgentClientOptions, createAgentClient } from './
 export function clients(
   ...options: readonly (AgentClientOptions | readonly AgentClientOptions[])[]
 ): AgentClient[] {
-  const all = options.flat() as AgentClientOptions[]
+  const all = options.flat()
   const positions = new Map<string, number>()
   for (const [at, { agent }] of all.entries()) {
     if (agent === undefined) continue

@@ -23,7 +23,7 @@ export function recordCommonJs(modules: Modules): void {
     try {
       module.exports = JSON.parse(content.replace(/^\uFEFF/, ''))
     } catch (error) {
-      throw new SyntaxError(`${file}: ${(error as Error).message}`)
+      throw new SyntaxError(`${file}: ${error instanceof Error ? error.message : error}`)
     }
   }
   const loadAddon = extensions['.node']

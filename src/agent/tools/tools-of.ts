@@ -26,8 +26,8 @@ export function toolsOf(
 ): AgentTool[] | Promise<AgentTool[]> {
   if (version !== 1) throw new TypeError('toolsOf: the canonical form has version 1 only')
   const tools = entriesOf(objects).map(([name, tool, path]) => readTool(tool, name, path))
-  const isReady = tools.every((tool): tool is AgentTool => !(tool instanceof Promise))
-  return isReady ? (tools as AgentTool[]) : Promise.all(tools)
+  const isReady = (tool: AgentTool | Promise<AgentTool>): tool is AgentTool => !(tool instanceof Promise)
+  return tools.every(isReady) ? tools : Promise.all(tools)
 }
 
 /** A key of a record is the name that the model sees. */

@@ -126,10 +126,10 @@ function keyIn(file: string): TestKey {
   if (!existsSync(file)) {
     // As a JWK at once: to export a key object right after it was made can lock up Node 20.
     const asJwk = { publicKeyEncoding: { format: 'jwk' }, privateKeyEncoding: { format: 'jwk' } }
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...asJwk } as never)
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...asJwk })
     writeFileSync(file, `${JSON.stringify(privateKey)}\n`, { mode: 0o600, flag: 'wx' })
   }
-  const jwk = readJsonFile(file, 'key') as JsonWebKey
+  const jwk: JsonWebKey = Object(readJsonFile(file, 'key'))
   const { kty, crv, x, y } = jwk
   if (kty !== 'EC' || crv !== 'P-256' || typeof jwk.d !== 'string')
     throw new UsageError(`${file} is no private key of P-256 as a JWK: remove it, and it is made anew`)

@@ -188,13 +188,13 @@ export function setPointer(target: Record<string, unknown>, pointer: string, val
     .slice(1)
     .split('/')
     .map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
-  const last = names.pop() as string
+  const last = names.pop() ?? ''
   let inner = target
   for (const name of names) {
     const next = Object.hasOwn(inner, name) ? inner[name] : undefined
-    const object = typeof next === 'object' && next !== null ? { ...next } : {}
+    const object: Record<string, unknown> = typeof next === 'object' && next !== null ? { ...next } : {}
     define(inner, name, object)
-    inner = object as Record<string, unknown>
+    inner = object
   }
   if (value === undefined) delete inner[last]
   else define(inner, last, value)

@@ -89,9 +89,13 @@ function answerNode(res: NodeResponse, { status, headers, body }: Answer): void 
 
 type Next = () => Promise<unknown>
 
+function isNext(value: unknown): value is Next {
+  return typeof value === 'function'
+}
+
 function toContextExchange(name: string, context: unknown, next: unknown): Exchange {
-  if (typeof next === 'function' && isKoaContext(context)) return toKoaExchange(context, next as Next)
-  if (typeof next === 'function' && isHonoContext(context)) return toHonoExchange(context, next as Next)
+  if (isNext(next) && isKoaContext(context)) return toKoaExchange(context, next)
+  if (isNext(next) && isHonoContext(context)) return toHonoExchange(context, next)
   throw wrongHost(name)
 }
 
