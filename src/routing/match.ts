@@ -9,7 +9,7 @@ import {
   unmatchedAccess,
 } from './access.js'
 import { matchRoute } from './match-pattern.js'
-import type { Route, RouteMatch, RoutingSemantics } from './table.js'
+import { endsWithWildcard, type Route, type RouteMatch, type RoutingSemantics } from './table.js'
 
 export type { Access } from './access.js'
 
@@ -119,12 +119,14 @@ function find(
   method: string,
   path: string,
   semantics: RoutingSemantics,
-  reusable?: RouteMatch,
+  closest = policy.routes.find(method, path, loose),
 ): Found {
-  const match = policy.routes.find(method, path, semantics, reusable)
+  if (closest === undefined) return undefined
+  // Every router finds the closest route by its own spelling. A final "*" may match nothing in some of them.
+  if (closest.isSpelledAsRoute && !endsWithWildcard(closest.route)) return closest
+  const match = policy.routes.find(method, path, semantics, closest)
   if (match === undefined) return undefined
-  const closest = policy.routes.findRoute(method, path, loose)
-  if (closest === match.route && match.isSpelledAsRoute) return match
+  if (match === closest && match.isSpelledAsRoute) return match
   const { access } = match.route
   return policy.routes.findAll(method, path, loose).every((other) => isAtMostAsStrict(other.access, access))
     ? match
@@ -148,13 +150,14 @@ function findInEveryFramework(policy: RoutingPolicy, method: string, path: strin
 }
 
 function findInExpressAndHono(policy: RoutingPolicy, method: string, path: string): Found {
-  const inExpress = find(policy, method, path, express)
+  const closest = policy.routes.find(method, path, loose)
+  const inExpress = find(policy, method, path, express, closest)
   if (inExpress === 'ambiguous') return 'ambiguous'
   // Hono answers HEAD with the GET handler only.
   const methodInHono = method === 'HEAD' ? 'GET' : method
   const pathInHono = decodeAsHono(path)
-  const reusable = pathInHono === path ? inExpress : undefined
-  const inHono = find(policy, methodInHono, pathInHono, hono, reusable)
+  const isSameRequest = pathInHono === path && methodInHono === method
+  const inHono = find(policy, methodInHono, pathInHono, hono, isSameRequest ? closest : undefined)
   if (inExpress === inHono) return inExpress
   return inExpress !== undefined && isSameMatch(inExpress, inHono) ? inExpress : 'ambiguous'
 }

@@ -38,7 +38,7 @@ export interface RouteTable {
     method: string,
     path: string,
     semantics: RoutingSemantics,
-    reusable: RouteMatch | undefined,
+    reusable?: RouteMatch,
   ): RouteMatch | undefined
   /** The route of `find`, without the params. */
   findRoute(method: string, path: string, semantics: RoutingSemantics): Route | undefined
@@ -199,6 +199,6 @@ function mayOverlap(one: RouteKey['segments'], other: RouteKey['segments']): boo
   }
 }
 
-function endsWithWildcard(route: RouteKey): boolean {
+export function endsWithWildcard(route: RouteKey): boolean {
   return route.segments[route.segments.length - 1]?.kind === 'wildcard'
 }
