@@ -2,7 +2,7 @@ import { copyAscii } from '#runtime'
 import type { Algorithm } from '../jws/algorithms.js'
 import { isExact } from '../jws/base64url.js'
 import { fits, importKey, type PublicKey, readPublicJwk } from '../jws/jwk.js'
-import { decodeObject, headerJwk, inputOf, readHeader, splitCompact } from '../jws/jws.js'
+import { decodeOwnMembers, headerJwk, inputOf, readHeader, splitCompact } from '../jws/jws.js'
 import type { SignatureCheck } from '../jws/public-key.js'
 import { Cache } from '../lib/cache.js'
 import { isPromiseLike, type MaybePromise } from '../lib/promise.js'
@@ -198,10 +198,22 @@ interface ProofClaims extends VerifiedProof {
   readonly ath: string
 }
 
+/** Makes every claim an own member: none is read from a polluted prototype. */
+const noClaims: { readonly [name in keyof ProofClaims]?: unknown } = Object.freeze({
+  jti: undefined,
+  htm: undefined,
+  htu: undefined,
+  ath: undefined,
+  iat: undefined,
+  exp: undefined,
+  nbf: undefined,
+  nonce: undefined,
+})
+
 function readClaims(segment: string): ProofClaims | Refusal {
-  const payload = decodeObject(segment)?.members
+  const payload = decodeOwnMembers(segment)?.members
   if (payload === undefined) return malformed('the payload is no JSON object in base64url')
-  const { jti, htm, htu, ath, iat, exp, nbf, nonce } = payload
+  const { jti, htm, htu, ath, iat, exp, nbf, nonce } = { ...noClaims, ...payload }
   if (typeof jti !== 'string' || jti === '' || jti.length > maxJtiLength) {
     return illTyped('jti', `1 to ${maxJtiLength} characters`, jti)
   }

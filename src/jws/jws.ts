@@ -1,5 +1,5 @@
 import { decodeBase64urlText } from '#runtime'
-import { isObject } from '../lib/objects.js'
+import { isObject, isPrototypePolluted } from '../lib/objects.js'
 import { isExact } from './base64url.js'
 import { type JsonObject, parseJsonObject } from './strict-json.js'
 
@@ -65,8 +65,17 @@ export function readCompact(text: string, maxLength: number): UnverifiedJws | un
   return { header, payload: members, valueCount, signature, input: inputOf(text, segments) }
 }
 
-/** The JSON object in a segment, or undefined. */
+/** The JSON object in a segment, or undefined. Its objects inherit no member of a polluted prototype. */
 export function decodeObject(segment: string): JsonObject | undefined {
+  const object = decodeOwnMembers(segment)
+  if (object === undefined || !isPrototypePolluted()) return object
+  for (const container of object.containers)
+    if (!Array.isArray(container)) Object.setPrototypeOf(container, null)
+  return object
+}
+
+/** The same for a reader of own members, which needs no check for a polluted prototype. */
+export function decodeOwnMembers(segment: string): JsonObject | undefined {
   const bytes = decodeBase64urlText(segment)
   return bytes === undefined ? undefined : parseJsonObject(bytes)
 }

@@ -1,6 +1,6 @@
 import { decodeUtf8 } from '#runtime'
 import type { Json, JsonMembers } from '../lib/json.js'
-import { isObject, isPrototypePolluted } from '../lib/objects.js'
+import { isObject } from '../lib/objects.js'
 
 /** The deepest nesting of objects and arrays. */
 const maxDepth = 32
@@ -22,8 +22,7 @@ export interface JsonObject {
 /**
  * Parses a JSON object, given one character per byte. Undefined for anything that two parsers could read
  * differently: invalid UTF-8, a byte order mark, text around the object, a member name twice in one object
- * (RFC 7515 section 4), a number beyond a double, half of a surrogate pair, nesting beyond 32 levels. The
- * objects have no prototype where `Object.prototype` is polluted.
+ * (RFC 7515 section 4), a number beyond a double, half of a surrogate pair, nesting beyond 32 levels.
  */
 export function parseJsonObject(bytes: string): JsonObject | undefined {
   const text = decodeUtf8(bytes)
@@ -35,12 +34,7 @@ export function parseJsonObject(bytes: string): JsonObject | undefined {
     return undefined
   }
   if (!isObject(value)) return undefined
-  const content: Content = {
-    containers: [],
-    names: 0,
-    values: 0,
-    isPrototypePolluted: isPrototypePolluted(),
-  }
+  const content: Content = { containers: [], names: 0, values: 0 }
   if (!collect(value, 1, content) || !hasNames(text, content.names)) return undefined
   if (text.includes('\\') && hasLoneSurrogate(value)) return undefined
   return { members: value, containers: content.containers, valueCount: content.values }
@@ -52,7 +46,6 @@ interface Content {
   names: number
   /** Members and elements of arrays. */
   values: number
-  readonly isPrototypePolluted: boolean
 }
 
 /** Collects objects and counts members. False for deep nesting or an infinite number. */
@@ -61,11 +54,7 @@ function collect(value: object, depth: number, content: Content): boolean {
   content.containers.push(value)
   const members: unknown[] = Object.values(value)
   content.values += members.length
-  if (!Array.isArray(value)) {
-    content.names += members.length
-    // Members are read by name: none may come from a polluted Object.prototype.
-    if (content.isPrototypePolluted) Object.setPrototypeOf(value, null)
-  }
+  if (!Array.isArray(value)) content.names += members.length
   for (const member of members) {
     if (typeof member === 'number' && !Number.isFinite(member)) return false
     if (typeof member === 'object' && member !== null && !collect(member, depth + 1, content)) return false
