@@ -259,13 +259,7 @@ function readDirect({ agent, subject, intent }: DelegatedToken['token']): Delega
   // An agent that acts for another subject: unknown whether the subject is an agent.
   const isOwnRun = initiator === agent && subject === agent
   const isInitiatedByAgent = initiatorType === undefined ? isOwnRun : initiatorType === 'agent'
-  return Object.freeze({
-    hops: noHops,
-    agents: Object.freeze([agent]),
-    initiator,
-    isInitiatedByAgent,
-    depth: 0,
-  })
+  return { hops: noHops, agents: [agent], initiator, isInitiatedByAgent, depth: 0 }
 }
 
 /** Accepts the hash of a chain that the rule of the route lists. */
