@@ -100,7 +100,8 @@ export function headerJwk(header: JoseHeader): Record<string, unknown> | undefin
   return isObject(jwk) ? jwk : undefined
 }
 
-function mediaType(typ: string): string {
+/** A `typ` in lower case, without `application/` (RFC 7515 section 4.1.9). */
+export function mediaType(typ: string): string {
   const lower = typ.toLowerCase()
   return lower.startsWith('application/') ? lower.slice('application/'.length) : lower
 }

@@ -1,8 +1,9 @@
+import { mediaType } from '../jws/jws.js'
 import { emptyKeySet } from '../keys/key-set.js'
 import { isSecureUrl } from '../lib/url.js'
 import { otherTokenTypes } from '../protocol/token-types.js'
 import { findConstraintProblems } from './constraint.js'
-import { type CompiledIssuer, type InsecureHttp, type IssuerDefaults, mediaType } from './issuer.js'
+import type { CompiledIssuer, InsecureHttp, IssuerDefaults } from './issuer.js'
 import type { IssuerData } from './schema.js'
 
 /** Reports a mistake in an entry, by the path of its place within the entry. */

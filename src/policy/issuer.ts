@@ -1,4 +1,5 @@
 import { type Algorithm, algorithms } from '../jws/algorithms.js'
+import { mediaType } from '../jws/jws.js'
 import { emptyKeySet, type KeySet, readKeySet } from '../keys/key-set.js'
 import { snapshot } from '../lib/plain-data.js'
 import { toArray } from '../lib/to-array.js'
@@ -154,11 +155,6 @@ export function selectAlgorithms(names: readonly string[]): ReadonlyMap<string, 
       return algorithm === undefined ? [] : [[name, algorithm]]
     }),
   )
-}
-
-/** RFC 7515 section 4.1.9. */
-export function mediaType(type: string): string {
-  return type.toLowerCase().replace(/^application\//, '')
 }
 
 function compileKeyOptions({ keys: written }: IssuerData): Required<KeyOptions> {

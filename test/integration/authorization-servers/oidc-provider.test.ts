@@ -1,12 +1,11 @@
-import '../../../fixtures/authorization-server/quiet.js'
-import { randomBytes } from 'node:crypto'
 import express from 'express'
-import { errors, Provider } from 'oidc-provider'
+import { Provider } from 'oidc-provider'
 import { afterAll, describe, expect, it } from 'vitest'
 import { generateSigningKey } from '../../../fixtures/authorization-server/signing-key.js'
 import { ajwt } from '../../../middleware/express.js'
 import { listen } from '../../support/listen.js'
 import { callApi, createClient, newDpopKey } from '../../support/oauth-client.js'
+import { configurationFor, signInAsAlice } from '../../support/oidc-provider.js'
 
 // oidc-provider as it is published, without the grant of this library. The client is oauth4webapi.
 
@@ -19,57 +18,16 @@ afterAll(() => {
   closeServer()
 })
 
-const signingKey = await generateSigningKey('as-1')
-const provider = new Provider(issuer, {
-  jwks: { keys: [signingKey.privateJwk] },
-  cookies: { keys: [randomBytes(32).toString('base64url')] },
-  clientDefaults: { id_token_signed_response_alg: 'ES256' },
-  interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
-  findAccount: (_, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
-  // Everything that the client asks for is consented to.
-  async loadExistingGrant(ctx) {
-    const { client, session } = ctx.oidc
-    const grant = new ctx.oidc.provider.Grant({
-      ...(client !== undefined && { clientId: client.clientId }),
-      ...(session?.accountId !== undefined && { accountId: session.accountId }),
-    })
-    grant.addOIDCScope('openid')
-    grant.addResourceScope(api, 'orders:read')
-    await grant.save()
-    return grant
-  },
-  ttl: {
-    AccessToken: 300,
-    ClientCredentials: 300,
-    Grant: 300,
-    IdToken: 300,
-    Interaction: 300,
-    Session: 300,
-  },
-  features: {
-    devInteractions: { enabled: false },
-    registration: { enabled: true },
-    clientCredentials: { enabled: true },
-    dPoP: { enabled: true, nonceSecret: randomBytes(32) },
-    resourceIndicators: {
-      enabled: true,
-      getResourceServerInfo(_, identifier) {
-        if (identifier !== api) throw new errors.InvalidTarget('unknown resource')
-        return {
-          scope: 'orders:read orders:refund',
-          audience: api,
-          accessTokenTTL: 300,
-          accessTokenFormat: 'jwt',
-          jwt: { sign: { alg: 'ES256', kid: signingKey.kid } },
-        }
-      },
-    },
-  },
+const configuration = configurationFor({
+  signingKey: await generateSigningKey('as-1'),
+  apis: new Set([api]),
+  consent: { openid: 'openid', api: 'orders:read' },
 })
-// The login page signs everybody in as Alice.
-as.get('/interaction/:uid', (req, res) =>
-  provider.interactionFinished(req, res, { login: { accountId: 'alice' } }),
-)
+const provider = new Provider(issuer, {
+  ...configuration,
+  features: { ...configuration.features, registration: { enabled: true } },
+})
+signInAsAlice(as, provider)
 as.use(provider.callback())
 
 app.use(

@@ -1,5 +1,4 @@
-import '../../../fixtures/authorization-server/quiet.js'
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import express from 'express'
 import { auth, requiredScopes } from 'express-oauth2-jwt-bearer'
 import { exportJWK, generateKeyPair, importJWK, jwtVerify } from 'jose'
@@ -14,6 +13,7 @@ import { generateSigningKey } from '../../../fixtures/authorization-server/signi
 import { ajwt } from '../../../middleware/express.js'
 import { listen } from '../listen.js'
 import { CALLBACK } from '../oauth-client.js'
+import { configurationFor, signInAsAlice } from '../oidc-provider.js'
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
@@ -35,10 +35,13 @@ export async function startOAuthServers() {
   const secrets = { client_secret: 'a secret, of the client', redirect_uris: [CALLBACK] }
   const refreshing = ['authorization_code', 'refresh_token']
 
+  const configuration = configurationFor({
+    signingKey,
+    apis: resources,
+    consent: { openid: 'openid offline_access', api: 'orders:read orders:refund' },
+  })
   const provider = new Provider(issuer, {
-    jwks: { keys: [signingKey.privateJwk] },
-    cookies: { keys: [randomBytes(32).toString('base64url')] },
-    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    ...configuration,
     clients: [
       { ...secrets, client_id: 'basic', grant_types: ['client_credentials'], response_types: [] },
       {
@@ -77,54 +80,16 @@ export async function startOAuthServers() {
         require_pushed_authorization_requests: true,
       },
     ],
-    interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
-    findAccount: (_, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
-    async loadExistingGrant(ctx) {
-      const { client, session } = ctx.oidc
-      const grant = new ctx.oidc.provider.Grant({
-        ...(client !== undefined && { clientId: client.clientId }),
-        ...(session?.accountId !== undefined && { accountId: session.accountId }),
-      })
-      grant.addOIDCScope('openid offline_access')
-      for (const resource of [api, other]) grant.addResourceScope(resource, 'orders:read orders:refund')
-      await grant.save()
-      return grant
-    },
     issueRefreshToken: async (_, client, code) =>
       client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
     rotateRefreshToken: true,
-    ttl: {
-      AccessToken: 300,
-      ClientCredentials: 300,
-      Grant: 300,
-      IdToken: 300,
-      Interaction: 300,
-      Session: 300,
-      RefreshToken: 300,
-    },
     features: {
-      devInteractions: { enabled: false },
-      clientCredentials: { enabled: true },
+      ...configuration.features,
       pushedAuthorizationRequests: { enabled: true },
-      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
-      resourceIndicators: {
-        enabled: true,
-        getResourceServerInfo(_, identifier) {
-          if (!resources.has(identifier)) throw new errors.InvalidTarget('unknown resource')
-          return {
-            scope: 'orders:read orders:refund',
-            audience: identifier,
-            accessTokenTTL: 300,
-            accessTokenFormat: 'jwt',
-            jwt: { sign: { alg: 'ES256', kid: signingKey.kid } },
-          }
-        },
-      },
+      dPoP: { ...configuration.features.dPoP, requireNonce: () => true },
     },
   })
-  apps.as.get('/interaction/:uid', (req, res) =>
-    provider.interactionFinished(req, res, { login: { accountId: 'alice' }, consent: {} }),
-  )
+  signInAsAlice(apps.as, provider)
   const parameters = ['subject_token', 'subject_token_type', 'scope', 'resource'] as const
   const publicKey = await importJWK(signingKey.publicJwk, 'ES256')
 

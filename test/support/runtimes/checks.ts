@@ -1,6 +1,7 @@
 import { generateProof } from 'dpop'
 import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import type { Policy } from '../../../src/index.js'
+import { algorithmNames } from '../../../src/protocol/algorithms.js'
 
 /** Sends a request to the app under test. */
 export type Send = (request: Request) => Promise<Response>
@@ -25,20 +26,6 @@ export interface Checks {
 
 const issuer = 'https://as.test'
 const api = 'https://orders.test'
-const names = [
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-  'PS256',
-  'PS384',
-  'PS512',
-  'RS256',
-  'RS384',
-  'RS512',
-] as const
-
 interface Pair {
   readonly alg: string
   readonly privateKey: CryptoKey
@@ -53,7 +40,7 @@ async function generate(alg: string): Promise<Pair> {
 
 /** Forty requests and more, by clients that share no code with ajwt: `jose` and `dpop`. */
 export async function createChecks(): Promise<Checks> {
-  const issuerKeys = await Promise.all(names.map(generate))
+  const issuerKeys = await Promise.all(algorithmNames.map(generate))
   const [agent, thief, second] = await Promise.all([generate('ES256'), generate('ES256'), generate('ES256')])
   const thumbprint = await calculateJwkThumbprint(agent.jwk)
   const [es256] = issuerKeys as [Pair]
@@ -61,8 +48,8 @@ export async function createChecks(): Promise<Checks> {
   const plain: Policy = {
     issuer: { url: issuer, jwks: { keys }, profile: 'oauth' },
     audience: api,
-    token: { algorithms: [...names] },
-    proof: { algorithms: [...names] },
+    token: { algorithms: [...algorithmNames] },
+    proof: { algorithms: [...algorithmNames] },
     routes: {
       'GET /orders/:id': { scope: 'orders:read' },
       'POST /orders': { scope: 'orders:write' },
@@ -271,7 +258,7 @@ export async function createChecks(): Promise<Checks> {
   }
 
   return {
-    policies: { plain, nonce: { ...plain, proof: { algorithms: [...names], nonce: 'required' } } },
+    policies: { plain, nonce: { ...plain, proof: { algorithms: [...algorithmNames], nonce: 'required' } } },
     run,
   }
 }
