@@ -192,6 +192,17 @@ const wrongPolicies: [id: string, title: string, override: object, path: string]
     { issuer: { url: ISSUER, jwksUri: 'https://u:p@as.example.com/jwks' } },
     'issuer.jwksUri',
   ],
+  ...[
+    'https://@as.example.com',
+    'https:///as.example.com',
+    'https:///u@as.example.com',
+    'https://as\\@b.c',
+  ].map((url): [string, string, object, string] => [
+    'A107',
+    `an issuer that readers of URLs take differently, ${url}`,
+    { issuer: url },
+    'issuer',
+  ]),
   ['A107', 'an issuer that only looks like loopback', { issuer: 'http://127.0.0.1.example.com' }, 'issuer'],
   [
     'A107',
