@@ -12,6 +12,19 @@ export const otherTokenTypes = [
   'oauth-id-jag+jwt',
   'kb+jwt',
   delegationAssertionType,
+  'id_token+jwt',
+  'token-introspection+jwt',
+  'statuslist+jwt',
+  'entity-statement+jwt',
+  // Assertions, attestations, requests and proofs of clients.
+  'client-authentication+jwt',
+  'authorization-grant+jwt',
+  'oauth-client-attestation+jwt',
+  'oauth-client-attestation-pop+jwt',
+  'oauth-authz-req+jwt',
+  'openid4vci-proof+jwt',
+  'key-attestation+jwt',
+  'wpt+jwt',
 ] as const
 
 /** The name, in a policy, for tokens without `typ`. */

@@ -6,8 +6,8 @@ import { describe, Refusal } from '../refusal.js'
 
 const noParams = Object.freeze({})
 
-/** Values of the claim `typ` by which some servers mark other tokens than access tokens. */
-const otherTokenTyps: ReadonlySet<unknown> = new Set(['ID', 'Logout', 'Refresh'])
+/** Values of the claim `typ` by which Keycloak and others mark other tokens than access tokens. */
+const otherTokenTyps: ReadonlySet<unknown> = new Set(['ID', 'Serialized-ID', 'Logout', 'Refresh', 'Offline'])
 
 /**
  * Refuses other tokens than access tokens with `token_type_not_allowed`: ID tokens and logout tokens that
