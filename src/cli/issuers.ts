@@ -1,6 +1,6 @@
 import { toArray } from '../lib/to-array.js'
 import type { VerifierOptions } from '../options.js'
-import { type KnownServer, knownServers } from '../policy/known-servers.js'
+import { findKnownServer } from '../policy/known-server.js'
 import type { IssuerPolicy, Policy } from '../policy/policy.js'
 
 /** The entries of `issuer`, with their paths. */
@@ -25,7 +25,7 @@ export function nameOf({ name, url }: IssuerPolicy): string {
 }
 
 export function profileOf(entry: IssuerPolicy): 'ajwt' | 'oauth' {
-  return entry.profile ?? (entry.like === undefined ? 'ajwt' : knownServers[entry.like].profile)
+  return entry.profile ?? findKnownServer(entry)?.profile ?? 'ajwt'
 }
 
 /** Options that a verifier of this policy cannot be without. The hook allows what the policy allows. */
@@ -37,7 +37,6 @@ export function neededOptions({ routes }: Policy): Pick<VerifierOptions, 'author
 }
 
 /** The claims that each token of an entry has to meet, those that `like` stands for as well. */
-export function claimsOf({ like, claims }: IssuerPolicy): NonNullable<IssuerPolicy['claims']> {
-  const server: KnownServer | undefined = like === undefined ? undefined : knownServers[like]
-  return { ...server?.claims, ...claims }
+export function claimsOf(entry: IssuerPolicy): NonNullable<IssuerPolicy['claims']> {
+  return { ...findKnownServer(entry)?.claims, ...entry.claims }
 }

@@ -8,7 +8,7 @@ export const knownServerSources: Readonly<Record<KnownServerName, string>> = {
   entra: 'https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference',
   cognito:
     'https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html',
-  google: 'https://cloud.google.com/run/docs/authenticating/service-to-service',
+  google: 'https://docs.cloud.google.com/run/docs/authenticating/service-to-service',
   pingone:
     'https://developer.pingidentity.com/pingone-api/foundations/authentication-concepts/access-tokens-and-id-tokens/token-claims.html',
   curity: 'https://curity.io/docs/identity-server/profiles/token-profile/token-issuers',

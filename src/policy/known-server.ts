@@ -2,11 +2,25 @@ import { snapshot } from '../lib/plain-data.js'
 import { type KnownServer, knownServers } from './known-servers.js'
 import type { IssuerData, PolicyData } from './schema.js'
 
+/** The server that `like` names, with the claims for the entry's issuer. */
+export function findKnownServer({
+  like,
+  name,
+  url,
+}: Readonly<Pick<IssuerData, 'like' | 'name' | 'url'>>): Omit<KnownServer, 'variants'> | undefined {
+  if (like === undefined) return undefined
+  const { variants = [], ...server }: KnownServer = knownServers[like as keyof typeof knownServers]
+  const iss = name ?? url ?? ''
+  const variant = variants.find(({ prefix }) => iss.startsWith(prefix))
+  return variant === undefined ? server : { ...server, claims: variant.claims }
+}
+
 /** Fills in the entry from `like`. Each written key wins: `read`, `token` and `claims` member by member. */
 export function withKnownServer(entry: IssuerData): IssuerData {
-  if (entry.like === undefined) return entry
-  const { like, ...written } = entry
-  const { profile, token, read, claims }: KnownServer = knownServers[like as keyof typeof knownServers]
+  const server = findKnownServer(entry)
+  if (server === undefined) return entry
+  const { like: _, ...written } = entry
+  const { profile, token, read, claims } = server
   const filled = {
     profile,
     ...written,

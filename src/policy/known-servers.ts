@@ -22,6 +22,11 @@ export interface KnownServer {
   }
   /** Tells the server's access tokens from its ID tokens, where the `typ` of the header does not. */
   readonly claims?: { readonly [pointer: string]: ClaimConstraint }
+  /** `claims` of the issuers whose `iss` begins with `prefix`, in place of those above. */
+  readonly variants?: readonly {
+    readonly prefix: string
+    readonly claims: { readonly [pointer: string]: ClaimConstraint }
+  }[]
 }
 
 /** The access tokens of known authorization servers, by the names that `like` takes. */
@@ -52,8 +57,15 @@ export const knownServers = {
     // 28 hours with continuous access evaluation, otherwise 60 to 90 minutes.
     token: { types: ['JWT'], maxLifetime: 100_800 },
     read: { id: '/uti', scope: '/scp' },
-    // Access tokens of version 2.0 alone have azpacr. ID tokens have tid and ver as well.
+    // Access tokens alone say how the client authenticated. ID tokens have tid and ver as well.
     claims: { '/tid': { exists: true }, '/azpacr': { exists: true } },
+    // Version 1.0 has another issuer, and appidacr in place of azpacr.
+    variants: [
+      {
+        prefix: 'https://sts.windows.net/',
+        claims: { '/tid': { exists: true }, '/appidacr': { exists: true } },
+      },
+    ],
   },
   cognito: {
     profile: 'oauth',
@@ -83,6 +95,8 @@ export const knownServers = {
   duende: {
     profile: 'oauth',
     token: { types: ['at+jwt'], maxLifetime: 3600 },
+    // Tokens of the client credentials grant have no sub.
+    read: { subject: ['/sub', '/client_id'] },
   },
   zitadel: {
     profile: 'oauth',

@@ -1,7 +1,7 @@
 import { isObject } from '../../lib/objects.js'
 import { isIdentifier } from '../../lib/strings.js'
+import { findKnownServer } from '../../policy/known-server.js'
 import { knownServerSources } from '../../policy/known-server-sources.js'
-import { type KnownServer, knownServers } from '../../policy/known-servers.js'
 import type { Policy, RouteRule } from '../../policy/policy.js'
 import { createIdReader } from '../../policy/qualified-id.js'
 import { issuersOf, nameOf, profileOf } from '../issuers.js'
@@ -143,7 +143,7 @@ function idsOfRule(
 function describeKnownServers(policy: Policy, report: Report): void {
   for (const [path, entry] of issuersOf(policy)) {
     if (entry.like === undefined) continue
-    const filled: KnownServer = knownServers[entry.like]
+    const filled = findKnownServer(entry) ?? {}
     const source = knownServerSources[entry.like]
     const texts = Object.entries(filled).flatMap(([name, value]) =>
       describeFilled(name, value, Reflect.get(entry, name)),

@@ -37,16 +37,27 @@ function secondsOf(text: string): number {
 
 /** The table of servers that `like` has no name for, and the shape of each. */
 const serversWithoutName = {
+  'AD FS': 'adfs',
   'Azure AD B2C': 'azure-b2c',
   Buildkite: 'buildkite-oidc',
+  Casdoor: 'casdoor',
   CircleCI: 'circleci-oidc',
   'Clerk, session': 'clerk-session-v2',
+  'Connect2id server': 'connect2id',
+  'Firebase Authentication': 'firebase',
+  'Google Identity-Aware Proxy': 'google-iap',
+  'Google service account, self-signed': 'google-self-signed',
+  'HashiCorp Vault': 'vault-identity-token',
+  'HCP Terraform': 'terraform-workload-identity',
+  Kinde: 'kinde-m2m',
   OpenIddict: 'openiddict-client-credentials',
   'PingAM, ForgeRock AM': 'forgerock-am',
   Salesforce: 'salesforce-jwt',
+  'SAP XSUAA': 'xsuaa',
   SPIRE: 'spire-with-issuer',
   'Spring Authorization Server': 'spring-authorization-server',
   Vercel: 'vercel-oidc',
+  'WSO2 Identity Server, Asgardeo': 'wso2-identity-server',
 }
 
 describe('docs/issuers.md', () => {
@@ -77,8 +88,8 @@ describe('docs/issuers.md', () => {
 
   it.each(Object.entries(serversWithoutName))('%s: its keys are those that accept %s', (title, name) => {
     const row = new RegExp(`^\\| ${title} \\| \`(.*?)\` \\|`, 'm').exec(guide)
-    const { token, read, claims } = shapes.find((shape) => shape.name === name)?.issuer ?? {}
-    expect(JSON.parse(`{${row?.[1]}}`)).toEqual(JSON.parse(JSON.stringify({ token, read, claims })))
+    const { header, token, read, claims } = shapes.find((shape) => shape.name === name)?.issuer ?? {}
+    expect(JSON.parse(`{${row?.[1]}}`)).toEqual(JSON.parse(JSON.stringify({ header, token, read, claims })))
   })
 
   it('counts the shapes that the tests have', () => {

@@ -35,6 +35,10 @@ const accepted: [what: string, entry: object, policy?: object][] = [
     'JWT with audiences that are URIs',
     { ...base, audience: ['urn:orders', 'api://orders'], token: { types: ['JWT'] } },
   ],
+  [
+    'keys whose path has an "@"',
+    { url: ISSUER, jwksUri: 'https://keys.example.com/jwk/agent@a.example', profile: 'oauth' },
+  ],
   ['claims of a known server', { ...base, like: 'keycloak', audience: 'client' }],
   ['http where it is allowed', { ...base, url: 'http://as.internal' }, { allowInsecureHttp: true }],
   [
@@ -65,6 +69,18 @@ const refused: [what: string, entry: object, says: string, policy?: object][] = 
     'secevent+jwt',
     'oauth-id-jag+jwt',
     'kb+jwt',
+    'id_token+jwt',
+    'token-introspection+jwt',
+    'statuslist+jwt',
+    'entity-statement+jwt',
+    'client-authentication+jwt',
+    'authorization-grant+jwt',
+    'oauth-client-attestation+jwt',
+    'oauth-client-attestation-pop+jwt',
+    'oauth-authz-req+jwt',
+    'openid4vci-proof+jwt',
+    'key-attestation+jwt',
+    'wpt+jwt',
     'AJWT-Delegation+jwt',
     'application/dpop+jwt',
   ].map((type): [string, object, string] => [
@@ -225,6 +241,21 @@ describe('like', () => {
     expect(constraints.map(({ name }) => name)).toEqual(['/tid', '/azpacr'])
     const [tid] = constraints
     expect([tid?.check('tenant', {}), tid?.check('other', {})]).toEqual([true, false])
+  })
+
+  test('takes the claims of the version of the server that the issuer is of', () => {
+    const claimsOf = (entry: IssuerPolicy) => compiled({ like: 'entra', ...entry }).constraints
+    const names = (entry: IssuerPolicy) => claimsOf(entry).map(({ name }) => name)
+    const v1 = 'https://sts.windows.net/t1/'
+    expect(names({ url: v1 })).toEqual(['/tid', '/appidacr'])
+    expect(names({ name: v1, jwks })).toEqual(['/tid', '/appidacr'])
+    expect(names({ url: v1, claims: { '/idtyp': { exists: true } } })).toEqual([
+      '/tid',
+      '/appidacr',
+      '/idtyp',
+    ])
+    for (const url of ['https://login.microsoftonline.com/t1/v2.0', 'https://sts.windows.net.example/'])
+      expect(names({ url })).toEqual(['/tid', '/azpacr'])
   })
 
   test('a written profile wins, and keys of the other profile are refused', () => {
