@@ -196,11 +196,19 @@ function checkTime(
       assertion.iat <= now + clockTolerance &&
       (assertion.nbf === undefined || assertion.nbf <= now + clockTolerance)
     if (!isNarrowing) return expired(`assertion ${position} outlives or precedes the assertion before it`)
-    if (!isCurrent) return expired(`assertion ${position} has expired or is not valid yet`)
+    if (!isCurrent) return expired(timeReason(`assertion ${position}`, assertion, now))
     exp = assertion.exp
     iat = assertion.iat
   }
   return token.exp <= exp ? undefined : expired('the token outlives the last assertion')
+}
+
+function timeReason(name: string, { exp, iat, nbf = iat }: Assertion, now: number): string {
+  if (now >= exp) return `${name} expired ${Math.round(now - exp)} s ago`
+  const [member, start] = iat > now ? ['iat', iat] : ['nbf', nbf]
+  return start > now
+    ? `${member} of ${name} is ${Math.round(start - now)} s ahead of this clock`
+    : `${name} expires now`
 }
 
 function expired(reason: string): Refusal {
@@ -215,26 +223,49 @@ function checkContext(
 ): Refusal | undefined {
   const isForAll = (audience: string) =>
     assertions.every((assertion) => assertion.audiences.includes(audience))
-  if (!audiences.some(isForAll)) return otherContext('no audience of this API is in every assertion', 'aud')
-  if (assertions.some(({ workflowId }) => workflowId !== intent.workflowId))
-    return otherContext('an assertion is for another workflow than the token', 'workflow_id')
-  if (assertions.some(({ intentHash }) => intentHash !== intent.hash))
-    return otherContext('an assertion is for another intent than the token', 'intent_hash')
-  return undefined
+  if (!audiences.some(isForAll)) {
+    const others = assertions.find((each) => !audiences.some((name) => each.audiences.includes(name)))
+    const found = others?.audiences.join(' ')
+    return otherContext('no audience of this API is in every assertion', 'aud', audiences.join(' or '), found)
+  }
+  const elsewhere = assertions.find(({ workflowId }) => workflowId !== intent.workflowId)
+  if (elsewhere !== undefined) {
+    const reason = 'an assertion is for another workflow than the token'
+    return otherContext(reason, 'workflow_id', intent.workflowId, elsewhere.workflowId)
+  }
+  const other = assertions.find(({ intentHash }) => intentHash !== intent.hash)
+  if (other === undefined) return undefined
+  const reason = 'an assertion is for another intent than the token'
+  return otherContext(reason, 'intent_hash', intent.hash, other.intentHash)
 }
 
-function otherContext(reason: string, claim: string): Refusal {
-  return new Refusal('delegation_context_mismatch', { reason, claim })
+/** The signatures of the assertions have not been verified yet. */
+function otherContext(
+  reason: string,
+  claim: string,
+  expected: string | undefined,
+  found: string | undefined,
+): Refusal {
+  const values = { expected: describe(expected), found: describe(found), unverified: true } as const
+  return new Refusal('delegation_context_mismatch', { reason, claim, ...values })
 }
 
 function checkLoops(agents: readonly string[], assertions: readonly Assertion[]): Refusal | undefined {
-  if (new Set(agents).size < agents.length) return loop('an agent occurs twice in the chain')
-  const ids = assertions.map(({ jti }) => jti)
-  return new Set(ids).size < ids.length ? loop('a jti occurs twice in the chain') : undefined
+  const agent = findRepeated(agents)
+  if (agent !== undefined) return loop('an agent occurs twice in the chain', agent)
+  const id = findRepeated(assertions.map(({ jti }) => jti))
+  return id === undefined ? undefined : loop('a jti occurs twice in the chain', id)
 }
 
-function loop(reason: string): Refusal {
-  return new Refusal('delegation_loop', { reason, claim: 'intent.delegation' })
+function findRepeated(ids: readonly string[]): string | undefined {
+  if (new Set(ids).size === ids.length) return undefined
+  return ids.find((id, index) => ids.indexOf(id) < index)
+}
+
+/** The signatures of the assertions have not been verified yet. */
+function loop(reason: string, found: string): Refusal {
+  const cause = { reason, claim: 'intent.delegation', found: describe(found), unverified: true } as const
+  return new Refusal('delegation_loop', cause)
 }
 
 function checkChainHash(agents: readonly string[], { intent }: DelegatedToken['token']): Refusal | undefined {

@@ -83,7 +83,11 @@ export function createSenderConstraintCheck(
   ): MaybePromise<Refusal | undefined> {
     if (isRefusal(proof)) return proof
     if (nonces !== undefined)
-      observer?.begin('nonce', 'a nonce that this API has sent in the last 100 s', typeof proof.nonce)
+      observer?.begin(
+        'nonce',
+        'a nonce that this API has sent in the last 100 s',
+        proof.nonce === undefined ? 'no nonce' : 'a nonce',
+      )
     const { clockTolerance } = policy.token
     const end =
       nonces === undefined

@@ -156,7 +156,8 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
   },
   proof_key_invalid: {
     mender: 'caller',
-    remedy: 'Export the public key as a JWK, with only its public members.',
+    remedy:
+      'Export the public key as a JWK, with only its public members. Replace a key whose private part was sent.',
   },
   proof_token_mismatch: {
     mender: 'caller',
@@ -210,7 +211,8 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
   },
   step_out_of_order: {
     mender: 'caller',
-    remedy: 'Complete the earlier steps in the same run.',
+    remedy:
+      'Complete the earlier steps of this workflow in the same run, and name them in the token request.',
   },
   agent_not_allowed: {
     mender: 'API',

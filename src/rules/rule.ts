@@ -227,16 +227,25 @@ function wrongStep(
 
 function checkAgent(entries: readonly string[], readId: ReadId): Check {
   const agents = createIdSet(entries, readId)
+  const isQualified = entries.some((entry) => {
+    const read = readId(entry)
+    return typeof read === 'object' && read.id !== entry
+  })
   return ({ token }, observer) => {
-    observer?.begin('agents', entries.join(' or '), token.agent)
+    const nameOf = () => (isQualified ? `${token.issuer} ${token.agent}` : token.agent)
+    observer?.begin('agents', entries.join(' or '), nameOf())
     if (agents.has(token.issuer, token.agent)) return undefined
     return new Refusal('agent_not_allowed', {
       reason: 'the rule does not list this agent',
       claim: token.names.agent,
       expected: describe(entries.join(' or ')),
-      found: describe(token.agent),
+      found: describe(nameOf()),
     })
   }
+}
+
+function isLiteralText(value: unknown): boolean {
+  return typeof value === 'string' && /^(-?\d[\d.eE+-]*|true|false|null|)$/.test(value)
 }
 
 function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>[string]): Check {
@@ -252,7 +261,8 @@ function checkClaim(pointer: string, constraint: NonNullable<RuleData['claims']>
       reason: 'the claim does not meet the constraint of the rule',
       claim: describe(pointer),
       expected,
-      found: describe(value),
+      // A text that looks like a number or a literal meets no constraint on one.
+      found: describe(isLiteralText(value) ? JSON.stringify(value) : value),
     })
   }
 }

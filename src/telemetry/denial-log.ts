@@ -33,7 +33,7 @@ export function createDenialLog(logger: DenialLogger | undefined): DenialLog | u
 type Denied = Extract<Decision, { code: unknown }>
 
 /** Always one line, because the values are printable and cut. Values of the caller are in quotes. */
-function formatDenial({ outcome, code, stage, status }: Denied, facts: DecisionFacts): string {
+function formatDenial({ outcome, code, stage, status, description }: Denied, facts: DecisionFacts): string {
   const { method, route, agent, workflow, target, traceId, overrules, cause } = facts
   const pairs: readonly (readonly [string, unknown])[] = [
     ['agent', agent],
@@ -42,7 +42,8 @@ function formatDenial({ outcome, code, stage, status }: Denied, facts: DecisionF
     ['target', target],
     ['trace', traceId],
     ['overrules', overrules],
-    ['reason', cause?.reason],
+    // A code with one cause says it itself.
+    ['reason', cause?.reason ?? description],
     ['issuer', cause?.issuer],
     ['claim', cause?.claim],
     ['expected', cause?.expected],

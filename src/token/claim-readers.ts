@@ -60,8 +60,13 @@ export function readString(value: unknown, claim: string): string {
 }
 
 export function readNumber(value: unknown, claim: string): number {
-  assertClaim(typeof value === 'number', claim, 'a number', value)
+  assertClaim(typeof value === 'number', claim, 'a number', asText(value))
   return value
+}
+
+/** A number in quotes is no number, and has to look different. */
+function asText(value: unknown): unknown {
+  return typeof value === 'string' ? `the text ${JSON.stringify(value)}` : value
 }
 
 export function readStringArray(value: unknown, claim: string): readonly string[] {

@@ -186,7 +186,7 @@ interface UnverifiedToken {
 /** `lastHeader` is reused if the token has the same header. */
 function readUnverified(text: string, lastHeader: TokenHeader | undefined): UnverifiedToken | Refusal {
   const segments = splitCompact(text, maxTokenLength)
-  if (segments === undefined) return malformed('the token does not have three segments')
+  if (segments === undefined) return malformed('the token does not have three segments', shapeOf(text))
   const header = lastHeader?.text === segments.header ? lastHeader : readTokenHeader(segments.header)
   if (isRefusal(header)) return header
   const payload = decodeObject(segments.payload)
@@ -225,8 +225,19 @@ function checkHeader(
   return algorithms.get(alg) ?? headerRefusal('algorithm_not_allowed', 'alg', algorithms.keys(), alg, entry)
 }
 
-function malformed(reason: string): Refusal {
-  return new Refusal('token_malformed', { reason })
+function malformed(reason: string, found?: string): Refusal {
+  return new Refusal(
+    'token_malformed',
+    found === undefined ? { reason } : { reason, found, unverified: true },
+  )
+}
+
+/** What stands in the place of a token, for a credential that may be somebody else's. */
+function shapeOf(text: string): string {
+  if (text === '') return 'no token'
+  if (/^(undefined|null|none|nan|true|false|\[object \w+\])$/i.test(text)) return `the word ${text}`
+  const count = text.split('.', 20).length
+  return count === 1 ? '1 segment' : `${count} segments`
 }
 
 function headerRefusal(

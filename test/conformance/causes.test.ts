@@ -8,7 +8,6 @@ import { shareByPolicy } from '../support/conformance/shared.js'
 
 /** Codes that have one cause only, which the code itself tells. */
 const selfEvident: ReadonlySet<DenialCode> = new Set([
-  'token_revoked',
   'token_reused',
   'proof_missing',
   'proof_token_mismatch',
@@ -24,6 +23,7 @@ const withoutClaim: ReadonlySet<DenialCode> = new Set([
   'not_authorized',
   'authorizer_unavailable',
   'route_not_declared',
+  'token_revoked',
   'proof_malformed',
   'replay_store_unavailable',
   'revocations_unavailable',

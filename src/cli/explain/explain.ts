@@ -53,7 +53,7 @@ export async function explain(options: ExplainOptions, terminal: Terminal): Prom
     const seen = asApiSees(policy, captured)
     const explanation = await explainRequest(policy, seen, at, options, redis?.isRevoked)
     const problem = redis?.problem
-    const hint = findHint(policy, captured, explanation.decision, at)
+    const hint = findHint(policy, captured, explanation, at)
     const told = { explanation, policy, captured, at, problem, hint }
     terminal.print(options.json ? toJson(told) : renderExplanation(told, terminal))
     const { outcome } = explanation.decision

@@ -1,8 +1,9 @@
 import { compilePolicy } from '../../compile/compile-policy.js'
-import type { Decision } from '../../decision.js'
+import type { Explanation } from '../../explain/explanation.js'
 import type { Policy } from '../../policy/policy.js'
 import { describe } from '../../refusal.js'
 import { createRouteTable } from '../../routing/table.js'
+import { compileWorkflow, toSteps } from '../../rules/workflow.js'
 import { everySemantics, routesOf } from '../check/route-lints.js'
 import type { CapturedRequest } from '../request/captured.js'
 
@@ -17,14 +18,28 @@ export function asApiSees(policy: Policy, captured: CapturedRequest): CapturedRe
 export function findHint(
   policy: Policy,
   captured: CapturedRequest,
-  decision: Decision,
+  { decision, stages }: Explanation,
   at: number | undefined,
 ): string | undefined {
   const code = 'code' in decision ? decision.code : undefined
   if (code === 'credentials_missing') return captured.withoutCredentials
   if (code === 'token_expired' || code === 'proof_stale')
     return at === undefined ? findTime(captured) : undefined
+  if (code === 'step_out_of_order') return findSteps(policy, stages)
   return code === 'route_not_declared' ? findPrefix(policy, captured) : undefined
+}
+
+/** The steps whose hash the token has, where it is that of another step or workflow. */
+function findSteps(policy: Policy, stages: Explanation['stages']): string | undefined {
+  const checks = stages.flatMap((stage) => stage.checks)
+  const hash = checks.find(({ outcome }) => outcome === 'failed')?.found
+  if (hash === undefined) return undefined
+  for (const [id, { steps }] of Object.entries(policy.workflows ?? {})) {
+    for (const [step, hashes] of compileWorkflow(toSteps(steps)))
+      if (hashes.has(hash))
+        return `The hash ${hash} is that of the steps up to ${JSON.stringify(step)} of workflow ${JSON.stringify(id)}.`
+  }
+  return undefined
 }
 
 /** A pasted request is explained as of now, when its token is no longer what it was. */

@@ -1,3 +1,4 @@
+import { delegatedCall } from '../../../fixtures/delegation-kit.js'
 import {
   AUDIENCE,
   agentKeys,
@@ -24,7 +25,7 @@ export const policy: Policy = {
 export interface Incident {
   readonly name: string
   readonly policy?: Partial<Policy>
-  readonly request: CallOverrides | ((kit: Kit) => WireRequest)
+  readonly request: CallOverrides | ((kit: Kit) => WireRequest | Promise<WireRequest>)
   readonly jwks?: unknown
   /** Seconds that the clock of the API is ahead of the recording. */
   readonly late?: number
@@ -40,7 +41,7 @@ const refund = (intent: Record<string, unknown>): CallOverrides => ({
   path: '/orders/42/refund',
   token: { claims: { intent } },
 })
-const withFields =
+export const withFields =
   (...fields: (readonly [string, string])[]) =>
   (kit: Kit): WireRequest => {
     const call = kit.call()
@@ -135,7 +136,7 @@ export const incidents: readonly Incident[] = [
     name: 'missing step: none in the token',
     request: refund({ executed_by: 'agent-7', workflow_id: 'refund' }),
     code: 'step_not_allowed',
-    says: ['expected issue', 'found nothing'],
+    says: ['expected issue', 'found nothing', 'name the step issue in the token request'],
   },
   {
     name: 'missing step: an earlier one was not completed',
@@ -162,10 +163,14 @@ export const incidents: readonly Incident[] = [
   },
   {
     name: 'revoked delegator',
-    request: (kit) => kit.call(),
-    flags: ['--revoked', `agent:${ISSUER} agent-7`],
+    request: (kit) => delegatedCall(kit),
+    flags: ['--revoked', `agent:${ISSUER} planner`],
     code: 'token_revoked',
-    says: ['revoked', `agent:${ISSUER} agent-7`, 'unrevoke'],
+    says: [
+      'an agent of the token or of its delegation is on the revocation list',
+      `found agent:${ISSUER} planner clause`,
+      `end the revocation of "agent:${ISSUER} planner" with unrevoke`,
+    ],
   },
   {
     name: 'algorithm that the policy does not take',

@@ -24,7 +24,12 @@ describe('the advice on a denial', () => {
     )
     expect(url('https://a.example/x', 'https://a.example/X')).toContain('Letter case')
     expect(url('https://a.example/x or https://c.example/x', 'https://c.example/y/x')).toContain('publicUrl')
-    expect(url('https://a.example/x', 'no url')).toMatch(/^At the caller or the API: /)
+    expect(url('https://a.example/x', 'no url')).toContain('put the whole URL of the request into htu')
+    expect(url('https://a.example/v1/x', 'https://a.example/x')).toContain('take "/v1" out of publicUrl')
+    expect(url('https://a.example/x', 'https://a.example/x/')).toContain('The last slash counts.')
+    expect(url('https://a.example/x', 'https://a.example/y')).toContain('another path')
+    expect(url('http://[::1]/x', 'http://[0:0:0:0:0:0:0:1]/x')).toContain('another spelling')
+    expect(url('no url', 'https://a.example/x')).toMatch(/^At the caller or the API: /)
   })
 })
 
