@@ -1,7 +1,7 @@
 import type { DenialCode } from '../protocol/denials.js'
 import type { Cause } from '../refusal.js'
 import { type Mender, remedies } from './remedies.js'
-import { adviceOfKeys, adviceOfStore } from './upstream-advice.js'
+import { adviceOfKeys } from './upstream-advice.js'
 import { adviceOfUrl, firstOf, quoted } from './url-advice.js'
 
 /** What to change, and where: the caller, the issuer, or the API. One or two sentences of plain text. */
@@ -131,9 +131,6 @@ const specialAdvice: { readonly [Code in DenialCode]?: (cause: Cause) => string 
       : `At the API: add ${quoted(found)} to agents of the rule, if it may call this route.`,
   agent_checksum_not_allowed: ({ found }) =>
     `At the API: add ${quoted(found)} to checksums of this agent, if it is the version that was deployed. At the caller: roll the agent back.`,
-  replay_store_unavailable: ({ reason }) => adviceOfStore(reason),
-  revocations_unavailable: ({ reason }) => adviceOfStore(reason),
-  limits_unavailable: ({ reason }) => adviceOfStore(reason),
 }
 
 function adviceOfForm(reason: string, found: string | undefined): string | undefined {

@@ -268,7 +268,7 @@ export const remedies: Readonly<Record<DenialCode, Remedy>> = {
   },
   revocations_unavailable: {
     mender: 'API',
-    remedy: 'Retry. Check Redis.',
+    remedy: 'Check the revocation store (Redis): tokens are accepted again as soon as it answers.',
   },
   limits_unavailable: {
     mender: 'API',

@@ -51,7 +51,7 @@ describe('keys that cannot be had', () => {
   }
 
   it.each([
-    ['404', '404', 'correct jwksUri'],
+    ['404', '404', 'correct jwksUri, or the URL of the issuer'],
     ['500', '500', 'its server fails'],
     ['HTML', 'JSON', 'that URL answers with a page'],
     ['redirect', '302', 'set jwksUri to the URL that the issuer redirects to'],
