@@ -1,4 +1,6 @@
-/** What to change where the keys of an issuer cannot be had, by what the failure says. The first that fits. */
+/**
+ * What to change where the keys of an issuer cannot be had, by what the failure says. The first that fits.
+ */
 const failures: readonly (readonly [says: RegExp, advice: string])[] = [
   [
     /is metadata/,
