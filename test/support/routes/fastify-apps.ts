@@ -8,7 +8,9 @@ import { type DeclaredRoute, declare, inOrder, pathOf } from './reference.js'
 
 /** How an app of Fastify routes: by options of its router, or by how its handlers are registered. */
 interface RouterSetup {
-  readonly options?: FastifyServerOptions
+  /** `routerOptions` of Fastify 5. In Fastify 4 they are options of the server. */
+  readonly router?: object
+  readonly options?: Pick<FastifyServerOptions, 'rewriteUrl' | 'exposeHeadRoutes'>
   /** The pattern that is registered for a key's. */
   readonly pattern?: (
     path: string,
@@ -39,7 +41,7 @@ const tenants = {
   mustMatchWhenDerived: false,
 }
 
-const forgiving: FastifyServerOptions = {
+const forgiving = {
   caseSensitive: false,
   ignoreTrailingSlash: true,
   ignoreDuplicateSlashes: true,
@@ -49,12 +51,12 @@ const forgiving: FastifyServerOptions = {
 /** Whatever the router does: a request has the rule of the handler that it reaches. */
 export const fastifyRouters: Readonly<Record<string, RouterSetup>> = {
   plain: {},
-  caseSensitive: { options: { caseSensitive: false } },
-  ignoreTrailingSlash: { options: { ignoreTrailingSlash: true } },
-  ignoreDuplicateSlashes: { options: { ignoreDuplicateSlashes: true } },
-  useSemicolonDelimiter: { options: { useSemicolonDelimiter: true } },
-  noSemicolonDelimiter: { options: { useSemicolonDelimiter: false } },
-  maxParamLength: { options: { maxParamLength: 3 } },
+  caseSensitive: { router: { caseSensitive: false } },
+  ignoreTrailingSlash: { router: { ignoreTrailingSlash: true } },
+  ignoreDuplicateSlashes: { router: { ignoreDuplicateSlashes: true } },
+  useSemicolonDelimiter: { router: { useSemicolonDelimiter: true } },
+  noSemicolonDelimiter: { router: { useSemicolonDelimiter: false } },
+  maxParamLength: { router: { maxParamLength: 3 } },
   exposeHeadRoutes: { options: { exposeHeadRoutes: false } },
   rewriteUrl: {
     options: { rewriteUrl: ({ url = '/' }) => url.replace(/\/X1/i, '/x1').replace(/^\/+/, '/') },
@@ -64,10 +66,16 @@ export const fastifyRouters: Readonly<Record<string, RouterSetup>> = {
   },
   versions: { constraints: (at) => [{}, { version: '1.2.0' }, { version: '2.0.0' }][at % 3] ?? {} },
   custom: {
-    options: { constraints: { tenant: tenants } } as FastifyServerOptions,
+    router: { constraints: { tenant: tenants } },
     constraints: (at) => [{}, { tenant: 'a' }, { tenant: 'b' }][at % 3] ?? {},
   },
   prefixes: { hasPrefixes: true },
+  compile: { router: { compile: true } },
+  allowUnsafeRegex: {
+    router: { allowUnsafeRegex: true },
+    pattern: (path) => path.replace(/:p\d/g, (name) => `${name}(^([^/]+)+$)`),
+  },
+  querystringParser: { router: { querystringParser: (text: string) => ({ text }) } },
   regexpParameters: {
     pattern: (path, at) =>
       path.replace(/:p\d/g, (name) => `${name}${['(^.*$)', '(^[^/]+)', '(^\\w+$)'][at % 3]}`),
@@ -77,7 +85,8 @@ export const fastifyRouters: Readonly<Record<string, RouterSetup>> = {
     expand: withOptionalEnds,
   },
   all: {
-    options: { ...forgiving, rewriteUrl: ({ url = '/' }) => url.replace(/\/b(?=\/|$)/, '/a') },
+    router: { ...forgiving, compile: true },
+    options: { rewriteUrl: ({ url = '/' }) => url.replace(/\/b(?=\/|$)/, '/a') },
     constraints: (at) => [{}, { host: 'app.example.com' }, { version: '1.2.0' }][at % 3] ?? {},
     hasPrefixes: true,
   },
@@ -104,7 +113,9 @@ export function buildFastify(
   routes: readonly DeclaredRoute[],
   guard: Guard,
 ): RequestListener {
-  const app = framework({ ...setup.options, forceCloseConnections: true })
+  const { router = {}, options } = setup
+  const routing = framework === fastify ? { routerOptions: router } : router
+  const app = framework({ ...options, ...routing, forceCloseConnections: true })
   if (guard !== undefined) {
     app.register(forFastify.ajwt, 'verify' in guard ? { verifier: guard } : { policy: guard })
   }
