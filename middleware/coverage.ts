@@ -35,18 +35,35 @@ export function compareRoutes(
   return reportRoutes(Object.keys(policy.routes), unmatched, handlers, lookup)
 }
 
+/** For an argument that is no app: its handlers would silently be none. */
+export function refuseApp(expected: string): never {
+  throw new TypeError(`verifyRoutes takes ${expected} as its first argument, and the policy as its second`)
+}
+
 /** The pattern below a mount path. A root path adds no slash. */
 export function joinPaths(mount: string, path: string): string {
   if (path === '' || path === '/') return mount === '' ? '/' : mount
   return mount.replace(/\/$/, '') + (path.startsWith('/') || path.startsWith('{') ? path : `/${path}`)
 }
 
-/** Whether every path below the first pattern (literals and parameters only) is below the second. */
+/** Whether every path of the first pattern, and below it, is below the second. `''` is the root. */
 export function isBelow(path: string, mount: string): boolean {
-  const texts = path.split('/')
-  const wanted = mount.replace(/\/(\*\w*|\{\*\w+\})?$/, '').split('/')
+  return beginsWith(path.split('/'), mount.split('/'))
+}
+
+/** Whether every path of the first pattern is a path of the second. */
+export function isAt(path: string, pattern: string): boolean {
+  const [texts, wanted] = [path.split('/'), pattern.split('/')]
+  return texts.length === wanted.length && beginsWith(texts, wanted)
+}
+
+// A segment with one of these may match nothing, several segments, or only some values.
+const special = /[*{}()?]/
+
+function beginsWith(texts: readonly string[], wanted: readonly string[]): boolean {
   return wanted.every((text, at) => {
-    if (/[*{}()?]/.test(text)) return false
-    return (text.startsWith(':') && texts[at] !== undefined) || text === texts[at]
+    const given = texts[at] ?? ''
+    if (special.test(text)) return false
+    return text === given || (text.startsWith(':') && given !== '' && !special.test(given))
   })
 }

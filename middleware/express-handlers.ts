@@ -1,4 +1,9 @@
-import { type AppHandler, isAjwt, isBelow, joinPaths } from './coverage.js'
+import { type AppHandler, isAjwt, isBelow, joinPaths, refuseApp } from './coverage.js'
+
+interface Router {
+  readonly stack: readonly Layer[]
+  readonly caseSensitive?: boolean
+}
 
 /** A layer of a router, in Express 4 or 5. */
 interface Layer {
@@ -7,11 +12,13 @@ interface Layer {
   /** Express 4. */
   readonly regexp?: RegExp
   readonly keys?: readonly { readonly name: string | number }[]
-  /** Express 5. */
-  readonly matchers?: readonly Matcher[]
+  /** Express 5, with version 2.3 of the package `router`. */
+  readonly rawPath?: unknown
+  /** Whether the path is the root. */
+  readonly slash?: boolean
 }
 
-type Matcher = (path: string) => false | { readonly params: object }
+type HandlerFunction = (...parts: unknown[]) => unknown
 
 interface Route {
   readonly path: unknown
@@ -19,53 +26,106 @@ interface Route {
   readonly stack: readonly Layer[]
 }
 
-/** A position in the router tree: the mount paths above it, and those protected by an earlier `ajwt`. */
+/** Where an earlier `ajwt` is mounted. */
+interface Guard {
+  /** In lower case, unless the letter case counts. '' for the root. */
+  readonly path: string
+  readonly isCaseSensitive: boolean
+}
+
+/** A position in the router tree. */
 interface Place {
-  readonly mounts: readonly string[]
-  readonly guards: readonly string[]
-  readonly root: object
+  /** '' for the root. */
+  readonly mount: string
+  /** Whether an earlier `ajwt` protects all that is below `mount`. */
+  readonly isProtected: boolean
+  /** Each earlier `ajwt` that may protect a part. */
+  readonly guards: readonly Guard[]
+  /** The routers around it, with the app's first. */
+  readonly routers: readonly Router[]
 }
 
 /** Every handler of an app or a router, in the order in which Express tries them. */
 export function handlersOf(app: object): AppHandler[] {
-  const root = routerOf(app)
-  return root === undefined ? [] : handlersIn(root.stack, { mounts: [''], guards: [], root })
+  const value: object = Object(app)
+  if (!isRouter(value) && !isApp(value)) refuseApp('an app or a router of Express')
+  const router = routerOf(value)
+  if (router === undefined) return []
+  return handlersIn(router, { mount: '', isProtected: false, guards: [], routers: [] })
 }
 
-function handlersIn(layers: readonly Layer[], { mounts, guards: outer, root }: Place): AppHandler[] {
-  const guards = [...outer]
-  return layers.flatMap((layer) => {
+function handlersIn(router: Router, place: Place): AppHandler[] {
+  const { mount, isProtected } = place
+  const routers = [...place.routers, router]
+  const guards = [...place.guards]
+  return router.stack.flatMap((layer) => {
     const { handle, route } = layer
-    if (route !== undefined) return mounts.flatMap((mount) => handlersAt(route, mount, guards))
-    const below = mounts.flatMap((mount) => mountsOf(layer).map((path) => joinPaths(mount, path)))
-    if (isAjwt(handle)) guards.push(...below)
-    else if (typeof handle === 'function') return handlersBelow(handle, { mounts: below, guards, root })
-    return []
+    if (route !== undefined) return handlersAt(route, { mount, isProtected, guards, routers })
+    if (!isFunction(handle) || isMiddleware(handle)) return []
+    const paths = pathsOf(layer)
+    if (isAjwt(handle)) {
+      guards.push(...paths.map((path) => guardAt(path, mount, router)))
+      return []
+    }
+    return paths.flatMap((path) => {
+      const inner = below(mount, path)
+      const isGuarded = isProtected || isBehind(inner, guards)
+      const found = handlersBelow(handle, { mount: inner, isProtected: isGuarded, guards, routers })
+      // A function at the root of a router is middleware, or its answer to unknown paths.
+      return found ?? (path === '' ? [] : [handlerOfAll(inner, isGuarded)])
+    })
   })
 }
 
-/** The handlers of a router or a mounted app. An unreadable app counts as a handler of every path below. */
-function handlersBelow(handle: { readonly name: string }, place: Place): AppHandler[] {
-  if (isRouter(handle)) return handlersIn(handle.stack, place)
-  if (handle.name !== 'mounted_app') return []
-  const inner = routerBehind(handle, place.root)
-  if (inner !== undefined) return isRouter(inner) ? handlersIn(inner.stack, place) : []
-  return place.mounts.map((mount) => ({
-    method: '*',
-    path: joinPaths(mount, '/*'),
-    isProtected: isGuarded(mount, place.guards),
-  }))
+function isFunction(value: unknown): value is HandlerFunction {
+  return typeof value === 'function'
 }
 
-function handlersAt(route: Route, mount: string, guards: readonly string[]): AppHandler[] {
-  const paths: readonly unknown[] = Array.isArray(route.path) ? route.path : [route.path]
-  return paths.flatMap((path) => {
+/** Functions that take `next` are middleware. */
+function isMiddleware(handle: HandlerFunction): boolean {
+  return handle.length > 2 && !(isAjwt(handle) || isRouter(handle) || isApp(handle) || isMountedApp(handle))
+}
+
+/** The handlers of a router or of a mounted app. Undefined for other functions. */
+function handlersBelow(handle: HandlerFunction, place: Place): AppHandler[] | undefined {
+  const { mount, isProtected, guards, routers } = place
+  const router = isMountedApp(handle) ? routerBehind(handle, routers[0]) : routerOf(handle)
+  if (router === undefined) return isMountedApp(handle) ? [handlerOfAll(mount, isProtected)] : undefined
+  // A router may be mounted in itself.
+  if (routers.includes(router)) return [handlerOfAll(mount, isProtected)]
+  // A router that ignores letter case takes paths that a guard of a part of it does not.
+  const inner = guards.filter(({ isCaseSensitive }) => router.caseSensitive || !isCaseSensitive)
+  return handlersIn(router, { ...place, guards: inner })
+}
+
+/** Takes every path below the mount path, and finds its handlers itself. */
+function handlerOfAll(mount: string, isProtected: boolean): AppHandler {
+  return { method: '*', path: `${mount}/*`, isProtected, routesItself: true }
+}
+
+/** A mount path in front of what is below it: '' for the root. */
+function below(mount: string, path: string): string {
+  return joinPaths(mount, path).replace(/\/$/, '')
+}
+
+/** A wildcard at the root takes every path. */
+function guardAt(path: string, mount: string, { caseSensitive = false }: Router): Guard {
+  const prefix = below(mount, /^(\/?\*|\/\{\*\w+\})$/.test(path) ? '' : path)
+  return { path: caseSensitive ? prefix : prefix.toLowerCase(), isCaseSensitive: caseSensitive }
+}
+
+function isBehind(path: string, guards: readonly Guard[]): boolean {
+  return guards.some((guard) => isBelow(guard.isCaseSensitive ? path : path.toLowerCase(), guard.path))
+}
+
+function handlersAt(route: Route, { mount, isProtected, guards }: Place): AppHandler[] {
+  return [route.path].flat(Number.POSITIVE_INFINITY).flatMap((path) => {
     const place = path instanceof RegExp ? placeOf(path, mount) : { path: joinPaths(mount, String(path)) }
-    const isProtected = isGuarded(path instanceof RegExp ? mount : place.path, guards)
+    const isGuarded = isProtected || isBehind(path instanceof RegExp ? mount : place.path, guards)
     return methodsOf(route.methods).map((method) => ({
       method,
       ...place,
-      isProtected: isProtected || hasGuard(route, method),
+      isProtected: isGuarded || hasGuard(route, method),
     }))
   })
 }
@@ -78,11 +138,6 @@ function placeOf(pattern: RegExp, mount: string): Pick<AppHandler, 'path' | 'mat
   }
 }
 
-/** Express ignores letter case in mount paths. */
-function isGuarded(path: string, guards: readonly string[]): boolean {
-  return guards.some((guard) => isBelow(path.toLowerCase(), guard.toLowerCase()))
-}
-
 /** Whether `ajwt` is the first of the functions that a route has for a method. */
 function hasGuard({ stack }: Route, method: string): boolean {
   const own = stack.find((layer) => {
@@ -92,9 +147,10 @@ function hasGuard({ stack }: Route, method: string): boolean {
   return isAjwt(own?.handle)
 }
 
-/** The router of an app, or the router itself. Undefined for an app that has none yet. */
-function routerOf(app: object): { readonly stack: readonly Layer[] } | undefined {
+/** The router of an app, or the router itself. Undefined for an app that has none yet, and for others. */
+function routerOf(app: object): Router | undefined {
   if (isRouter(app)) return app
+  if (!isApp(app)) return undefined
   const { _router }: { _router?: object } = app
   if (_router !== undefined) return isRouter(_router) ? _router : undefined
   // Express 4 without a router: reading `router` throws.
@@ -103,8 +159,17 @@ function routerOf(app: object): { readonly stack: readonly Layer[] } | undefined
   return router !== undefined && isRouter(router) ? router : undefined
 }
 
-function isRouter(value: object): value is { readonly stack: readonly Layer[] } {
+function isRouter(value: object): value is Router {
   return 'stack' in value && Array.isArray(value.stack)
+}
+
+function isApp(value: object): boolean {
+  return 'mountpath' in value
+}
+
+/** The function that `app.use(path, app)` puts around the other app. */
+function isMountedApp(handle: HandlerFunction): boolean {
+  return handle.name === 'mounted_app'
 }
 
 const everyMethod = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options', 'trace']
@@ -115,59 +180,38 @@ function methodsOf(methods: Route['methods']): readonly string[] {
   return Object.keys(methods).map((name) => name.toUpperCase())
 }
 
-/** The mount paths of a layer, '' for the root. An unreadable path becomes a text that no key has. */
-function mountsOf({ regexp, keys = [], matchers = [] }: Layer): readonly string[] {
+/** The mount paths of a layer. A regular expression becomes a text that no key has. */
+function pathsOf({ regexp, keys = [], rawPath, slash }: Layer): readonly string[] {
   if (regexp !== undefined) {
     const names = keys.map(({ name }) => String(name))
     return regexp.source.split('|^').map((source) => readMount(source.replace(/^\^?/, '^'), names))
   }
-  return matchers.map((matcher) => {
-    const source = sourceOf(matcher)
-    return source === undefined ? '/(an unreadable path)' : readMount(source, namesOf(matcher, source))
-  })
-}
-
-/**
- * The source of the regular expression of an Express 5 mount path, which Express does not keep.
- * `RegExp.prototype.exec` is replaced for one synchronous call and restored before other code can run.
- */
-function sourceOf(matcher: Matcher): string | undefined {
-  const { exec } = RegExp.prototype
-  let source: string | undefined
-  try {
-    RegExp.prototype.exec = function (text) {
-      source ??= this.source
-      return exec.call(this, text)
-    }
-    matcher('/')
-  } catch {
-    // Frozen built-ins.
-  } finally {
-    RegExp.prototype.exec = exec
+  if (slash) return ['']
+  if (rawPath === undefined) {
+    throw new Error(
+      'ajwt/express: verifyRoutes cannot read the mount path of a router or of ajwt. It is kept from version 2.3.0 of ' +
+        'the package `router` on: run `npm update router`',
+    )
   }
-  return source
+  return [rawPath].flat().map((path) => (path instanceof RegExp ? `/(${path})` : String(path)))
 }
 
-// The text that path-to-regexp adds around a mount path, in the versions of Express 4 and 5.
+// The text that path-to-regexp adds around a mount path in Express 4.
 const start = /^\^(?:\(\?:)?/
 const end = /\)?(?:\(\?:\\\/\$\)\?|\\\/\?)\(\?=\\\/\|\$\)$/
 const parameter = /\((?:\?:)?(?:\\\/\()?\[\^\\?\/\]\+\??\)?\)/g
 
+/** The mount path that Express 4 has made a regular expression of. */
 function readMount(source: string, names: readonly string[]): string {
   // A regular expression of the app. No key can have such a path.
   if (!end.test(source)) return `(/${source}/)`
   let at = 0
   return source
+    .replace('(.*)', '*')
     .replace(start, '')
     .replace(end, '')
     .replace(parameter, (text) => `${text.includes('\\/(') ? '/' : ''}:${names[at++] ?? `p${at}`}`)
     .replace(/\\([/.-])/g, '$1')
-}
-
-/** The names of a mount path's parameters, read from the match of an example path. */
-function namesOf(matcher: Matcher, source: string): readonly string[] {
-  const match = matcher(readMount(source, []).replaceAll(':', ''))
-  return match === false ? [] : Object.keys(match.params)
 }
 
 /**
@@ -175,8 +219,8 @@ function namesOf(matcher: Matcher, source: string): readonly string[] {
  * called while the router's `handle` is replaced, so no middleware of the app runs. With another copy of
  * Express, whose router is not replaced, the call fails at its first access to the request.
  */
-function routerBehind(mountedApp: object, outer: object): object | undefined {
-  const prototype = ownerOf('handle', outer)
+function routerBehind(mountedApp: HandlerFunction, outer: Router | undefined): Router | undefined {
+  const prototype = outer && ownerOf('handle', outer)
   if (prototype === undefined) return undefined
   const { handle } = prototype
   let inner: object | undefined
@@ -193,7 +237,7 @@ function routerBehind(mountedApp: object, outer: object): object | undefined {
     prototype.handle = function (this: object) {
       inner = this
     }
-    ;(mountedApp as (...parts: unknown[]) => void)(request, { setHeader() {}, locals: {} }, () => {
+    mountedApp(request, { setHeader() {}, locals: {} }, () => {
       // An app of Express 4 that has no router yet.
       inner = { stack: [] }
     })
@@ -202,7 +246,7 @@ function routerBehind(mountedApp: object, outer: object): object | undefined {
   } finally {
     prototype.handle = handle
   }
-  return inner
+  return inner !== undefined && isRouter(inner) ? inner : undefined
 }
 
 /** The prototype that owns a method. */

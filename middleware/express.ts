@@ -201,8 +201,9 @@ export async function checkIntent(
 /**
  * Compares the handlers of an app with the keys of a policy: `uncovered` handlers have no key, `unanswered`
  * keys have no handler, and handlers in `beforeMiddleware` are reached without passing `ajwt`. Call it in a
- * test, or at start after every route is registered. Functions given to `app.use` count as middleware.
- * Rejects with a PolicyError if the policy is invalid.
+ * test, or at start after every route is registered. Functions of `app.use` that take `next` count as
+ * middleware. Rejects with a PolicyError if the policy is invalid, and with an Error if the router of Express
+ * 5 is older than 2.3.
  */
 export async function verifyRoutes(
   app: Application | Router,

@@ -1,4 +1,4 @@
-import { type AppHandler, isAjwt } from './coverage.js'
+import { type AppHandler, isAjwt, refuseApp } from './coverage.js'
 
 /** The part of an app of Fastify that lists its routes. */
 export interface RouteLister {
@@ -20,6 +20,7 @@ interface Route {
  * `buildPrettyMeta` for each.
  */
 export async function handlersOf(app: RouteLister): Promise<AppHandler[]> {
+  if (typeof app?.printRoutes !== 'function') refuseApp('an instance of Fastify')
   await app.ready()
   const handlers: AppHandler[] = []
   const text = app.printRoutes({

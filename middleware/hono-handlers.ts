@@ -1,4 +1,4 @@
-import { type AppHandler, isAjwt, isBelow } from './coverage.js'
+import { type AppHandler, isAjwt, isAt, isBelow, refuseApp } from './coverage.js'
 
 export interface RouterRoute {
   /** `ALL` for `app.use` and for `app.all`. */
@@ -10,19 +10,35 @@ export interface RouterRoute {
 /** Hono keeps the handler of a sub-app with its own error handler under this name. */
 const composed = '__COMPOSED_HANDLER'
 
+/** Where an earlier `ajwt` is mounted. */
+interface Guard {
+  readonly method: string
+  readonly path: string
+}
+
 /** Every handler of an app, in the order in which Hono runs them. */
 export function handlersOf(routes: readonly RouterRoute[]): AppHandler[] {
-  const guards: string[] = []
-  return routes.flatMap(({ method, path, handler }) => {
+  if (!Array.isArray(routes)) refuseApp('an app of Hono')
+  const guards: Guard[] = []
+  return routes.flatMap(({ method: name, path, handler }) => {
     const target = unwrap(handler)
+    const method = name === 'ALL' ? '*' : name
     if (isAjwt(target)) {
-      guards.push(path)
+      guards.push({ method, path })
       return []
     }
-    if (method === 'ALL' && isMiddleware(target)) return []
-    const isProtected = guards.some((guard) => isBelow(path, guard))
-    return [{ method: method === 'ALL' ? '*' : method, path, isProtected }]
+    if (method === '*' && isMiddleware(target)) return []
+    return [{ method, path, isProtected: guards.some((guard) => protects(guard, method, path)) }]
   })
+}
+
+/**
+ * Whether every request to a handler passes the guard. In Hono, `/a/*` takes `/a`, and `/a` takes nothing
+ * below it.
+ */
+function protects(guard: Guard, method: string, path: string): boolean {
+  if (guard.method !== '*' && guard.method !== method) return false
+  return guard.path.endsWith('/*') ? isBelow(path, guard.path.slice(0, -2)) : isAt(path, guard.path)
 }
 
 function unwrap(handler: unknown): unknown {

@@ -233,7 +233,7 @@ export async function verifyRoutes(
   app: { readonly routes: readonly RouterRoute[] },
   policy: Policy | Verifier,
 ): Promise<RouteReport> {
-  return compareRoutes(policy, handlersOf(app.routes), { byPattern: false, caseSensitive: true })
+  return compareRoutes(policy, handlersOf(Object(app).routes), { byPattern: false, caseSensitive: true })
 }
 
 /**

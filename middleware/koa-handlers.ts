@@ -1,4 +1,4 @@
-import { type AppHandler, isAjwt } from './coverage.js'
+import { type AppHandler, isAjwt, refuseApp } from './coverage.js'
 
 /** A router of @koa/router. */
 interface Router {
@@ -16,8 +16,10 @@ interface Layer {
 
 /** Every handler of the routers of an app, or of one router, whose `ajwt` is unknown and assumed. */
 export function handlersOf(app: object): AppHandler[] {
-  if (isRouter(app)) return handlersIn(app, true)
-  const { middleware = [] } = app as { readonly middleware?: readonly unknown[] }
+  const value: object = Object(app)
+  if (isRouter(value)) return handlersIn(value, true)
+  const { middleware }: { readonly middleware?: unknown } = value
+  if (!Array.isArray(middleware)) refuseApp('an app of Koa, or a router of @koa/router,')
   let isProtected = false
   return middleware.flatMap((entry) => {
     isProtected ||= isAjwt(entry)

@@ -14,6 +14,8 @@ export interface AppHandler {
   readonly isProtected: boolean
   /** Whether it answers a path, where the pattern is a regular expression. */
   readonly matches?: (path: string) => boolean
+  /** Whether it finds its handlers itself, by path and method. */
+  readonly routesItself?: boolean
 }
 
 /** How a framework finds the key of a request. */
@@ -120,6 +122,9 @@ function whyUncovered(
 ): string | undefined {
   if (handler.matches !== undefined) return 'a regular expression: compare its paths with the keys by hand'
   if (shapes === undefined) return 'no key can have this pattern: compare its paths with the keys by hand'
+  const hasKey = (key: RouteKey) => shapes.some((shape) => overlaps(key, shape, lookup))
+  // The rest of its paths is denied.
+  if (handler.routesItself && unmatched === 'deny' && keys.some(hasKey)) return undefined
   const ofMethod = keys.filter((key) => answersMethod(key.methods, handler.method))
   if (shapes.every((shape) => ofMethod.some((key) => covers(key, shape, lookup)))) return undefined
   if (handler.method === '*') {
@@ -127,7 +132,7 @@ function whyUncovered(
     const methods = some.flatMap((key) => key.methods)
     if (some.length > 0) return `it answers every method, and the policy names only ${methods.join(', ')}`
   }
-  const partial = ofMethod.filter((key) => shapes.some((shape) => overlaps(key, shape, lookup)))
+  const partial = ofMethod.filter(hasKey)
   if (partial.length > 0)
     return `only some of its paths have a key: ${partial.map(({ key }) => key).join('; ')}`
   return reasonsOfUnmatched[unmatched]

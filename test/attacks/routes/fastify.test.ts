@@ -25,7 +25,7 @@ import type { RawRequest } from '../../support/routes/wire.js'
  * matched, so the guarantee holds under every option of its router.
  */
 
-// About 4,000 requests. `npm run test:soak` has 49,000.
+// About 5,000 requests. `npm run test:soak` has 50,000.
 const runsPerSeed = 3
 const timeLimit = 180_000
 
