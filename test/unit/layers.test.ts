@@ -5,7 +5,7 @@ import { describe, expect, it, test } from 'vitest'
 
 /**
  * The folders and loose files of `src`, from the bottom up. A line may import from the lines above it, types
- * included, and never from its own line: what stands on one line knows nothing of each other.
+ * included, and never from its own line.
  */
 const layers: readonly (readonly string[])[] = [
   ['protocol', 'lib'],
@@ -35,7 +35,7 @@ const layers: readonly (readonly string[])[] = [
 
 /** Parts with an entry of their own, and all that each may import of the others. */
 const apart: Readonly<Record<string, readonly string[]>> = {
-  // A command has every part at hand; nothing has the command.
+  // The command may use every part. No part uses the command.
   cli: [
     'protocol',
     'lib',
@@ -122,6 +122,16 @@ describe('the layers of src', () => {
   test('name every folder and every loose file, once', () => {
     const named = [...layers.flat(), ...Object.keys(apart)]
     expect(named.sort()).toEqual([...new Set(files.map(partOf))].sort())
+  })
+
+  test('are listed in this order in the documentation', () => {
+    const text = readFileSync(join(root, '../docs/architecture.md'), 'utf8')
+    const [, table = ''] = text.split('| folder or file | content |')
+    const rows = table.slice(0, table.indexOf('\n\n')).match(/^\| `.*` \|/gm) ?? []
+    const named = rows.flatMap((row) =>
+      [...row.matchAll(/`src\/([\w-]+)(?:\.ts)?`/g)].map(([, name]) => name),
+    )
+    expect(named).toEqual(layers.flat())
   })
 
   test('are imported from above only', () => {
