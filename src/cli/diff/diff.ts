@@ -11,7 +11,8 @@ import { createLocalIssuer, type LocalIssuer } from '../request/local-issuer.js'
 import { specFor, type TokenSpec } from '../request/spec.js'
 import type { Terminal } from '../terminal.js'
 import type { Change, Verdict } from './change.js'
-import { findUnshown } from './unshown.js'
+import { comparePolicies } from './policy-changes.js'
+import { compareRules, type RuleSide } from './rule-changes.js'
 import { type Side, variantsOf } from './variants.js'
 
 export interface DiffOptions {
@@ -29,7 +30,7 @@ export async function diff(
   terminal: Terminal,
 ): Promise<number> {
   const [before, after] = [await readPolicyFile(oldFile), await readPolicyFile(newFile)]
-  const changes = [...(await compare(before, after)), ...findUnshown(before, after)]
+  const changes = [...(await compare(before, after)), ...comparePolicies(before, after)]
   if (json) terminal.print(JSON.stringify(changes, null, 2))
   else print(changes, terminal)
   return changes.some(({ effect }) => effect === 'weaker') ? 1 : 0
@@ -80,8 +81,9 @@ async function compare(before: Policy, after: Policy): Promise<Change[]> {
   const issuer = createLocalIssuer(now)
   const policies = [toCompared(before, issuer, now), toCompared(after, issuer, now)] as const
   const changes: Change[] = []
+  const comparedKeys = new Set<string>()
   for (const { method, path } of samplesOf([...routesOf(before), ...routesOf(after)]))
-    changes.push(...(await compareAt(method, path, policies, issuer)))
+    changes.push(...(await compareAt(method, path, policies, issuer, comparedKeys)))
   for (const { verifier } of policies) verifier.close()
   return changes
 }
@@ -91,15 +93,18 @@ async function compareAt(
   path: string,
   policies: readonly [ComparedPolicy, ComparedPolicy],
   issuer: LocalIssuer,
+  comparedKeys: Set<string>,
 ): Promise<Change[]> {
   const [before, after] = policies
   const keys = [before.keyFor(method, path), after.keyFor(method, path)] as const
+  const isFirst = !comparedKeys.has(JSON.stringify(keys))
+  comparedKeys.add(JSON.stringify(keys))
   const sides = policies.map(({ side, policy }, index) => side(ruleOf(policy, keys[index])))
   const params = paramsOf(keys, path)
-  const compareDecisions = async (by: string, spec: TokenSpec | undefined): Promise<Change | undefined> => {
+  const compareDecisions = async (by: string, sent: Sent): Promise<Change | undefined> => {
     const verdicts: string[] = []
     for (const { verifier, compiled } of policies)
-      verdicts.push(await decideWith(verifier, method, path, spec, compiled, issuer))
+      verdicts.push(await decideWith(verifier, method, path, sent, compiled, issuer))
     const [was = '', is = ''] = verdicts
     if (isLetThrough(was) === isLetThrough(is)) return undefined
     return {
@@ -110,20 +115,27 @@ async function compareAt(
       after: { verdict: is, key: keys[1] },
     }
   }
-  const changes = [await compareDecisions('without credentials', undefined)]
+  const changes = [
+    await compareDecisions('without credentials', { headers: {} }),
+    await compareDecisions('with credentials of another scheme', {
+      headers: { authorization: 'Basic eDp5' },
+    }),
+    ...(isFirst ? compareRulesAt(`${method} ${path}`, policies, keys, sides) : []),
+  ]
   const known = new Set<string>()
   for (const [index, side] of sides.entries()) {
     const base = specFor(side.policy, side.compiled, side.rule, params)
     const meeting = await compareDecisions(
       `with a token that meets the ${index === 0 ? 'old' : 'new'} rule`,
-      base,
+      { token: base },
     )
     changes.push(meeting)
     for (const { description, spec } of variantsOf(base, sides)) {
-      const text = JSON.stringify(spec)
+      // A claim that is left out is another token than one that is not mentioned.
+      const text = JSON.stringify(spec, (_, value: unknown) => value ?? null)
       if (known.has(text)) continue
       known.add(text)
-      const change = await compareDecisions(`with a token ${description}`, spec)
+      const change = await compareDecisions(`with a token ${description}`, { token: spec })
       // If the decision for the rule's own caller has changed, so has that for most others.
       if (change?.effect !== meeting?.effect) changes.push(change)
     }
@@ -131,19 +143,37 @@ async function compareAt(
   return changes.filter((change) => change !== undefined)
 }
 
+/** What no example shows of the rules of two keys. Public and undeclared paths have no rule. */
+function compareRulesAt(
+  request: string,
+  policies: readonly [ComparedPolicy, ComparedPolicy],
+  keys: readonly [string | undefined, string | undefined],
+  sides: readonly Side[],
+): Change[] {
+  const [was, is] = policies.map(({ policy }, index): RuleSide | undefined => {
+    const [key, side] = [keys[index], sides[index]]
+    if (key === undefined || side === undefined || policy.routes[key] === 'public') return undefined
+    return { key, rule: ruleOf(policy, key), maxDepth: side.compiled.delegation.maxDepth }
+  })
+  return was === undefined || is === undefined ? [] : compareRules(request, was, is)
+}
+
+/** A token to be signed, or fields as they are. */
+type Sent = { readonly token: TokenSpec } | { readonly headers: Readonly<Record<string, string>> }
+
 /** The decision of one policy. Each decision needs a new proof. */
 async function decideWith(
   verifier: Verifier,
   method: string,
   path: string,
-  spec: TokenSpec | undefined,
+  sent: Sent,
   compiled: CompiledPolicy,
   issuer: LocalIssuer,
 ): Promise<string> {
-  if (spec !== undefined && !compiled.issuers.has(spec.issuer)) return 'issuer_not_trusted'
+  if ('token' in sent && !compiled.issuers.has(sent.token.issuer)) return 'issuer_not_trusted'
   const url = `${compiled.publicUrls[0]}${path}`
   const send = async (nonce: string | undefined) => {
-    const headers = spec === undefined ? {} : issuer.sign(compiled, spec, { method, url, nonce })
+    const headers = 'token' in sent ? issuer.sign(compiled, sent.token, { method, url, nonce }) : sent.headers
     return verifier.verify({ method, url: path, headers })
   }
   const decision = await send(undefined)

@@ -2,6 +2,7 @@ import type { CompiledPolicy } from '../../compile/compile-policy.js'
 import { toArray } from '../../lib/to-array.js'
 import type { ClaimConstraint, Policy, RouteRule } from '../../policy/policy.js'
 import { stepsBefore, stepsOf, type TokenSpec, tokenOf } from '../request/spec.js'
+import { longestExample } from './rule-changes.js'
 
 /** One of two policies, with the rule that it has for the request in hand. */
 export interface Side {
@@ -33,7 +34,7 @@ export function variantsOf(base: TokenSpec, sides: readonly Side[]): readonly Va
     ...chainVariants(base, sides).map(([text, change]) => vary(text, change)),
     ...userVariants(sides).map(([text, change]) => vary(text, change)),
     ...claimVariants(sides).map(([text, claims]) => vary(text, { claims: { ...base.claims, ...claims } })),
-    ...tokenVariants(sides).map(([text, change]) => vary(text, change)),
+    ...tokenVariants(base, sides).map(([text, change]) => vary(text, change)),
   ]
 }
 
@@ -134,7 +135,7 @@ function chainVariants({ agent }: TokenSpec, sides: readonly Side[]): Change[] {
     rule.delegation?.maxDepth,
     compiled.delegation.maxDepth,
   ])
-  const deepest = Math.min(5, Math.max(...depths.map((depth) => depth ?? 0)) + 1)
+  const deepest = Math.min(longestExample, Math.max(...depths.map((depth) => depth ?? 0)) + 1)
   const hops = Array.from({ length: deepest }, (_, index) => `delegator-${index + 1}`)
   const direct = { chain: undefined, isChainSigned: false, initiator: undefined }
   const changes: Change[] = [['of a direct call', direct]]
@@ -204,8 +205,12 @@ function valuesAround({ equals, in: oneOf = [], min, max, includes }: ClaimConst
 }
 
 /** What a policy says of tokens and proofs as a whole. */
-function tokenVariants(sides: readonly Side[]): Change[] {
-  const changes: Change[] = [['as Bearer, bound to no key', { isBound: false }]]
+function tokenVariants(base: TokenSpec, sides: readonly Side[]): Change[] {
+  const ordinary = { ...base.claims, '/intent': undefined, '/agent_proof': undefined }
+  const changes: Change[] = [
+    ['as Bearer, bound to no key', { isBound: false }],
+    ['of an ordinary OAuth client, without intent and agent_proof', { claims: ordinary }],
+  ]
   for (const { policy, compiled } of sides) {
     for (const issuer of compiled.issuers.values()) {
       const of = { ...tokenOf(policy, issuer) }
