@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { withDeadline } from '../../lib/promise.js'
 import { costUnits, fromUnits, maxUnits } from '../limit-units.js'
 import type { CountedLimit, LimitCharge, LimitResult, LimitStore, LimitUse } from '../store.js'
 import { type RedisClient, redisAdapter } from './client.js'
+import { createScript } from './script.js'
 
 /** Seconds. No window and no token is longer. */
 const MAX_WINDOW = 31 * 24 * 3600
@@ -98,27 +99,12 @@ export function redisLimitStore(
     connection += 1
   })
 
-  /** `EVALSHA` sends only the digest of a script. A server that does not have the script gets it. */
-  function createScript(
-    text: string,
-  ): (keys: readonly string[], args: readonly string[]) => Promise<unknown> {
-    const digest = createHash('sha1').update(text).digest('hex')
-    return async (keys, args) => {
-      const rest = [String(keys.length), ...keys.map((key) => prefix + key), ...args]
-      try {
-        return await redis.command('EVALSHA', digest, ...rest)
-      } catch (error) {
-        if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-        return await redis.command('EVAL', text, ...rest)
-      }
-    }
-  }
-  const runConsume = createScript(consumeScript)
-  const runGiveBack = createScript(giveBackScript)
+  const runConsume = createScript(redis.command, consumeScript)
+  const runGiveBack = createScript(redis.command, giveBackScript)
 
   async function consumeAll(uses: readonly LimitUse[]): Promise<readonly CountedLimit[]> {
     const args = uses.flatMap(readUse)
-    const keys = uses.map(({ key }) => key)
+    const keys = uses.map(({ key }) => prefix + key)
     const read = (reply: unknown): readonly CountedLimit[] => {
       if (!Array.isArray(reply) || reply.length !== uses.length) throw unexpected()
       return reply.map(readResult)
@@ -170,7 +156,7 @@ export function redisLimitStore(
   }
 
   async function giveBack(charges: readonly LimitCharge[]): Promise<void> {
-    const keys = [`given-back:${randomUUID()}`, ...charges.map(({ key }) => key)]
+    const keys = [`given-back:${randomUUID()}`, ...charges.map(({ key }) => key)].map((key) => prefix + key)
     const args = charges.flatMap(({ cost, period }) => [String(costUnits(cost) ?? 0), period])
     await send(
       () => runGiveBack(keys, args),

@@ -8,7 +8,8 @@ export interface ServerHistory {
   /** Whether the server of the current connection is identified. */
   readonly isIdentified: boolean
   /**
-   * Increases with each lost connection. A reply only counts if the number is the same as for its command.
+   * Increases with each lost connection, and with `invalidate`. A reply only counts if the number is the same
+   * as for its command.
    */
   readonly connection: number
   /** Seconds since the epoch by the clock of this process. Entries from before this time may be lost. */
@@ -107,6 +108,7 @@ export function trackServerHistory(redis: RedisAdapter, prefix: string): ServerH
     },
     identify,
     invalidate() {
+      connection += 1
       isIdentified = false
     },
   }

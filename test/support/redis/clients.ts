@@ -22,14 +22,14 @@ export async function connectClient(name: Package, port: number): Promise<TestCl
 }
 
 /** A client that may not be connected yet, for tests without a server. */
-export function startClient(name: Package, port: number): TestClient {
+export function startClient(name: Package, port: number, options: { keyPrefix?: string } = {}): TestClient {
   const retry = () => 50
   if (name === 'ioredis') {
-    const client = new Redis(port, '127.0.0.1', { retryStrategy: retry })
+    const client = new Redis(port, '127.0.0.1', { ...options, retryStrategy: retry })
     client.on('error', () => {})
     return { client, close: () => client.disconnect() }
   }
-  const client = createClient({ socket: { host: '127.0.0.1', port, reconnectStrategy: retry } })
+  const client = createClient({ ...options, socket: { host: '127.0.0.1', port, reconnectStrategy: retry } })
   client.on('error', () => {})
   client.connect().catch(() => {})
   return { client, close: () => client.destroy() }
