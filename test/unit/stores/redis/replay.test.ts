@@ -187,6 +187,18 @@ describe('redisReplayStore, what a reply means', () => {
     expect(calls.flat().filter((text) => text.startsWith('ajwt:r:'))).toHaveLength(10_000)
   })
 
+  it('lets no more than ten thousand calls wait for a server that does not say who it is', async () => {
+    const { client, calls } = fakeClient(
+      async () => 'OK',
+      () => new Promise(() => {}),
+    )
+    const store = redisReplayStore(client, { timeout: 2 })
+    const asked = Array.from({ length: 10_000 }, (_, jti) => outcome(store, `k${jti}`))
+    await expect(store.remember('one more', 60)).rejects.toThrow('10000 calls are pending')
+    expect(new Set(await Promise.all(asked))).toEqual(new Set(['rejected']))
+    expect(calls).toEqual([])
+  })
+
   it.each([0, -1, Number.NaN, 61, Number.POSITIVE_INFINITY])('throws for a timeout of %s', (timeout) => {
     expect(() => redisReplayStore(fakeClient(async () => 'OK').client, { timeout })).toThrow(TypeError)
   })
