@@ -5,7 +5,7 @@ import { type CachedDecision, internalError, latestDecisions } from '../src/conn
 import type { Answer, Decision, Denial, Grant } from '../src/decision.js'
 import type { AuthorizedRequest } from '../src/grant.js'
 import { sharedInProcess } from '../src/lib/copies.js'
-import { processWarning } from '../src/lib/process-warning.js'
+import { createWarning, type WarnOnce } from '../src/lib/process-warning.js'
 import type { VerifierOptions } from '../src/options.js'
 import { PolicyError } from '../src/policy/error.js'
 import type { HandlerRule, Policy } from '../src/policy/policy.js'
@@ -235,17 +235,6 @@ function pathOf(url: string): string {
 /** Whether a response field is one of CORS. */
 export function isCorsField(name: string): boolean {
   return name.startsWith('access-control-')
-}
-
-export type WarnOnce = (message: string, code: string) => void
-
-/** Warns once for each place, because a mistake of the app shows in every request. */
-export function createWarning(): WarnOnce {
-  let hasWarned = false
-  return (message, code) => {
-    if (!hasWarned) processWarning(message, code)
-    hasWarned = true
-  }
 }
 
 const warnOfCheck = createWarning()

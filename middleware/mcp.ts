@@ -1,5 +1,6 @@
 import { internalError, latestDecisions } from '../src/connection/latest-decision.js'
 import type { Grant, Verifier, VerifierOptions } from '../src/index.js'
+import { createWarning } from '../src/lib/process-warning.js'
 import { printable } from '../src/lib/sanitize.js'
 import { type McpAuthInfo, mcpAuthInfo } from '../src/mcp/auth-info.js'
 import { checkMessage } from '../src/mcp/check-message.js'
@@ -11,14 +12,7 @@ import { everyRuleOf, type McpRules, parseMcpRules } from '../src/mcp/rules.js'
 import { type BindSessionsOptions, bindSessions } from '../src/mcp/sessions.js'
 import { type EndWithTokenOptions, endWithToken } from '../src/mcp/streams.js'
 import { warnAboutObservedRule } from '../src/telemetry/observe-warning.js'
-import {
-  createWarning,
-  isRequest,
-  type MiddlewareResult,
-  passThrough,
-  refuseUncalled,
-  toResult,
-} from './core.js'
+import { isRequest, type MiddlewareResult, passThrough, refuseUncalled, toResult } from './core.js'
 
 export type { McpAuthInfo } from '../src/mcp/auth-info.js'
 export type { DecideMessageOptions } from '../src/mcp/decide-message.js'

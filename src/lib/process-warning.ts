@@ -6,3 +6,14 @@ export function processWarning(message: string, code: string): void {
     process.emitWarning(message, { type: 'AjwtWarning', code })
   } else console.warn(`[${code}] AjwtWarning: ${message}`)
 }
+
+export type WarnOnce = (message: string, code: string) => void
+
+/** A process warning that is emitted once, however often it is called. */
+export function createWarning(): WarnOnce {
+  let hasWarned = false
+  return (message, code) => {
+    if (!hasWarned) processWarning(message, code)
+    hasWarned = true
+  }
+}

@@ -1,7 +1,7 @@
 import type { Answer, Decision, Denial } from '../decision.js'
 import { type DecidedRequest, requestOf } from '../engine.js'
 import type { AppliedRule } from '../grant.js'
-import { processWarning } from '../lib/process-warning.js'
+import { createWarning } from '../lib/process-warning.js'
 import { describe, Refusal } from '../refusal.js'
 import {
   type AnswerForm,
@@ -161,12 +161,10 @@ function refuse(denial: Denial, answer: Answer): MessageResult {
   return { refused: { denial, answer }, headers: {}, isAllowed: false }
 }
 
-let hasWarned = false
+const warnOnce = createWarning()
 
 export function warnAboutParser(): void {
-  if (hasWarned) return
-  hasWarned = true
-  processWarning(
+  warnOnce(
     'a request to an MCP server has no parsed JSON body: mount the JSON parser of the app, such as express.json(), in ' +
       'front of requireToolIntent and bindSessions. Until then every message is answered with 400. A client that sends another content ' +
       'type causes this warning too',

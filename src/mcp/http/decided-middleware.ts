@@ -1,6 +1,6 @@
 import { type CachedDecision, internalError, latestDecisions } from '../../connection/latest-decision.js'
 import type { Decision } from '../../decision.js'
-import { processWarning } from '../../lib/process-warning.js'
+import { createWarning } from '../../lib/process-warning.js'
 import { toHttpAnswer } from '../answer.js'
 import { type AnyMiddleware, createAnyMiddleware, type Exchange } from './exchange.js'
 
@@ -20,12 +20,11 @@ export function createDecidedMiddleware(
   name: string,
   handle: (decided: DecidedExchange) => unknown,
 ): AnyMiddleware {
-  let hasWarned = false
+  const warnOnce = createWarning()
   return createAnyMiddleware(name, async (exchange) => {
     const cached = latestDecisions.get(exchange.source)
     if (cached === undefined) {
-      if (!hasWarned) processWarning(notMounted(name), 'AJWT_NOT_MOUNTED')
-      hasWarned = true
+      warnOnce(notMounted(name), 'AJWT_NOT_MOUNTED')
       return exchange.answer(toHttpAnswer(internalError))
     }
     const outcome = await cached.decision
