@@ -12,7 +12,7 @@ import type { HandlerRule, Policy } from '../src/policy/policy.js'
 import type { RuleData } from '../src/policy/schema.js'
 import { describe, Refusal } from '../src/refusal.js'
 import type { RequestContent } from '../src/request/content.js'
-import type { VerifyRequest } from '../src/request/request.js'
+import type { HeaderSource, Routing, VerifyRequest } from '../src/request/request.js'
 import { stringMembers } from '../src/request/string-members.js'
 import { AjwtDenial } from '../src/response/ajwt-denial.js'
 import { rateLimitFields } from '../src/response/rate-limit.js'
@@ -60,6 +60,33 @@ export type MiddlewareResult =
 export interface MiddlewareCore {
   readonly verifier: Verifier
   pass(source: object, request: VerifyRequest): Promise<MiddlewareResult>
+}
+
+/**
+ * A request that makes its signal when it is read. V8 has the getters of object literals in its old
+ * generation: they would keep each request until a full garbage collection.
+ */
+export class AdapterRequest implements VerifyRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: HeaderSource
+  readonly routing: Routing
+  readonly #makeSignal: () => AbortSignal
+
+  constructor(
+    { method, url, headers, routing }: Required<Omit<VerifyRequest, 'signal'>>,
+    makeSignal: () => AbortSignal,
+  ) {
+    this.method = method
+    this.url = url
+    this.headers = headers
+    this.routing = routing
+    this.#makeSignal = makeSignal
+  }
+
+  get signal(): AbortSignal {
+    return this.#makeSignal()
+  }
 }
 
 /** Decisions by verifier and request: a verifier that is mounted twice decides once. */

@@ -10,6 +10,7 @@ import {
 } from '../src/index.js'
 import { contentOfParsed, type RequestContent } from './content.js'
 import {
+  AdapterRequest,
   type Answer,
   checkRequest,
   createHostRefusal,
@@ -72,15 +73,7 @@ export function ajwt(policy: Policy | Verifier, { onDenied, ...options }: AjwtOp
       if (!isExpress(req, res)) return answerElsewhere(res, refuseHost())
       // An earlier value was not set by this middleware.
       delete req.ajwt
-      const result = await core.pass(req, {
-        method: wireMethod(req),
-        url: req.originalUrl,
-        headers: fieldsOf(req),
-        routing: routingOf(req),
-        get signal() {
-          return signalOf(res)
-        },
-      })
+      const result = await core.pass(req, requestOf(req, res))
       if (isAnsweredMeanwhile(res, hadBegun)) return
       if (result.kind === 'answer') return await answer(result, req, res, next, onDenied)
       if (result.grant !== undefined) req.ajwt = result.grant
@@ -217,6 +210,18 @@ function contentOf(req: Request): RequestContent {
   const { url, headers, body } = req
   const keptIn = 'req.rawBody, set in the option verify of express.json'
   return contentOfParsed({ url, headers, body, keepers: [req], keptIn })
+}
+
+function requestOf(req: Request, res: Response): AdapterRequest {
+  return new AdapterRequest(
+    {
+      method: wireMethod(req),
+      url: req.originalUrl,
+      headers: fieldsOf(req),
+      routing: routingOf(req),
+    },
+    () => signalOf(res),
+  )
 }
 
 /** Express routes by `url`, moves the mount path to `baseUrl`, and ignores letter case by default. */

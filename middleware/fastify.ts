@@ -17,6 +17,7 @@ import {
 } from '../src/index.js'
 import { contentOfParsed, type RequestContent } from './content.js'
 import {
+  AdapterRequest,
   checkRequest,
   createMiddlewareCore,
   createRuleMiddleware,
@@ -92,15 +93,7 @@ function register(app: FastifyInstance, options: AjwtOptions, done: (error?: Err
     const hadBegun = hasBegun(reply)
     // An earlier value was not set by this plugin.
     request.ajwt = undefined
-    const pass = core.pass(request.raw, {
-      method: request.method,
-      url: request.originalUrl,
-      headers: fieldsOf({ rawHeaders: request.raw.rawHeaders, headers: request.headers }),
-      routing: routingOf(request),
-      get signal() {
-        return signalOf(reply.raw)
-      },
-    })
+    const pass = core.pass(request.raw, requestOf(request, reply))
     settle(pass, request, reply, next, onDenied, hadBegun)
   }
   app.addHook('onRequest', markAsAjwt(hook))
@@ -172,6 +165,18 @@ function coreOf(options: AjwtOptions): ReturnType<typeof createMiddlewareCore> {
     ])
   }
   return createMiddlewareCore(source, rest)
+}
+
+function requestOf(request: FastifyRequest, reply: FastifyReply): AdapterRequest {
+  return new AdapterRequest(
+    {
+      method: request.method,
+      url: request.originalUrl,
+      headers: fieldsOf({ rawHeaders: request.raw.rawHeaders, headers: request.headers }),
+      routing: routingOf(request),
+    },
+    () => signalOf(reply.raw),
+  )
 }
 
 /**

@@ -10,6 +10,7 @@ import {
 } from '../src/index.js'
 import { parseContent, type RequestContent } from './content.js'
 import {
+  AdapterRequest,
   checkRequest,
   createMiddlewareCore,
   createRuleMiddleware,
@@ -76,16 +77,7 @@ export function ajwt(
     const hadBegun = c.finalized
     // An earlier value was not set by this middleware.
     c.set('ajwt', undefined)
-    const { method, url, headers } = c.req.raw
-    const result = await core.pass(c, {
-      method,
-      url,
-      headers,
-      routing: routingOf(c),
-      get signal() {
-        return c.req.raw.signal
-      },
-    })
+    const result = await core.pass(c, requestOf(c))
     if (c.finalized && !hadBegun) return
     if (result.kind === 'answer') return answer(result, c, onDenied)
     c.set('ajwt', result.grant)
@@ -234,6 +226,12 @@ export async function verifyRoutes(
   policy: Policy | Verifier,
 ): Promise<RouteReport> {
   return compareRoutes(policy, handlersOf(Object(app).routes), { byPattern: false, caseSensitive: true })
+}
+
+function requestOf(c: Context): AdapterRequest {
+  const { method, url, headers } = c.req.raw
+  const routing = routingOf(c)
+  return new AdapterRequest({ method, url, headers, routing }, () => c.req.raw.signal)
 }
 
 /**

@@ -10,6 +10,7 @@ import {
 } from '../src/index.js'
 import { contentOfParsed, type RequestContent } from './content.js'
 import {
+  AdapterRequest,
   checkRequest,
   createMiddlewareCore,
   createRuleMiddleware,
@@ -65,15 +66,7 @@ export function ajwt(
     const hadBegun = hasBegun(ctx)
     // An earlier value was not set by this middleware.
     delete ctx.state.ajwt
-    const result = await core.pass(ctx.req, {
-      method: wireMethod(ctx),
-      url: ctx.originalUrl,
-      headers: fieldsOf(ctx.req),
-      routing: routingOf(ctx),
-      get signal() {
-        return signalOf(ctx.res)
-      },
-    })
+    const result = await core.pass(ctx.req, requestOf(ctx))
     if (hasBegun(ctx) && !hadBegun) return
     if (result.kind === 'answer') return answer(result, ctx, onDenied)
     if (result.grant !== undefined) ctx.state.ajwt = result.grant
@@ -199,6 +192,18 @@ export async function verifyRoutes(
   policy: Policy | Verifier,
 ): Promise<RouteReport> {
   return compareRoutes(policy, handlersOf(app), { byPattern: false, caseSensitive: false })
+}
+
+function requestOf(ctx: Context): AdapterRequest {
+  return new AdapterRequest(
+    {
+      method: wireMethod(ctx),
+      url: ctx.originalUrl,
+      headers: fieldsOf(ctx.req),
+      routing: routingOf(ctx),
+    },
+    () => signalOf(ctx.res),
+  )
 }
 
 /**
