@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect } from 'vitest'
 import { WebSocket } from 'ws'
+import type { Verifier } from '../../../src/index.js'
 import { honest, serveOn } from './issuer.js'
 import type { Example } from './run.js'
 
@@ -50,6 +51,29 @@ export const socketExamples: Readonly<Record<string, Example>> = {
       await once(writer, 'open')
       expect(await answerTo(writer, 'hello')).toBe('received hello')
       for (const socket of [reader, writer]) socket.terminate()
+    },
+  },
+  'websocket-fastify': {
+    before: `const policy = {
+  issuer: 'https://as.example.com',
+  audience: 'https://orders.example.com',
+  routes: { 'GET /live/:room': { scope: 'live:read' } },
+}`,
+    after: 'await app.ready()\nconst { server } = app\nexport { server, verifier }',
+    replace: ['(app.server, verifier)', '(app.server, verifier, { recheckInterval: 0.05 })'],
+    check: async (exports) => {
+      const app = exports as unknown as Guarded & { verifier: Verifier }
+      expect(await statusOf(await open(app, {}))).toBe(401)
+      expect(await statusOf(await open(app, allowed('live:write')))).toBe(403)
+      const reader = await open(app, allowed('live:read'))
+      await once(reader, 'open')
+      expect(JSON.parse(await answerTo(reader, 'hello'))).toMatchObject({ code: 'scope_insufficient' })
+      const writer = await open(app, allowed('live:read live:write'))
+      await once(writer, 'open')
+      expect(await answerTo(writer, 'hello')).toBe('received hello')
+      const ends = [reader, writer].map((socket) => once(socket, 'close'))
+      app.verifier.close()
+      for (const [code] of await Promise.all(ends)) expect(code).toBe(1008)
     },
   },
   'websocket-client': {
