@@ -200,7 +200,7 @@ interface HandledRequest {
   /** The object that tells requests apart. */
   readonly source: object
   readonly params: unknown
-  /** What the framework gives to handlers, for functions of the app. */
+  /** The object that the framework passes to handlers, for functions of the app. */
   readonly request: unknown
   readonly content: RequestContent | undefined
 }

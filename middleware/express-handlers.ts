@@ -26,7 +26,7 @@ interface Route {
   readonly stack: readonly Layer[]
 }
 
-/** Where an earlier `ajwt` is mounted. */
+/** The paths at which an earlier `ajwt` is mounted. */
 interface Guard {
   /** In lower case, unless the letter case counts. '' for the root. */
   readonly path: string

@@ -10,7 +10,7 @@ export interface RouterRoute {
 /** Hono keeps the handler of a sub-app with its own error handler under this name. */
 const composed = '__COMPOSED_HANDLER'
 
-/** Where an earlier `ajwt` is mounted. */
+/** The paths at which an earlier `ajwt` is mounted. */
 interface Guard {
   readonly method: string
   readonly path: string

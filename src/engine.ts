@@ -80,7 +80,7 @@ export function requestWithGrant(grant: object): DecidedRequest | undefined {
 /** The options, with the stores that the verifier has made. */
 export type EngineOptions = VerifierOptions & Required<Pick<VerifierOptions, 'replayStore' | 'limitStore'>>
 
-/** What an update of the policy keeps. */
+/** The state that an update of the policy keeps. */
 interface Lasting {
   readonly reporter: Reporter
   readonly nonces: Nonces

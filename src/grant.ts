@@ -62,7 +62,7 @@ export interface AppliedRule {
   readonly place?: string | undefined
   /** The rule of an MCP server that is applied, for the operator. */
   readonly target?: string | undefined
-  /** What other rules of this request need: a challenge names it too. */
+  /** The scope that other rules of this request need. A challenge names it too. */
   readonly scopesBeside?: readonly (string | undefined)[]
 }
 

@@ -79,7 +79,7 @@ function snapshot(agent: AgentDefinition): Snapshot {
   }
 }
 
-/** What in the running code is not as it was, apart from the definition itself. */
+/** The first part of the running code that has changed, apart from the definition itself. */
 function findCodeFault(
   { code }: AgentDefinition,
   { functions }: Snapshot,

@@ -23,7 +23,7 @@ export async function codeDigest(entry: string): Promise<string> {
     "globalThis[Symbol.for('ajwt/loaded code')].announce()"
   const child = spawn(process.execPath, ['--import', loader, '--input-type=module', '--eval', program], {
     env: { ...process.env, AJWT_CODE_DIGEST_FD: String(descriptor) },
-    // What the program prints is no part of the answer.
+    // The output of the program is not part of the result.
     stdio: ['ignore', process.stderr, process.stderr, 'pipe'],
   })
   const timer = setTimeout(() => child.kill(), maxSeconds * 1000)

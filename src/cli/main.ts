@@ -4,7 +4,7 @@ import { processTerminal } from './terminal.js'
 
 // The process warnings of a verifier are for servers: a command tells what is to be told itself.
 process.removeAllListeners('warning')
-// Whoever reads only the beginning, as `head` does, has had enough.
+// A reader such as `head` closes the pipe early. That is no error.
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
   if (code === 'EPIPE') process.exit()
 })

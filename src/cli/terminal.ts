@@ -2,7 +2,7 @@ import picocolors from 'picocolors'
 
 type Colors = ReturnType<typeof picocolors.createColors>
 
-/** Where a command writes to. */
+/** The output streams of a command. */
 export interface Terminal {
   readonly colors: Colors
   /** Characters in a line. */
@@ -10,7 +10,7 @@ export interface Terminal {
   /** Whether a person is watching. */
   readonly isInteractive: boolean
   print(text: string): void
-  /** Progress and remarks: what a program that reads the output has no use for. */
+  /** Progress and remarks, which a program that reads the output does not need. */
   remark(text: string): void
 }
 

@@ -46,7 +46,7 @@ export function watchCredentials(
     const result = await engine.recheck(decision)
     if (isEnded) return
     if (typeof result === 'number') return schedule(result)
-    // Only observed: what is open stays open.
+    // Only observed: the connection stays open.
     stop()
     if (result.outcome === 'deny') onEnd(result)
   }

@@ -4,7 +4,7 @@ import { type Mender, remedies } from './remedies.js'
 import { adviceOfKeys } from './upstream-advice.js'
 import { adviceOfUrl, firstOf, quoted } from './url-advice.js'
 
-/** What to change, and where: the caller, the issuer, or the API. One or two sentences of plain text. */
+/** The change that is needed at the caller, the issuer, or the API. One or two sentences of plain text. */
 export function adviceOf(code: DenialCode, cause: Cause | undefined): string {
   const special = cause && specialAdvice[code]?.(cause)
   if (special !== undefined) return special

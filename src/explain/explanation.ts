@@ -4,7 +4,7 @@ import { type DenialCode, denials } from '../protocol/denials.js'
 import { type CheckObserver, describe, type Refusal } from '../refusal.js'
 import { catalogue, clauseOf, isCallersWord } from './catalogue.js'
 
-/** What came of one check. `not_checked`: it would have used up or recorded something. */
+/** The outcome of one check. `not_checked`: it would have used up or recorded something. */
 export type CheckOutcome = 'passed' | 'failed' | 'not_reached' | 'not_checked'
 
 export interface ExplainedCheck {
@@ -77,7 +77,7 @@ export function createRecorder(): Recorder {
     begin: (name, expected, found) => note(name, expected, found, false),
     skip: (name, expected, found) => void note(name, expected, found, true),
     toExplanation(decision, outcome) {
-      // What the program itself got wrong is no check of any stage.
+      // A mistake of the program is no check of any stage.
       if (outcome.refusal?.code === 'internal_error' && outcome.stage === 'request') {
         current = 'request'
         note('verifier', 'a verifier that is open and has a clock', undefined, false)

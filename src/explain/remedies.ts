@@ -10,7 +10,7 @@ export type Mender =
   | 'issuer or API'
   | 'nobody'
 
-/** What to do about a denial. Markdown, for docs/denials.md and for `explain`. */
+/** The remedy for a denial. Markdown, for docs/denials.md and for `explain`. */
 export interface Remedy {
   readonly mender: Mender
   readonly remedy: string

@@ -1,5 +1,5 @@
 /**
- * What to change where the keys of an issuer cannot be had, by what the failure says. The first that fits.
+ * Advice for a failed fetch of issuer keys, by the text of the failure. The first that matches applies.
  */
 const failures: readonly (readonly [says: RegExp, advice: string])[] = [
   [

@@ -1,5 +1,5 @@
 /**
- * What to change about a proof that was made for another URL than the one at which the API sees the request.
+ * Advice for a proof whose URL differs from the URL of the request.
  */
 export function adviceOfUrl(expected: string | undefined, found: string | undefined): string | undefined {
   const api = firstOf(expected)
@@ -37,7 +37,7 @@ function adviceOfPath(ours: URL, theirs: URL): string {
   return `${make} Its htu has another path: one proof is good for one URL. Letter case and the last slash count.`
 }
 
-/** What stands in front of an end of a path. Undefined where the path ends otherwise. */
+/** The part of a path before this end. Undefined if the path ends otherwise. */
 function before(path: string, end: string): string | undefined {
   return path.endsWith(end) ? path.slice(0, path.length - end.length) : undefined
 }

@@ -9,7 +9,7 @@ export interface Algorithm {
   /** Bytes of each coordinate, and half the bytes of a signature; undefined for RSA. */
   readonly size: number | undefined
   readonly digest: 'sha256' | 'sha384' | 'sha512' | null
-  /** What `node:crypto` has to know besides the key; undefined except for PSS. */
+  /** Options of `node:crypto` besides the key. Undefined except for PSS. */
   readonly pss: { readonly padding: number; readonly saltLength: number } | undefined
 }
 

@@ -31,8 +31,8 @@ export function toDer(signature: Buffer): Buffer {
 }
 
 /**
- * Where an unsigned integer starts after its leading zeros, and how many bytes its encoding has: one more
- * where the highest bit would mean a negative number.
+ * The start of an unsigned integer after its leading zeros, and the length of its encoding in bytes: one more
+ * if the highest bit would mean a negative number.
  */
 function integerIn(bytes: Buffer, from: number, end: number): [start: number, length: number] {
   let start = from

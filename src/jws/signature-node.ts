@@ -29,8 +29,8 @@ interface Job {
 }
 
 /**
- * Verifies a lone signature on the event loop, which has the lowest latency. Where `isBusy` says that there
- * are other requests, it uses the thread pool, and so the other cores. RSA stays on the loop: it costs less
+ * Verifies a lone signature on the event loop, which has the lowest latency. If `isBusy` returns true, there
+ * are other requests: it uses the thread pool, and so the other cores. RSA stays on the loop: it costs less
  * than the round trip.
  *
  * Late signatures are verified on the loop after all, one per tick: all in one tick would block it for

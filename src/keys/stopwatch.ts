@@ -10,7 +10,7 @@ export function createStopwatches(now: () => number): () => Stopwatch {
   }
 }
 
-/** Where the given clock fails, the monotonic one counts. */
+/** If the given clock fails, the monotonic one counts. */
 function read(now: () => number): number {
   try {
     return Number(now())

@@ -2,7 +2,7 @@ import type { Grant } from '../decision.js'
 import { requestWithGrant } from '../engine.js'
 import { isObject } from '../lib/objects.js'
 
-/** What the MCP SDKs hand to their handlers as `authInfo`. Structural: this package needs no SDK. */
+/** The `authInfo` that the MCP SDKs pass to their handlers. Structural: this package needs no SDK. */
 export interface McpAuthInfo {
   /** Always empty: a handler must not forward the token of its caller. */
   token: ''

@@ -11,7 +11,7 @@ export interface McpMessage {
   readonly params?: JsonMembers | undefined
 }
 
-/** What a message is: a call, or the response to a request of the server (revisions before 2026-07-28). */
+/** A call, or the response to a request of the server (revisions before 2026-07-28). */
 export type ReadMessage =
   | { readonly kind: 'call'; readonly message: McpMessage }
   | { readonly kind: 'response' }

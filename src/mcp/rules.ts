@@ -15,7 +15,7 @@ export interface ToolRule extends LimitedRule<McpMessage> {
   arguments?: { readonly [pointer: string]: ArgumentConstraint }
 }
 
-/** What an MCP server lets a caller do. Names are exact and case-sensitive. */
+/** The rules of an MCP server. Names are exact and case-sensitive. */
 export interface McpRules {
   /** By the name of the tool. A tool without a rule is unknown. */
   tools: { readonly [name: string]: ToolRule }

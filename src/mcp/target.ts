@@ -15,7 +15,7 @@ export interface Target {
 export interface Unknown {
   /** The JSON-RPC error code. */
   readonly code: number
-  /** What is unknown: `tool`, `prompt`, `resource` or `method`. */
+  /** The kind of the unknown name: `tool`, `prompt`, `resource` or `method`. */
   readonly what: string
   /** The name that the message has, unverified. */
   readonly found: unknown

@@ -36,10 +36,7 @@ export interface ClaimNames {
   readonly subject: string
 }
 
-/**
- * Where the claims of an issuer's tokens are found: of several pointers, the first that finds something
- * counts.
- */
+/** The pointers of claims in an issuer's tokens. Of several, the first that finds a value counts. */
 export interface ClaimSources {
   readonly names: ClaimNames
   readonly scope: readonly Pointer[]

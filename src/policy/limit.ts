@@ -1,8 +1,8 @@
 /** How often, or how much, a caller may use a route. */
 export interface Limit {
   /**
-   * What has a counter of its own: each token, agent, initiator, intent (the text that a person approved, by
-   * `intent_hash`) or workflow run.
+   * Each token, agent, initiator, intent (the text that a person approved, by `intent_hash`) or workflow run
+   * has its own counter.
    */
   per: 'token' | 'agent' | 'initiator' | 'intent' | 'run'
   /**

@@ -49,7 +49,7 @@ export interface IssuerPolicy {
     /** Tolerance for clock differences, in seconds. */
     clockTolerance?: number
   }
-  /** Where the claims are in its tokens: JSON pointers (RFC 6901). The first that finds a value counts. */
+  /** The JSON pointers (RFC 6901) of claims in its tokens. The first that finds a value counts. */
   read?: {
     /** A string of scopes separated by spaces, or an array of scopes. Default `/scope`. */
     scope?: string | readonly string[]

@@ -4,7 +4,7 @@ import { isLiteral, parseRouteKey, type Segment } from './route-key.js'
 
 const methodNames: ReadonlySet<string> = new Set(registeredMethods)
 
-/** What is wrong with a key of `routes`. */
+/** The mistake in a key of `routes`. */
 export function findRouteKeyProblem(key: string): string | undefined {
   const parsed = parseRouteKey(key)
   if (parsed === undefined) return 'must be written as "METHOD /path", such as "GET /orders/:id"'

@@ -264,7 +264,7 @@ export const ruleSchema = object(ruleShape, {
   arguments: withTool,
 })
 
-/** What a rule of a handler may have, and a policy, which is plain data, may not. */
+/** Members that a rule of a handler may have, and a policy may not, because it is plain data. */
 export const limitedRuleShape = {
   ...ruleShape,
   limit: z.optional(

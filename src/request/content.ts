@@ -1,6 +1,6 @@
 import type { MaybePromise } from '../lib/promise.js'
 
-/** What a request says besides its fields, as its framework has read it. For the rules of a handler. */
+/** The content of a request, as its framework has read it. For the rules of a handler. */
 export interface RequestContent {
   /** With the query that the handler reads. */
   readonly url: string
@@ -8,7 +8,7 @@ export interface RequestContent {
   readonly body: () => unknown
   /** The bytes of the content, or text that was decoded from them. Undefined where nothing has kept them. */
   readonly bytes: () => MaybePromise<Uint8Array | string | undefined>
-  /** Where the bytes are expected, for the operator. */
+  /** The member in which the bytes are expected, for the operator. */
   readonly keptIn: string
   /** The value of a field, several of one name joined by commas. Names in lower case. */
   readonly field: (name: string) => string | undefined

@@ -42,9 +42,9 @@ export interface KeyFinding {
   readonly reason: string
 }
 
-/** Where the handlers of an app and the keys of a policy differ. */
+/** The differences between the handlers of an app and the keys of a policy. */
 export interface RouteReport {
-  /** Handlers that no key of the policy covers. What their callers get is up to `unmatched`. */
+  /** Handlers that no key of the policy covers. `unmatched` decides about their requests. */
   readonly uncovered: HandlerFinding[]
   /** Keys of the policy that no handler answers. */
   readonly unanswered: KeyFinding[]

@@ -28,7 +28,7 @@ export interface RouteMatch {
 /** The entry of a tree for a declared path, whatever the method. Not a valid method. */
 const anyMethod = '(ANY)'
 
-/** What a path's trailing slash means to the router, and whether the path has one. */
+/** The meaning of a trailing slash to the router, and whether the path has one. */
 type TrailingSlash = 'ignored' | 'present' | 'absent'
 
 /** The declared routes. One tree for each reading of letter case and trailing slash that is in use. */

@@ -3,7 +3,7 @@ import { isPromiseLike, withDeadline } from '../lib/promise.js'
 import { describe, describeError, Refusal } from '../refusal.js'
 import type { RuleInput } from './rule-input.js'
 
-/** What the hook `authorize` is asked about: a request that meets every condition of its rule. */
+/** The argument of the hook `authorize`: a request that meets every condition of its rule. */
 export interface AuthorizeContext {
   readonly grant: Grant
   /** The path pattern of the policy. Undefined if no route matched. */

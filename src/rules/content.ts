@@ -14,7 +14,7 @@ export type ContentCheck = (
   observer?: CheckObserver,
 ) => Refusal | undefined
 
-/** Where content stands in a request: the key of the rule, and the words for a cause. */
+/** A part of a request with content: the key of the rule, and the words for a cause. */
 const parts = {
   arguments: 'the argument',
   body: 'the member of the body',

@@ -16,7 +16,7 @@ import { type ContentCheck, compileContent, compileValue, contentCondition } fro
 import { checkDigest } from './digest.js'
 import type { RequestCheck } from './rule-input.js'
 
-/** What a rule of a handler demands of a request. */
+/** The conditions of a handler's rule on the request. */
 export interface RequestConditions {
   readonly query?: ContentConstraintsData | undefined
   readonly digest?: boolean | { readonly type: string } | undefined
@@ -98,7 +98,7 @@ async function readBody(content: RequestContent): Promise<object | Refusal> {
   return body
 }
 
-/** Where the text is at hand: of two members with one name, another reader may take the first. */
+/** If the text is available: of two members with one name, another reader may take the first. */
 async function refuseTwice(content: RequestContent): Promise<Refusal | undefined> {
   if (!isJsonType(mediaTypeOf(content))) return undefined
   const kept = await content.bytes()

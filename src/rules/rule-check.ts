@@ -18,7 +18,7 @@ export type RuleCheck = (
   observer?: CheckObserver,
 ) => MaybePromise<Refusal | undefined>
 
-/** What the last checks of a rule use up. Without a limiter, `explain` uses up nothing. */
+/** The stores that the last checks of a rule write to. Without a limiter, `explain` writes nothing. */
 export interface RuleCheckOptions {
   readonly consumeOnce: ConsumeOnce
   readonly limiter: Limiter | undefined

@@ -33,7 +33,7 @@ export interface RuleInput {
   readonly toGrant: () => Grant
   /** Its `signal` is read only if it is needed: adapters make it then. */
   readonly source: { readonly signal?: AbortSignal | undefined }
-  /** What telemetry tells of the checks. */
+  /** The facts about the checks for telemetry. */
   readonly trace: RuleTrace
   /** The request as the framework has it, for rules of a handler. */
   readonly request: unknown

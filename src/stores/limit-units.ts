@@ -22,7 +22,7 @@ export function isCountable(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= MAX_LIMIT
 }
 
-/** 1.1 times 10000 is a little more than 11000: what is that close to a whole number is that number. */
+/** 1.1 times 10000 is a little more than 11000: a value so close to a whole number counts as that number. */
 function toUnits(value: number, round: (units: number) => number): number {
   const units = value * UNITS
   const nearest = Math.round(units)

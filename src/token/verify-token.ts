@@ -232,7 +232,7 @@ function malformed(reason: string, found?: string): Refusal {
   )
 }
 
-/** What stands in the place of a token, for a credential that may be somebody else's. */
+/** A description of a credential that is not a token: it may be somebody else's secret. */
 function shapeOf(text: string): string {
   if (text === '') return 'no token'
   if (/^(undefined|null|none|nan|true|false|\[object \w+\])$/i.test(text)) return `the word ${text}`

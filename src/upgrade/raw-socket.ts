@@ -47,7 +47,7 @@ export function answerHandshake(socket: UpgradeSocket, { status, headers, body }
 const POLICY_VIOLATION = 1008
 
 /**
- * Ends a WebSocket with a Close frame. What arrives from now on reaches no handler. The frame is written past
+ * Ends a WebSocket with a Close frame. Later messages reach no handler. The frame is written past
  * the WebSocket library: its own close() goes on to receive until the peer agrees.
  */
 export function closeWebSocket(socket: UpgradeSocket, reason: string): void {

@@ -1,6 +1,6 @@
 import { fileSystem, nameOf } from '../policy/load.js'
 
-/** What is found when a file has changed: its content, or the error of the file system. */
+/** The content of a changed file, or the error of the file system. */
 export type FileChange = { readonly bytes: Uint8Array } | { readonly error: Error }
 
 /** How long a file must be left alone before it is read: editors and copies write in several steps. */

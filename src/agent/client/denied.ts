@@ -38,7 +38,7 @@ export async function readDenial(
 }
 
 /**
- * The challenge in `WWW-Authenticate` of any resource server: what it requires, and where its metadata is.
+ * The challenge in `WWW-Authenticate` of any resource server, with its requirements and its metadata URL.
  * Undefined if the response has none.
  */
 export function challengeOf(response: Response): AjwtChallenge | undefined {

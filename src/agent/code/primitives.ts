@@ -8,7 +8,7 @@ const encode = encoder.encode
 const { apply } = Reflect
 const Bytes = Uint8Array
 
-/** Where a primitive can be replaced, and by what name. */
+/** The object that holds a primitive, and the name of the member. */
 const places: readonly (readonly [holder: object | undefined, member: string, name: string])[] = [
   [globalThis, 'crypto', 'crypto'],
   [globalThis.crypto, 'subtle', 'crypto.subtle'],

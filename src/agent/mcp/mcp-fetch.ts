@@ -9,7 +9,7 @@ export interface McpIntents {
   /** By the exact name of the tool, for `tools/call`. */
   tools?: Readonly<Record<string, AgentIntent>>
   /**
-   * What becomes of a tool call that is denied, or that gets no token. `'result'`, the default: a tool result
+   * The outcome of a tool call that is denied, or that gets no token. `'result'`, the default: a tool result
    * with `isError` that says why, because many frameworks hide the error of a `fetch` from their model.
    * `'throw'`: the error. A changed agent always throws.
    */

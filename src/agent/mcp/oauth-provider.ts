@@ -4,11 +4,11 @@ import type { AgentKey } from '../keys/keys.js'
 import { createNonceCache, signProof } from '../keys/proof.js'
 import { type AgentIntent, resolveIntent } from '../workflow/intent.js'
 
-/** What the tokens of a provider are for: one scope for all messages, since a host shows it no message. */
+/** The intent of a provider's tokens: one scope for all messages, because a host passes it no message. */
 export type ProviderIntent = Pick<AgentIntent, 'resource' | 'scope'>
 
 /**
- * What MCP clients need to send DPoP proofs: the public members of `DpopSession` of
+ * The DPoP signer of an MCP client: the public members of `DpopSession` of
  * `@modelcontextprotocol/client`.
  */
 export interface DpopSigner {

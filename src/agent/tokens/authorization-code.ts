@@ -36,7 +36,7 @@ export interface AuthorizationRequest {
   state: string
 }
 
-/** What a person has authorized. A refresh token is bound to the client's key: use `seed` or `keys`. */
+/** The authorization of a person. A refresh token is bound to the client's key: use `seed` or `keys`. */
 export interface SavedAuthorization {
   refreshToken: string
   scope: readonly string[]

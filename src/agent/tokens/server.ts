@@ -4,7 +4,7 @@ import type { FetchLike } from '../http/fetch.js'
 import { parseSafeUrl } from '../http/grammar.js'
 import { redact } from '../http/redact.js'
 
-/** What the client uses of an authorization server. */
+/** The endpoints of an authorization server that the client uses. */
 export interface AuthorizationServer {
   /** Absent if only the token endpoint was configured. */
   issuer: string | undefined

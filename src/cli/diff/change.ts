@@ -41,7 +41,7 @@ export function toChange({ isWeaker, request, by, keys, denied, allowed = 'allow
   }
 }
 
-/** What each of two policies takes and the other does not, as changes. */
+/** The values that only one of two policies accepts, as changes. */
 export function compareSets(
   was: Iterable<string>,
   is: Iterable<string>,

@@ -143,7 +143,7 @@ async function compareAt(
   return changes.filter((change) => change !== undefined)
 }
 
-/** What no example shows of the rules of two keys. Public and undeclared paths have no rule. */
+/** Differences between two rules that no example shows. Public and undeclared paths have no rule. */
 function compareRulesAt(
   request: string,
   policies: readonly [ComparedPolicy, ComparedPolicy],

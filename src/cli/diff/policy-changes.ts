@@ -7,7 +7,7 @@ import { type Change, compareNumbers, compareSets } from './change.js'
 
 const every = 'every request'
 
-/** What no example shows of the policy as a whole: keys, algorithms, clocks, and where claims stand. */
+/** Differences between the policies that no example shows: keys, algorithms, clocks, pointers of claims. */
 export function comparePolicies(before: Policy, after: Policy): Change[] {
   const [was, is] = [compilePolicy(before), compilePolicy(after)]
   const issuers = [...is.issuers.values()].flatMap((issuer) => {

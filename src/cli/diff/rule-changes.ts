@@ -11,7 +11,7 @@ export interface RuleSide {
 }
 
 /**
- * What one request does not show: uses of one token, the hook `authorize`, chains that are too long to make.
+ * Differences that one request cannot show: uses of one token, `authorize`, chains that are too long to make.
  */
 export function compareRules(request: string, was: RuleSide, is: RuleSide): Change[] {
   const keys = [was.key, is.key] as const

@@ -204,7 +204,7 @@ function valuesAround({ equals, in: oneOf = [], min, max, includes }: ClaimConst
   return [...(equals === undefined ? [] : [equals]), ...oneOf, ...edges, ...elements]
 }
 
-/** What a policy says of tokens and proofs as a whole. */
+/** The settings of a policy for all tokens and proofs. */
 function tokenVariants(base: TokenSpec, sides: readonly Side[]): Change[] {
   const ordinary = { ...base.claims, '/intent': undefined, '/agent_proof': undefined }
   const changes: Change[] = [

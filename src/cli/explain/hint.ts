@@ -14,7 +14,7 @@ export function asApiSees(policy: Policy, captured: CapturedRequest): CapturedRe
   return base === undefined ? captured : { ...captured, url: captured.url.slice(base.length) }
 }
 
-/** What most probably is the matter with the recording, or between the client that made it and the API. */
+/** The most probable fault of the recording, or between its client and the API. */
 export function findHint(
   policy: Policy,
   captured: CapturedRequest,

@@ -16,7 +16,7 @@ export interface Told {
   readonly at: number | undefined
   /** Why the replay store could not take the proof. */
   readonly problem: string | undefined
-  /** What most probably is the matter, beyond what the checks tell. */
+  /** The most probable fault that no check can name. */
   readonly hint: string | undefined
 }
 
@@ -139,7 +139,7 @@ export function keyOf(policy: Policy, method: string, route: string | undefined)
   return named(method) ?? (method === 'HEAD' ? named('GET') : undefined) ?? named('*')
 }
 
-/** For programs. What a grant repeats of the token holds no key and no assertion. */
+/** For programs. The claims of a grant are shown without keys and assertions. */
 export function toJson({ explanation, problem, hint }: Told): string {
   // Members that are undefined are left out. JSON leaves C1 controls and invisible characters as they are.
   return JSON.stringify({ ...explanation, problem, hint }, redact, 2).replace(unprintable, escapeCharacter)

@@ -47,7 +47,7 @@ export function readCurl(command: string): CapturedRequest {
   return { method: methodOf(values), url: withQuery(withScheme(url), values), headers: groupFields(fields) }
 }
 
-/** What may stand in front of a pasted command: a prompt, an assignment, a program that runs another. */
+/** Words before a pasted command: a prompt, an assignment, a program that runs another. */
 function isPrefix(word: string): boolean {
   return /^([$#%>]|sudo|time|env|command|[A-Za-z_]\w*=.*)$/s.test(word)
 }

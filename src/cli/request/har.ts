@@ -49,7 +49,7 @@ function toRecorded(entry: Record<string, unknown>): RecordedEntry {
   }
 }
 
-/** What HTTP/2 has in place of the request line is no field. */
+/** Pseudo-header fields of HTTP/2 are no header fields. */
 function readHarField(field: unknown): (readonly [name: string, value: string])[] {
   if (!isObject(field) || typeof field.name !== 'string' || typeof field.value !== 'string') return []
   return field.name.startsWith(':') ? [] : [[field.name, field.value]]

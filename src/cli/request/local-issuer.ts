@@ -127,7 +127,7 @@ function complete(
   return claims
 }
 
-/** What the issuer's entry asks of each token. `exists` alone asks for no value: an honest one stays. */
+/** The constraints of the issuer's entry. `exists` alone needs no value: an honest one stays. */
 function addRequired(claims: Record<string, unknown>, { required }: TokenSpec, iat: number): void {
   for (const [pointer, value] of Object.entries(required)) {
     const isThere = resolvePointer(claims as Json, parsePointer(pointer)) !== undefined

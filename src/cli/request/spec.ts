@@ -30,7 +30,7 @@ export interface TokenSpec {
   readonly authAge: number | undefined
   readonly checksum: string | undefined
   readonly registrationId: string | undefined
-  /** What the issuer's entry asks of each of its tokens, by JSON pointer. */
+  /** The constraints of the issuer's entry on its tokens, by JSON pointer. */
   readonly required: Readonly<Record<string, unknown>>
   /** By JSON pointer; undefined: the claim is left out. */
   readonly claims: Readonly<Record<string, unknown>>
@@ -90,7 +90,7 @@ function firstOf(issuers: ReadonlyMap<string, CompiledIssuer>): CompiledIssuer {
   return [...issuers.values()][0] as CompiledIssuer
 }
 
-/** What the entry of an issuer says of its tokens. */
+/** The settings of an issuer's entry for its tokens. */
 export function tokenOf(policy: Policy, issuer: CompiledIssuer) {
   const entry = issuersOf(policy).find(([, candidate]) => nameOf(candidate) === issuer.name)?.[1]
   const required = entry === undefined ? {} : claimsOf(entry)
@@ -153,7 +153,7 @@ function versionOf(policy: Policy, { ruleContext }: CompiledPolicy, issuer: stri
   return { checksum: entry?.checksums?.[0], registrationId: entry?.registrationIds?.[0] }
 }
 
-/** What limits count by, and a budget where the issuer has to sign one. */
+/** The ids that limits count by, and a budget if the issuer has to sign one. */
 function claimsForLimits({ limit }: RouteRule): Record<string, unknown> {
   const claims: Record<string, unknown> = {}
   for (const { per, max } of limit === undefined ? [] : toArray<Limit>(limit)) {

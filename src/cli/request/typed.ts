@@ -26,7 +26,7 @@ export function readTyped({
   return { method: method.toUpperCase(), url, headers: groupFields(fields) }
 }
 
-/** What a token goes under where nobody says: DPoP where there is a proof, or where it is bound to a key. */
+/** The default scheme of a token: DPoP if there is a proof, or if the token is bound to a key. */
 function schemeOf(token: string, proof: readonly string[]): string {
   if (token.trim().includes(' ')) return ''
   return proof.length > 0 || isBound(token) ? 'DPoP ' : 'Bearer '

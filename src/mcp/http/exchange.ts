@@ -195,8 +195,8 @@ function filterDirect(outgoing: NodeResponse, filter: ResponseFilter): (response
 }
 
 /**
- * What the app reads (`headers`) and what adapters to the Fetch API read (`rawHeaders`) can differ. A field
- * that came twice is joined by a comma and a blank in one and stands twice in the other.
+ * The app reads `headers`, adapters to the Fetch API read `rawHeaders`, and these can differ. A field that
+ * came twice is joined by a comma and a blank in one, and occurs twice in the other.
  */
 function nodeFieldValues({ headers, rawHeaders = [] }: NodeRequest, name: string): readonly string[] {
   const raw = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)

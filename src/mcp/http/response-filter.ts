@@ -16,7 +16,7 @@ export type BodyFilter =
   /** Each part is sent once `check` resolves to true. False ends the body in front of it. */
   | { readonly kind: 'parts'; check(part: Uint8Array): MaybePromise<boolean> }
 
-/** Ends a body of kind `parts` early, with some last bytes. What the app writes afterwards is dropped. */
+/** Ends a body of kind `parts` early, with some last bytes. Later writes of the app are dropped. */
 export type Cut = (last?: Uint8Array) => void
 
 /** Looks at a response of the app before it is sent. */

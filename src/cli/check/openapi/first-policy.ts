@@ -6,7 +6,7 @@ import type { OpenApi } from './read.js'
 import type { Security } from './security.js'
 import { basePathOf } from './servers.js'
 
-/** A first policy for an API: what its document asks for, to be gone through by a person. */
+/** A first policy for an API, from its document. A person has to review it. */
 export function firstPolicy(api: OpenApi): Policy {
   const routes = new Map<string, { key: string; security: Security }>()
   for (const { method, path, security } of api.operations) {

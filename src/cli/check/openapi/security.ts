@@ -2,7 +2,7 @@ import { isObject } from '../../../lib/objects.js'
 import { isSecureUrl } from '../../../lib/url.js'
 import { type Files, type Located, memberOf, membersOf } from './document.js'
 
-/** What an operation asks of its caller. */
+/** The credentials that an operation requires. */
 export type Security =
   | { readonly kind: 'none' }
   /** All of these scopes; none: any token. */
