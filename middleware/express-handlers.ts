@@ -215,9 +215,8 @@ function readMount(source: string, names: readonly string[]): string {
 }
 
 /**
- * The router of an app mounted by `app.use('/path', app)`, which Express keeps in a closure. The closure is
- * called while the router's `handle` is replaced, so no middleware of the app runs. With another copy of
- * Express, whose router is not replaced, the call fails at its first access to the request.
+ * The router of a mounted app, which Express keeps in a closure. The closure is called while the router's
+ * `handle` is replaced, so no middleware runs. With another copy of Express, the call fails at once.
  */
 function routerBehind(mountedApp: HandlerFunction, outer: Router | undefined): Router | undefined {
   const prototype = outer && ownerOf('handle', outer)

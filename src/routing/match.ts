@@ -109,10 +109,8 @@ function isPreflightTarget(policy: RoutingPolicy, path: string, routing: KnownRo
 type Found = RouteMatch | 'ambiguous' | undefined
 
 /**
- * Finds the route as the framework does. Nested routers can have other settings than the app, so a path
- * that is spelled in another way than the closest route is ambiguous if any router could match a route with
- * a stricter rule. `*` may match nothing in every framework: below a mount, Express 4 matches `/*` for the
- * mount path, Express 5 and Koa `/{*rest}`.
+ * Finds the route as the framework does. Nested routers can have other settings, so another spelling is
+ * ambiguous if any router could match a route with a stricter rule. `*` may match nothing, as below a mount.
  */
 function find(
   policy: RoutingPolicy,

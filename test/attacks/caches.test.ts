@@ -48,7 +48,7 @@ function flat({ method, url, headers }: WireRequest): WireRequest {
   return { method, url, headers: headers.map(([name, value]) => [name, copy(value)]) }
 }
 
-/** What a token of 15 KB of text can hold that is far more in memory. */
+/** Content of a token of 15 KB of text that takes far more memory. */
 const contents: readonly [what: string, claims: () => Record<string, unknown>][] = [
   ['empty objects', () => ({ authorization_details: Array.from({ length: 3600 }, () => ({})) })],
   ['empty arrays', () => ({ authorization_details: Array.from({ length: 3600 }, () => []) })],
@@ -113,7 +113,7 @@ test('the header of a proof is kept, not the proof around it', async () => {
     }
     return (heap() - before) / count
   }
-  // What is made once only is made now.
+  // Objects that are made once are made now.
   await grownBy('', 50)
   const small = await grownBy('', 300)
   const large = await grownBy('x'.repeat(5500), 300)

@@ -16,7 +16,7 @@ import { createSignatureCheck } from '../../src/jws/signature-node.js'
 import { countRequestInTick, isTickCrowded } from '../../src/lib/event-loop-tick.js'
 import { verifierFor } from '../support/verify.js'
 
-// Counted, not replaced: what is verified in the thread pool comes with a callback.
+// Counted, not replaced: calls for the thread pool have a callback.
 vi.mock('node:crypto', async (original) => {
   const actual = await original<typeof import('node:crypto')>()
   return { ...actual, verify: vi.fn(actual.verify) }

@@ -84,7 +84,7 @@ describe('under fire', () => {
     // Eight bytes a token, which is far less than anything that would be kept of one.
     const most = 8.4 * junkTokens
     let grown = Number.POSITIVE_INFINITY
-    // What is kept grows with each round. Compiled code grows once.
+    // A leak grows with each round. Compiled code grows once.
     for (let round = 0; round < 3 && grown >= most; round++) {
       const before = heap()
       let refused = 0

@@ -62,7 +62,7 @@ const message = fc.record({
   result: fc.option(fc.constant({}), { nil: undefined, freq: 10 }),
 })
 
-/** What passes, as the documentation says, from the text alone. */
+/** The messages that pass according to the documentation, from the text alone. */
 function mayPass(text: string): boolean {
   const body = JSON.parse(text)
   if (body.jsonrpc !== '2.0') return false

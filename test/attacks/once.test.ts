@@ -35,7 +35,7 @@ test.each(Object.entries(frameworks))(
       expect(await ask('/once', token)).toEqual([401, 'token_reused'])
       expect(await ask('/later', token)).toEqual([401, 'token_reused'])
       expect(await ask('/twice', kit.token())).toEqual([200, '/twice'])
-      // Only used up: whatever else the second rule asks for, it still asks.
+      // Only the use is counted once: the second rule's other conditions still apply.
       const narrow = kit.token({ claims: { scope: '' } })
       expect(await ask('/twice', narrow)).toEqual([403, 'scope_insufficient'])
       const fresh = kit.token()

@@ -49,7 +49,7 @@ const routing = {
   wildcardMatchesEmpty: false,
 }
 
-/** What a prototype could say, to a reader that does not ask whose word it is. */
+/** Members of a prototype that a careless reader would take for own members. */
 const words: readonly [name: string, value: unknown][] = [
   ['routing', routing],
   ['method', 'GET'],
@@ -104,7 +104,7 @@ test.each(words)('Object.prototype.%s changes no decision', async (name, value) 
     return decisions
   }
   const before = JSON.stringify(told(await ask(requests())))
-  // Made beforehand: what signs must not be polluted, too.
+  // Made beforehand: the signing code must not be polluted, too.
   const later = requests()
   const during = await whilePolluted(name, value, () => ask(later))
   expect(JSON.stringify(told(during))).toBe(before)
@@ -123,7 +123,7 @@ test('a method on Object.prototype does not stand in for the method of a Hono re
   expect([status, runs]).toEqual([401, 0])
 })
 
-// Whatever a verifier is made of must be its own: a default that inherits is anybody's.
+// A verifier must read own members only: an inherited default can be anybody's.
 test.each([
   ['jwks', { keys: [published(issuerKeys.stranger)] }],
   ['jwksUri', 'https://evil.example.com/jwks'],
@@ -288,7 +288,7 @@ test('a number on Object.prototype stands in for nothing that a signature is che
   const honest = `${header}.${payload}`
   const forged = `${header}.${'A'.repeat(payload.length)}`
   for (let index = 0; index < 32; index++) {
-    // What it keeps from one signature to the next is not there yet.
+    // Its state from one signature to the next is not there yet.
     vi.resetModules()
     const { isSignedBy } = await import('../../src/jws/node-key.js')
     const { importPublicKey } = await import('../../src/jws/jwk.js')

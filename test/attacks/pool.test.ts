@@ -232,7 +232,7 @@ describe('many requests at once', () => {
 
   test('an unverified signature is never valid, with any Promise of the host', async () => {
     const Native = Promise
-    /** As some libraries have it: what it makes is none of its instances, and none of the runtime's. */
+    /** As in some libraries: its results are instances neither of it nor of the runtime's class. */
     function Other(run: ConstructorParameters<typeof Native>[0]) {
       const inner = new Native(run)
       // biome-ignore lint/suspicious/noThenProperty: that is what it is for.

@@ -114,7 +114,7 @@ describe('on the wire', () => {
     expect(head).toContain(`content-length: ${body.length}`)
     expect(JSON.parse(body)).toMatchObject({ code: 'credentials_missing' })
     expect([more, reached]).toEqual([[], []])
-    // What the client had sent is read, so that the connection is closed by both sides, and is not reset.
+    // The data of the client is read, so that both sides close the connection, and it is not reset.
     await noConnection(server)
     expect(Date.now() - since).toBeLessThan(900)
   })

@@ -50,7 +50,7 @@ const servers: Record<string, (isGateway: boolean) => RequestListener> = {
 }
 
 export interface Met {
-  /** Without a gateway: what the client understood of the refusal of its scheme. */
+  /** Without a gateway: the client's reading of the refusal of its scheme. */
   refused: unknown
   /** Status of a request whose scope the challenge widens, and of one whose scope it may not. */
   widened: number

@@ -25,7 +25,7 @@ import { tool as llamaTool } from 'llamaindex'
 import { z } from 'zod'
 import type { AgentClient, McpFetch } from '../../src/agent/index.js'
 
-/** What the tools of every framework are made of. */
+/** The parts of the tools of every framework. */
 export interface Surroundings {
   mcpUrl: string
   mcpFetch: McpFetch
@@ -57,7 +57,7 @@ const schema = z.object({ order: z.string().describe('Its number'), note: z.stri
 /** Without it, the model is told nothing but that an error occurred. */
 const errorFunction = (_: unknown, error: unknown) => String(error)
 
-/** What a model is shown: everything after its call. */
+/** The input of a model: everything after its call. */
 const shown = (value: unknown) => JSON.stringify(value)
 
 async function runAiSdk(tools: ToolSet, { name, args }: ModelCall): Promise<string> {

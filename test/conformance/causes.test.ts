@@ -16,7 +16,7 @@ const selfEvident: ReadonlySet<DenialCode> = new Set([
   'delegation_signature_invalid',
 ])
 
-/** Codes that no claim decides: what the request, a store or the app itself is like. */
+/** Codes that no claim decides, but the request, a store or the app itself. */
 const withoutClaim: ReadonlySet<DenialCode> = new Set([
   'limit_exceeded',
   'limits_unavailable',

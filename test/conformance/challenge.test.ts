@@ -32,7 +32,7 @@ async function refuse(row: Row, kit: Kit): Promise<Denial> {
   return decision
 }
 
-/** What a client of another make reads from the answer. */
+/** The challenge as another library reads it. */
 async function challengesOf(denial: Denial): Promise<readonly oauth.WWWAuthenticateChallenge[]> {
   try {
     await oauth.protectedResourceRequest(

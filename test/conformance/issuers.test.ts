@@ -87,7 +87,7 @@ describe.each(names)('like: %s', (name) => {
 
   it.each(ofTypes)('refuses an ID token of type %s by its nonce and its hashes', async (typ) => {
     for (const mark of [{ nonce: 'n-0S6_WzA2Mj' }, { at_hash: 'x' }, { c_hash: 'x' }, { s_hash: 'x' }]) {
-      // Whatever the server's access tokens have beside: the marks decide alone.
+      // The marks alone decide, without the other claims of the server's access tokens.
       expect(await under({ typ }, { ...shape.claims, ...mark })).toBe('token_type_not_allowed')
     }
   })
@@ -99,7 +99,7 @@ describe.each(names)('like: %s', (name) => {
       expect(await under({ typ }, idToken)).toBe('claims_invalid')
     else if (tells || !acceptsType(name, typ))
       expect(await under({ typ }, idToken)).toBe('token_type_not_allowed')
-    // Where nothing but the audience tells them apart, an ID token's is the client.
+    // If only the audience tells them apart: that of an ID token is the client.
     else expect(await under({ typ }, { ...idToken, aud: 'the-client' })).toBe('audience_mismatch')
   })
 

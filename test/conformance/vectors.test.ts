@@ -160,7 +160,7 @@ const otherAlgorithm = 'mislabelled: its key is for another algorithm'
 const noAlgorithm = 'mislabelled: "ES521" is no algorithm'
 const noBase64url = 'mislabelled: "?" is not in the alphabet'
 
-/** What Wycheproof has for valid and this library refuses, and why. */
+/** Vectors that are valid for Wycheproof and refused by this library, with the reason. */
 const refusedHere: Readonly<Record<string, string>> = {
   'signature 1': hmac,
   'signature 259': empty,
@@ -188,7 +188,7 @@ const refusedHere: Readonly<Record<string, string>> = {
   'key set 15': hmac,
 }
 
-/** What Wycheproof has for invalid and this library accepts, and why. */
+/** Vectors that are invalid for Wycheproof and accepted by this library, with the reason. */
 const acceptedHere: Readonly<Record<string, string>> = {
   'key set 7': 'how an RSA key was made is for its issuer to know: no fingerprint of ROCA is looked for',
 }

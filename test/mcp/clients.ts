@@ -159,7 +159,7 @@ const openAiAgents: Library = {
   redeem: redeem2,
 }
 
-/** What both major versions of the AI SDK share. */
+/** The common part of both major versions of the AI SDK. */
 interface AiSdkClient {
   tools(): Promise<Record<string, { execute(args: unknown, options: object): unknown }>>
   listTools(): Promise<{ tools: { name: string }[] }>

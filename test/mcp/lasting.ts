@@ -7,7 +7,7 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import { createMcpHandler, McpServer as McpServer2 } from '@modelcontextprotocol/server'
 import type { LastingBackend, McpBackend, NodeRequest } from '../support/mcp/contract.js'
 
-// What lasts longer than a request: streams that can be resumed, tools that take their time, tasks.
+// State that lasts longer than a request: streams that can be resumed, slow tools, tasks.
 
 const done = { content: [{ type: 'text' as const, text: 'done' }] }
 const never = new Promise<typeof done>(() => {})

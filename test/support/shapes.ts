@@ -106,7 +106,7 @@ export function honestShape(name: KnownServerName): Shape {
   return shape.expect === 'allow' ? shape : { ...shape, claims, expect: 'allow' }
 }
 
-/** What a verifier of this policy says of a request with the token, at the time of the shapes. */
+/** The decision of a verifier of this policy for a request with the token, at the time of the shapes. */
 export async function present(shape: Shape, policy: Policy, token = mint(shape)): Promise<Decision> {
   const kit: Kit = createKit(PRESENTED_AT * 1000)
   const verifier = createVerifier(policy, { now: () => kit.now, fetch: serverOf(shape) })

@@ -18,7 +18,7 @@ import {
 /** A request that reached the upgrade handler, as the app sees it. */
 export type Reached = IncomingMessage & UpgradeRequest
 
-/** What became of a handshake. */
+/** The outcome of a handshake. */
 export interface Handshake {
   /** 101, or the status of the denial. */
   readonly status: number
@@ -132,7 +132,7 @@ export async function closeOf(socket: WebSocket): Promise<string> {
   return `${code} ${reason}`
 }
 
-/** A raw connection: what it gets until the server ends it. */
+/** A raw connection, and the data that it gets until the server ends it. */
 export async function rawConnection(
   port: number,
   options: { allowHalfOpen?: boolean } = {},

@@ -1,4 +1,4 @@
-// Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
+// Compiled, never run: valid code, and, by @ts-expect-error, invalid code.
 import express, { type RequestHandler } from 'express'
 import {
   type AjwtDenial,

@@ -1,4 +1,4 @@
-// Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
+// Compiled, never run: valid code, and, by @ts-expect-error, invalid code.
 import fastify, { type preHandlerHookHandler } from 'fastify'
 import { type AjwtDenial, ajwt, checkIntent, requireIntent, verifyRoutes } from '../../middleware/fastify.js'
 import { createVerifier, definePolicy, type Grant } from '../../src/index.js'

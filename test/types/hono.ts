@@ -1,4 +1,4 @@
-// Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
+// Compiled, never run: valid code, and, by @ts-expect-error, invalid code.
 import { Hono, type MiddlewareHandler } from 'hono'
 import {
   type AjwtDenial,

@@ -1,4 +1,4 @@
-// Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
+// Compiled, never run: valid code, and, by @ts-expect-error, invalid code.
 import { Hono } from 'hono'
 import { requireToolIntent } from '../../middleware/hono.js'
 import { createVerifier } from '../../src/index.js'

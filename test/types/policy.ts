@@ -1,4 +1,4 @@
-// Compiled, never run: what must compile, and, by @ts-expect-error, what must not.
+// Compiled, never run: valid code, and, by @ts-expect-error, invalid code.
 import { createVerifier, definePolicy, type Policy } from '../../src/index.js'
 
 const base = { issuer: 'https://as.example.com', audience: 'https://orders.example.com' } as const
@@ -91,7 +91,7 @@ createVerifier(full)
 const audience: readonly ['https://orders.example.com'] = full.audience
 export const kept = [audience]
 
-// Without workflows any name can stand; what the compiler cannot know is left to the runtime.
+// Without workflows, every name compiles: the runtime checks it.
 definePolicy({ ...base, routes: { 'GET /x': { intent: { workflow: 'any', step: 'step' } } } })
 declare const wide: Policy
 declare const text: string

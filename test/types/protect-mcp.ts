@@ -1,4 +1,4 @@
-// What must compile, and what must not: protectMcp and the middleware of ajwt/mcp on each framework.
+// Compiled, never run: protectMcp and the middleware of ajwt/mcp on each framework.
 
 import express from 'express'
 import { Hono } from 'hono'

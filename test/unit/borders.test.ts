@@ -122,7 +122,7 @@ describe('borders', () => {
   })
 
   it('keeps every decision out of the adapters', () => {
-    // What all adapters share, and the core.
+    // The common parts of all adapters.
     const shared = ['core.ts', 'coverage.ts', 'content.ts', 'mcp.ts']
     const allowed = ['./core.js', './coverage.js', './content.js', './mcp.js', '../src/index.js']
     const others = importsOf('middleware').filter(

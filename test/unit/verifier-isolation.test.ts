@@ -54,7 +54,7 @@ describe('a policy that changes later', () => {
   })
 })
 
-/** What an application's own bug, or a dependency's, may have put on every object. */
+/** Members that a bug of the application or of a dependency may have put on every object. */
 const pollution: Record<string, unknown> = {
   scope: 'admin orders:read',
   algorithms: ['none', 'HS256'],

@@ -239,9 +239,9 @@ export function filterNodeResponse(res: NodeResponse, filter: ResponseFilter): v
 }
 
 /**
- * Node's methods call each other: `end` calls `writeHead`, and finds the one of the outermost filter. `level`
- * is that of the filter whose call is running, so that the filters outside of it do not take such a call for
- * one of the app. Infinity outside of such calls.
+ * Node's methods call each other: `end` calls the `writeHead` of the outermost filter. `level` is that of the
+ * filter whose call is running, else Infinity, so that outer filters can tell such calls from those of the
+ * app.
  */
 const callsByResponse = sharedInProcess('filtered responses', () => new WeakMap<object, FilteredCalls>())
 

@@ -20,7 +20,7 @@ interface Result {
   readonly failure?: string
   readonly tools: { name: string; description?: string; parameters: unknown }[]
   readonly checksum: string
-  /** What the model was shown of an allowed call, and of denied ones. */
+  /** The results that the model got for an allowed call, and for denied ones. */
   readonly shown: string[]
 }
 

@@ -47,7 +47,7 @@ describe('an approval', () => {
       'acr',
       expect.anything(),
     )
-    // Where nobody is named, the latest counts.
+    // If nobody is named, the latest counts.
     expect(await ask(hash, look)).toMatchObject({ acr: 'bob', intent: { initiated_by: 'user:bob' } })
     // The run goes on under the person whom it began under, whoever approved the text since.
     const begun = await ask(hash, { ...look, approved_by: 'user:alice' })

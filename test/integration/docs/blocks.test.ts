@@ -62,7 +62,7 @@ describe('code', () => {
   })
 })
 
-/** What JSON that is no policy has to be, by the comment above it. */
+/** The checks of JSON that is no policy, by the comment above it. */
 const dataChecks: Readonly<Record<string, (value: never) => void>> = {
   'data: denial': (body: { code: DenialCode }) => {
     const { error, description } = denials[body.code]

@@ -42,7 +42,7 @@ interface App {
   set?(name: string, value: string): void
 }
 
-/** What kind of app it is decides how Node serves it. */
+/** The kind of app decides how Node serves it. */
 async function listenerOf(app: App & RequestListener): Promise<RequestListener> {
   if (app.routing !== undefined) {
     await app.ready?.()

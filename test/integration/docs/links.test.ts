@@ -34,7 +34,7 @@ describe('a link', () => {
     const there = path === '' ? file : normalize(join(dirname(file), path))
     expect(exists(there)).toBe(true)
     if (anchor !== undefined) expect([...anchorsOf(there)]).toContain(anchor)
-    // Whoever reads the documentation in the package finds there what it links to.
+    // Every link of the documentation leads to a file of the package.
     if (isPublished(file)) expect([there, isPublished(there)]).toEqual([there, true])
   })
 

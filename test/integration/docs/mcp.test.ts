@@ -36,7 +36,7 @@ const blocks = new Map(
   }),
 )
 
-/** What the text calls the two arguments. */
+/** The names of the two arguments in the text. */
 const both = `const policy = { issuer: 'https://as.example.com', audience: 'https://notes.example.com/mcp' }
 const rules = { tools: { 'add-note': { scope: 'notes:write' } } }`
 

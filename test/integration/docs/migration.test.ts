@@ -26,7 +26,7 @@ import {
 import { createVerifier, type Policy } from '../../../src/index.js'
 import { outcomeOf } from '../../support/verify.js'
 
-// What docs/migration.md says of other libraries and of this one, each on the same request.
+// The statements of docs/migration.md on other libraries and on this one, each with the same request.
 
 const guide = readFileSync(new URL('../../../docs/migration.md', import.meta.url), 'utf8')
 
@@ -40,7 +40,7 @@ interface Settings {
   /** The shared secret in place of the issuer's key. */
   readonly secret?: string
   readonly ignoreExpiration?: boolean
-  /** Where a token may come from as well. */
+  /** Further places of a token. */
   readonly from?: 'query' | 'cookie'
 }
 

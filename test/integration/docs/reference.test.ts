@@ -11,7 +11,7 @@ import { algorithmNames, defaultProofAlgorithmNames } from '../../../src/protoco
 import { render } from '../../../tools/docs/denials.js'
 import { blocksOf, documents, exists, root, tableUnder, textOf } from '../../support/docs/markdown.js'
 
-// What the documentation lists is what the code has.
+// The lists of the documentation are those of the code.
 
 const names = (file: string, heading: string) =>
   tableUnder(file, heading).flatMap(([cell = '']) =>

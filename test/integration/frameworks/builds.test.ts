@@ -18,7 +18,7 @@ afterAll(() => workspace?.remove())
 const denied = (code: string) => expect.objectContaining({ code })
 const mayRefund = { scope: 'orders:read orders:refund' }
 
-/** What both apps answer. */
+/** The responses of both apps. */
 async function answersAsWritten({ ask }: Served): Promise<void> {
   expect(await ask('GET', '/orders/17')).toEqual([200, { order: '17', readBy: 'agent-7' }])
   expect(await ask('GET', '/orders/17', { claims: null })).toEqual([401, denied('credentials_missing')])

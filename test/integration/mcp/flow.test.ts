@@ -41,7 +41,7 @@ const SERVERS: readonly (readonly [McpFramework, keyof McpPackages['servers']])[
 
 const SCOPES = ['orders:read', 'orders:refund']
 const CLIENT_DOCUMENT = 'https://client.example/metadata.json'
-/** What the person has approved, as a claim of every token. */
+/** The approval of the person, as a claim of every token. */
 const LIMIT = 500
 
 const RULES: McpRules = {

@@ -10,7 +10,7 @@ import { listen } from '../../support/listen.js'
 import type { McpBackend, McpPackages } from '../../support/mcp/contract.js'
 import { loadMcpPackages } from '../../support/mcp/packages.js'
 
-// What outlasts a request to a server of the MCP SDKs: sessions, streams, resumed streams and tasks.
+// State that outlasts a request to a server of the MCP SDKs: sessions, streams, resumed streams, tasks.
 
 const packages = await loadMcpPackages()
 

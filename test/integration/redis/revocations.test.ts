@@ -149,7 +149,7 @@ describe.skipIf(!hasRedisServer).concurrent.each(packages)(
       await writer.unrevoke(agent(1))
       await writer.unrevoke(agent(2))
       await writer.revoke(agent(2), soon() - 30)
-      // Longer than the log: what is left of it is not what tells.
+      // Longer than the log: the rest of the log is not enough.
       await server.send(`DEL ${LOG}`)
       expect(cutOff.isRevoked([agent(1)])).toBe(true)
       proxy.retarget(server.port)
@@ -208,7 +208,7 @@ describe.skipIf(!hasRedisServer).concurrent.each(packages)(
       console.log(`${name}: fails closed ${seconds.toFixed(2)} s after SIGSTOP, with maxStale 2`)
       expect(seconds).toBeLessThan(3.5)
       expect(seconds).toBeGreaterThan(1)
-      // What is known to be revoked stays so, whatever else may have been revoked since.
+      // A known revocation stays, even if others are unknown.
       expect(list.isRevoked([agent(1)])).toBe(true)
       server.thaw()
       await eventually(() => answer(list, agent(2)) === false)

@@ -36,7 +36,10 @@ describe.runIf(isInstalled('runtimes'))(`bundlers${needs('runtimes')}`, () => {
     return execFileSync(commandOf(name), flags, { cwd: project.folder, encoding: 'utf8', stdio: 'pipe' })
   }
 
-  /** What a bundle of every entry prints: how many exports each has, and the outcome of an honest request. */
+  /**
+   * The output of a bundle of every entry: the number of exports of each, and the outcome of an honest
+   * request.
+   */
   function expectEveryEntry(output: string, names = bundled): void {
     const { outcome, ...counts } = JSON.parse(output.trim().split('\n').at(-1) ?? '')
     expect(outcome).toBe('allow')

@@ -107,7 +107,7 @@ describe.runIf(isInstalled('runtimes'))(`a bundle by esbuild${needs('runtimes')}
     }
   })
 
-  /** What only checks a policy, or tells what to do. */
+  /** Modules that only check a policy, or give advice. */
   const leftOut = [
     'node_modules/zod/',
     'compile/policy-problems.ts',

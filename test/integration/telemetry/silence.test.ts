@@ -51,7 +51,7 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
   expect(searched).toBeGreaterThan(3 * 500)
   expect(written.flatMap((spy) => spy.mock.calls)).toEqual([])
 
-  // What was collected over the whole run, as it went over the wire, warnings included.
+  // Everything that was collected in the whole run, as it was sent, warnings included.
   const page = await sdk.prometheusPage()
   const words = [collector.text(), page, ...warnings].join('\n').match(/[\w.~+/-]{20,}/g) ?? []
   const known = JSON.stringify([[...patterns], [...issuers]])
@@ -126,7 +126,7 @@ it('nothing that the whole table sends comes back in a span, a metric, a log or 
         for (const secret of secrets) if (secret.length >= 20) everySecret.add(secret)
         search(row, 'exported', JSON.stringify(exported), secrets, [policy, verified])
         search(row, 'logged', lines.join(), secrets, [policy, verified])
-        // A handler is given the grant; whoever is refused is given nothing.
+        // A handler gets the grant. A refused caller gets nothing.
         if (decision.outcome !== 'allow') {
           const answer = JSON.stringify(decision).replaceAll(kit.nonce ?? '\0', '')
           search(row, 'answered', answer.replace(/resource_metadata=\S+/g, ''), secrets, [policy])

@@ -7,7 +7,7 @@ interface Closable {
   close(): void | Promise<void>
 }
 
-/** What `open` made, and the kit whose clock it reads. */
+/** The result of `open`, and the kit whose clock it reads. */
 type Opened<T> = T & { readonly kit: Kit }
 
 export interface SharedByRows<T> {

@@ -24,7 +24,7 @@ export interface McpCall {
   readonly auth: unknown
 }
 
-/** What stands in front of the handler: `ajwt` with further middleware, or `protectMcp`. */
+/** The middleware before the handler: `ajwt` with further middleware, or `protectMcp`. */
 export type McpGate =
   | { readonly verifier: Verifier; readonly middleware: readonly AnyMiddleware[] }
   | {
@@ -67,7 +67,7 @@ async function writeReply(res: NodeResponse, { status = 200, headers = {}, body,
   }
   res.writeHead(status, headers)
   res.flushHeaders()
-  // Where nothing is written for long, only this tells that the client is gone.
+  // If nothing is written for long, this is the only sign that the client is gone.
   res.once('close', () => void stream.return(undefined))
   for await (const part of stream) {
     if (res.write(part) || res.writableEnded || res.destroyed) continue

@@ -52,7 +52,7 @@ export interface McpClientKind {
   connect(options: ConnectOptions): Promise<McpConnection>
 }
 
-/** What a tool's handler saw of its caller, as JSON in its text. */
+/** The caller as a tool's handler saw it, as JSON in its text. */
 export interface Seen {
   readonly tool: string
   readonly args: unknown
@@ -83,7 +83,7 @@ export interface WebOptions {
   readonly parsedBody?: unknown
 }
 
-/** The SDK's half of an MCP server: what is mounted behind the middleware. */
+/** The SDK's half of an MCP server, which is mounted after the middleware. */
 export interface McpBackend {
   node(request: NodeRequest, response: ServerResponse): Promise<void>
   web(request: Request, options: WebOptions): Promise<Response>

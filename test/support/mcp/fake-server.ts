@@ -12,7 +12,7 @@ interface Message {
 }
 
 export interface FakeServer {
-  /** What reached the handler: HTTP method and JSON-RPC method. */
+  /** The requests that reached the handler: HTTP method and JSON-RPC method. */
   readonly reached: string[]
   /** The sessions that the server has. */
   readonly sessions: Set<string>

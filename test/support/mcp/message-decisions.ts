@@ -21,7 +21,7 @@ export interface Ask {
   readonly anonymous?: boolean
 }
 
-/** What a message is answered with. Undefined: it may be handled. */
+/** The response to a message. Undefined: it may be handled. */
 export type MessageAnswer =
   | { readonly status: number; readonly body: Record<string, unknown>; readonly headers: Headers }
   | undefined

@@ -48,7 +48,7 @@ const forgiving = {
   useSemicolonDelimiter: true,
 }
 
-/** Whatever the router does: a request has the rule of the handler that it reaches. */
+/** A request has the rule of the handler that it reaches, under every option of the router. */
 export const fastifyRouters: Readonly<Record<string, RouterSetup>> = {
   plain: {},
   caseSensitive: { router: { caseSensitive: false } },

@@ -12,7 +12,7 @@ export interface CheckResult {
   readonly found: string
 }
 
-/** What the app serves: `x-app: nonce` asks for the second policy, which demands nonces. */
+/** The policies of the app: `x-app: nonce` selects the second one, which requires nonces. */
 export interface CheckPolicies {
   readonly plain: Policy
   readonly nonce: Policy

@@ -10,7 +10,7 @@ export type Runtime = 'workerd' | 'bun' | 'deno'
 /** A program in another runtime, with a port of its own. */
 export interface RuntimeServer {
   readonly port: number
-  /** What it has printed to stderr. */
+  /** Its output on stderr. */
   readonly errors: () => string
   close(): void
 }

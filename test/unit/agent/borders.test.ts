@@ -7,7 +7,7 @@ const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts') && !name.startsWith('loader/'))
   .map((name) => [name, readFileSync(new URL(name, folder), 'utf8')] as const)
 
-/** What a file imports when it runs; types are gone by then. */
+/** The imports of a file at run time, without types. */
 function imports(source: string): string[] {
   const statements = source.matchAll(
     /^(?:import|export)\s+(?!type\b)[^;]*?\bfrom '([^']+)'|\bimport\('([^']+)'\)/gm,

@@ -35,7 +35,7 @@ beforeEach(() => {
 
 const { es256, eddsa, rs256 } = issuerKeys
 
-/** What becomes of a token of this issuer, whose policy holds the keys. */
+/** The outcome of a token of this issuer, whose keys are in the policy. */
 function outcomeWith(keys: unknown[], call: CallOverrides): Promise<string> {
   return setup.outcomeOf(setup.verifierOf({ jwks: { keys: keys as object[] } }), call)
 }

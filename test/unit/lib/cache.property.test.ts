@@ -29,7 +29,7 @@ interface Step {
   value: number
 }
 
-/** What a cache of 20 has to give, told by a list that is searched from end to end. */
+/** A model of a cache of 20: a list that is searched from end to end. */
 function createModel() {
   let entries: { key: string; value: number }[] = []
   const without = (key: string) => entries.filter((entry) => entry.key !== key)

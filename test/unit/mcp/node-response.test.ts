@@ -11,7 +11,7 @@ type Write = (res: ServerResponse, log: string[]) => unknown
 
 const later = () => new Promise<void>((resolve) => setTimeout(resolve, 10))
 
-/** What a filter has seen, in an order that a client could tell. */
+/** The events of a filter, in an order that a client could see. */
 function recorder(
   isSlow: boolean,
   kind: 'parts' | 'whole' | undefined,

@@ -198,7 +198,7 @@ describe.each(Object.entries(frameworks))('on %s', (_, start) => {
       })
       const refused = await request(app, '/orders/42/refund', { method: 'POST' })
       expect(refused.body).toEqual({ route: refund, grant: null })
-      // The request was good for the policy: what the handler's own rule finds is only reported.
+      // The policy allowed the request: a denial of the handler's own rule is only reported.
       expect((await send(app, kit, '/orders/42/refund', { method: 'POST' })).status).toBe(200)
     })
 

@@ -27,7 +27,7 @@ const policy = {
 } as const
 const nonceSecret = 'a secret of sixteen bytes or more'
 
-/** What a test saw of an app whose timeout answers 503 while the verifier waits. */
+/** The observations on an app whose timeout answers 503 while the verifier waits. */
 interface Seen {
   handled: number
   errors: unknown[]

@@ -23,7 +23,7 @@ const policy: Policy = {
   routes: { 'GET /orders/:id': 'authenticated', 'GET /open/:id': 'public' },
 }
 
-/** One check in a handler: what it came to is kept, and answered. */
+/** One check in a handler: its outcome is kept, and sent. */
 type Check = (check: (rule: RouteRule, params?: Record<string, string>) => Promise<unknown>) => Promise<void>
 
 const apps: Record<string, (check: Check, policies: Policy[]) => RequestListener> = {

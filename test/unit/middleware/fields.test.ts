@@ -32,7 +32,7 @@ const policy: Policy = {
   routes: { 'GET /orders/:id': 'authenticated', 'GET /open': { anonymous: true } },
 }
 
-/** What a middleware in front does with the headers object of Node's request. */
+/** Changes of an earlier middleware to the headers object of Node's request. */
 type Change = (req: IncomingMessage) => void
 
 const expressApp = (app: express.Express, change: Change): RequestListener =>

@@ -23,7 +23,7 @@ const policy: Policy = {
   routes: { 'GET /orders/:id': 'authenticated' },
 }
 
-/** What was warned of while a test ran: code and message. */
+/** The warnings of a test: code and message. */
 let warnings: [string | undefined, string][]
 const onWarning = (warning: Error & { code?: string }) => void warnings.push([warning.code, warning.message])
 const closing: (() => void)[] = []

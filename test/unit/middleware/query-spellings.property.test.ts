@@ -6,7 +6,7 @@ import { createTestIssuer } from '../../../src/testing/index.js'
 import { apps, type MakeApp } from '../../support/content/apps.js'
 import { listen } from '../../support/listen.js'
 
-// The policy and the handler see one value of a parameter, or the request is refused: whatever the spelling.
+// In every spelling, the policy and the handler see one value of a parameter, or the request is refused.
 
 const issuer = createTestIssuer()
 

@@ -28,7 +28,7 @@ const rules: McpRules = {
   methods: { 'no/one': { agents: ['another-agent'] } },
 }
 
-/** What the handler saw of a request. */
+/** The request as the handler saw it. */
 interface Seen {
   readonly body: unknown
   readonly grant: Grant | undefined

@@ -18,7 +18,7 @@ describe('the installed oidc-provider', () => {
     const failures: [Parameters<typeof loadOidcProvider>[0], string][] = [
       [{ main: absent, helpers, internals }, 'oidc-provider is not installed'],
       [
-        // What import() answers in jest with its defaults.
+        // The error of import() in jest with its defaults.
         {
           main: () => Promise.reject(Object.assign(new TypeError(), { code: noImport })),
           helpers,

@@ -166,7 +166,7 @@ describe('a mistake in a policy from a file, found when the verifier is made', (
     '6:15 agents["agent\\u0007"]',
     '8:5 routes["GTE /orders"]',
     '11:9 routes["GET /orders/:id"].scope[1]',
-    // What spans several fields is told of the parts that have the right shape.
+    // Mistakes that span several fields are reported for the parts that have the right shape.
     '14:5 routes["GET /orders/:order"]',
     '15:33 routes["POST /orders"].intent.workflow',
   ]

@@ -6,7 +6,7 @@ import type { Json } from '../../../src/index.js'
 import { isSameJson, parsePointer, resolvePointer } from '../../../src/policy/json-pointer.js'
 import { verifierFor } from '../../support/verify.js'
 
-// The package is CommonJS whose types describe an ES module: what is imported here is the function itself.
+// The package is CommonJS whose types describe an ES module: the import is the function itself.
 const canonicalize = canonicalizeModule as unknown as (value: unknown) => string
 
 /** RFC 6901 section 5. */

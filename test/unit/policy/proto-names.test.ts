@@ -3,7 +3,7 @@ import { createKit } from '../../../fixtures/kit.js'
 import { type Policy, PolicyError } from '../../../src/index.js'
 import { verifierFor } from '../../support/verify.js'
 
-// A policy is often JSON, where "__proto__" is a name like any other. What reads it must not lose it in
+// A policy is often JSON, where "__proto__" is a name like any other. A reader must not lose it in
 // silence: a condition that is not there is a condition that always holds.
 const lost: readonly [what: string, policy: string][] = [
   ['an agent', '{"agents":{"__proto__":{"checksums":["x"]}}}'],

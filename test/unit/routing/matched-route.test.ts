@@ -162,7 +162,7 @@ describe('undeclared, for every value of `unmatched`', () => {
     ['/orders/me', {}],
     ['/files', {}],
     ['*', { '*': 'orders' }],
-    // What a file system or another server would take for another path.
+    // Values that a file system or another server would take for another path.
     ['/orders/:id', { id: '..' }],
     ['/orders/:id', { id: 'a/../b' }],
     ['/orders/:id', { id: 'a\\..\\b' }],
@@ -192,7 +192,7 @@ test('`unmatched` applies to a pattern that overlaps no key', async () => {
     outcome: 'allow',
     grant: { params: {} },
   })
-  // Nor are its methods: what another method of the pattern asks for is asked of that method.
+  // Nor are its methods: the rule of another method applies to that method only.
   expect(await ask(open, { route: '/orders/:id', params: { id: '1' } }, 'POST')).toEqual({
     outcome: 'public',
   })

@@ -27,7 +27,7 @@ const routes = [
   { method: 'get', path: '/undeclared' },
 ] as const
 
-/** What a process was warned of while this ran. */
+/** The warnings of the process while this ran. */
 async function warningsOf(run: () => unknown): Promise<string[]> {
   const warnings: string[] = []
   const listen = (warning: Error & { code?: string }) => {

@@ -9,7 +9,7 @@ import { verifierFor } from '../../support/verify.js'
 const OTHER = 'https://other.example.com'
 const both = [ISSUER, OTHER].map((url) => ({ url, jwks: issuerJwks() }))
 
-/** What the default policy's caller gets, once by a token of each issuer. */
+/** The default policy's request, once with a token of each issuer. */
 async function outcomes(kit: Kit, policy: Partial<Policy>, claims: object = {}): Promise<string[]> {
   const { outcome } = verifierFor(kit, { issuer: both, ...policy })
   const ask = (iss: string) => outcome(kit.call({ token: { claims: { iss, ...claims } } }))

@@ -10,7 +10,7 @@ describe('a request', () => {
   it('has its answer where a server adapter has replaced the global Response', async () => {
     const { client, orders } = await startServers()
     const planner = client()
-    // As @hono/node-server does: what fetch gives is no instance of it.
+    // As @hono/node-server does: the responses of fetch are no instances of it.
     vi.stubGlobal('Response', class extends Response {})
     const { status } = await planner.fetch(orders, { intent })
     vi.unstubAllGlobals()

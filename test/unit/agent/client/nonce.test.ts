@@ -17,7 +17,7 @@ describe('a nonce challenge is followed once', () => {
     expect(api.accepted[0]?.body).toBe('kept')
     expect(payload(api.accepted[0]?.proof).nonce).toBe('rs-1')
 
-    // What was learned is used from then on, also for a rotated one.
+    // The nonce is used from then on, also a rotated one.
     await planner.fetch(orders, { intent })
     expect(api.requests).toHaveLength(3)
     api.behavior.nonce = 'rs-2'

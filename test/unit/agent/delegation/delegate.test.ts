@@ -84,7 +84,7 @@ describe('delegate', () => {
       workflow_id: 'refund',
       intent_hash: HASH,
       prev: createHash('sha256').update(first).digest('base64url'),
-      // No ttl: what was left.
+      // No ttl: the time that was left.
       exp: payload(one).exp,
     })
 

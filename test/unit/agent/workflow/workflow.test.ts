@@ -4,7 +4,7 @@ import { failure, startServers } from '../../../support/agent/setup.js'
 
 const intent = { scope: 'orders:refund' }
 
-/** What the token requests said of workflow, step and completed steps, in order. */
+/** Workflow, step and completed steps of the token requests, in order. */
 function said(requests: { params: Record<string, string> }[]) {
   return requests.map(({ params }) => [params.workflow_id, params.workflow_step, params.completed_steps])
 }

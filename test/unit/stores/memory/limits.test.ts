@@ -97,7 +97,7 @@ describe('memoryLimitStore', () => {
     for (const key of ['a', 'b', 'c']) store.consume(key, 1, 1, 60)
     expect(() => store.consume('d', 1, 1, 60)).toThrow(/all 3 counters are in use/)
     expect(store.consume('a', 1, 1, 60).allowed).toBe(false)
-    // What is refused needs no room.
+    // A refused request needs no room.
     expect(store.consume('d', 2, 1, 60).allowed).toBe(false)
     clock.now += 60_000
     expect(store.consume('d', 1, 1, 60).allowed).toBe(true)
