@@ -84,14 +84,30 @@ export function isRefusal(result: unknown): result is Refusal {
  */
 const compactJws = /(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))e(?:y[AJ]|w[0ko])[\w.%-]{16,}/g
 
-/** The text without tokens, proofs and assertions. */
-export function withoutJws(text: string): string {
-  return text.replace(compactJws, '[JWS]')
+/** What no log may hold, and what takes its place. Every pattern takes linear time. */
+const secrets: readonly (readonly [pattern: RegExp, instead: string])[] = [
+  [compactJws, '[JWS]'],
+  // A signature alone. No id that is shown is so long and so mixed.
+  [/(?<![\w-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{80,}/g, '[redacted]'],
+  [/\b(bearer|dpop|basic) +(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}/gi, '$1 [redacted]'],
+  // The password in a URL, such as that of Redis.
+  [/(?<=:\/\/)[^\s/?#@]*@/g, '[redacted]@'],
+  [/-----BEGIN [A-Z ]+-----[^-]*(?:-----END [A-Z ]+-----)?/g, '[key]'],
+  [/"(d|p|q|dp|dq|qi|k)" *: *"[^"]*"?/g, '"$1":"[key]"'],
+]
+
+/** The shortest text that can hold a secret. */
+const shortestSecret = 12
+
+/** The text without tokens, proofs, assertions, signatures, passwords and private keys. */
+export function redact(text: string): string {
+  if (text.length < shortestSecret) return text
+  return secrets.reduce((rest, [pattern, instead]) => rest.replace(pattern, instead), text)
 }
 
 /** A value for `expected` or `found`: printable, at most 128 characters. Arrays and objects are not shown. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return printable(withoutJws(value.slice(0, 4096)))
+  if (typeof value === 'string') return printable(redact(value.slice(0, 4096)))
   if (value === undefined) return 'nothing'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return printable(String(value))

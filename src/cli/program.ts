@@ -4,6 +4,7 @@ import type { AgentDefinition } from '../agent/definition.js'
 import { version } from '../lib/copies.js'
 import { PolicyError } from '../policy/error.js'
 import { policySchema } from '../policy/json-schema.js'
+import { redact } from '../refusal.js'
 import { type CheckOptions, check } from './check/check.js'
 import { lintNames } from './check/finding.js'
 import { codeDigest } from './code-digest.js'
@@ -27,7 +28,8 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     return code
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0
-    const message = explainError(error)
+    // An option may be misspelt, and its value a token.
+    const message = redact(explainError(error))
     if (isJson) terminal.print(JSON.stringify({ error: message }))
     else if (!(error instanceof CommanderError)) terminal.remark(`ajwt: ${message}`)
     return 2
@@ -47,7 +49,7 @@ function createProgram(terminal: Terminal, isJson: boolean, done: (code: number)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
-      writeErr: (text) => (isJson ? undefined : terminal.remark(text.trimEnd())),
+      writeErr: (text) => (isJson ? undefined : terminal.remark(redact(text.trimEnd()))),
       getOutHelpWidth: () => terminal.columns,
       getErrHelpWidth: () => terminal.columns,
     })

@@ -3,7 +3,7 @@ import { isObject } from '../../lib/objects.js'
 import { printable } from '../../lib/sanitize.js'
 import type { Policy } from '../../policy/policy.js'
 import { parseRouteKey } from '../../policy/route-key.js'
-import { withoutJws } from '../../refusal.js'
+import { redact as withoutSecrets } from '../../refusal.js'
 import type { CapturedRequest } from '../request/captured.js'
 import { type Terminal, wrap } from '../terminal.js'
 
@@ -43,7 +43,7 @@ export function renderExplanation(told: Told, terminal: Terminal): string {
 
 function verdictOf({ explanation: { decision }, policy, captured, at }: Told, terminal: Terminal): string[] {
   const { green, red, yellow, bold } = terminal.colors
-  const request = `${printable(captured.method)} ${printable(withoutJws(pathOf(captured.url)))}`
+  const request = `${printable(captured.method)} ${printable(withoutSecrets(pathOf(captured.url)))}`
   const key = keyOf(policy, captured.method, 'route' in decision ? decision.route : grantRoute(decision))
   const lines = [
     ...labelled('request', request, terminal),
@@ -154,13 +154,13 @@ function escapeCharacter(character: string): string {
 }
 
 function redact(_: string, value: unknown): unknown {
-  if (typeof value === 'string') return withoutJws(value)
+  if (typeof value === 'string') return withoutSecrets(value)
   if (!isObject(value)) return value
   if (typeof value.kty === 'string') return '[key]'
   // A name may be a token too. A JWS in JSON has its signature in a member of its own (RFC 7515 section 7.2).
   return Object.fromEntries(
     Object.entries(value).map(([name, member]) => [
-      withoutJws(name),
+      withoutSecrets(name),
       name === 'signature' && 'protected' in value ? '[signature]' : member,
     ]),
   )

@@ -53,6 +53,14 @@ describe('input from strangers', () => {
     for (const part of [header, payload, signature]) expect(stdout).not.toContain(part)
   })
 
+  it.each([[[]], [['--json']]])('a misspelt option shows no token: %j', async (json) => {
+    const token = kit.token()
+    const args = ['explain', '--policy', policy, '--url', '/x', `--tokne=${token}`, ...json]
+    const { status, stdout, stderr } = await command.run(args)
+    expect([status, stdout + stderr]).toEqual([2, expect.stringContaining("unknown option '--tokne=[JWS]")])
+    for (const part of token.split('.')) expect(stdout + stderr).not.toContain(part)
+  })
+
   it('explain refuses a day that is in no calendar', async () => {
     const { status, stderr } = await command.run([
       'explain',

@@ -1,5 +1,14 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { AUDIENCE, type CallOverrides, createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
+import {
+  AUDIENCE,
+  agentKeys,
+  type CallOverrides,
+  createKit,
+  ISSUER,
+  issuerJwks,
+  privateJwk,
+} from '../../../fixtures/kit.js'
 import {
   type Cause,
   createVerifier,
@@ -103,5 +112,43 @@ describe('facts.cause', () => {
     expect((await factsOf({ jti: undefined }))?.agent).toBe('agent-7')
     expect((await factsOf({ aud: 'https://other.example' }))?.agent).toBe('agent-7')
     expect((await factsOf({ exp: 1 }))?.agent).toBe('agent-7')
+  })
+})
+
+describe('the message of an error from other code', () => {
+  const kit = createKit()
+  const [header = '', payload = '', signature = ''] = kit.token().split('.')
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const jwk = privateJwk(agentKeys.seven)
+
+  it.each([
+    ['a token', `no entry for ${header}.${payload}.${signature}`, [header, payload, signature]],
+    ['a signature alone', `bad signature ${signature}!`, [signature]],
+    ['the signature of RSA', `sig=${'aB3-_'.repeat(68)}`, ['aB3-_']],
+    ['a header alone', `cannot parse ${header}`, [header]],
+    ['an opaque token', 'POST /introspect: Authorization: Bearer 2YotnFZFEjr1zCsicMWpAA', ['2Yotn']],
+    ['a password in a URL', 'connect redis://app:s3cret@cache:6379 failed', ['s3cret']],
+    ['a private key in PEM', `cannot use ${pem}`, pem.split('\n').slice(1, -2)],
+    ['a private key as JWK', `cannot use ${JSON.stringify(jwk)}`, [String(jwk.d)]],
+  ])('never shows %s', async (_, message, hidden) => {
+    const options = {
+      authorize: () => {
+        throw new Error(message)
+      },
+    }
+    const reason = (await factsOf({}, {}, options))?.cause?.reason ?? ''
+    expect(reason).toContain('the hook authorize failed: ')
+    for (const secret of hidden) expect(reason).not.toContain(secret)
+  })
+
+  it.each([
+    'connect ECONNREFUSED 10.0.0.3:6379',
+    'https://as.example.com/realms/MyRealm1/protocol/openid-connect/certs answered with status 404',
+    `the checksum sha256:${'0a'.repeat(32)} is unknown`,
+    'neither DPoP nor Bearer authentication was used',
+  ])('shows what is no secret: %s', async (message) => {
+    const facts = await factsOf({}, {}, { authorize: () => Promise.reject(new Error(message)) })
+    expect(facts?.cause?.reason).toBe(`the hook authorize failed: ${message}`.slice(0, 155))
   })
 })
