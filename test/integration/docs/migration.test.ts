@@ -23,7 +23,7 @@ import {
   published,
   signBytes,
 } from '../../../fixtures/kit.js'
-import { createVerifier, type Policy } from '../../../src/index.js'
+import { createVerifier, type Policy, policySchema } from '../../../src/index.js'
 import { outcomeOf } from '../../support/verify.js'
 
 // The statements of docs/migration.md on other libraries and on this one, each with the same request.
@@ -249,21 +249,87 @@ describe('docs/migration.md', () => {
     expect(await ours(request)).toBe(reason)
   })
 
-  it('says that jwk accepts no typ but JWT', async () => {
-    const typed = bearer({ header: { typ: 'at+jwt' } })
-    expect([await statusOf('jwk', {}, typed), await ours(typed)]).toEqual([401, 'allow'])
+  it('says which typ jwk accepts', async () => {
+    expect(guide).toContain('By default `jwk` accepts `typ: "JWT"` and tokens without `typ`.')
+    const statuses = ['JWT', undefined, 'at+jwt'].map((typ) =>
+      statusOf('jwk', {}, bearer({ header: { typ } })),
+    )
+    expect(await Promise.all(statuses)).toEqual([200, 200, 401])
+    expect(await ours(bearer({ header: { typ: 'at+jwt' } }))).toBe('allow')
   })
 
-  it('names every option of express-oauth2-jwt-bearer', () => {
-    const mentions = (heading: string) => guide.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
-    const options = readFileSync(
-      new URL('../../../node_modules/express-oauth2-jwt-bearer/dist/index.d.ts', import.meta.url),
-      'utf8',
+  it.each<[library: string, sections: string, options: readonly string[]]>([
+    [
+      'express-oauth2-jwt-bearer',
+      'express-oauth2-jwt-bearer',
+      [
+        ...optionsIn('express-oauth2-jwt-bearer/dist/index.d.ts', 'interface JwtVerifierOptions {', '\n}'),
+        ...['authRequired', 'dpop', 'mtls'],
+      ],
+    ],
+    ['express-jwt', 'express-jwt', [...optionsIn('express-jwt/dist/index.d.ts', 'type Params = {', '\n}')]],
+    [
+      'jsonwebtoken, which takes the other options of express-jwt',
+      'express-jwt',
+      optionsIn('@types/jsonwebtoken/index.d.ts', 'interface VerifyOptions {', '\n}'),
+    ],
+    [
+      'koa-jwt',
+      'express-jwt, koa-jwt',
+      optionsIn('koa-jwt/types/index.d.ts', 'interface Options {', '\n    }'),
+    ],
+    [
+      'jwk',
+      "Hono's `jwk`",
+      [
+        ...optionsIn('hono/dist/types/middleware/jwk/jwk.d.ts', 'const jwk: (options: {', '\n}, init'),
+        ...optionsIn('hono/dist/types/utils/jwt/jwt.d.ts', 'type VerifyOptions = {', '\n}'),
+        'init',
+      ],
+    ],
+    [
+      'passport-jwt',
+      'passport-jwt',
+      [
+        ...optionsIn('passport-jwt/lib/strategy.js', '@param options', '@param verify'),
+        'jsonWebTokenOptions',
+      ],
+    ],
+  ])('names every option of %s', (_, sections, options) => {
+    const text = sections.split(', ').map((heading) => guide.split(`## ${heading}\n`)[1]?.split('\n## ')[0])
+    expect(options.length).toBeGreaterThan(6)
+    for (const name of options) expect([name, text.join('\n')]).toEqual([name, mentioning(name)])
+  })
+
+  it('names no key that a policy does not have', () => {
+    const keys = [...guide.matchAll(/`((?:issuer|token|proof|read)\.[A-Za-z.]+)`/g)].map(
+      ([, key]) => key as string,
     )
-    const [, body] = /interface JwtVerifierOptions \{(.*?)\n\}/s.exec(options) as RegExpExecArray
-    const names = [...(body as string).matchAll(/^ {4}(\w+)\?:/gm)].map(([, name]) => name)
-    expect(names.length).toBeGreaterThan(10)
-    for (const name of [...names, 'authRequired', 'dpop', 'mtls'])
-      expect(mentions('express-oauth2-jwt-bearer')).toContain(`\`${name}`)
+    expect(keys.length).toBeGreaterThan(20)
+    for (const key of keys) expect([key, isKeyOfPolicy(key)]).toEqual([key, true])
   })
 })
+
+/** The names of the members of a type, or of the options in a comment, between two texts of a file. */
+function optionsIn(file: string, from: string, to: string): string[] {
+  const text = readFileSync(new URL(`../../../node_modules/${file}`, import.meta.url), 'utf8')
+  const body = text.split(from)[1]?.split(to)[0] ?? ''
+  const members = [...body.matchAll(/^([ *]+)(\w+)\??[:(]/gm)].map(([, indent, name]) => ({ indent, name }))
+  return members.filter(({ indent }) => indent === members[0]?.indent).map(({ name }) => name as string)
+}
+
+function mentioning(name: string): unknown {
+  return expect.stringMatching(new RegExp(`\`[\\w.]*\\b${name}\\b`))
+}
+
+/** Whether the schema of policies has this key. */
+function isKeyOfPolicy(key: string): boolean {
+  const path = key.startsWith('read.') ? `issuer.${key}` : key
+  let schema: unknown = policySchema
+  for (const name of path.split('.')) {
+    const { properties, anyOf = [] } = Object(schema)
+    const variants: unknown[] = [{ properties }, ...anyOf]
+    schema = variants.map((variant) => Object(Object(variant).properties)[name]).find(Boolean)
+  }
+  return schema !== undefined
+}
