@@ -12,11 +12,13 @@ import {
   type AppliedRule,
   type AuthorizedRequest,
   modeBehind,
+  requestSlotName,
   toAuthorized,
   toHandlerInput,
 } from './grant.js'
 import { type CacheOptions, withDefaults } from './lib/cache.js'
 import { sharedInProcess } from './lib/copies.js'
+import { createPrivateSlot } from './lib/private-slot.js'
 import type { VerifierOptions } from './options.js'
 import {
   type Checks,
@@ -56,26 +58,22 @@ export interface DecidedRequest {
 }
 
 const noCaches = { tokens: 0, proofKeys: 0, assertions: 0 }
-
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
-/** By the grant of an allowed request, and by any other decision. */
-const decidedRequests = sharedInProcess('decided requests', () => new WeakMap<object, DecidedRequest>())
-
-function keyOf(decision: Decision): object {
-  return decision.outcome === 'allow' ? decision.grant : decision
-}
+/** Requests that were allowed with a grant. */
+const requestsOfGrants = sharedInProcess(requestSlotName, () => createPrivateSlot<DecidedRequest>())
+/** All other requests. */
+const otherRequests = sharedInProcess('decided requests', () => new WeakMap<Decision, DecidedRequest>())
 
 /** The request of a decision of any verifier. Undefined for a copy of a decision. */
 export function requestOf(decision: Decision): DecidedRequest | undefined {
-  const known = decidedRequests.get(keyOf(decision))
+  const { outcome } = decision
+  const known = outcome === 'allow' ? requestWithGrant(decision.grant) : otherRequests.get(decision)
   return known?.decision === decision ? known : undefined
 }
 
 /** The request that was allowed with this grant. Undefined for a copy of a grant. */
-export function requestWithGrant(grant: object): DecidedRequest | undefined {
-  return decidedRequests.get(grant)
-}
+export const requestWithGrant = (grant: object) => requestsOfGrants.get(grant)
 
 /** The options, with the stores that the verifier has made. */
 export type EngineOptions = VerifierOptions & Required<Pick<VerifierOptions, 'replayStore' | 'limitStore'>>
@@ -151,7 +149,9 @@ export class Engine {
     const { method, routedMethod, outcome } = await this.#run(request, consumed, this.#pipeline)
     const decision = this.#toDecision(outcome, routedMethod, consumed)
     const authorized = outcome.outcome === 'allow' ? toAuthorized(outcome, consumed) : undefined
-    decidedRequests.set(keyOf(decision), { decision, method, authorized, engine: this })
+    const decided = { decision, method, authorized, engine: this }
+    if (authorized === undefined) otherRequests.set(decision, decided)
+    else requestsOfGrants.set(authorized.grant, decided)
     if (authorized !== undefined) onAllow?.(authorized)
     this.#reporter.reportDecision(decision, method, outcome, start)
     return decision

@@ -1,5 +1,7 @@
 import type { Grant } from './decision.js'
 import type { Delegation } from './delegation/delegation.js'
+import { sharedInProcess } from './lib/copies.js'
+import { createPrivateSlot } from './lib/private-slot.js'
 import type { AppliedRuleData } from './policy/mcp-schema.js'
 import type { Access } from './routing/match.js'
 import type { RequestCheck, RuleInput } from './rules/rule-input.js'
@@ -7,9 +9,14 @@ import type { Consumed } from './stores/replay.js'
 import type { Identity } from './token/identity.js'
 import type { VerifiedToken } from './token/verify-token.js'
 
+/** Names the slot in which a grant holds its request. The engine sets and reads it. */
+export const requestSlotName = 'request of a grant'
+
+const slots = sharedInProcess(requestSlotName, () => createPrivateSlot<object>())
+
 /** The grant of an allowed request. */
 export function toGrant(identity: Identity, delegation: Delegation, { route, params }: Access): Grant {
-  return Object.freeze({
+  const grant = slots.addTo({
     issuer: identity.issuer,
     subject: identity.subject,
     actors: identity.actors,
@@ -22,6 +29,7 @@ export function toGrant(identity: Identity, delegation: Delegation, { route, par
     route,
     params,
   })
+  return Object.freeze(grant)
 }
 
 /** A request that was allowed with a grant. `requireIntent` and `check` apply further rules to it. */

@@ -146,7 +146,7 @@ describe('borders', () => {
     for (const file of files.filter((name) => name.endsWith('.ts'))) {
       const text = readFileSync(join(root, 'src', file), 'utf8')
       expect(text, file).not.toMatch(
-        /^(export )?(const|let) [^=\n]*= [^=>\n]*new (\w+\.)?(Weak|AsyncLocalStorage)/m,
+        /^(export )?(const|let) [^=\n]*= [^=>\n]*(new (\w+\.)?(Weak|AsyncLocalStorage)|createPrivateSlot)/m,
       )
       for (const [, name] of text.matchAll(/^export class (\w+) extends \w*Error\b/gm)) {
         expect(text, file).toContain(`  static {\n    brandError(${name}, '${name}')\n  }`)
