@@ -14,8 +14,6 @@ import type { RequestFacts } from '../request/request.js'
 import { normalizeHttpUri, normalizePath } from './htu.js'
 
 const maxJtiLength = 256
-/** In characters. Longer proof headers are not kept with a token. An RSA key of 4096 bits fits. */
-const maxRememberedHeader = 1100
 
 /** Estimated bytes of a cached key, without its header. */
 const keySize = 2000
@@ -38,8 +36,6 @@ export interface BoundToken {
   /** SHA-256, base64url. */
   readonly hash: string
   readonly token: { readonly keyThumbprint: string | undefined }
-  /** The signer of the last proof that verified with this token. */
-  proofSigner: ProofSigner | undefined
 }
 
 /** The token and the request that a proof must match. */
@@ -86,21 +82,14 @@ export function createProofVerifier(
   // signature has verified with it: forged proofs evict nothing.
   const signers = new Cache<ProofSigner>(cacheSize, ({ header }) => header.length + keySize)
 
-  function findKnown(header: string, { proofSigner: last }: BoundToken): ProofSigner | undefined {
-    return last?.header === header ? last : signers.get(header)
-  }
-
   function admit(
     isSigned: boolean,
     isNew: boolean,
     claims: ProofClaims,
     signer: ProofSigner,
-    bound: BoundToken,
   ): VerifiedProof | Refusal {
     if (!isSigned) return new Refusal('proof_signature_invalid')
     if (isNew) signers.set(signer.header, signer)
-    // A long header is kept only in the key cache, which counts its length.
-    if (signer.header.length <= maxRememberedHeader) bound.proofSigner = signer
     return claims
   }
 
@@ -112,7 +101,7 @@ export function createProofVerifier(
     const { header, signature } = segments
     if (isRefusal(claims)) return claims
     if (!isExact(signature)) return malformed('the signature is not base64url')
-    const known = findKnown(header, bound)
+    const known = signers.get(header)
     const signer = known ?? readSigner(header, policy, bound.token.keyThumbprint, observer)
     if (isRefusal(signer)) return signer
 
@@ -124,8 +113,8 @@ export function createProofVerifier(
     observer?.begin('signature', 'made by the key in jwk')
     const isSigned = isSignedBy(signer.key, signer.algorithm, inputOf(text, segments), signature)
     return isPromiseLike(isSigned)
-      ? isSigned.then((answer) => admit(answer, known === undefined, claims, signer, bound))
-      : admit(isSigned, known === undefined, claims, signer, bound)
+      ? isSigned.then((answer) => admit(answer, known === undefined, claims, signer))
+      : admit(isSigned, known === undefined, claims, signer)
   }
 }
 

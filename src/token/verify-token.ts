@@ -311,7 +311,6 @@ function toVerifiedToken(
     assertions,
     revocationIds: undefined,
     delegation: undefined,
-    proofSigner: undefined,
     size: estimateSize(text, token, assertions),
     issuer,
     key,

@@ -99,7 +99,7 @@ describe('RFC 9449, examples', () => {
       0,
       isSignedBy,
     )(text, {
-      bound: { hash, token: { keyThumbprint }, proofSigner: undefined },
+      bound: { hash, token: { keyThumbprint } },
       request: { method, path, isSimplePath: isSimplePath(path) },
       now,
     })
