@@ -52,18 +52,18 @@ export function bindSessions(options: BindSessionsOptions = {}): AnyMiddleware {
   return createDecidedMiddleware('bindSessions', async (decided) => {
     const { exchange, outcome } = decided
     // Without a grant there is no owner yet: the client begins a session anew once the policy is enforced.
-    if (outcome.outcome === 'observe') return exchange.goOn(undefined)
-    const visit = toVisit(decided, store)
-    const problem = await findProblem(visit)
-    if (problem === undefined) return exchange.goOn(toFilter(visit))
-    const answer = visit.refuse(problem)
+    if (outcome.outcome === 'observe') return exchange.proceed(undefined)
+    const request = toSessionRequest(decided, store)
+    const problem = await findProblem(request)
+    if (problem === undefined) return exchange.proceed(toFilter(request))
+    const answer = request.refuse(problem)
     // Only observed.
-    return answer === undefined ? exchange.goOn(undefined) : exchange.answer(answer)
+    return answer === undefined ? exchange.proceed(undefined) : exchange.answer(answer)
   })
 }
 
 /** A request with its session, if it names one. */
-interface Visit {
+interface SessionRequest {
   readonly exchange: Exchange
   readonly body: unknown
   readonly ownership: Ownership
@@ -74,10 +74,10 @@ interface Visit {
 
 type Problem = Refusal | MalformedMessage | Answer
 
-function toVisit(
+function toSessionRequest(
   { exchange, body, authorized, engine, method, outcome }: DecidedExchange,
   store: SessionStore,
-): Visit {
+): SessionRequest {
   const { kind, mode: accessMode } = authorized?.access ?? {}
   const routeMode = typeof kind === 'object' ? kind.mode : accessMode
   const mode = routeMode ?? engine.compiled.mode
@@ -101,8 +101,8 @@ function toVisit(
 }
 
 /** Why a request may not have the session and the tasks that it names. */
-async function findProblem(visit: Visit): Promise<Problem | undefined> {
-  const { exchange, body, ownership, sessionIds } = visit
+async function findProblem(request: SessionRequest): Promise<Problem | undefined> {
+  const { exchange, body, ownership, sessionIds } = request
   const [sessionId] = sessionIds
   if (sessionIds.length > 1 || (sessionId !== undefined && !ID.test(sessionId))) return malformedRequest
   if (!isParsed(body) && !methodsWithoutBody.has(exchange.method)) return notParsed
@@ -138,20 +138,20 @@ function unknownTask(body: unknown): Answer {
 }
 
 /** Binds what the app makes to the owner before the client learns of it. */
-function toFilter(visit: Visit): ResponseFilter {
-  const { exchange, ownership, sessionIds } = visit
+function toFilter(request: SessionRequest): ResponseFilter {
+  const { exchange, ownership, sessionIds } = request
   const [sessionId] = sessionIds
   return {
     async head(head) {
       const made = head.field(FIELD)
       if (made !== undefined && made !== sessionId) {
         const refusal = ID.test(made) ? await ownership.bind(made) : malformedId
-        const answer = refusal && visit.refuse(refusal)
+        const answer = refusal && request.refuse(refusal)
         if (answer !== undefined) return answer
       }
       if (exchange.method === 'DELETE' && sessionId !== undefined && isSuccess(head))
         await ownership.forget(sessionId)
-      return isSuccess(head) ? toBodyFilter(visit, head) : undefined
+      return isSuccess(head) ? toBodyFilter(request, head) : undefined
     },
   }
 }
@@ -165,18 +165,18 @@ const unreadableTasks = new Refusal('internal_error', {
   reason: 'a response about tasks has a Content-Encoding: mount the compression in front of bindSessions',
 })
 
-function refuseEncoded(visit: Visit, { field }: ResponseHead): Answer | undefined {
+function refuseEncoded(request: SessionRequest, { field }: ResponseHead): Answer | undefined {
   const coding = field('content-encoding') ?? 'identity'
-  if (coding.trim().toLowerCase() === 'identity' || !readsTasks(visit.body)) return undefined
-  return visit.refuse(unreadableTasks)
+  if (coding.trim().toLowerCase() === 'identity' || !readsTasks(request.body)) return undefined
+  return request.refuse(unreadableTasks)
 }
 
 function isSuccess({ status }: ResponseHead): boolean {
   return status >= 200 && status < 300
 }
 
-function toBodyFilter(visit: Visit, head: ResponseHead): BodyFilter | Answer | undefined {
-  const answer = refuseEncoded(visit, head)
+function toBodyFilter(request: SessionRequest, head: ResponseHead): BodyFilter | Answer | undefined {
+  const answer = refuseEncoded(request, head)
   if (answer !== undefined) return answer
   if (isEventStream(head)) {
     const reader = createEventReader()
@@ -184,7 +184,7 @@ function toBodyFilter(visit: Visit, head: ResponseHead): BodyFilter | Answer | u
       kind: 'parts',
       check(part) {
         const texts = aboutTasks(reader.read(part))
-        return texts.length === 0 || refusalOf(visit, texts).then((answer) => answer === undefined)
+        return texts.length === 0 || refusalOf(request, texts).then((answer) => answer === undefined)
       },
     }
   }
@@ -193,7 +193,7 @@ function toBodyFilter(visit: Visit, head: ResponseHead): BodyFilter | Answer | u
     kind: 'whole',
     check(body) {
       const texts = aboutTasks([new TextDecoder().decode(body)])
-      return texts.length === 0 ? undefined : refusalOf(visit, texts)
+      return texts.length === 0 ? undefined : refusalOf(request, texts)
     },
   }
 }
@@ -204,16 +204,19 @@ function aboutTasks(texts: readonly string[]): readonly string[] {
 }
 
 /** Binds the tasks in messages of the app. The answer of the first refusal. */
-async function refusalOf(visit: Visit, texts: readonly string[]): Promise<Answer | undefined> {
+async function refusalOf(request: SessionRequest, texts: readonly string[]): Promise<Answer | undefined> {
   for (const text of texts) {
-    const refusal = await findRefusal(visit, parse(text))
-    const answer = refusal && visit.refuse(refusal)
+    const refusal = await findRefusal(request, parse(text))
+    const answer = refusal && request.refuse(refusal)
     if (answer !== undefined) return answer
   }
   return undefined
 }
 
-async function findRefusal({ body, ownership }: Visit, message: unknown): Promise<Refusal | undefined> {
+async function findRefusal(
+  { body, ownership }: SessionRequest,
+  message: unknown,
+): Promise<Refusal | undefined> {
   const { made, listed } = resultTasks(message)
   for (const id of made) {
     // A request for a task makes none: its result cannot bind one.

@@ -20,7 +20,7 @@ export function endWithToken(options: EndWithTokenOptions = {}): AnyMiddleware {
   const interval = readInterval(options)
   return createDecidedMiddleware('endWithToken', ({ exchange, engine, outcome, authorized, body }) => {
     // Nothing expires without a grant.
-    if (authorized === undefined) return exchange.goOn(undefined)
+    if (authorized === undefined) return exchange.proceed(undefined)
     let stop = (): void => {}
     const filter: ResponseFilter = {
       head(head, cut) {
@@ -41,7 +41,7 @@ export function endWithToken(options: EndWithTokenOptions = {}): AnyMiddleware {
       },
       closed: () => stop(),
     }
-    return exchange.goOn(filter)
+    return exchange.proceed(filter)
   })
 }
 

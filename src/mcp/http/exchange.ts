@@ -19,7 +19,7 @@ export interface Exchange {
   /** Sends an answer. The middleware returns the result to the framework. */
   answer(answer: Answer): unknown
   /** Lets the request continue, with a filter for the response. */
-  goOn(filter: ResponseFilter | undefined): unknown
+  proceed(filter: ResponseFilter | undefined): unknown
 }
 
 /**
@@ -73,7 +73,7 @@ function toExpressExchange(
     fieldValues: (field) => nodeFieldValues(req, field),
     readBody: () => ('body' in req ? req.body : undefined),
     answer: (answer) => answerNode(res, answer),
-    goOn(filter) {
+    proceed(filter) {
       if (filter !== undefined) filterNodeResponse(res, filter)
       Reflect.apply(next, undefined, [])
     },
@@ -125,7 +125,7 @@ function toKoaExchange(ctx: KoaContext, next: Next): Exchange {
       ctx.set(headers)
       ctx.body = body
     },
-    goOn(filter) {
+    proceed(filter) {
       if (filter !== undefined) filterNodeResponse(ctx.res, filter)
       return next()
     },
@@ -158,7 +158,7 @@ function toHonoExchange(c: HonoContext, next: Next): Exchange {
       for (const [field, value] of Object.entries(headers)) response.headers.set(field, value)
       return response
     },
-    async goOn(filter) {
+    async proceed(filter) {
       if (filter === undefined) return next()
       const { outgoing } = c.env ?? {}
       const isSentDirectly = isNodeResponse(outgoing) ? filterDirect(outgoing, filter) : () => false

@@ -76,10 +76,10 @@ export function filterNodeResponse(res: NodeResponse, filter: ResponseFilter): v
     const result = call()
     if (!isPromiseLike(result)) return
     isWaiting = true
-    result.then(goOn, fail)
+    result.then(proceed, fail)
   }
 
-  function goOn(): void {
+  function proceed(): void {
     isWaiting = false
     while (!isWaiting) {
       const call = queue.shift()
