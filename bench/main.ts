@@ -7,6 +7,7 @@ import { growthSection } from './parts/growth.js'
 import { httpSection, threadSection } from './parts/http.js'
 import { limitSection } from './parts/limits.js'
 import { memorySection } from './parts/memory.js'
+import { redisSection } from './parts/redis.js'
 import { commit, createReport, fixed, machine, versionOf } from './parts/report.js'
 import { verifySection } from './parts/verify.js'
 
@@ -35,6 +36,7 @@ await limitSection(report)
 await threadSection(report)
 await httpSection(report)
 await growthSection(report)
+await redisSection(report)
 report.text(`The whole benchmark took ${fixed((performance.now() - began) / 60_000)} minutes.`)
 report.write()
 // Connections of fetched keys are still open.

@@ -16,11 +16,11 @@ interface App {
   close(): void
 }
 
-function start(file: string): ChildProcess {
+export function start(file: string): ChildProcess {
   return fork(new URL(file, import.meta.url))
 }
 
-function responseOf<T>(child: ChildProcess, message?: object | string): Promise<T> {
+export function responseOf<T>(child: ChildProcess, message?: object | string): Promise<T> {
   return new Promise((resolve, reject) => {
     const ended = (code: number | null) => reject(new Error(`exit ${code}`))
     child.once('exit', ended)
