@@ -8,6 +8,7 @@ import {
 import type { Algorithm } from './algorithms.js'
 import { toDer } from './ecdsa-der.js'
 import { hasFittingSize, type KeyHandle, type PublicJwk, type PublicKey } from './public-key.js'
+import { toFasterPem } from './spki.js'
 
 /** The longest token, in characters. */
 const maxInputLength = 16 * 1024
@@ -15,7 +16,7 @@ const maxInputLength = 16 * 1024
 /** Undefined where OpenSSL refuses the key, as a point that is not on its curve. */
 export function importJwk({ members }: PublicJwk): KeyObject | undefined {
   try {
-    return createPublicKey({ key: members, format: 'jwk' })
+    return createPublicKey(toFasterPem(members) ?? { key: members, format: 'jwk' })
   } catch {
     return undefined
   }

@@ -12,18 +12,19 @@ import {
   type TestKey,
   thumbprint,
 } from '../../../fixtures/kit.js'
+import type { PublicJwk } from '../../../src/jws/public-key.js'
 import { readKeySet } from '../../../src/keys/key-set.js'
 import { answer, createKeysKit, signedWith, startServer } from '../../support/issuer.js'
 
-const imported: Jwk[] = []
+const imported: PublicJwk[] = []
 
-vi.mock('node:crypto', async (importOriginal) => {
-  const crypto = await importOriginal<typeof import('node:crypto')>()
-  const createPublicKey: typeof crypto.createPublicKey = (key) => {
-    if (typeof key === 'object' && 'key' in key && key.format === 'jwk') imported.push(key.key as Jwk)
-    return crypto.createPublicKey(key)
+vi.mock('../../../src/jws/node-key.js', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../../src/jws/node-key.js')>()
+  const importJwk: typeof original.importJwk = (jwk) => {
+    imported.push(jwk)
+    return original.importJwk(jwk)
   }
-  return { ...crypto, createPublicKey }
+  return { ...original, importJwk }
 })
 
 let setup: ReturnType<typeof createKeysKit>
