@@ -9,7 +9,7 @@ import { type CheckOptions, check } from './check/check.js'
 import { lintNames } from './check/finding.js'
 import { codeDigest } from './code-digest.js'
 import { type CurlOptions, curl } from './curl/curl.js'
-import { demo } from './demo.js'
+import { type DemoOptions, demo } from './demo/demo.js'
 import { type DiffOptions, diff } from './diff/diff.js'
 import { type ExplainOptions, explain, frameworks } from './explain/explain.js'
 import { readJsonFile } from './files.js'
@@ -72,7 +72,9 @@ function createProgram(terminal: Terminal, isJson: boolean, done: (code: number)
   program
     .command('demo')
     .description('attack a protected API, all in this process, and show what comes of it')
-    .action(async () => done(await demo(terminal)))
+    .option('--trace', 'show the denials by the stage that they came to, as an operator sees them')
+    .option('--explain <row...>', 'tell every check of a row: its number, or a part of its name')
+    .action(async (options: DemoOptions) => done(await demo(options, terminal)))
   program
     .command('checksum')
     .description('print the checksum of an agent: a JSON file with id, prompt, tools and config')

@@ -239,14 +239,14 @@ function checkContext(
   return otherContext(reason, 'intent_hash', intent.hash, other.intentHash)
 }
 
-/** The signatures of the assertions have not been verified yet. */
+/** The signature of the token covers what the assertions say. */
 function otherContext(
   reason: string,
   claim: string,
   expected: string | undefined,
   found: string | undefined,
 ): Refusal {
-  const values = { expected: describe(expected), found: describe(found), unverified: true } as const
+  const values = { expected: describe(expected), found: describe(found) }
   return new Refusal('delegation_context_mismatch', { reason, claim, ...values })
 }
 
@@ -262,9 +262,8 @@ function findRepeated(ids: readonly string[]): string | undefined {
   return ids.find((id, index) => ids.indexOf(id) < index)
 }
 
-/** The signatures of the assertions have not been verified yet. */
 function loop(reason: string, found: string): Refusal {
-  const cause = { reason, claim: 'intent.delegation', found: describe(found), unverified: true } as const
+  const cause = { reason, claim: 'intent.delegation', found: describe(found) }
   return new Refusal('delegation_loop', cause)
 }
 

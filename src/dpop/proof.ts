@@ -283,12 +283,19 @@ export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: Pro
       claim: 'iat',
       expected: `at most ${maxAge} s old`,
       found: String(iat),
+      unverified: true,
     })
   }
   if (!isTimedByNonce && iat > now + policy.token.clockTolerance) {
     const reason = `the proof is ${-age} s ahead of this clock`
     const expected = `at most ${policy.token.clockTolerance} s ahead`
-    return new Refusal('proof_stale', { reason, claim: 'iat', expected, found: String(iat) })
+    return new Refusal('proof_stale', {
+      reason,
+      claim: 'iat',
+      expected,
+      found: String(iat),
+      unverified: true,
+    })
   }
   const isOver = exp !== undefined && now - policy.token.clockTolerance >= exp
   const reason = isOver ? 'exp of the proof has passed' : 'nbf of the proof lies in the future'
@@ -296,6 +303,7 @@ export function stale({ iat, exp, nbf }: VerifiedProof, now: number, policy: Pro
     reason,
     claim: isOver ? 'exp' : 'nbf',
     found: String(isOver ? exp : nbf),
+    unverified: true,
   })
 }
 

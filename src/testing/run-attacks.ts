@@ -2,20 +2,27 @@ import type { Answer, Attacker, AttackRow, AttackTarget, TestApp } from './attac
 import { attacks } from './attacks.js'
 import type { TokenFactory } from './token-factory.js'
 
+/** `onRow` is called for each row as soon as it is known. */
 export async function runAttacks(
   factory: TokenFactory,
   app: TestApp,
   target: AttackTarget,
+  onRow?: (row: AttackRow) => void,
 ): Promise<AttackRow[]> {
   const attacker = createAttacker(factory, app, target)
   const honest = () => attacker.send(attacker.withCredentials(attacker.token()))
-  const rows: AttackRow[] = [await honestRow(honest)]
+  const rows: AttackRow[] = []
+  const add = (row: AttackRow) => {
+    rows.push(row)
+    onRow?.(row)
+  }
+  add(await honestRow(honest))
   // One after the other, because an overloaded app would respond differently.
   for (const { name, expected, applies, forge } of attacks) {
     if (applies && !applies(target, { asksForNonce: attacker.asksForNonce() })) continue
     const [status, ...codes] = expected
     const answer = await attempt(async () => attacker.send(await forge(attacker)))
-    rows.push({
+    add({
       name,
       expected: `${status} ${codes.join(' or ')}`,
       got: typeof answer === 'string' ? answer : describe(answer),

@@ -38,7 +38,11 @@ export async function curl(options: CurlOptions, terminal: Terminal): Promise<nu
   if (options.url === undefined) throw new UsageError('curl needs --url: a path of the API, or its whole URL')
   const target = readTarget(options.url, compiled)
   const found = findRule(policy, method, target.path)
-  const spec = withOptions(policy, specFor(policy, compiled, found.rule, found.params), options)
+  const spec = withOptions(
+    policy,
+    specFor(policy, compiled, found.rule, found.params, options.agent),
+    options,
+  )
   const issuer = createLocalIssuer(Date.now, options.key === undefined ? undefined : keyIn(options.key))
   const proofUrl = `${compiled.publicUrls[0]}${target.path}`
   const headers =
@@ -53,7 +57,9 @@ export async function curl(options: CurlOptions, terminal: Terminal): Promise<nu
 
 function format(method: string, url: string, headers: Readonly<Record<string, string>>): string {
   const fields = Object.entries(headers).map(([name, value]) => `-H ${quote(`${name}: ${value}`)}`)
-  return [`curl -i -X ${method} ${quote(url)}`, ...fields].join(' \\\n  ')
+  // With -X HEAD, curl would wait for a body.
+  const options = method === 'HEAD' ? '-I' : `-i -X ${method}`
+  return [`curl ${options} ${quote(url)}`, ...fields].join(' \\\n  ')
 }
 
 /**
@@ -97,7 +103,6 @@ function withOptions(policy: Policy, spec: TokenSpec, options: CurlOptions): Tok
   const step = options.step ?? spec.step
   return {
     ...spec,
-    agent: options.agent ?? spec.agent,
     scopes: options.scope ?? spec.scopes,
     workflow,
     step,
@@ -151,7 +156,7 @@ function remarksOn(
       : `# For ${JSON.stringify(key)}. Good for one request, within a minute.`,
     `# Signed by a local test issuer in the name of ${issuer}. It is trusted where the policy under test has its keys:`,
     options.jwks === undefined
-      ? '#   add --jwks FILE to write them, and --key FILE to keep them for the next time'
+      ? `#   add --jwks FILE to write them${options.key === undefined ? ', and --key FILE to keep them for the next time' : ''}`
       : `#   npx ajwt explain --policy ${options.policy} --jwks ${trust} --curl '…'`,
     ...(proof.nonce === 'required' && options.nonce === undefined
       ? ['# The API asks for a nonce: repeat with --nonce and the DPoP-Nonce of its answer.']

@@ -38,12 +38,16 @@ export interface TokenSpec {
   readonly proofAge: number
 }
 
-/** A token that a rule of a policy lets in, as far as one can be made. */
+/**
+ * A token that a rule of a policy lets in, as far as one can be made. `wanted`: its agent, instead of one
+ * that the rule lists.
+ */
 export function specFor(
   policy: Policy,
   compiled: CompiledPolicy,
   rule: RouteRule,
   params: Readonly<Record<string, string>>,
+  wanted?: string,
 ): TokenSpec {
   const { readId } = compiled.ruleContext
   const idOf = (entry: string) => {
@@ -55,7 +59,7 @@ export function specFor(
     rule.agents?.[0] ?? delegation.chains?.[0]?.at(-1) ?? delegation.initiators?.[0] ?? user.sub?.[0]
   const issuer =
     compiled.issuers.get(named === undefined ? '' : idOf(named).issuer) ?? firstOf(compiled.issuers)
-  const agent = idOf(rule.agents?.[0] ?? delegation.chains?.[0]?.at(-1) ?? 'test-agent').id
+  const agent = wanted ?? idOf(rule.agents?.[0] ?? delegation.chains?.[0]?.at(-1) ?? 'test-agent').id
   const step = rule.intent?.step === undefined ? undefined : toArray(rule.intent.step)[0]
   return {
     ...tokenOf(policy, issuer),

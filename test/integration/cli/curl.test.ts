@@ -130,6 +130,29 @@ it('has a command that a server answers', async () => {
   server.close()
 })
 
+it('has the version of the agent that is asked for, and -I for HEAD', async () => {
+  command.write('policy.json', policy)
+  const { stdout } = await command.run(['curl', ...flags, '--url', '/orders/42', '--agent', 'agent-7'])
+  expect((await command.run(['explain', ...flags, '--curl', stdout])).status).toBe(0)
+  const head = await command.run(['curl', ...flags, '--url', '/orders/42', '--method', 'HEAD'])
+  expect(head.stdout).toMatch(/^curl -I https:/)
+  expect((await command.run(['explain', ...flags, '--curl', head.stdout])).status).toBe(0)
+})
+
+it('has a command that bash runs, with values that a shell would read otherwise', async () => {
+  const text = `it's $HOME \`x\` "q" \\`
+  const quoted = { ...policy, routes: { 'GET /orders/:id': { claims: { '/note': { equals: text } } } } }
+  command.write('quoted.json', quoted)
+  const args = ['curl', '--policy', 'quoted.json', '--jwks', 'jwks.json', '--url', '/orders/42?a=1&b=$HOME']
+  const { stdout } = await command.run(args)
+  const { execFileSync } = await import('node:child_process')
+  const printed = stdout.replace(/^curl /, 'printf "%s\\n" ')
+  const words = execFileSync('bash', ['-c', printed], { encoding: 'utf8' }).split('\n')
+  expect(words).toContain('https://orders.example.com/v1/orders/42?a=1&b=$HOME')
+  const explained = ['explain', '--policy', 'quoted.json', '--jwks', 'jwks.json', '--curl', stdout]
+  expect((await command.run(explained)).stdout.split('\n', 1)[0]).toBe('ALLOWED')
+})
+
 it.each([
   [[], '--url'],
   [['--url', 'orders/42'], 'must be a path'],

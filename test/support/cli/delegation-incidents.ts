@@ -32,13 +32,13 @@ export const delegationIncidents: readonly Incident[] = [
     name: 'delegation for another workflow',
     request: (kit) => delegatedCall(kit, { hops: { 1: { claims: { workflow_id: 'order' } } } }),
     code: 'delegation_context_mismatch',
-    says: ['expected refund', 'found order (unverified)'],
+    says: ['expected refund', 'found order'],
   },
   {
     name: 'delegation for another API',
     request: (kit) => delegatedCall(kit, { hops: { 1: { claims: { aud: 'https://b.example.com' } } } }),
     code: 'delegation_context_mismatch',
-    says: [`expected ${AUDIENCE}`, 'found https://b.example.com (unverified)'],
+    says: [`expected ${AUDIENCE}`, 'found https://b.example.com'],
   },
   {
     name: 'agent twice in a chain',
@@ -47,7 +47,7 @@ export const delegationIncidents: readonly Incident[] = [
         agents: [parties.supervisor, parties.planner, parties.supervisor, parties.worker],
       }),
     code: 'delegation_loop',
-    says: ['found supervisor (unverified)', 'Do not delegate back'],
+    says: ['found supervisor', 'Do not delegate back'],
   },
   {
     name: 'long chain',
