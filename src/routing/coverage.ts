@@ -62,12 +62,14 @@ export function reportRoutes(
   lookup: KeyLookup,
 ): RouteReport {
   const read = keys.map(parseRouteKey).filter((key) => key !== undefined)
-  const routes = withoutRepetitions(handlers).map((handler) => readHandler(handler))
+  const routes = withoutRepetitions(handlers).map((handler) => {
+    const route = readHandler(handler)
+    return { ...route, whyUncovered: whyUncovered(route, read, unmatched, lookup) }
+  })
   return {
-    uncovered: routes.flatMap((route) => {
-      const reason = whyUncovered(route, read, unmatched, lookup)
-      return reason === undefined ? [] : [toFinding(route.handler, reason)]
-    }),
+    uncovered: routes.flatMap(({ handler, whyUncovered }) =>
+      whyUncovered === undefined ? [] : [toFinding(handler, whyUncovered)],
+    ),
     unanswered: read.flatMap((key) => findUnanswered(key, read, routes, lookup)),
     beforeMiddleware: routes
       .filter(({ handler }) => !handler.isProtected)
@@ -82,6 +84,10 @@ export function reportRoutes(
 interface HandlerRoute {
   readonly handler: AppHandler
   readonly shapes: readonly Shape[] | undefined
+}
+
+interface JudgedRoute extends HandlerRoute {
+  readonly whyUncovered: string | undefined
 }
 
 interface Shape {
@@ -147,20 +153,37 @@ const reasonsOfUnmatched: Readonly<Record<Unmatched, string>> = {
 function findUnanswered(
   key: RouteKey,
   keys: readonly RouteKey[],
-  routes: readonly HandlerRoute[],
+  routes: readonly JudgedRoute[],
   lookup: KeyLookup,
 ): KeyFinding[] {
   return key.methods.flatMap((method) => {
     const rivals = keys.filter((other) => isMoreSpecific(other, key, method, lookup))
-    const isAnswered = routes.some(
+    const answering = routes.filter(
       ({ handler, shapes }) =>
         handlesMethod(handler.method, method) &&
         (handler.matches?.(samplePath(key)) ??
           shapes?.some((shape) => isForKey(key, rivals, shape, lookup)) ??
           false),
     )
-    return isAnswered ? [] : [{ key: key.key, method, path: key.path, reason: 'no handler answers it' }]
+    if (answering.some((route) => !isForUnknownPaths(route, key, lookup))) return []
+    const [page] = answering
+    const reason =
+      page === undefined
+        ? 'no handler answers it'
+        : `only a handler without a key answers it, for every method and path: ${page.handler.path}`
+    return [{ key: key.key, method, path: key.path, reason }]
   })
+}
+
+/** Whether a handler is the app's answer to unknown paths, as far as can be told: it has no key. */
+function isForUnknownPaths(
+  { handler, shapes = [], whyUncovered }: JudgedRoute,
+  key: RouteKey,
+  lookup: KeyLookup,
+) {
+  const takesAll = shapes.some(({ segments }) => segments[segments.length - 1]?.kind === 'wildcard')
+  const isOwnKey = shapes.some((shape) => covers(key, shape, lookup))
+  return handler.method === '*' && whyUncovered !== undefined && takesAll && !isOwnKey
 }
 
 /** Whether some request for the handler has this key, and none that is more specific. */

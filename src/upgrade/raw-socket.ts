@@ -8,7 +8,6 @@ export interface UpgradeSocket {
   end(bytes: Uint8Array): unknown
   destroy(): unknown
   resume(): unknown
-  unpipe(): unknown
   on(event: 'error', listener: (error: Error) => void): unknown
   once(event: 'close', listener: () => void): unknown
   removeAllListeners(event: 'data' | 'readable'): unknown
@@ -58,7 +57,6 @@ export function closeWebSocket(socket: UpgradeSocket, reason: string): void {
 }
 
 function endWith(socket: UpgradeSocket, bytes: Uint8Array): void {
-  socket.unpipe()
   socket.removeAllListeners('data')
   socket.removeAllListeners('readable')
   // Unread bytes would make the kernel reset the connection, and the peer lose the answer.

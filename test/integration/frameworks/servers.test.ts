@@ -58,6 +58,33 @@ describe.skipIf(!here)(`NestJS${note}`, () => {
     expect(await ask('POST', '/orders/18', { claims: mayRefund })).toEqual([403, denied('claim_not_allowed')])
   })
 
+  it.each(platforms)('shows its routes to verifyRoutes on %s', (platform) => {
+    const onExpress = platform === 'express'
+    workspace.add(
+      `compiled/nest-${platform}/routes.js`,
+      `import 'reflect-metadata'
+import { NestFactory } from '@nestjs/core'
+${onExpress ? '' : "import { FastifyAdapter } from '@nestjs/platform-fastify'"}
+import { ajwt, verifyRoutes } from 'ajwt/${platform}'
+import { policy } from '../policy.js'
+import { App } from './app.js'
+const app = await NestFactory.create(App, ${onExpress ? '' : 'new FastifyAdapter(), '}{ logger: false })
+${onExpress ? 'app.use(ajwt(policy))' : 'await app.register(ajwt, { policy })'}
+await app.init()
+console.log(JSON.stringify(await verifyRoutes(app.getHttpAdapter().getInstance(), policy)))
+await app.close()`,
+    )
+    const report = JSON.parse(workspace.node('compiled', `nest-${platform}/routes.js`))
+    expect(report.uncovered.map(({ path }: { path: string }) => path)).toEqual(onExpress ? ['/*path'] : [])
+    expect(report.unanswered.map(({ path }: { path: string }) => path)).toEqual([
+      '/health',
+      '/graphql',
+      '/trpc/*',
+      '/trpc/*',
+    ])
+    expect(report.beforeMiddleware).toEqual([])
+  })
+
   it.each(platforms)('sends the challenge of a rule on %s', async (platform) => {
     const { origin, headersOf } = served.get(platform) as Served
     const response = await fetch(`${origin}/orders/17`, {

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect, type OutgoingHttpHeaders } from 'node:http2'
+import { text } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import fastify4 from 'fastify4'
@@ -341,6 +344,24 @@ describe.each([
     const { headers } = kit.call({ path: '/api/orders/42' })
     const response = await app.inject({ url: '/api/orders/42', headers: Object.fromEntries(headers) })
     expect([response.statusCode, response.json()]).toEqual([200, { id: '42' }])
+  })
+
+  it('protects a server of HTTP/2', async () => {
+    app = framework({ http2: true }) as unknown as FastifyInstance
+    app.register(ajwt, { policy })
+    app.get('/v1/orders/:id', (request: FastifyRequest) => ({ readBy: request.ajwt?.agent.id }))
+    const session = connect(await app.listen({ port: 0, host: '127.0.0.1' }))
+    async function ask(headers: OutgoingHttpHeaders) {
+      const stream = session.request({ ':path': '/v1/orders/1', ...headers })
+      const [{ ':status': status, 'www-authenticate': challenge }] = await once(stream, 'response')
+      return [status, challenge, JSON.parse(await text(stream))]
+    }
+    const denied = expect.objectContaining({ code: 'credentials_missing' })
+    expect(await ask({})).toEqual([401, expect.stringContaining('DPoP'), denied])
+    expect(await ask(await credentials())).toEqual([200, undefined, { readBy: 'agent' }])
+    const [status, , body] = await ask({ ':method': 'POST', ...(await credentials()) })
+    expect([status, body.code]).toEqual([403, 'route_not_declared'])
+    session.close()
   })
 
   it('keeps the CORS fields that the app has set on the metadata', async () => {

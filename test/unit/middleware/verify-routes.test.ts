@@ -189,6 +189,25 @@ describe.each(Object.entries(frameworks))('verifyRoutes on %s', (name, check) =>
     expect(above.uncovered[0]?.reason).toContain(isFastify ? 'no key' : 'only some of its paths have a key')
   })
 
+  test('takes a handler of every method and path without a key for no answer to a key', async () => {
+    const rest = name.startsWith('Express 5') || name.startsWith('Koa') ? '*rest' : '*'
+    const files = policyWith({ 'GET /files/:name': 'public', 'DELETE /fils/:name': 'public' })
+    const report = await check(files, { behind: ['get /files/:name', `all /${rest}`] }, files)
+    expect(linesOf(report)).toEqual({
+      ...emptyReport,
+      uncovered: [`* /${rest}`],
+      unanswered: ['DELETE /fils/:name'],
+    })
+    expect(report.unanswered[0]?.reason).toContain(isFastify ? 'no handler' : 'only a handler without a key')
+    // Two such handlers, and one whose key names some methods.
+    const some = policyWith({ 'GET /files/*': 'public', 'GET /b': 'public' })
+    const layout = { behind: [`all /files/${rest}`, `all /${rest}`] }
+    expect(linesOf(await check(some, layout, some)).unanswered).toEqual(['GET /b'])
+    const all = policyWith({ '* /files/*': 'public', 'GET /files/a': 'authenticated' })
+    const proxied = linesOf(await check(all, { behind: [`all /files/${rest}`] }, all))
+    expect(proxied).toEqual(isFastify ? { ...emptyReport, unanswered: ['GET /files/a'] } : emptyReport)
+  })
+
   test('knows which key a handler answers where keys overlap', async () => {
     const overlapping = policyWith({ 'GET /orders/me': 'public', 'GET /orders/:id': { scope: 'read' } })
     const report = await check(overlapping, { behind: ['get /orders/me'] }, overlapping)

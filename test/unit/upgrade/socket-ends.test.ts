@@ -1,14 +1,38 @@
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type Duplex, Writable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { delegatedCall, oneHop } from '../../../fixtures/delegation-kit.js'
-import { ISSUER, issuerJwks } from '../../../fixtures/kit.js'
-import { memoryRevocations, type Revocations } from '../../../src/index.js'
-import { closeOf, handshakeText, rawConnection, serveSockets } from '../../support/sockets.js'
+import { createKit, ISSUER, issuerJwks } from '../../../fixtures/kit.js'
+import {
+  createVerifier,
+  type Decision,
+  guardUpgrade,
+  memoryRevocations,
+  type Revocations,
+} from '../../../src/index.js'
+import {
+  closeOf,
+  handshakeText,
+  listenOn,
+  livePolicy,
+  rawConnection,
+  serveSockets,
+} from '../../support/sockets.js'
 
 const path = '/live/17'
 const often = { recheckInterval: 0.05 }
 const expiresSoon = () => ({ token: { claims: { exp: Math.floor(Date.now() / 1000) + 3 } } })
+
+function writableOf(take: (bytes: Buffer) => void): Writable {
+  return new Writable({
+    write(bytes, _encoding, done) {
+      take(bytes)
+      done()
+    },
+  })
+}
 
 describe('an open socket', () => {
   it('ends with its token, with Close code 1008', async () => {
@@ -137,6 +161,33 @@ describe('an open socket', () => {
     expect(await received).toContain('token_revoked')
     clearInterval(sending)
     expect(messages.length).toBe(messagesBefore)
+  })
+
+  it.each<[string, (socket: Duplex, take: (bytes: Buffer) => void) => void]>([
+    ['readable', (socket, take) => socket.on('readable', () => take(socket.read()))],
+    ['pipe', (socket, take) => socket.pipe(writableOf(take))],
+  ])('hands nothing on to a library that reads it by %s', async (_, read) => {
+    const revocations = memoryRevocations()
+    const codes: string[] = []
+    const onDecision = ({ outcome }: Decision) => void codes.push(outcome)
+    const server = createServer()
+    guardUpgrade(server, createVerifier(livePolicy, { revocations, onDecision }), often)
+    let taken = 0
+    server.on('upgrade', (_request, socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+      read(socket, () => taken++)
+    })
+    const { socket, received } = await rawConnection(await listenOn(server), { allowHalfOpen: true })
+    socket.write(handshakeText(createKit(Date.now()).call({ path })))
+    await once(socket, 'data')
+    const sending = setInterval(() => socket.writable && socket.write('more'), 1)
+    while (taken < 5) await wait(1)
+    revocations.revoke(`agent:${ISSUER} agent-7`, Date.now() / 1000 + 600)
+    while (codes.length < 2) await wait(1)
+    const takenBefore = taken
+    expect(await received).toContain('token_revoked')
+    clearInterval(sending)
+    expect(taken).toBe(takenBefore)
   })
 
   it('is destroyed where the peer neither reads nor closes', async () => {
