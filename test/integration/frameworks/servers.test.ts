@@ -58,6 +58,15 @@ describe.skipIf(!here)(`NestJS${note}`, () => {
     expect(await ask('POST', '/orders/18', { claims: mayRefund })).toEqual([403, denied('claim_not_allowed')])
   })
 
+  it.each(platforms)('sends the challenge of a rule on %s', async (platform) => {
+    const { origin, headersOf } = served.get(platform) as Served
+    const response = await fetch(`${origin}/orders/17`, {
+      method: 'POST',
+      headers: headersOf('POST', '/orders/17'),
+    })
+    expect(response.headers.get('www-authenticate')).toContain('scope="orders:read orders:refund"')
+  })
+
   it.each(platforms)('shows its routes to verifyRoutes on %s', (platform) => {
     const onExpress = platform === 'express'
     workspace.add(
@@ -68,30 +77,26 @@ ${onExpress ? '' : "import { FastifyAdapter } from '@nestjs/platform-fastify'"}
 import { ajwt, verifyRoutes } from 'ajwt/${platform}'
 import { policy } from '../policy.js'
 import { App } from './app.js'
-const app = await NestFactory.create(App, ${onExpress ? '' : 'new FastifyAdapter(), '}{ logger: false })
-${onExpress ? 'app.use(ajwt(policy))' : 'await app.register(ajwt, { policy })'}
-await app.init()
-console.log(JSON.stringify(await verifyRoutes(app.getHttpAdapter().getInstance(), policy)))
-await app.close()`,
+const reports = []
+for (const prefix of ['', 'v1']) {
+  const app = await NestFactory.create(App, ${onExpress ? '' : 'new FastifyAdapter(), '}{ logger: false })
+  app.setGlobalPrefix(prefix)
+  ${onExpress ? 'app.use(ajwt(policy))' : 'await app.register(ajwt, { policy })'}
+  await app.init()
+  const { uncovered, unanswered, beforeMiddleware } = await verifyRoutes(app.getHttpAdapter().getInstance(), policy)
+  reports.push([uncovered, unanswered, beforeMiddleware].map((list) => list.map(({ path }) => path)))
+  await app.close()
+}
+console.log(JSON.stringify(reports))`,
     )
-    const report = JSON.parse(workspace.node('compiled', `nest-${platform}/routes.js`))
-    expect(report.uncovered.map(({ path }: { path: string }) => path)).toEqual(onExpress ? ['/*path'] : [])
-    expect(report.unanswered.map(({ path }: { path: string }) => path)).toEqual([
-      '/health',
-      '/graphql',
-      '/trpc/*',
-      '/trpc/*',
+    const [plain, prefixed] = JSON.parse(workspace.node('compiled', `nest-${platform}/routes.js`))
+    const elsewhere = ['/graphql', '/trpc/*', '/trpc/*']
+    expect(plain).toEqual([[], ['/health', ...elsewhere], []])
+    expect(prefixed).toEqual([
+      ['/v1/orders/:id', '/v1/orders/:id', ...(onExpress ? ['/v1/*path'] : [])],
+      ['/health', '/orders/:id', '/orders/:id', ...elsewhere],
+      [],
     ])
-    expect(report.beforeMiddleware).toEqual([])
-  })
-
-  it.each(platforms)('sends the challenge of a rule on %s', async (platform) => {
-    const { origin, headersOf } = served.get(platform) as Served
-    const response = await fetch(`${origin}/orders/17`, {
-      method: 'POST',
-      headers: headersOf('POST', '/orders/17'),
-    })
-    expect(response.headers.get('www-authenticate')).toContain('scope="orders:read orders:refund"')
   })
 })
 
