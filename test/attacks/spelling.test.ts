@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { defaultPolicy } from '../../fixtures/conformance/policy.js'
-import { createKit, makeUntil } from '../../fixtures/kit.js'
+import { makeUntil } from '../../fixtures/jws-spellings.js'
+import { createKit } from '../../fixtures/kit.js'
 import { createVerifier } from '../../src/index.js'
 import { outcomeOf } from '../support/verify.js'
 

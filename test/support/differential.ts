@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, createLocalJWKSet, EmbeddedJWK, type JWK, jwtVerify } from 'jose'
+import { standardAlphabet, withTrailingBits } from '../../fixtures/jws-spellings.js'
 import {
   AUDIENCE,
   agentKeys,
@@ -11,9 +12,7 @@ import {
   ISSUER,
   issuerJwks,
   issuerKeys,
-  standardAlphabet,
   type TestKey,
-  withTrailingBits,
 } from '../../fixtures/kit.js'
 import { createVerifier } from '../../src/index.js'
 

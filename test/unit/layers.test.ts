@@ -150,7 +150,7 @@ describe('the layers of src', () => {
 })
 
 /** The files whose form is checked. */
-const everywhere = ['src', 'middleware', 'test', 'tools', 'bench', 'fixtures/demo'].flatMap((folder) => {
+const everywhere = ['src', 'middleware', 'test', 'tools', 'bench', 'fixtures'].flatMap((folder) => {
   const place = join(root, '..', folder)
   return filesIn(place).map((file) => ({
     file: `${folder}/${file}`,
@@ -167,14 +167,16 @@ describe('the files of src', () => {
     expect(files.filter((file) => !file.includes('/')).length).toBeLessThanOrEqual(8)
   })
 
-  test('have comments of at most 110 columns, those of the tests and the middleware too', () => {
+  test('have comments of at most 110 columns, those of the other folders too', () => {
     const wide = everywhere.filter(({ lines }) =>
       lines.some((line) => /^\s*(\/\/|\/?\*)/.test(line) && line.length > 110),
     )
     expect(wide.map(({ file }) => file)).toEqual([])
   })
 
-  test('have at most 400 lines, those of the tests and the middleware too', () => {
-    expect(everywhere.filter(({ lines }) => lines.length > 401).map(({ file }) => file)).toEqual([])
+  test('have at most 400 lines, those of the other folders too', () => {
+    const long = everywhere.filter(({ lines }) => lines.length > 401).map(({ file }) => file)
+    // The rows of the table are data.
+    expect(long.filter((file) => !file.startsWith('fixtures/conformance/'))).toEqual([])
   })
 })

@@ -3,6 +3,7 @@ import { createServer, request as send } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { mapSegment } from '../../../fixtures/jws-spellings.js'
 import {
   AUDIENCE,
   agentKeys,
@@ -11,7 +12,6 @@ import {
   ISSUER,
   issuerJwks,
   type JwsOverrides,
-  mapSegment,
   type ProofOverrides,
   privateJwk,
   signBytes,

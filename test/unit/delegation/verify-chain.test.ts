@@ -9,7 +9,8 @@ import {
   parties,
   threeHops,
 } from '../../../fixtures/delegation-kit.js'
-import { base64url, createKit, mapSegment, type WireRequest } from '../../../fixtures/kit.js'
+import { mapSegment } from '../../../fixtures/jws-spellings.js'
+import { base64url, createKit, type WireRequest } from '../../../fixtures/kit.js'
 import { verifierFor } from '../../support/verify.js'
 
 // Counts the signatures that the library verifies. The function itself runs. The fixtures only sign.

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { bearer, issuedBy, ordinaryToken } from '../../../fixtures/conformance/as-issued.js'
-import { createKit, ISSUER, issuerJwks, mapSegment, sha256 } from '../../../fixtures/kit.js'
+import { mapSegment } from '../../../fixtures/jws-spellings.js'
+import { createKit, ISSUER, issuerJwks, sha256 } from '../../../fixtures/kit.js'
 import {
   type DecisionFacts,
   type IssuerPolicy,
