@@ -1,18 +1,24 @@
 /**
  * `npm run bench`: the cost of verification alone, over HTTP and compared with other libraries, its growth,
- * its limits and its memory. Writes `bench/results.md`. Every contender must accept valid requests and deny
- * invalid ones before it is measured. The soak test is a separate program.
+ * its limits, its memory and Redis. Writes `bench/results-PROCESSOR.md`. Every contender must accept valid
+ * requests and deny invalid ones before it is measured. The soak test is a separate program.
  */
 import { growthSection } from './parts/growth.js'
 import { httpSection, threadSection } from './parts/http.js'
 import { limitSection } from './parts/limits.js'
 import { memorySection } from './parts/memory.js'
 import { redisSection } from './parts/redis.js'
-import { commit, createReport, fixed, machine, versionOf } from './parts/report.js'
+import { releaseSection } from './parts/releases.js'
+import { commit, createReport, fixed, machine, processor, versionOf } from './parts/report.js'
 import { verifySection } from './parts/verify.js'
 
 const began = performance.now()
-const report = createReport('bench', 'results.md', 'The cost of verification')
+const name = processor().toLowerCase().replaceAll(' ', '-')
+const report = createReport(
+  `results-${name}.md`,
+  `The cost of verification on ${processor()}`,
+  `plots/${name}`,
+)
 const others = [
   'express',
   'koa',
@@ -32,6 +38,7 @@ report.text(
 )
 await memorySection(report)
 await verifySection(report)
+await releaseSection(report)
 await limitSection(report)
 await threadSection(report)
 await httpSection(report)

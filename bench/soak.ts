@@ -80,7 +80,7 @@ async function soak(minutes: number): Promise<void> {
   const early = median(between(0.3, 0.5).map(({ heap }) => heap))
   const late = median(between(0.8, 1).map(({ heap }) => heap))
   const growth = late / early
-  const report = createReport('bench', 'soak.md', 'Ten minutes at full load')
+  const report = createReport('soak.md', 'Ten minutes at full load')
   report.text(
     `Written by \`npm run bench:soak\` on ${new Date().toISOString().slice(0, 10)}, of commit ` +
       `${commit()}: ${machine()}.`,

@@ -132,9 +132,13 @@ let listener: RequestListener = (_, response) => response.end()
 const server = createServer((request, response) => listener(request, response))
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
 
-process.on('message', (message: AppSettings | 'raw verification time') => {
-  if (message === 'raw verification time') {
-    process.send?.({ milliseconds: times.length === 0 ? 0 : median(times) })
+let cpu = process.cpuUsage()
+
+process.on('message', (message: AppSettings | 'usage') => {
+  if (message === 'usage') {
+    const { user, system } = process.cpuUsage(cpu)
+    cpu = process.cpuUsage()
+    process.send?.({ rawVerification: times.length === 0 ? 0 : median(times), cpu: user + system })
     times = []
   } else {
     listener = listenerOf(message)

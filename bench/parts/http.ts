@@ -7,12 +7,19 @@ import type { LoadCommand, LoadResult } from './load.js'
 import { fixed, type Report, watchHost } from './report.js'
 import { median } from './statistics.js'
 
+/** Of a server's process since the last message about it. */
+interface Usage {
+  /** Median of a raw verification, in milliseconds. */
+  readonly rawVerification: number
+  /** All threads, in microseconds. */
+  readonly cpu: number
+}
+
 interface App {
   readonly framework: Framework
   readonly guard: Guard
   readonly url: string
-  /** Median milliseconds of a raw verification in the server's process since the last call. */
-  rawVerification(): Promise<number>
+  usage(): Promise<Usage>
   close(): void
 }
 
@@ -63,8 +70,7 @@ async function withApps<T>(
         framework,
         guard,
         url,
-        rawVerification: async () =>
-          (await responseOf<{ milliseconds: number }>(child, 'raw verification time')).milliseconds,
+        usage: () => responseOf<Usage>(child, 'usage'),
         close: () => child.disconnect(),
       })
     }
@@ -92,6 +98,8 @@ async function assertProtected({ guard, url }: App): Promise<void> {
 interface Measurements {
   readonly runs: LoadResult[]
   readonly rawVerifications: number[]
+  /** Microseconds of CPU for one request. */
+  readonly cpu: number[]
 }
 
 /** Measures all apps in turns, for several rounds. */
@@ -100,16 +108,18 @@ async function measure(
   load: (command: LoadCommand) => Promise<LoadResult>,
   { rounds, connections, requests }: { rounds: number; connections: number; requests: number },
 ): Promise<Measurements[]> {
-  const measured = apps.map((): Measurements => ({ runs: [], rawVerifications: [] }))
+  const measured = apps.map((): Measurements => ({ runs: [], rawVerifications: [], cpu: [] }))
   const warmUp = 2
   for (let round = 0; round < warmUp + rounds; round++) {
     for (const [index, app] of apps.entries()) {
+      await app.usage()
       const run = await load({ command: 'run', url: app.url, connections, requests })
-      const rawVerification = await app.rawVerification()
+      const { rawVerification, cpu } = await app.usage()
       // The first rounds warm up.
       if (round < warmUp) continue
       measured[index]?.runs.push(run)
       measured[index]?.rawVerifications.push(rawVerification)
+      measured[index]?.cpu.push(cpu / (connections * requests))
     }
   }
   return measured
@@ -125,7 +135,8 @@ export async function httpSection(report: Report): Promise<void> {
       'All servers get the same headers and send the same body. The bound is 1 / (1 / unprotected + one ' +
       'raw verification). The raw verification is measured under the same load, in a server that ' +
       'verifies one signature for each request and checks nothing else. The shares of the bound, and of ' +
-      'the throughput of that server, are medians of the rounds. "Busy" is the load of the generator.',
+      'the throughput of that server, are medians of the rounds. "CPU" is that of all threads of the ' +
+      'server for one request. "Busy" is the load of the generator.',
   )
   const frameworks: readonly Framework[] = ['Express', 'Koa', 'Hono']
   const wanted = [
@@ -145,7 +156,7 @@ export async function httpSection(report: Report): Promise<void> {
     ] as const) {
       const measured = await measure(apps, load, { rounds, connections, requests })
       const rows = apps.map(({ framework, guard }, index) => {
-        const { runs } = measured[index] as Measurements
+        const { runs, cpu } = measured[index] as Measurements
         const of = (other: Guard) =>
           measured[
             apps.findIndex((app) => app.framework === framework && app.guard === other)
@@ -167,6 +178,7 @@ export async function httpSection(report: Report): Promise<void> {
             middle(runs, (run) => run.perSecond),
             0,
           ),
+          `${fixed(median(cpu), 0)} µs`,
           isOpen(guard) ? '' : fixed(median(shares), 2),
           isOpen(guard) ? '' : fixed(median(others), 2),
           ms(middle(runs, (run) => run.p50)),
@@ -180,7 +192,17 @@ export async function httpSection(report: Report): Promise<void> {
       })
       report.text(connections === 1 ? 'One connection:' : `${connections} connections:`)
       report.table(
-        ['', 'requests a second', 'of the bound', 'of one raw verification', 'p50', 'p99', 'p99.9', 'busy'],
+        [
+          '',
+          'requests a second',
+          'CPU',
+          'of the bound',
+          'of one raw verification',
+          'p50',
+          'p99',
+          'p99.9',
+          'busy',
+        ],
         rows,
       )
       report.text(host())

@@ -7,13 +7,13 @@ export interface Report {
   heading(text: string): void
   text(...paragraphs: string[]): void
   table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void
-  /** Adds a picture, stored in `plots` beside the report. */
+  /** Adds a picture, stored in the folder `plots` of the report. */
   picture(name: string, title: string, svg: string): void
   write(): void
 }
 
-/** A report for `folder/name`. Each part is also printed at once. */
-export function createReport(folder: string, name: string, title: string): Report {
+/** A report for `bench/name`. Each part is also printed at once. */
+export function createReport(name: string, title: string, plots = 'plots'): Report {
   const lines = [`# ${title}`, '']
   const add = (...more: string[]) => {
     lines.push(...more)
@@ -27,13 +27,22 @@ export function createReport(folder: string, name: string, title: string): Repor
       add(row(head), row(head.map(() => '---')), ...rows.map(row), '')
     },
     picture(file, alt, svg) {
-      mkdirSync(`${folder}/plots`, { recursive: true })
+      mkdirSync(`bench/${plots}`, { recursive: true })
       const titled = svg.replace(/^<svg[^>]*>/, (tag) => `${tag}<title>${alt}</title>`)
-      writeFileSync(`${folder}/plots/${file}.svg`, `${titled}\n`)
-      add(`![${alt}](plots/${file}.svg)`, '')
+      writeFileSync(`bench/${plots}/${file}.svg`, `${titled}\n`)
+      add(`![${alt}](${plots}/${file}.svg)`, '')
     },
-    write: () => writeFileSync(`${folder}/${name}`, `${lines.join('\n').trimEnd()}\n`),
+    write: () => writeFileSync(`bench/${name}`, `${lines.join('\n').trimEnd()}\n`),
   }
+}
+
+/** The processor without trademarks, frequency and number of cores, such as `Intel Xeon`. */
+export function processor(model = cpus()[0]?.model ?? ''): string {
+  const name = model
+    .replaceAll(/\((?:R|TM|C)\)/gi, ' ')
+    .replaceAll(/@.*|\b(?:CPU|Processor|\d+-Core)\b/g, ' ')
+    .replaceAll(/[^A-Za-z0-9. -]/g, ' ')
+  return name.trim().replaceAll(/ +/g, ' ') || 'unknown processor'
 }
 
 /** The machine and the runtime of the benchmark. */

@@ -9,7 +9,7 @@ import { hashIds } from '../../src/jws/chain-hash.js'
 export const ISSUER = 'https://as.example.com'
 export const API = 'https://orders.example.com'
 
-export type BenchAlgorithm = 'ES256' | 'EdDSA' | 'RS256'
+export type BenchAlgorithm = 'ES256' | 'EdDSA' | 'RS256' | 'PS256'
 
 /** A request in the shape of Node's `headers`. */
 export interface BenchRequest {
