@@ -65,6 +65,9 @@ export function parseStrictly<T extends z.ZodMiniType>(shape: T, value: unknown)
   return snapshot(result.data)
 }
 
+/** Keys whose members no other part of the policy refers to. */
+const independentMembers: readonly string[] = ['routes', 'agents', 'scopes']
+
 /** Parses each key alone, so that one wrong key does not hide mistakes elsewhere. */
 function validParts(input: unknown): Record<string, unknown> {
   const parts: Record<string, unknown> = {}
@@ -74,11 +77,9 @@ function validParts(input: unknown): Record<string, unknown> {
     const value = input[key]
     const result = keySchema.safeParse(value)
     if (result.success && result.data !== undefined) parts[key] = result.data
-    else if (key === 'routes' && isObject(value)) {
+    else if (independentMembers.includes(key) && isObject(value)) {
       parts[key] = Object.fromEntries(
-        Object.entries(value).filter(
-          ([route, rule]) => schema.shape.routes.safeParse({ [route]: rule }).success,
-        ),
+        Object.entries(value).filter(([name, member]) => keySchema.safeParse({ [name]: member }).success),
       )
     }
   }

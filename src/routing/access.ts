@@ -66,7 +66,12 @@ export function ambiguousAccess(
   method: string,
   target: string,
 ): Access {
-  const cause: Cause = { reason, found: describe(`${method} ${target}`), unverified: true }
+  const cause: Cause = {
+    reason,
+    expected: 'a method and a path that every router reads alike',
+    found: describe(`${method} ${target}`),
+    unverified: true,
+  }
   const mode = policy.areAllRoutesObserved ? undefined : 'enforce'
   return { kind: 'undeclared', route: undefined, params: noParams, cause, mode }
 }

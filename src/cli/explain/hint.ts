@@ -1,6 +1,8 @@
 import { compilePolicy } from '../../compile/compile-policy.js'
 import type { Explanation } from '../../explain/explanation.js'
+import { registeredMethods } from '../../policy/methods.js'
 import type { Policy } from '../../policy/policy.js'
+import { parseRouteKey } from '../../policy/route-key.js'
 import { describe } from '../../refusal.js'
 import { createRouteTable } from '../../routing/table.js'
 import { compileWorkflow, toSteps } from '../../rules/workflow.js'
@@ -26,7 +28,8 @@ export function findHint(
   if (code === 'token_expired' || code === 'proof_stale')
     return at === undefined ? findTime(captured) : undefined
   if (code === 'step_out_of_order') return findSteps(policy, stages)
-  return code === 'route_not_declared' ? findPrefix(policy, captured) : undefined
+  if (code !== 'route_not_declared') return undefined
+  return findPrefix(policy, captured) ?? findOtherKeys(policy, captured)
 }
 
 /** The steps whose hash the token has, where it is that of another step or workflow. */
@@ -83,4 +86,19 @@ function findPrefix(policy: Policy, { method, url }: CapturedRequest): string | 
     return `${JSON.stringify(route.key)} matches the path without ${prefix}. Where a proxy strips this prefix, set publicUrl to "${origin}${prefix}"; where the app is mounted under it, write the prefix into the keys.`
   }
   return undefined
+}
+
+/** Keys for the same path: the method, letter case or a slash at the end makes the difference. */
+function findOtherKeys(policy: Policy, { method, url }: CapturedRequest): string | undefined {
+  const [path = ''] = url.replace(/^[a-z]+:\/\/[^/?#]*/i, '').split(/[?#]/, 1)
+  const table = createRouteTable(routesOf(policy))
+  const keys = registeredMethods.flatMap((name) =>
+    everySemantics.flatMap((semantics) => table.findRoute(name, path, semantics)?.key ?? []),
+  )
+  const others = [...new Set(keys)].map((key) => JSON.stringify(key))
+  if (others.length === 0) return undefined
+  const what = keys.some((key) => parseRouteKey(key)?.methods.includes(method))
+    ? 'letter case or slashes'
+    : 'the method'
+  return `Keys for this path, but for ${what}: ${others.slice(0, 5).join(', ')}.`
 }

@@ -39,6 +39,60 @@ describe('ajwt check', () => {
     expect((await check('{ "issuer": 1, }')).lines).toEqual([expect.stringMatching(/^policy\.json:1:16: /)])
   })
 
+  it('names every fault of a policy that is wrong all over, each at its place', async () => {
+    const { status, lines } = await check(
+      [
+        '{',
+        '  "issuer": { "url": "https://as.example.com", "like": "keycloack" },',
+        '  "audience": "orders",',
+        '  "mode": "observ",',
+        '  "token": { "maxLifetime": "300", "algorithms": ["HS256"] },',
+        '  "proof": { "maxAge": -1, "required": false },',
+        '  "delegation": { "maxDepth": 1.5 },',
+        '  "workflows": { "refund": { "steps": ["a", "b"] } },',
+        '  "scopes": { "a": "b", "b": "a", "c": 1 },',
+        '  "routes": {',
+        '    "get /a": "public",',
+        '    "GET /b/*/c": "public",',
+        '    "GET /c": "publik",',
+        '    "GET /d/:id": { "intent": { "workflow": "refnd" } },',
+        '    "GET /d/:name": "authenticated",',
+        '    "POST /e": { "intent": { "workflow": "refund", "step": "c" } },',
+        '    "GET /f": { "limit": { "per": "agnt", "max": 0 } },',
+        '    "GET /g": { "claims": { "amount": { "max": 5 }, "/x": {} } },',
+        '    "GET /h": { "scope": "a b", "once": "yes" }',
+        '  }',
+        '}',
+      ].join('\n'),
+    )
+    expect(status).toBe(1)
+    const places = lines.map((line) => /^policy\.json:(\d+:\d+): /.exec(line)?.[1])
+    expect(places).toEqual([
+      '1:1', // publicUrl is missing
+      '2:56',
+      '4:11',
+      '5:29',
+      '5:51',
+      '6:24',
+      '7:31',
+      '9:20',
+      '9:30',
+      '9:40',
+      '11:5',
+      '12:5',
+      '13:15',
+      '14:45',
+      '15:5',
+      '16:60',
+      '17:35',
+      '17:50',
+      '18:29',
+      '18:59',
+      '19:26',
+      '19:41',
+    ])
+  })
+
   const rule = (text: string) => `"routes": { "GET /orders/:id": ${text} }`
   it.each<[lint: string, text: string, place: string, says: string]>([
     [

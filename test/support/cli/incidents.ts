@@ -220,19 +220,24 @@ export const incidents: readonly Incident[] = [
     name: 'method without a key',
     request: { method: 'DELETE' },
     code: 'route_not_declared',
-    says: ['no key of routes matches', 'found DELETE /orders/42', 'add a key for "DELETE /orders/42"'],
+    says: [
+      'no key of routes matches',
+      'found DELETE /orders/42',
+      'add a key for "DELETE /orders/42"',
+      'Keys for this path, but for the method: "GET /orders/:id"',
+    ],
   },
   {
     name: 'letter case of the path',
     request: { path: '/Orders/42' },
     code: 'route_not_declared',
-    says: ['found GET /Orders/42', 'letter case'],
+    says: ['found GET /Orders/42', 'letter case', 'but for letter case or slashes: "GET /orders/:id"'],
   },
   {
     name: 'last slash of the path',
     request: { path: '/orders/42/' },
     code: 'route_not_declared',
-    says: ['found GET /orders/42/', 'slash'],
+    says: ['found GET /orders/42/', 'slash', 'but for letter case or slashes: "GET /orders/:id"'],
   },
   {
     name: 'workflow of another name',
