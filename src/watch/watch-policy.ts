@@ -34,7 +34,7 @@ export function watchPolicy(
   const verifier = createVerifier(parsePolicyFile(current, name), options)
 
   function keep(error: unknown, what: string): void {
-    tell(options.log, `ajwt policy kept: ${what} file=${quote(name)} reason=${quote(reasonOf(error))}`)
+    writeLine(options.log, `ajwt policy kept: ${what} file=${quote(name)} reason=${quote(reasonOf(error))}`)
   }
 
   function keepAndCount(error: unknown, what: string): void {
@@ -73,7 +73,7 @@ const wrong = 'the new one is wrong'
 const quote = JSON.stringify
 
 /** A failing logger must not end the watch. */
-function tell(log: VerifierOptions['log'], line: string): void {
+function writeLine(log: VerifierOptions['log'], line: string): void {
   if (log === undefined) {
     processWarning(line, 'AJWT_POLICY_KEPT')
     return
@@ -82,7 +82,7 @@ function tell(log: VerifierOptions['log'], line: string): void {
     const result = log.warn(line)
     if (isPromiseLike(result)) result.then(undefined, () => {})
   } catch {
-    // There is nowhere else to tell it.
+    // There is nowhere else to report it.
   }
 }
 
