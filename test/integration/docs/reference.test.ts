@@ -183,14 +183,6 @@ test('docs/architecture.md names every folder and every file of src', () => {
   expect(listed.filter((name) => !exists(name))).toEqual([])
 })
 
-test('docs/architecture.md has the folders in the order of the layers', () => {
-  const [, layers = ''] = textOf('test/unit/layers.test.ts').split('const layers')
-  const order = [...(layers.split('\n]')[0] ?? '').matchAll(/'([a-z]+)'/g)].map(([, name]) => `src/${name}`)
-  const listed = names('docs/architecture.md', 'Folders').filter((name) => name.startsWith('src/'))
-  expect(listed.length).toBeGreaterThan(10)
-  expect(listed).toEqual(order.filter((name) => listed.includes(name)))
-})
-
 test('the picture in docs/architecture.md has the stages in their order', () => {
   const [picture] = blocksOf('docs/architecture.md').filter(({ language }) => language === 'mermaid')
   const drawn = [...(picture?.code ?? '').matchAll(/\["(\w+): /g)].map(([, stage]) => stage)
