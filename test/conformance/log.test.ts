@@ -75,6 +75,18 @@ describe('the option log', () => {
     expect(lines).toEqual([expect.stringContaining('found_unverified="https://evil\ufffd\\"x\\".example"')])
   })
 
+  it('gives a reason for a denial that has one cause only', async () => {
+    const lines: string[] = []
+    const log = { warn: (line: unknown) => void lines.push(String(line)) }
+    const verifier = verifierWith({ log })
+    const request = toRequest(kit.call())
+    await verifier.verify(request)
+    await verifier.verify(request)
+    expect(lines).toEqual([
+      expect.stringMatching(/ proof_replayed stage=proof .* reason="The DPoP proof has already been used\."/),
+    ])
+  })
+
   it('holds no verdict up and changes none, whatever the logger does', async () => {
     const rejections: unknown[] = []
     const onRejection = (reason: unknown) => void rejections.push(reason)

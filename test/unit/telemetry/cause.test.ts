@@ -115,6 +115,54 @@ describe('facts.cause', () => {
   })
 })
 
+it('marks the time of a proof, whose signature has not been verified, as unverified', async () => {
+  const iat = createKit().seconds
+  for (const claims of [{ iat: iat - 600 }, { iat: iat + 600 }, { exp: iat - 60 }, { nbf: iat + 60 }]) {
+    const facts = await factsOfCall({ proof: { claims } })
+    expect(facts?.cause).toMatchObject({ found: `${Object.values(claims)[0]}`, unverified: true })
+  }
+})
+
+describe('the list of revocations', () => {
+  const ids = (listed: readonly string[]) => listed.includes(`agent:${ISSUER} agent-7`)
+
+  it('names the id, if the store answers at once', async () => {
+    const facts = await factsOf({}, {}, { revocations: { isRevoked: ids } })
+    expect(facts?.cause).toMatchObject({
+      reason: 'an agent of the token or of its delegation is on the revocation list',
+      found: `agent:${ISSUER} agent-7`,
+    })
+  })
+
+  it('is asked once for a request if it is across the network, and again by explain', async () => {
+    let asked = 0
+    const isRevoked = async (listed: string[]) => {
+      asked += 1
+      return ids(listed)
+    }
+    const facts = await factsOf({ jti: 'token-1' }, {}, { revocations: { isRevoked } })
+    expect([asked, facts?.cause?.found]).toEqual([
+      1,
+      expect.stringContaining(`token:${ISSUER} token-1, agent:`),
+    ])
+    const kit = createKit()
+    const verifier = createVerifier(policy, { now: () => kit.now, revocations: { isRevoked } })
+    const { method, url, headers } = kit.call()
+    const { stages } = await verifier.explain({ method, url, headers: Object.fromEntries(headers) })
+    const failed = stages.flatMap(({ checks }) => checks).find(({ outcome }) => outcome === 'failed')
+    expect(failed).toMatchObject({ name: 'revocation', found: `agent:${ISSUER} agent-7` })
+  })
+
+  it('denies all the same if it fails when it is asked which id it is', async () => {
+    const isRevoked = (listed: string[]) => {
+      if (listed.length > 1) return true
+      throw new Error('down')
+    }
+    const facts = await factsOf({}, {}, { revocations: { isRevoked } })
+    expect(facts?.cause?.reason).toBe('an id of the token or of its delegation is on the revocation list')
+  })
+})
+
 describe('the message of an error from other code', () => {
   const kit = createKit()
   const [header = '', payload = '', signature = ''] = kit.token().split('.')
@@ -130,7 +178,7 @@ describe('the message of an error from other code', () => {
     ['an opaque token', 'POST /introspect: Authorization: Bearer 2YotnFZFEjr1zCsicMWpAA', ['2Yotn']],
     ['a password in a URL', 'connect redis://app:s3cret@cache:6379 failed', ['s3cret']],
     ['a private key in PEM', `cannot use ${pem}`, pem.split('\n').slice(1, -2)],
-    ['a private key as JWK', `cannot use ${JSON.stringify(jwk)}`, [String(jwk.d)]],
+    ['a private key as JWK', `cannot use ${JSON.stringify({ d: jwk.d })}`, [String(jwk.d)]],
   ])('never shows %s', async (_, message, hidden) => {
     const options = {
       authorize: () => {
