@@ -2,7 +2,7 @@
 import { run } from './program.js'
 import { processTerminal } from './terminal.js'
 
-// The process warnings of a verifier are for servers: a command tells what is to be told itself.
+// The process warnings of a verifier are for servers. A command has its own messages.
 process.removeAllListeners('warning')
 // A reader such as `head` closes the pipe early. That is no error.
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {

@@ -27,7 +27,7 @@ export interface Finding {
   readonly line: number
   readonly column: number
   readonly message: string
-  /** Undefined for what is plainly wrong; `note` for what is told and no finding. */
+  /** Undefined for a fault; `note` for a remark that is no finding. */
   readonly lint: LintName | 'note' | undefined
 }
 

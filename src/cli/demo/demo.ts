@@ -140,6 +140,6 @@ async function explainRow(
   const captured = { method: request.method, url: request.url, headers: groupFields(request.headers) }
   const explanation = await verifier.explain(request)
   const { policy } = verifier
-  const told = { explanation, policy, captured, at: undefined, problem: undefined, hint: undefined }
-  return `${title}\n${renderExplanation(told, terminal)}`
+  const report = { explanation, policy, captured, at: undefined, problem: undefined, hint: undefined }
+  return `${title}\n${renderExplanation(report, terminal)}`
 }

@@ -54,8 +54,8 @@ export async function explain(options: ExplainOptions, terminal: Terminal): Prom
     const explanation = await explainRequest(policy, seen, at, options, redis?.isRevoked)
     const problem = redis?.problem
     const hint = findHint(policy, captured, explanation, at)
-    const told = { explanation, policy, captured, at, problem, hint }
-    terminal.print(options.json ? toJson(told) : renderExplanation(told, terminal))
+    const report = { explanation, policy, captured, at, problem, hint }
+    terminal.print(options.json ? toJson(report) : renderExplanation(report, terminal))
     const { outcome } = explanation.decision
     return outcome === 'deny' || outcome === 'observe' || problem !== undefined ? 1 : 0
   } finally {

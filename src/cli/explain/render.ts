@@ -7,8 +7,8 @@ import { redact as withoutSecrets } from '../../refusal.js'
 import type { CapturedRequest } from '../request/captured.js'
 import { type Terminal, wrap } from '../terminal.js'
 
-/** Everything that there is to tell. */
-export interface Told {
+/** The content of the report. */
+export interface ExplanationReport {
   readonly explanation: Explanation
   readonly policy: Policy
   readonly captured: CapturedRequest
@@ -23,16 +23,16 @@ export interface Told {
 const labelWidth = 11
 
 /** For people: the verdict and its cause first, then every check. No line is longer than the terminal. */
-export function renderExplanation(told: Told, terminal: Terminal): string {
-  const { stages } = told.explanation
+export function renderExplanation(report: ExplanationReport, terminal: Terminal): string {
+  const { stages } = report.explanation
   const failed = stages
     .flatMap(({ stage, checks }) => checks.map((check) => ({ stage, check })))
     .find(({ check }) => check.outcome === 'failed')
   return [
-    ...verdictOf(told, terminal),
+    ...verdictOf(report, terminal),
     ...(failed === undefined ? [] : ['', ...causeOf(failed.stage, failed.check, terminal)]),
-    ...labelled('hint', told.hint, terminal, terminal.colors.cyan),
-    ...(told.problem === undefined ? [] : ['', ...labelled('store', told.problem, terminal)]),
+    ...labelled('hint', report.hint, terminal, terminal.colors.cyan),
+    ...(report.problem === undefined ? [] : ['', ...labelled('store', report.problem, terminal)]),
     '',
     ...stages.flatMap(({ stage, checks }) => [
       terminal.colors.bold(stage),
@@ -41,7 +41,10 @@ export function renderExplanation(told: Told, terminal: Terminal): string {
   ].join('\n')
 }
 
-function verdictOf({ explanation: { decision }, policy, captured, at }: Told, terminal: Terminal): string[] {
+function verdictOf(
+  { explanation: { decision }, policy, captured, at }: ExplanationReport,
+  terminal: Terminal,
+): string[] {
   const { green, red, yellow, bold } = terminal.colors
   const request = `${printable(captured.method)} ${printable(withoutSecrets(pathOf(captured.url)))}`
   const key = keyOf(policy, captured.method, 'route' in decision ? decision.route : grantRoute(decision))
@@ -111,11 +114,11 @@ function lineOf({ name, outcome, expected, found, unverified }: ExplainedCheck, 
     outcome === 'not_reached'
       ? ''
       : [found, unverified && found ? '(unverified)' : ''].filter(Boolean).join(' ')
-  const told =
+  const line =
     outcome === 'not_checked' ? `${words[outcome]}: ${found ?? expected}` : values || words[outcome]
   const head = `  ${marks[outcome].padEnd(7)}${name.padEnd(14)} `
   const room = terminal.columns - head.length
-  const cut = told.length > room ? `${told.slice(0, Math.max(0, room - 1))}…` : told
+  const cut = line.length > room ? `${line.slice(0, Math.max(0, room - 1))}…` : line
   return `${color(head)}${outcome === 'not_reached' ? dim(cut) : cut}`.trimEnd()
 }
 
@@ -140,7 +143,7 @@ export function keyOf(policy: Policy, method: string, route: string | undefined)
 }
 
 /** For programs. The claims of a grant are shown without keys and assertions. */
-export function toJson({ explanation, problem, hint }: Told): string {
+export function toJson({ explanation, problem, hint }: ExplanationReport): string {
   // Members that are undefined are left out. JSON leaves C1 controls and invisible characters as they are.
   return JSON.stringify({ ...explanation, problem, hint }, redact, 2).replace(unprintable, escapeCharacter)
 }

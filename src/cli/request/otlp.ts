@@ -143,6 +143,6 @@ function urlOf(attributes: Span['attributes']): string | undefined {
 function explainMissing(file: string, spans: readonly Span[]): string {
   const denial = spans.find(({ name }) => name === 'ajwt.verify')
   const code = denial && one(denial, 'ajwt.code')
-  const told = code === undefined ? '' : ` Its span ajwt.verify says ${code}.`
-  return `${file} has no span with request fields.${told} ${howToCapture}`
+  const spanNote = code === undefined ? '' : ` Its span ajwt.verify says ${code}.`
+  return `${file} has no span with request fields.${spanNote} ${howToCapture}`
 }

@@ -31,10 +31,10 @@ function judge(
   if (route === undefined) {
     const message = `${method} ${path}: no key of routes is for this operation, so that it is denied`
     const isOpen = policy.unmatched !== undefined && policy.unmatched !== 'deny'
-    const told = isOpen ? message.replace('it is denied', `unmatched "${policy.unmatched}" decides`) : message
-    return [{ ...place, message: told, lint: 'operation-without-rule' }]
+    const text = isOpen ? message.replace('it is denied', `unmatched "${policy.unmatched}" decides`) : message
+    return [{ ...place, message: text, lint: 'operation-without-rule' }]
   }
-  const access = policy.routes[route.key as keyof Policy['routes']]
+  const access = policy.routes[route.key]
   if (access !== 'public' || security.kind === 'none') return []
   const message = `${method} ${path}: the operation has security, and ${JSON.stringify(route.key)} is public`
   return [{ ...place, message, lint: 'secured-operation-public' }]
