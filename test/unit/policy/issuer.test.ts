@@ -94,6 +94,11 @@ const refused: [what: string, entry: object, says: string, policy?: object][] = 
     'issuer.claims: is needed',
   ],
   [
+    'JWT with an audience that is a path',
+    { ...base, audience: '/projects/1', token: { types: ['JWT'] } },
+    'issuer.claims: is needed',
+  ],
+  [
     'none with such an audience',
     { ...base, audience: 'client', token: { types: ['none'] } },
     'issuer.claims: is needed',

@@ -196,7 +196,7 @@ const wrongPolicies: [id: string, title: string, override: object, path: string]
     'https://@as.example.com',
     'https:///as.example.com',
     'https:///u@as.example.com',
-    'https://as\\@b.c',
+    'https://as\\.example.com',
   ].map((url): [string, string, object, string] => [
     'A107',
     `an issuer that readers of URLs take differently, ${url}`,
