@@ -23,6 +23,9 @@ export function findIssuerProblems(
   checkAddresses(entry, defaults.allowInsecureHttp, report)
   if (jwks === emptyKeySet) report(['jwks'], 'holds no public key that this library verifies with')
   if (profile !== 'oauth') refuseOauthKeys(entry, report)
+  // RFC 8693 section 4.1: earlier actors are history, and access is not decided by them.
+  if (entry.read?.agent?.startsWith('/act/act'))
+    report(['read', 'agent'], 'names an earlier actor, who does not send the request: write "/act/sub"')
   refuseOtherTypes(entry.token?.types ?? [], report)
   const claims = Object.entries(entry.claims ?? {})
   for (const [name, constraint] of claims)

@@ -171,6 +171,11 @@ const refused: [what: string, entry: object, says: string, policy?: object][] = 
     { ...base, read: { scope: 'scp' } },
     'issuer.read.scope: must be a JSON pointer',
   ],
+  [
+    'an earlier actor as the agent',
+    { ...base, read: { agent: '/act/act/sub' } },
+    'issuer.read.agent: names an earlier actor',
+  ],
   ['two pointers to the agent', { ...base, read: { agent: ['/azp', '/client_id'] } }, 'issuer.read.agent'],
   ['a server that is not known', { ...base, like: 'keyclaok' }, 'did you mean "keycloak"?'],
   [
