@@ -6,27 +6,22 @@ import { createVerifier, memoryReplayStore, type Policy, type Verifier } from '.
 import { benchPolicy } from './contenders.js'
 import { plot, type Series } from './plot.js'
 import { fixed, type Report } from './report.js'
-import { median } from './statistics.js'
+import { interleave } from './statistics.js'
+import { timedRequests } from './timed-requests.js'
 import { type BenchAgent, type BenchRequest, createWorkload, type Workload } from './workload.js'
+
+interface Kind {
+  readonly verifier: Verifier
+  make(): BenchRequest
+}
 
 /** Microseconds for each kind of request: medians of rounds that take turns. */
 async function timesOf(
-  kinds: readonly { verifier: Verifier; make: () => BenchRequest }[],
+  kinds: readonly Kind[],
   { rounds = 30, runs = 30 }: { rounds?: number; runs?: number } = {},
 ): Promise<number[]> {
-  const times = kinds.map(() => [] as number[])
-  for (let round = -5; round < rounds; round++) {
-    for (const [index, { verifier, make }] of kinds.entries()) {
-      const requests = Array.from({ length: runs }, make)
-      const began = performance.now()
-      for (const request of requests) {
-        const decision = await verifier.verify(request)
-        if (decision.outcome !== 'allow') throw new Error(`denied: ${JSON.stringify(decision)}`)
-      }
-      if (round >= 0) times[index]?.push(((performance.now() - began) * 1000) / runs)
-    }
-  }
-  return times.map(median)
+  const timed = kinds.map(({ verifier, make }) => timedRequests('a request', verifier, make))
+  return (await interleave(timed, { rounds, runs, warmUp: 5 })).map(({ micros }) => micros)
 }
 
 function show(

@@ -8,6 +8,7 @@ import { createLimiter } from '../../src/stores/limits.js'
 import { benchPolicy } from './contenders.js'
 import { fixed, type Report } from './report.js'
 import { interleave, type Timed, type Timing } from './statistics.js'
+import { timedRequests } from './timed-requests.js'
 import { createWorkload } from './workload.js'
 
 const route = 'GET /orders/:id'
@@ -23,21 +24,8 @@ export async function limitSection(report: Report): Promise<void> {
   const plain = benchPolicy(workload)
   const agent = workload.agent()
   const token = workload.token(agent)
-  const contender = (name: string, policy: Policy): Timed => {
-    const verifier = createVerifier(policy)
-    return {
-      name,
-      round(runs) {
-        const requests = Array.from({ length: runs }, () => workload.request(agent, token))
-        return async () => {
-          for (const request of requests) {
-            if ((await verifier.verify(request)).outcome !== 'allow')
-              throw new Error('a valid request was denied')
-          }
-        }
-      },
-    }
-  }
+  const contender = (name: string, policy: Policy) =>
+    timedRequests(name, createVerifier(policy), () => workload.request(agent, token))
   const timings = await interleave(
     [
       contender('no limit in the policy', plain),
