@@ -30,8 +30,8 @@ export function createPrivateSlot<T>(): PrivateSlot<T> {
   }
   return {
     addTo(object) {
-      new Slot(object)
-      return object
+      // The same object. Rollup drops a `new` whose result is not used, and with it the slot.
+      return Object(new Slot(object))
     },
     set: Slot.set,
     get: Slot.get,
