@@ -24,6 +24,7 @@ const others = [
   'koa',
   'hono',
   '@hono/node-server',
+  'fastify',
   'autocannon',
   'express-oauth2-jwt-bearer',
   'oauth4webapi',

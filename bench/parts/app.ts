@@ -6,9 +6,11 @@ import { getRequestListener } from '@hono/node-server'
 import KoaRouter from '@koa/router'
 import express, { type ErrorRequestHandler } from 'express'
 import { auth } from 'express-oauth2-jwt-bearer'
+import Fastify from 'fastify'
 import { Hono } from 'hono'
 import Koa from 'koa'
 import * as forExpress from '../../middleware/express.js'
+import * as forFastify from '../../middleware/fastify.js'
 import * as forHono from '../../middleware/hono.js'
 import * as forKoa from '../../middleware/koa.js'
 import { createVerifier, type Policy } from '../../src/index.js'
@@ -17,7 +19,7 @@ import { engineOf } from '../../src/verifier.js'
 import { median } from './statistics.js'
 import { createWorkload, ISSUER } from './workload.js'
 
-export type Framework = 'Express' | 'Koa' | 'Hono' | 'node:http'
+export type Framework = 'Express' | 'Koa' | 'Hono' | 'Fastify' | 'node:http'
 export type Guard =
   | 'none'
   | 'one raw verification'
@@ -48,7 +50,7 @@ function policyOf({ jwks, url }: AppSettings): Policy {
   }
 }
 
-function listenerOf(settings: AppSettings): RequestListener {
+async function listenerOf(settings: AppSettings): Promise<RequestListener> {
   const { framework, guard, url, jwksUri } = settings
   if (framework === 'Koa') {
     const app = new Koa()
@@ -74,6 +76,21 @@ function listenerOf(settings: AppSettings): RequestListener {
       })
     }
     return getRequestListener(app.get('/orders/:id', (context) => context.json(body)).fetch)
+  }
+  if (framework === 'Fastify') {
+    const app = Fastify()
+    if (guard === 'ajwt') app.register(forFastify.ajwt, { policy: policyOf(settings) })
+    if (guard === 'one raw verification') {
+      app.addHook('onRequest', (_request, _reply, done) => {
+        verifyOnce()
+        done()
+      })
+    }
+    app.get('/orders/:id', (_, reply) => {
+      reply.send(body)
+    })
+    await app.ready()
+    return app.routing
   }
   if (framework === 'node:http') {
     const verifier = createVerifier(policyOf(settings))
@@ -134,14 +151,14 @@ server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as 
 
 let cpu = process.cpuUsage()
 
-process.on('message', (message: AppSettings | 'usage') => {
+process.on('message', async (message: AppSettings | 'usage') => {
   if (message === 'usage') {
     const { user, system } = process.cpuUsage(cpu)
     cpu = process.cpuUsage()
     process.send?.({ rawVerification: times.length === 0 ? 0 : median(times), cpu: user + system })
     times = []
   } else {
-    listener = listenerOf(message)
+    listener = await listenerOf(message)
     process.send?.({ ready: true })
   }
 })

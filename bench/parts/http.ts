@@ -138,7 +138,7 @@ export async function httpSection(report: Report): Promise<void> {
       'the throughput of that server, are medians of the rounds. "CPU" is that of all threads of the ' +
       'server for one request. "Busy" is the load of the generator.',
   )
-  const frameworks: readonly Framework[] = ['Express', 'Koa', 'Hono']
+  const frameworks: readonly Framework[] = ['Express', 'Koa', 'Hono', 'Fastify']
   const wanted = [
     ...frameworks.flatMap((framework) => [
       [framework, 'none'] as const,
@@ -152,6 +152,7 @@ export async function httpSection(report: Report): Promise<void> {
     const host = watchHost()
     for (const [connections, requests, rounds] of [
       [32, 100, 5],
+      [100, 30, 3],
       [1, 500, 3],
     ] as const) {
       const measured = await measure(apps, load, { rounds, connections, requests })

@@ -61,13 +61,15 @@ async function run(settings: Extract<LoadCommand, { command: 'run' }>): Promise<
     url,
     connections,
     amount: connections * requests,
+    // A run ends at the end of an interval of so many milliseconds, by default of 1000.
+    sampleInt: 100,
     setupClient(client: unknown) {
       const each = client as Client
       began ||= performance.now()
       each.setRequests(lists[next++] as object[])
       each.on('response', (status, _, milliseconds) => {
         times.push(milliseconds)
-        // autocannon reports only at the end of a second.
+        // autocannon reports only at the end of an interval.
         ended = performance.now()
         if (status !== 200) refused++
       })
