@@ -1,6 +1,12 @@
 /** The maximum number of items in one command. Bounds the time for which it blocks the server. */
 const MAX_ITEMS = 500
 
+/**
+ * While no more items than this are pending, each is sent at once: to wait for the end of the turn costs more
+ * than it saves.
+ */
+const FEW = 4
+
 /** The two commands of a batcher. Each gets no item twice. */
 export interface BatchCommands<Item> {
   /** Resolves to the reply for one item. */
@@ -32,8 +38,8 @@ interface Batch<Item> {
 }
 
 /**
- * Collects the items of one turn of the event loop, and sends them in one command at its end. While no other
- * item is pending, an item is sent at once.
+ * Collects the items of one turn of the event loop, and sends them in one command at its end. While few are
+ * pending, an item is sent at once.
  */
 export function createBatcher<Item>(
   { one, many }: BatchCommands<Item>,
@@ -47,7 +53,7 @@ export function createBatcher<Item>(
     return new Promise((resolve, reject) => {
       const call = { item, resolve, reject }
       pending += 1
-      if (pending === 1) void deliver(createBatch(call))
+      if (pending <= FEW) void deliver(createBatch(call))
       else collect(call)
     })
   }
@@ -75,24 +81,15 @@ export function createBatcher<Item>(
   }
 
   async function deliver({ calls, timer }: Batch<Item>): Promise<void> {
+    const [first] = calls
     try {
-      const replies = await command(calls)
-      for (const [index, call] of calls.entries()) call.resolve(replies[index])
+      if (calls.length === 1 && first !== undefined) first.resolve(await one(first.item))
+      else resolveAll(calls, await many(calls.map(({ item }) => item)))
     } catch (error) {
       rejectAll(calls, error)
     }
     clearTimeout(timer)
     pending -= calls.length
-  }
-
-  async function command(calls: readonly Call<Item>[]): Promise<readonly unknown[]> {
-    const [first] = calls
-    if (calls.length === 1 && first !== undefined) return [await one(first.item)]
-    const replies = await many(calls.map(({ item }) => item))
-    if (!Array.isArray(replies) || replies.length !== calls.length) {
-      throw new Error('ajwt/redis: the reply does not have one member for each item of the batch')
-    }
-    return replies
   }
 
   return {
@@ -101,6 +98,13 @@ export function createBatcher<Item>(
       return pending
     },
   }
+}
+
+function resolveAll(calls: readonly Call<unknown>[], replies: unknown): void {
+  if (!Array.isArray(replies) || replies.length !== calls.length) {
+    throw new Error('ajwt/redis: the reply does not have one member for each item of the batch')
+  }
+  for (const [index, call] of calls.entries()) call.resolve(replies[index])
 }
 
 function rejectAll(calls: readonly Call<unknown>[], error: unknown): void {

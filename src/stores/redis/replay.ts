@@ -73,10 +73,12 @@ export function redisReplayStore(
   /** The longest ttl so far. By kind, because single-use tokens live longer than proofs. */
   const longestTtls = { proof: 0, token: 0 }
 
-  async function remember(key: string, ttl: number, longestTtl?: number): Promise<boolean> {
-    if (!(ttl > 0 && ttl <= MAX_TTL)) return false
+  function remember(key: string, ttl: number, longestTtl?: number): Promise<boolean> {
+    if (!(ttl > 0 && ttl <= MAX_TTL)) return Promise.resolve(false)
     if (waiting + batcher.pending >= MAX_PENDING) {
-      throw new Error(`redisReplayStore: ${MAX_PENDING} calls are pending. Check that Redis responds`)
+      return Promise.reject(
+        new Error(`redisReplayStore: ${MAX_PENDING} calls are pending. Check that Redis responds`),
+      )
     }
     const validFrom = Date.now() / 1000 + ttl - (longestTtl ?? estimateLongestTtl(key, ttl)) - CLOCK_SLACK
     const deadline = performance.now() + timeout * 1000
@@ -107,7 +109,7 @@ export function redisReplayStore(
     // Longer than the proof is valid by the timeout, because a replay may reach Redis that much later.
     const milliseconds = Math.ceil((ttl + timeout) * 1000)
     const entry = { key: prefix + sha256(key).slice(0, KEY_CHARACTERS), milliseconds: String(milliseconds) }
-    const reply = await batcher.send(entry)
+    const reply = await batcher.send(entry).catch(onCommandError)
     // After a reconnect, clients send pending commands again: the reply may then be to the second attempt.
     if (connection !== history.connection) throw connectionChanged()
     if (reply === 'OK') return true
@@ -116,7 +118,7 @@ export function redisReplayStore(
   }
 
   function setOne({ key, milliseconds }: Entry): Promise<unknown> {
-    return redis.command('SET', key, '1', 'NX', 'PX', milliseconds).catch(onCommandError)
+    return redis.command('SET', key, '1', 'NX', 'PX', milliseconds)
   }
 
   async function setAll(entries: readonly Entry[]): Promise<unknown> {
@@ -128,7 +130,7 @@ export function redisReplayStore(
     try {
       return await runSetAll(keys, times)
     } catch (error) {
-      if (!isRefusedScript(error)) return onCommandError(error)
+      if (!isRefusedScript(error)) throw error
       mayRunScripts = false
       return setAll(entries)
     }
