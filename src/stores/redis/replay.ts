@@ -42,7 +42,7 @@ export interface RedisReplayStore extends TakesLongestTtl {
 
 /**
  * A replay store in Redis or Valkey, for all processes of an API. Sends one `SET key 1 NX PX ttl` for each
- * proof. Proofs that arrive in one turn of the event loop, while others are pending, share one script.
+ * proof. Proofs that arrive in one turn of the event loop, while four are pending, share one script.
  * `remember` rejects if Redis gives no clear reply within `timeout` seconds: it is down, slow or read-only,
  * or the connection changed meanwhile. The request is then denied with 503. The store works again once the
  * client has reconnected.
