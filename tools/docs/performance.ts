@@ -72,7 +72,7 @@ const tables: Readonly<Record<string, (all: readonly Results[]) => string>> = {
           `\`verifier.verify\`, ${name}`,
           ...all.map((results) => cores(cellOf(results.table(name), 'warm: known token, known key', 'time'))),
         ]),
-        ...['Express', 'Koa', 'Hono'].flatMap((framework) =>
+        ...['Express', 'Koa', 'Hono', 'Fastify'].flatMap((framework) =>
           ['unprotected', 'ajwt'].map((guard) => [
             `${framework}, ${guard}`,
             ...all.map((results) =>
