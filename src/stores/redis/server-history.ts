@@ -1,3 +1,4 @@
+import { STORE_TIMEOUT_SECONDS, withDeadline } from '../../lib/promise.js'
 import type { RedisAdapter } from './client.js'
 import { type ServerInfo, serverInfo } from './server-info.js'
 
@@ -15,7 +16,8 @@ export interface ServerHistory {
   /** Seconds since the epoch by the clock of this process. Entries from before this time may be lost. */
   readonly completeSince: number
   /**
-   * Reads `INFO` of the server. Rejects if the server is a replica, which may be behind and takes no writes.
+   * Reads `INFO` of the server. Rejects if the server is a replica, which may be behind and takes no writes,
+   * and after five seconds without a reply: the next call then reads it again.
    */
   identify(): Promise<void>
   /** Call this when the server refuses writes: it may have become a replica. */
@@ -51,7 +53,8 @@ export function trackServerHistory(redis: RedisAdapter, prefix: string): ServerH
   })
 
   function identify(): Promise<void> {
-    identifying ??= identifyServer().finally(() => {
+    // A client may lose a command between two connections. Its reply must not be waited for ever.
+    identifying ??= withDeadline(identifyServer(), STORE_TIMEOUT_SECONDS).finally(() => {
       identifying = undefined
     })
     return identifying

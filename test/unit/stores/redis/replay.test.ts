@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { redisReplayStore } from '../../../../src/stores/redis/index.js'
 import { fakeClient, INFO } from '../../../support/redis/fake-client.js'
 import { digest } from '../../../support/redis/keys.js'
@@ -56,6 +56,23 @@ describe('redisReplayStore, what a reply means', () => {
       expect(calls).toEqual([])
     },
   )
+
+  it('asks again which server it is, five seconds after a client has lost the question', async () => {
+    vi.useFakeTimers()
+    try {
+      let questions = 0
+      const info = () => (questions++ === 0 ? new Promise<string>(() => {}) : Promise.resolve(INFO))
+      const store = redisReplayStore(fakeClient(async () => 'OK', info).client)
+      const early = outcome(store, 'k')
+      await vi.advanceTimersByTimeAsync(300)
+      expect(await early).toBe('rejected')
+      await vi.advanceTimersByTimeAsync(5000)
+      expect(await outcome(store, 'k')).toBe(true)
+      expect(questions).toBe(2)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
 
   it('rejects at the deadline, and a reply that comes later changes nothing', async () => {
     const store = redisReplayStore(fakeClient(() => pause(1500, 'OK')).client, { timeout: 0.05 })
