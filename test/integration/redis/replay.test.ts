@@ -217,10 +217,10 @@ describe.skipIf(!hasRedisServer).concurrent.each(packages)(
       expect(replays.filter((answer) => answer === true)).toEqual([])
     })
 
-    test('passes nothing after a failover to a replica that had missed the last proofs', async ({
-      server,
-      open,
-    }) => {
+    // The ports of stopped servers may meanwhile belong to servers of other tests.
+    test('passes nothing after a failover to a replica that had missed the last proofs', {
+      retry: 1,
+    }, async ({ server, open }) => {
       const link = await startProxy(server.port)
       const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(link.port)] })
       const address = await startProxy(server.port)
