@@ -76,23 +76,15 @@ export function hasRepeatedName(text: string, value: unknown): boolean {
   return !hasNames(text, names)
 }
 
-/** Whether an object in this JSON text has a member twice. False for text that is no JSON. */
+/** The same for a text alone. False for text that is no JSON. */
 export function hasMemberTwice(text: string): boolean {
-  const pending: unknown[] = []
+  let value: unknown
   try {
-    pending.push(JSON.parse(text))
+    value = JSON.parse(text)
   } catch {
     return false
   }
-  let names = 0
-  while (pending.length > 0) {
-    const value = pending.pop()
-    if (typeof value !== 'object' || value === null) continue
-    const members: unknown[] = Object.values(value)
-    if (!Array.isArray(value)) names += members.length
-    for (const member of members) pending.push(member)
-  }
-  return !hasNames(text, names)
+  return hasRepeatedName(text, value)
 }
 
 /**

@@ -86,7 +86,7 @@ interface HandlerRoute {
   readonly shapes: readonly Shape[] | undefined
 }
 
-interface JudgedRoute extends HandlerRoute {
+interface CheckedRoute extends HandlerRoute {
   readonly whyUncovered: string | undefined
 }
 
@@ -153,7 +153,7 @@ const reasonsOfUnmatched: Readonly<Record<Unmatched, string>> = {
 function findUnanswered(
   key: RouteKey,
   keys: readonly RouteKey[],
-  routes: readonly JudgedRoute[],
+  routes: readonly CheckedRoute[],
   lookup: KeyLookup,
 ): KeyFinding[] {
   return key.methods.flatMap((method) => {
@@ -177,7 +177,7 @@ function findUnanswered(
 
 /** Whether a handler is the app's answer to unknown paths, as far as can be told: it has no key. */
 function isForUnknownPaths(
-  { handler, shapes = [], whyUncovered }: JudgedRoute,
+  { handler, shapes = [], whyUncovered }: CheckedRoute,
   key: RouteKey,
   lookup: KeyLookup,
 ) {

@@ -20,10 +20,10 @@ export function compareWithOpenApi(policy: Policy, api: OpenApi, report: Report)
   const answered = new Set(best)
   for (const { key } of routes.filter((route) => !answered.has(route)))
     report('rule-without-operation', ['routes', key], `no operation of ${api.file} comes to this key`)
-  return api.operations.flatMap((operation, index) => judge(operation, best[index], policy))
+  return api.operations.flatMap((operation, index) => findProblems(operation, best[index], policy))
 }
 
-function judge(
+function findProblems(
   { method, path, place, security }: Operation,
   route: Route | undefined,
   policy: Policy,
